@@ -1,0 +1,66 @@
+//! Who may depend on whom. The crate walls keep candle away from policies and wasmtime away from
+//! the engine; this is where they stand.
+
+use std::collections::BTreeSet;
+
+use crate::tree::{files, read};
+
+/// A crate and the crates of ours it may use outside its tests.
+const MAY_USE: [(&str, &[&str]); 5] = [
+    ("host/kernels", &[]),
+    ("host/engine", &["signalbox-kernels"]),
+    ("host/policy", &[]),
+    ("host/server", &["signalbox-engine", "signalbox-policy"]),
+    ("guest-sdk", &[]),
+];
+
+/// An outside crate that changes what a room is about, and the only rooms that may use it.
+const ONLY_IN: [(&str, &[&str]); 7] = [
+    ("candle-core", &["host/engine"]),
+    ("tokenizers", &["host/engine"]),
+    ("wasmtime", &["host/policy"]),
+    ("wasmtime-wasi", &["host/policy"]),
+    ("axum", &["host/server"]),
+    ("hyper", &["host/server"]),
+    ("anyhow", &["host/cli", "tests/e2e"]),
+];
+
+/// Names in the manifest's `[dependencies]`.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let table: toml::Table = manifest.parse().expect("a manifest is TOML");
+    let section = table.get("dependencies").and_then(|d| d.as_table());
+    section.map(|d| d.keys().cloned().collect()).unwrap_or_default()
+}
+
+#[test]
+fn crates_look_down_only() {
+    for (room, allowed) in MAY_USE {
+        let ours: Vec<_> = dependencies(&read(&format!("{room}/Cargo.toml")))
+            .into_iter()
+            .filter(|name| name.starts_with("signalbox") && !allowed.contains(&name.as_str()))
+            .collect();
+        assert!(ours.is_empty(), "{room} may not depend on {ours:?}");
+    }
+}
+
+#[test]
+fn heavy_crates_stay_in_their_rooms() {
+    for manifest in files("Cargo.toml") {
+        let room = manifest.path.trim_end_matches("/Cargo.toml");
+        for name in dependencies(&manifest.text) {
+            if let Some((_, rooms)) = ONLY_IN.iter().find(|(heavy, _)| *heavy == name) {
+                assert!(rooms.contains(&room), "{room} may not depend on {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn examples_see_the_sdk_and_nothing_of_the_host() {
+    for manifest in files("Cargo.toml").iter().filter(|m| m.path.starts_with("examples/")) {
+        let ours = dependencies(&manifest.text);
+        let strange: Vec<_> =
+            ours.iter().filter(|n| n.starts_with("signalbox") && *n != "signalbox-sdk").collect();
+        assert!(strange.is_empty(), "{} uses {strange:?}", manifest.path);
+    }
+}
