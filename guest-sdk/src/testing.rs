@@ -1,0 +1,386 @@
+//! Calls, experts and settings for native unit tests. Not there when compiling for wasm.
+//!
+//! What the imports answer with is kept per thread, and `cargo test` gives each test its own.
+//!
+//! ```
+//! use signalbox_sdk::{Request, testing};
+//!
+//! let call = testing::request("and in Spanish?").max_tokens(20).hint("tenant", "acme").build();
+//! assert_eq!(call.last_user_text(), "and in Spanish?");
+//! assert_eq!(call.hint("tenant").as_deref(), Some("acme"));
+//! ```
+
+use std::time::Duration;
+
+use crate::bindings::signalbox::policy::types::ExpertState;
+use crate::log::Level;
+use crate::native::{self, Edit, WORLD};
+use crate::{Action, Edits, Expert, Message, Post, Request, State};
+
+/// Sets what [`config::get`](crate::config::get) finds under `key`.
+pub fn set_config(key: &str, value: &str) {
+    WORLD.with_borrow_mut(|world| world.settings.insert(key.to_owned(), value.to_owned()));
+}
+
+/// Sets what [`experts::menu`](crate::experts::menu) answers.
+pub fn set_menu(experts: impl IntoIterator<Item = Expert>) {
+    WORLD.with_borrow_mut(|world| world.menu = experts.into_iter().map(|e| e.0).collect());
+}
+
+/// Takes the messages logged on this thread so far, oldest first.
+pub fn logs() -> Vec<(Level, String)> {
+    WORLD.with_borrow_mut(|world| std::mem::take(&mut world.logs))
+}
+
+/// A call with one user message. Finish with [`RequestBuilder::build`].
+pub fn request(text: &str) -> RequestBuilder {
+    conversation([("user", text)])
+}
+
+/// A call with these (role, content) messages, oldest first.
+pub fn conversation<'a>(messages: impl IntoIterator<Item = (&'a str, &'a str)>) -> RequestBuilder {
+    let messages = messages.into_iter().map(|(role, text)| Message::new(role, text).into());
+    let request = native::Request {
+        id: "test-call".to_owned(),
+        messages: messages.collect(),
+        ..Default::default()
+    };
+    RequestBuilder(request)
+}
+
+/// Makes a [`Request`].
+#[derive(Clone, Debug)]
+pub struct RequestBuilder(native::Request<'static>);
+
+impl RequestBuilder {
+    /// The id of the call; `test-call` otherwise.
+    #[must_use]
+    pub fn id(mut self, id: &str) -> Self {
+        self.0.id = id.to_owned();
+        self
+    }
+
+    /// The expert that the client named.
+    #[must_use]
+    pub fn model(mut self, expert: &str) -> Self {
+        self.0.model = Some(expert.to_owned());
+        self
+    }
+
+    /// Upper bound on generated tokens.
+    #[must_use]
+    pub fn max_tokens(mut self, tokens: u32) -> Self {
+        self.0.max_tokens = Some(tokens);
+        self
+    }
+
+    /// Sampling temperature.
+    #[must_use]
+    pub fn temperature(mut self, temperature: f32) -> Self {
+        self.0.temperature = Some(temperature);
+        self
+    }
+
+    /// The client reads the reply as a stream.
+    #[must_use]
+    pub fn streaming(mut self) -> Self {
+        self.0.streaming = true;
+        self
+    }
+
+    /// A fact about the call.
+    #[must_use]
+    pub fn hint(mut self, key: &str, value: &str) -> Self {
+        self.0.hints.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The call.
+    pub fn build(self) -> Request<'static> {
+        Request(self.0)
+    }
+}
+
+/// A resident expert of domain `general`, idle, that nothing was measured of yet. Finish with
+/// [`ExpertBuilder::build`].
+pub fn expert(id: &str) -> ExpertBuilder {
+    ExpertBuilder(native::Expert {
+        id: id.to_owned(),
+        domain: "general".to_owned(),
+        description: String::new(),
+        priority: 0,
+        capabilities: Vec::new(),
+        context_length: 4096,
+        state: ExpertState::Resident,
+        resident_bytes: 0,
+        queue_depth: 0,
+        estimated_wait_ms: None,
+        estimated_load_ms: None,
+        tokens_per_second: None,
+    })
+}
+
+/// Makes an [`Expert`].
+#[derive(Clone, Debug)]
+pub struct ExpertBuilder(native::Expert);
+
+impl ExpertBuilder {
+    /// What it is for; `general` otherwise.
+    #[must_use]
+    pub fn domain(mut self, domain: &str) -> Self {
+        self.0.domain = domain.to_owned();
+        self
+    }
+
+    /// The operator's words about it.
+    #[must_use]
+    pub fn description(mut self, description: &str) -> Self {
+        self.0.description = description.to_owned();
+        self
+    }
+
+    /// Higher means preferred by the operator; 0 otherwise.
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.0.priority = priority;
+        self
+    }
+
+    /// Adds something it can do beyond text.
+    #[must_use]
+    pub fn capability(mut self, capability: &str) -> Self {
+        self.0.capabilities.push(capability.to_owned());
+        self
+    }
+
+    /// Longest prompt plus reply, in tokens; 4096 otherwise.
+    #[must_use]
+    pub fn context_length(mut self, tokens: u32) -> Self {
+        self.0.context_length = tokens;
+        self
+    }
+
+    /// Whether its weights are in memory; [`State::Resident`] otherwise.
+    #[must_use]
+    pub fn state(mut self, state: State) -> Self {
+        self.0.state = match state {
+            State::Resident => ExpertState::Resident,
+            State::Loading => ExpertState::Loading,
+            State::Cold => ExpertState::Cold,
+            State::Failed(reason) => ExpertState::Failed(reason),
+            State::Other(name) => ExpertState::Other(name),
+        };
+        self
+    }
+
+    /// Bytes of memory its weights take.
+    #[must_use]
+    pub fn resident_bytes(mut self, bytes: u64) -> Self {
+        self.0.resident_bytes = bytes;
+        self
+    }
+
+    /// Calls that run or wait on it.
+    #[must_use]
+    pub fn queue_depth(mut self, calls: u32) -> Self {
+        self.0.queue_depth = calls;
+        self
+    }
+
+    /// Measured time until a new call would start.
+    #[must_use]
+    pub fn estimated_wait(mut self, wait: Duration) -> Self {
+        self.0.estimated_wait_ms = u32::try_from(wait.as_millis()).ok();
+        self
+    }
+
+    /// How long its last load took.
+    #[must_use]
+    pub fn estimated_load(mut self, load: Duration) -> Self {
+        self.0.estimated_load_ms = u32::try_from(load.as_millis()).ok();
+        self
+    }
+
+    /// Measured decode speed.
+    #[must_use]
+    pub fn tokens_per_second(mut self, speed: f32) -> Self {
+        self.0.tokens_per_second = Some(speed);
+        self
+    }
+
+    /// The expert.
+    pub fn build(self) -> Expert {
+        Expert(self.0)
+    }
+}
+
+/// Empty edits, to hand to [`Pre::handle`](crate::Pre::handle).
+pub fn edits() -> Edits<'static> {
+    Edits(native::Edits::default())
+}
+
+/// The call as the next policy sees it when the hook answered `proceed`.
+///
+/// # Panics
+/// When an edit is one that the host would not take.
+pub fn apply(request: &Request, edits: &Edits) -> Request<'static> {
+    let mut after = native::Request { borrow: Default::default(), ..request.0.clone() };
+    for edit in edits.0.made.borrow().iter() {
+        apply_one(&mut after, edit.clone());
+    }
+    Request(after)
+}
+
+fn apply_one(call: &mut native::Request, edit: Edit) {
+    let count = call.messages.len();
+    match edit {
+        Edit::Content(index, content) => {
+            assert!((index as usize) < count, "set_content({index}): there are {count} messages");
+            call.messages[index as usize].content = content;
+        }
+        Edit::Insert(index, message) => {
+            assert!(index as usize <= count, "insert_message({index}): there are {count} messages");
+            call.messages.insert(index as usize, message);
+        }
+        Edit::MaxTokens(tokens) => {
+            assert!(tokens > 0, "set_max_tokens(0): at least 1");
+            call.max_tokens = Some(tokens);
+        }
+        Edit::Temperature(temperature) => {
+            let taken = (0.0..=2.0).contains(&temperature);
+            assert!(taken, "set_temperature({temperature}): 0 to 2");
+            call.temperature = Some(temperature);
+        }
+        Edit::Hint(key, value) => call.hints.push((key, value)),
+    }
+}
+
+/// What the client reads when `expert` answers `request` in these chunks and `P` looks on.
+///
+/// # Panics
+/// When the policy answers with something that the host would not take.
+pub fn reply<'a, P: Post>(
+    request: &Request,
+    expert: &str,
+    chunks: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let mut policy = P::open(request, expert);
+    let (mut sent, mut window) = (String::new(), String::new());
+    for chunk in chunks {
+        window.push_str(chunk);
+        let action = policy.push(&window);
+        if let Released::AndEnded = release(action, &mut window, &mut sent) {
+            return sent;
+        }
+    }
+    let action = policy.finish(&window);
+    let ended = release(action, &mut window, &mut sent);
+    assert!(matches!(ended, Released::AndEnded) || window.is_empty(), "finish kept '{window}'");
+    sent
+}
+
+enum Released {
+    AndGoesOn,
+    AndEnded,
+}
+
+fn release(action: Action, window: &mut String, sent: &mut String) -> Released {
+    match action {
+        Action::Hold => {}
+        Action::Emit => sent.push_str(&std::mem::take(window)),
+        Action::Replace { text, keep } => {
+            let kept = window.len().checked_sub(keep).filter(|&at| window.is_char_boundary(at));
+            let Some(at) = kept else { panic_about_keep(keep, window) };
+            window.drain(..at);
+            sent.push_str(&text);
+        }
+        Action::Stop(text) => {
+            sent.push_str(&text);
+            return Released::AndEnded;
+        }
+    }
+    Released::AndGoesOn
+}
+
+#[expect(clippy::panic, reason = "a test's verdict on the policy under test")]
+fn panic_about_keep(keep: usize, window: &str) -> ! {
+    panic!("keep {keep} is not a character border of the window '{window}'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Outcome, Pre, Refusal, experts, tokens};
+
+    struct Shout;
+
+    impl Pre for Shout {
+        fn handle(request: &Request, edits: &Edits) -> Result<Outcome, Refusal> {
+            let last = request.message_count() - 1;
+            edits.set_content(last, &request.last_user_text().to_uppercase());
+            edits.insert_message(0, Message::new("system", "Be loud."));
+            edits.set_max_tokens(9);
+            edits.add_hint("loud", "yes");
+            Ok(Outcome::Proceed)
+        }
+    }
+
+    #[test]
+    fn edits_take_effect_together() {
+        let (call, edits) = (request("hello").build(), edits());
+        assert_eq!(Shout::handle(&call, &edits), Ok(Outcome::Proceed));
+        assert_eq!(call.last_user_text(), "hello");
+
+        let after = apply(&call, &edits);
+        assert_eq!(after.message(0), Some(Message::new("system", "Be loud.")));
+        assert_eq!(after.last_user_text(), "HELLO");
+        assert_eq!((after.max_tokens(), after.hint("loud")), (Some(9), Some("yes".into())));
+    }
+
+    #[test]
+    #[should_panic(expected = "set_content(3): there are 1 messages")]
+    fn an_edit_that_the_host_would_not_take_fails_the_test() {
+        let edits = edits();
+        edits.set_content(3, "");
+        apply(&request("hello").build(), &edits);
+    }
+
+    /// Holds until a full stop, then sends the sentence in brackets; stops at "end.".
+    struct Sentences;
+
+    impl Post for Sentences {
+        fn open(_request: &Request, _expert: &str) -> Self {
+            Self
+        }
+
+        fn push(&mut self, window: &str) -> Action {
+            match window.find('.') {
+                None => Action::Hold,
+                Some(_) if window.starts_with("end.") => Action::Stop("!".into()),
+                Some(at) => {
+                    let text = format!("[{}]", &window[..=at]);
+                    Action::Replace { text, keep: window.len() - at - 1 }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_reply_goes_through_the_window() {
+        let call = request("").build();
+        assert_eq!(
+            reply::<Sentences>(&call, "e", ["Hé", "llo. W", "orld. r", "est"]),
+            "[Héllo.][ World.] rest"
+        );
+        assert_eq!(reply::<Sentences>(&call, "e", ["a.", "end.", "more."]), "[a.]!");
+    }
+
+    #[test]
+    fn the_menu_and_the_token_counter_are_the_tests_own() {
+        assert!(experts::menu().is_empty());
+        set_menu([expert("phi4_fast").priority(5).build()]);
+        assert_eq!(experts::menu()[0].priority(), 5);
+        assert_eq!(tokens::count("three short words", Some("phi4_fast")), Ok(3));
+        assert_eq!(tokens::count("", Some("x")), Err(tokens::Error::UnknownExpert("x".into())));
+    }
+}
