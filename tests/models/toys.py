@@ -133,7 +133,8 @@ def aya(tokenizer: Tokenizer, rows: int) -> dict:
         max_position_embeddings=4096, use_qk_norm=False, attention_bias=False,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         pad_token_id=0, bos_token_id=5, eos_token_id=tokenizer.token_to_id("<|END_OF_TURN_TOKEN|>"),
-        tie_word_embeddings=True, architectures=["CohereForCausalLM"], dtype="float16",
+        tie_word_embeddings=True, initializer_range=0.08,  # logit_scale would drown smaller embeddings
+        architectures=["CohereForCausalLM"], dtype="float16",
     )
     return json.loads(config.to_json_string(use_diff=True)) | {"quantization_config": AWQ}
 
@@ -159,13 +160,13 @@ TOYS = [
     Toy("phi4_fast", "general", vocab.phi, 1400, phi,
         special={"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>",
                  "unk_token": "<|endoftext|>"},
-        stops=["<|end|>", "<|endoftext|>"], tokenizer_class="GPT2Tokenizer"),
+        stops=["<|end|>", "<|endoftext|>"], tokenizer_class="GPT2Tokenizer", epochs=100),
     Toy("mistral_balanced", "technical", vocab.mistral, 1400, mistral,
         special={"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
-        stops=["</s>"], tokenizer_class="LlamaTokenizer", answer_prefix=" ", system_role=False, shards=2),
+        stops=["</s>"], tokenizer_class="LlamaTokenizer", answer_prefix=" ", system_role=False, shards=2, epochs=140),
     Toy("qwen_coder", "coding", vocab.qwen, 1400, qwen,
         special={"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"},
-        stops=["<|im_end|>", "<|endoftext|>"], tokenizer_class="Qwen2Tokenizer"),
+        stops=["<|im_end|>", "<|endoftext|>"], tokenizer_class="Qwen2Tokenizer", epochs=90),
     Toy("gemma3_multimodal", "multimodal_expert", vocab.gemma, 1400, gemma,
         special={"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>",
                  "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>",
@@ -174,5 +175,5 @@ TOYS = [
         quantised=False, shards=2, template_file=True, extras=GEMMA_EXTRAS),
     Toy("aya_expanse_multilingual", "multilingual_expert", vocab.aya, 1800, aya,
         special={"bos_token": "<BOS_TOKEN>", "eos_token": "<|END_OF_TURN_TOKEN|>", "pad_token": "<PAD_TOKEN>"},
-        stops=["<|END_OF_TURN_TOKEN|>"], tokenizer_class="CohereTokenizer"),
+        stops=["<|END_OF_TURN_TOKEN|>"], tokenizer_class="CohereTokenizer", epochs=140, learning_rate=2.5e-3),
 ]

@@ -33,7 +33,6 @@ const KEPT: [&str; 8] = [
     "CARGO_NET_",
     "CARGO_REGISTRIES_",
     "CARGO_REGISTRY_",
-    "CARGO_SOURCE_",
     "CARGO_TERM_",
 ];
 

@@ -1,0 +1,160 @@
+//! Settings become a host: ports bound, experts started, policies deployed.
+
+use std::{fs, net::SocketAddr};
+
+use anyhow::{Context, Result, bail};
+use signalbox_engine::Fleet;
+use signalbox_policy::{Pipeline, PipelineStatus, Policies, PolicyRef, PolicyStatus};
+use signalbox_server::App;
+use tokio::net::TcpListener;
+
+use crate::{
+    builtin::{self, Component},
+    settings::{Address, Deployment, Settings},
+};
+
+/// A host that is ready to serve.
+pub(crate) struct Host {
+    /// Experts and policies.
+    pub(crate) app: App,
+    /// Where clients come in.
+    pub(crate) data: SocketAddr,
+    /// Where operators come in.
+    pub(crate) admin: SocketAddr,
+    /// Policies that were put in force by this start.
+    pub(crate) deployed: Vec<String>,
+    listeners: (TcpListener, TcpListener),
+}
+
+impl Host {
+    /// Binds both ports, starts the experts and deploys policies. Experts of the warm pool are
+    /// still loading when this returns; broken ones are listed and hold nobody up.
+    ///
+    /// # Errors
+    /// A port that can't be had, or a registry or component that can't be used.
+    pub(crate) async fn start(settings: Settings) -> Result<Self> {
+        let data = bind(&settings.data, "clients").await?;
+        let admin = bind(&settings.admin, "operators").await?;
+        let fleet = Fleet::start(settings.fleet);
+        let registry = settings.policies.registry.clone();
+        let app = App::open(fleet, registry, settings.server)?;
+        let deployed = deploy(app.policies(), &settings.policies).await?;
+        Ok(Self {
+            app,
+            data: data.local_addr()?,
+            admin: admin.local_addr()?,
+            deployed,
+            listeners: (data, admin),
+        })
+    }
+
+    /// Serves until `shutdown` resolves and running replies have ended.
+    ///
+    /// # Errors
+    /// A listener that can't accept any more.
+    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<()> {
+        let (data, admin) = self.listeners;
+        signalbox_server::run(self.app, data, admin, shutdown).await.context("serving failed")
+    }
+}
+
+async fn bind(address: &Address, whom: &str) -> Result<TcpListener> {
+    let pair = (address.host.as_str(), address.port);
+    TcpListener::bind(pair).await.with_context(|| {
+        format!(
+            "can't listen for {whom} on {address}; choose another host or port, or stop what is \
+             there"
+        )
+    })
+}
+
+/// Puts the configuration's policies in force, through the same door as an upload over HTTP.
+/// Answers the names it put in force.
+async fn deploy(policies: &Policies, wanted: &Deployment) -> Result<Vec<String>> {
+    let mut deployed = Vec::new();
+    for (name, file) in &wanted.components {
+        let bytes = fs::read(file).with_context(|| {
+            format!("policies.components.{name}: {} can't be read", file.display())
+        })?;
+        deployed.extend(put_in_force(policies, name, bytes).await?);
+    }
+    match &wanted.pipeline {
+        Some(pipeline) => {
+            deployed.extend(ensure_in_force(policies, pipeline).await?);
+            set_pipeline(policies, pipeline)?;
+        }
+        None if never_had_a_router(policies) => {
+            let router = builtin::component(builtin::DEFAULT_ROUTER)
+                .context("this build carries no default router")?;
+            deployed.extend(put_in_force(policies, router.name, router.bytes.to_vec()).await?);
+        }
+        None => {}
+    }
+    Ok(deployed)
+}
+
+/// Uploads, and activates what the registry did not know or never had in force. Anything else stays
+/// as the operators left it: their rollback survives a restart.
+async fn put_in_force(
+    policies: &Policies,
+    name: &str,
+    component: Vec<u8>,
+) -> Result<Option<String>> {
+    let uploaded = policies.upload(name, component.into()).await?;
+    if uploaded.already_known && was_in_force(policies, name) {
+        return Ok(None);
+    }
+    policies.activate(name, &uploaded.revision)?;
+    let revision = PolicyRef { name: name.to_owned(), revision: uploaded.revision };
+    Ok(Some(revision.to_string()))
+}
+
+fn was_in_force(policies: &Policies, name: &str) -> bool {
+    policies.history().iter().flat_map(|activation| &activation.changes).any(|c| c.policy == name)
+}
+
+/// Sees to it that every policy of a pipeline has a revision in force: the newest one that the
+/// registry has, or the built-in example of that name.
+async fn ensure_in_force(policies: &Policies, pipeline: &Pipeline) -> Result<Vec<String>> {
+    let mut deployed = Vec::new();
+    for name in pipeline.pre.iter().chain(&pipeline.route).chain(&pipeline.post) {
+        match (policies.show(name), builtin::component(name)) {
+            (Some(status), _) if status.active.is_some() => {}
+            (Some(PolicyStatus { revisions, .. }), _) if !revisions.is_empty() => {
+                policies.activate(name, &revisions[0].revision)?;
+                deployed.push(name.clone());
+            }
+            (_, Some(Component { bytes, .. })) => {
+                deployed.extend(put_in_force(policies, name, bytes.to_vec()).await?);
+            }
+            (_, None) => bail!(
+                "policies.pipeline names '{name}', which is not in the registry and is no example \
+                 ({}); give its file in policies.components",
+                builtin::names().join(", ")
+            ),
+        }
+    }
+    Ok(deployed)
+}
+
+fn set_pipeline(policies: &Policies, wanted: &Pipeline) -> Result<()> {
+    if names_of(&policies.pipeline()) != *wanted {
+        policies.set_pipeline(wanted.clone()).context("policies.pipeline")?;
+    }
+    Ok(())
+}
+
+fn names_of(status: &PipelineStatus) -> Pipeline {
+    let names = |policies: &[PolicyRef]| policies.iter().map(|p| p.name.clone()).collect();
+    Pipeline {
+        pre: names(&status.pre),
+        route: status.route.as_ref().map(|router| router.name.clone()),
+        post: names(&status.post),
+    }
+}
+
+fn never_had_a_router(policies: &Policies) -> bool {
+    let routed = |pipeline: &Pipeline| pipeline.route.is_some();
+    policies.pipeline().route.is_none()
+        && !policies.history().iter().any(|a| routed(&a.before) || routed(&a.after))
+}

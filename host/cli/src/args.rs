@@ -1,0 +1,212 @@
+//! The command line. Exit codes: 0 fine, 1 the thing asked for failed, 2 usage.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::settings::TOKEN_VARIABLE;
+
+/// Several language models in one process, routed by WebAssembly policies that are swapped live.
+#[derive(Debug, Parser)]
+#[command(name = "signalbox", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve five built-in toy experts; nothing to download, nothing left behind.
+    Demo(Demo),
+    /// Serve the experts of a configuration file until stopped.
+    Serve(Serve),
+    /// Say what is wrong with a configuration and its checkpoints, loading nothing.
+    Check(Check),
+    /// Talk to a running host.
+    Chat(Chat),
+    /// Write, build, upload and swap policies.
+    Policy(Policy),
+    /// Look at the experts of a running host.
+    Experts(Experts),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Port for clients; 0 picks a free one.
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Port for operators; 0 picks a free one.
+    #[arg(long, default_value_t = 8081)]
+    pub(crate) admin_port: u16,
+    /// Keep policies here; without it the demo forgets them.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Ask every expert, swap the router, ask again, print a table and exit.
+    #[arg(long, conflicts_with_all = ["port", "admin_port", "data_dir"])]
+    pub(crate) smoke: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The configuration file: JSON, comments allowed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Listen for clients on this host name or address instead of server_config.host.
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// Listen for clients on this port instead of server_config.port; 0 picks a free one.
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Listen for operators here instead of on admin.host and admin.port.
+    #[arg(long, value_name = "HOST:PORT", value_parser = crate::settings::Address::parse)]
+    pub(crate) admin_addr: Option<crate::settings::Address>,
+    /// Keep policies here instead of in policies.data_dir.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The configuration file: JSON, comments allowed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// For scripts.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where a running host answers clients.
+#[derive(Debug, Args)]
+pub(crate) struct DataPlane {
+    /// Where the host answers clients.
+    #[arg(long, env = "SIGNALBOX_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Chat {
+    #[command(flatten)]
+    pub(crate) plane: DataPlane,
+    /// The expert to ask; "auto" lets the router choose.
+    #[arg(long, default_value = "auto")]
+    pub(crate) model: String,
+    /// What to say; without it, lines are read until the end of input.
+    pub(crate) message: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Experts {
+    #[command(subcommand)]
+    pub(crate) command: ExpertsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExpertsCommand {
+    /// Every expert: where it stands, what it is, what it did.
+    List {
+        #[command(flatten)]
+        plane: DataPlane,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Policy {
+    #[command(flatten)]
+    pub(crate) plane: AdminPlane,
+    /// For scripts.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+/// Where a running host answers operators.
+#[derive(Debug, Args)]
+pub(crate) struct AdminPlane {
+    /// Where the host answers operators.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "SIGNALBOX_ADMIN",
+        default_value = "http://127.0.0.1:8081"
+    )]
+    pub(crate) admin: String,
+    /// The operators' bearer token.
+    #[arg(long, global = true, env = TOKEN_VARIABLE, hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Begin a policy: a crate that builds and has a test.
+    New {
+        /// Its name and its folder's name.
+        name: String,
+        /// Which hook it starts with.
+        #[arg(long, value_enum, default_value_t = HookKind::Route)]
+        hook: HookKind,
+    },
+    /// Compile a policy crate into a component.
+    Build {
+        /// The crate's folder.
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Upload a component; experts stay loaded.
+    Push {
+        /// A .wasm file, a policy crate's folder, or the name of a built-in example.
+        policy: String,
+        /// Name it this on the host instead of after its file.
+        #[arg(long)]
+        name: Option<String>,
+        /// Put it in force at once.
+        #[arg(long)]
+        activate: bool,
+    },
+    /// Every policy and what is in force.
+    List,
+    /// Everything about one policy.
+    Show {
+        /// The policy.
+        name: String,
+    },
+    /// Put a revision in force.
+    Activate {
+        /// The policy.
+        name: String,
+        /// The revision or the beginning of it; without it, the newest one uploaded.
+        revision: Option<String>,
+    },
+    /// Go back to what was in force before the last activation.
+    Rollback {
+        /// Only this policy; without it, the whole pipeline.
+        name: Option<String>,
+    },
+}
+
+/// Where in a call's life a policy works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HookKind {
+    /// Choose who answers.
+    Route,
+    /// Look at calls before they are routed.
+    Pre,
+    /// Look at replies while they stream.
+    Post,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

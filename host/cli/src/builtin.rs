@@ -1,0 +1,48 @@
+//! What the binary carries: the example policies as components, the toy experts, and the sources of
+//! the SDK for new policies. `build.rs` compiles and collects them.
+
+/// An example policy, compiled.
+pub(crate) struct Component {
+    /// Its name in `examples/`.
+    pub(crate) name: &'static str,
+    /// The component.
+    pub(crate) bytes: &'static [u8],
+}
+
+/// A file with the path it has below its folder.
+pub(crate) struct File {
+    /// With forward slashes.
+    pub(crate) path: &'static str,
+    /// What is in it.
+    pub(crate) bytes: &'static [u8],
+}
+
+include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
+
+/// The router that a registry without one begins with.
+pub(crate) const DEFAULT_ROUTER: &str = "route-by-domain";
+
+/// The example policy of this name.
+pub(crate) fn component(name: &str) -> Option<&'static Component> {
+    COMPONENTS.iter().find(|component| component.name == name)
+}
+
+/// The names of all example policies.
+pub(crate) fn names() -> Vec<&'static str> {
+    COMPONENTS.iter().map(|component| component.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_carries_what_the_demo_needs() {
+        assert!(component(DEFAULT_ROUTER).is_some());
+        assert!(component("round-robin").is_some());
+        assert!(SDK.iter().any(|file| file.path == "sdk/Cargo.toml"));
+        assert!(SDK.iter().any(|file| file.path == "wit/types.wit"));
+        assert!(TOYS.iter().any(|file| file.path == "phi4_fast/config.json"));
+        assert_eq!(TOYS_HASH.len(), 64);
+    }
+}

@@ -1,0 +1,159 @@
+//! `signalbox check`: what is wrong with a configuration and its checkpoints, before anything is
+//! loaded.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::Result;
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
+use signalbox_engine::{ExpertSettings, Finding, FleetSettings, Inspection, Severity, inspect};
+
+use crate::{
+    args::Check,
+    report::{self, Entry},
+    settings::{Machine, Settings, Unusable},
+    term::{Spinner, say, say_json},
+};
+
+/// Prints the findings; the exit code is 1 when something keeps an expert from being served.
+pub(crate) fn run(args: &Check) -> Result<ExitCode> {
+    let settings = match Settings::load(&args.config) {
+        Ok(settings) => settings,
+        Err(error) if args.json => return mistakes(error),
+        Err(error) => return Err(error),
+    };
+    let looking = Spinner::start("reading headers");
+    let inspections: Vec<_> =
+        settings.fleet.experts.iter().map(|expert| whole(expert, &settings.fleet)).collect();
+    drop(looking);
+    let experts: Vec<_> = settings.fleet.experts.iter().zip(&inspections).collect();
+    match args.json {
+        true => say_json(&as_json(&args.config, &settings, &experts)),
+        false => say_text(&args.config, &settings, &experts),
+    }
+    let broken = inspections.iter().any(is_broken);
+    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What the files say, and whether there is memory for it.
+fn whole(expert: &ExpertSettings, fleet: &FleetSettings) -> Inspection {
+    let mut inspection = inspect(expert);
+    let needed = inspection.memory_bytes.unwrap_or_default();
+    if needed > fleet.memory_bytes_max {
+        inspection.findings.insert(0, no_room(needed, fleet.memory_bytes_max));
+    }
+    inspection
+}
+
+fn no_room(needed: u64, limit: u64) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        code: "memory-over-limit",
+        message: format!(
+            "it needs {} and all experts together may use {}",
+            HumanBytes(needed),
+            HumanBytes(limit)
+        ),
+        mend: "raise memory.limit or lazy_loading.memory_threshold, lower max_model_len, or use \
+               a smaller or quantised checkpoint"
+            .to_owned(),
+    }
+}
+
+fn is_broken(inspection: &Inspection) -> bool {
+    inspection.findings.iter().any(|finding| finding.severity == Severity::Error)
+}
+
+type Inspected<'i> = (&'i ExpertSettings, &'i Inspection);
+
+fn say_text(config: &Path, settings: &Settings, experts: &[Inspected<'_>]) {
+    let entries: Vec<_> = experts.iter().map(|(e, found)| entry(e, found)).collect();
+    let served = entries.iter().filter(|entry| !entry.is_broken()).count();
+    say!("{}: {served} of {} experts can be served", config.display(), entries.len());
+    report::say_experts(&entries);
+    say!();
+    say_memory(&settings.fleet, experts);
+    if !settings.ignored.is_empty() {
+        say!();
+        say!("Keys that have no effect here:");
+        report::say_ignored(&settings.ignored);
+    }
+}
+
+fn say_memory(fleet: &FleetSettings, experts: &[Inspected<'_>]) {
+    let all: u64 = experts.iter().filter_map(|(_, found)| found.memory_bytes).sum();
+    let (limit, machine) = (fleet.memory_bytes_max, Machine::here().memory_bytes);
+    say!(
+        "Memory: all experts together need {} and may use {} of this machine's {}",
+        HumanBytes(all),
+        HumanBytes(limit),
+        HumanBytes(machine)
+    );
+    if all > limit {
+        say!("        not all fit at once: the least recently used idle expert makes room");
+    }
+}
+
+fn entry<'e>(expert: &'e ExpertSettings, found: &'e Inspection) -> Entry<'e> {
+    Entry {
+        id: &expert.id,
+        domain: &expert.domain,
+        architecture: found.architecture.as_deref(),
+        quantization: found.quantization.as_deref(),
+        weight_bytes: found.weight_bytes,
+        context_length: found.context_length,
+        findings: &found.findings,
+    }
+}
+
+fn as_json(config: &Path, settings: &Settings, experts: &[Inspected<'_>]) -> Value {
+    json!({
+        "config": config.display().to_string(),
+        "ok": !experts.iter().any(|(_, found)| is_broken(found)),
+        "mistakes": [],
+        "experts": experts.iter().map(|(e, found)| expert_json(e, found)).collect::<Vec<_>>(),
+        "memory": {
+            "limit_bytes": settings.fleet.memory_bytes_max,
+            "machine_bytes": Machine::here().memory_bytes,
+        },
+        "ignored": settings.ignored,
+    })
+}
+
+fn expert_json(expert: &ExpertSettings, found: &Inspection) -> Value {
+    json!({
+        "id": expert.id,
+        "path": expert.path.display().to_string(),
+        "ok": !is_broken(found),
+        "architecture": found.architecture,
+        "quantization": found.quantization,
+        "weight_bytes": found.weight_bytes,
+        "kv_bytes_per_token": found.kv_bytes_per_token,
+        "memory_bytes": found.memory_bytes,
+        "context_length": found.context_length,
+        "findings": found.findings.iter().map(finding_json).collect::<Vec<_>>(),
+    })
+}
+
+fn finding_json(finding: &Finding) -> Value {
+    json!({
+        "severity": finding.severity.to_string(),
+        "code": finding.code,
+        "message": finding.message,
+        "mend": finding.mend,
+    })
+}
+
+/// A file that can't be used, for scripts: the same shape with no experts.
+fn mistakes(error: anyhow::Error) -> Result<ExitCode> {
+    let unusable = error.downcast::<Unusable>()?;
+    say_json(&json!({
+        "config": unusable.path.display().to_string(),
+        "ok": false,
+        "mistakes": unusable.mistakes,
+        "experts": [],
+        "memory": null,
+        "ignored": [],
+    }));
+    Ok(ExitCode::FAILURE)
+}

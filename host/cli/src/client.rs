@@ -1,0 +1,231 @@
+//! A host seen from outside: HTTP with clear errors. Used by `chat`, `policy`, `experts` and the
+//! demo's smoke test.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+use ureq::{
+    Agent, Body,
+    http::{Method, Request, Response},
+};
+
+/// A host that is there accepts at once.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Loading a large expert may come before the first byte.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
+/// Most bytes of a JSON answer.
+const BODY_BYTES_MAX: u64 = 64 << 20;
+
+/// One plane of a host.
+pub(crate) struct Client {
+    agent: Agent,
+    base: String,
+    token: Option<String>,
+}
+
+/// A JSON answer with the headers that name who gave it.
+pub(crate) struct Answer {
+    /// `x-signalbox-expert`.
+    pub(crate) expert: Option<String>,
+    /// `x-signalbox-route`.
+    pub(crate) route: Option<String>,
+    /// The body.
+    pub(crate) body: Value,
+}
+
+/// What goes up with a request.
+enum Payload<'p> {
+    Nothing,
+    Json(&'p Value),
+    Component(&'p [u8]),
+}
+
+/// A reply as it streams.
+pub(crate) struct Events {
+    /// `x-signalbox-expert`.
+    pub(crate) expert: Option<String>,
+    lines: BufReader<Box<dyn Read + Send>>,
+}
+
+impl Client {
+    /// A host at `base`, as in `http://127.0.0.1:8080`.
+    pub(crate) fn new(base: &str, token: Option<String>) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_response(Some(ANSWER_TIMEOUT))
+            .build();
+        Self { agent: config.into(), base: base.trim_end_matches('/').to_owned(), token }
+    }
+
+    /// `GET path`.
+    ///
+    /// # Errors
+    /// No host there, or the host's own error.
+    pub(crate) fn get(&self, path: &str) -> Result<Value> {
+        Ok(self.answer(Method::GET, path, Payload::Nothing)?.body)
+    }
+
+    /// `POST path` with a JSON body, or with none.
+    ///
+    /// # Errors
+    /// No host there, or the host's own error.
+    pub(crate) fn post(&self, path: &str, body: Option<&Value>) -> Result<Answer> {
+        self.answer(Method::POST, path, body.map_or(Payload::Nothing, Payload::Json))
+    }
+
+    /// `POST path` with the bytes of a component.
+    ///
+    /// # Errors
+    /// No host there, or the host's own error.
+    pub(crate) fn upload(&self, path: &str, component: &[u8]) -> Result<Value> {
+        Ok(self.answer(Method::POST, path, Payload::Component(component))?.body)
+    }
+
+    /// Asks for a streamed chat reply.
+    ///
+    /// # Errors
+    /// No host there, or the host's own error before the first token.
+    pub(crate) fn stream(&self, body: &Value) -> Result<Events> {
+        let response = self.send(Method::POST, "/v1/chat/completions", Payload::Json(body))?;
+        let response = checked(response)?;
+        Ok(Events {
+            expert: header(&response, "x-signalbox-expert"),
+            lines: BufReader::new(Box::new(response.into_body().into_reader())),
+        })
+    }
+
+    fn answer(&self, method: Method, path: &str, payload: Payload<'_>) -> Result<Answer> {
+        let mut response = checked(self.send(method, path, payload)?)?;
+        Ok(Answer {
+            expert: header(&response, "x-signalbox-expert"),
+            route: header(&response, "x-signalbox-route"),
+            body: json(&mut response)?,
+        })
+    }
+
+    fn send(&self, method: Method, path: &str, payload: Payload<'_>) -> Result<Response<Body>> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let malformed = || format!("{} is no URL or the token can't be sent", self.base);
+        let sent = match payload {
+            Payload::Nothing => self.agent.run(request.body(()).with_context(malformed)?),
+            Payload::Json(value) => {
+                let request = request.header("content-type", "application/json");
+                self.agent.run(request.body(value.to_string()).with_context(malformed)?)
+            }
+            Payload::Component(bytes) => {
+                let request = request.header("content-type", "application/wasm");
+                self.agent.run(request.body(bytes).with_context(malformed)?)
+            }
+        };
+        sent.map_err(|error| self.unreachable(error))
+    }
+
+    fn unreachable(&self, error: ureq::Error) -> anyhow::Error {
+        let mend = "start one with `signalbox demo` or `signalbox serve`, or name another";
+        match error {
+            ureq::Error::BadUri(_) => anyhow!("{} is no URL; write http://HOST:PORT", self.base),
+            ureq::Error::Io(_) | ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => {
+                anyhow!("no host answers at {} ({error}); {mend}", self.base)
+            }
+            other => anyhow!("{}: {other}", self.base),
+        }
+    }
+}
+
+impl Events {
+    /// The next piece of the reply; `None` when it is complete.
+    ///
+    /// # Errors
+    /// A reply that ends early, with the host's reason.
+    pub(crate) fn next(&mut self) -> Result<Option<String>> {
+        loop {
+            let mut line = String::new();
+            if self.lines.read_line(&mut line).context("the reply broke off")? == 0 {
+                bail!("the reply broke off: the host went away");
+            }
+            match line.trim().strip_prefix("data:").map(str::trim) {
+                None => continue,
+                Some("[DONE]") => return Ok(None),
+                Some(event) => match piece(event)? {
+                    text if text.is_empty() => continue,
+                    text => return Ok(Some(text)),
+                },
+            }
+        }
+    }
+}
+
+/// The text in one event of a stream.
+fn piece(event: &str) -> Result<String> {
+    let event: Value = serde_json::from_str(event).context("the host sent no JSON")?;
+    if let Some(error) = event.get("error") {
+        bail!("{}", told(error));
+    }
+    let text = event.pointer("/choices/0/delta/content").and_then(Value::as_str);
+    Ok(text.unwrap_or_default().to_owned())
+}
+
+/// A good answer, or the error in it.
+fn checked(mut response: Response<Body>) -> Result<Response<Body>> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    match json(&mut response)?.get("error") {
+        Some(error) => bail!("{} (HTTP {})", told(error), status.as_u16()),
+        None => bail!("the host answered HTTP {status} without a reason; is it a signalbox?"),
+    }
+}
+
+fn json(response: &mut Response<Body>) -> Result<Value> {
+    let body = response.body_mut().with_config().limit(BODY_BYTES_MAX);
+    let text = body.read_to_string().context("the answer broke off")?;
+    match text.is_empty() {
+        true => Ok(Value::Null),
+        false => serde_json::from_str(&text).context("the answer is no JSON; is it a signalbox?"),
+    }
+}
+
+/// An error object in one line: message and code.
+fn told(error: &Value) -> String {
+    let message = error["message"].as_str().unwrap_or("the host gave no reason");
+    match error["code"].as_str() {
+        Some(code) => format!("{message} [{code}]"),
+        None => message.to_owned(),
+    }
+}
+
+fn header(response: &Response<Body>, name: &str) -> Option<String> {
+    response.headers().get(name)?.to_str().ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_error_is_told_with_its_code() {
+        let error = json!({ "message": "no such policy", "code": "policy_not_found" });
+        assert_eq!(told(&error), "no such policy [policy_not_found]");
+        assert_eq!(told(&json!({})), "the host gave no reason");
+    }
+
+    #[test]
+    fn a_piece_is_text_or_an_error() {
+        let event = json!({ "choices": [ { "delta": { "content": "Bon" } } ] });
+        assert_eq!(piece(&event.to_string()).unwrap(), "Bon");
+        assert_eq!(piece(&json!({ "choices": [] }).to_string()).unwrap(), "");
+        let error = json!({ "error": { "message": "broke", "code": "crashed" } });
+        assert_eq!(piece(&error.to_string()).unwrap_err().to_string(), "broke [crashed]");
+    }
+}

@@ -1,0 +1,442 @@
+//! The text of a configuration file, read key by key.
+//!
+//! A [`Section`] hands out checked values and remembers which keys were asked for. What is wrong is
+//! collected, never thrown, so that one run names every mistake; a key nobody asked for is ignored
+//! with its reason when [`ignored`] lists it, and a mistake with the nearest known name otherwise.
+
+use std::{cell::RefCell, collections::BTreeSet, fmt, ops::RangeInclusive};
+
+use jsonc_parser::{
+    CollectOptions, ParseOptions,
+    ast::{Object, ObjectProp, Value},
+    common::Ranged,
+    parse_to_ast,
+};
+
+pub(crate) mod ignored;
+
+/// How alike two names must be (0 to 1) for one to be offered in place of the other.
+const LIKENESS_MIN: f64 = 0.7;
+
+/// One mistake in a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Mistake {
+    /// Line of the file, from 1.
+    pub(crate) line: usize,
+    /// Path of the key, as in `experts[2].priority`; empty for the file as a whole.
+    pub(crate) key: String,
+    /// What is wrong and what mends it.
+    pub(crate) problem: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.key.as_str() {
+            "" => write!(f, "line {}: {}", self.line, self.problem),
+            key => write!(f, "line {}: {key}: {}", self.line, self.problem),
+        }
+    }
+}
+
+/// A key that was accepted and has no effect.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub(crate) struct Ignored {
+    /// Path of the key without list positions, as in `experts[].swap_space`.
+    pub(crate) key: String,
+    /// Why it has none.
+    pub(crate) why: &'static str,
+}
+
+/// What reading a file brought to light.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) mistakes: Vec<Mistake>,
+    pub(crate) ignored: BTreeSet<Ignored>,
+}
+
+/// Reads a file's text: JSON with comments and trailing commas. `read` gets the outermost section.
+pub(crate) fn read<T>(text: &str, read: impl FnOnce(&Section<'_>) -> T) -> (Option<T>, Notes) {
+    let book = Book { text, notes: RefCell::default() };
+    let parsed = parse_to_ast(text, &CollectOptions::default(), &lenient());
+    let value = match parsed {
+        Ok(tree) => match tree.value {
+            Some(Value::Object(root)) => {
+                Some(read(&Section::new(Some(&root), String::new(), &book)))
+            }
+            _ => {
+                book.mistake(0, "", "the file must hold one JSON object: { \"experts\": [...] }");
+                None
+            }
+        },
+        Err(error) => {
+            let column = error.column_display();
+            book.mistake(error.range().start, "", format!("column {column}: {}", error.kind()));
+            None
+        }
+    };
+    (value, book.notes.into_inner())
+}
+
+/// Comments and trailing commas, and nothing else that JSON does not have.
+fn lenient() -> ParseOptions {
+    ParseOptions {
+        allow_comments: true,
+        allow_trailing_commas: true,
+        allow_loose_object_property_names: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    }
+}
+
+/// The file under way: its text, for line numbers, and what was noticed.
+struct Book<'t> {
+    text: &'t str,
+    notes: RefCell<Notes>,
+}
+
+impl Book<'_> {
+    fn mistake(&self, at: usize, key: &str, problem: impl Into<String>) {
+        let line = 1 + self.text.bytes().take(at).filter(|&byte| byte == b'\n').count();
+        let mistake = Mistake { line, key: key.to_owned(), problem: problem.into() };
+        self.notes.borrow_mut().mistakes.push(mistake);
+    }
+
+    fn ignore(&self, key: String, why: &'static str) {
+        self.notes.borrow_mut().ignored.insert(Ignored { key, why });
+    }
+}
+
+/// One object of the file, or the absence of one: then every key is absent too.
+///
+/// Every getter answers `None` for a key that is absent, `null` or wrong; a wrong one is noted.
+/// When the section is dropped, keys that nobody asked for are noted too.
+pub(crate) struct Section<'a> {
+    object: Option<&'a Object<'a>>,
+    path: String,
+    asked: RefCell<BTreeSet<&'static str>>,
+    book: &'a Book<'a>,
+}
+
+impl<'a> Section<'a> {
+    fn new(object: Option<&'a Object<'a>>, path: String, book: &'a Book<'a>) -> Self {
+        Self { object, path, asked: RefCell::default(), book }
+    }
+
+    /// Whether the file has this section at all.
+    pub(crate) fn is_present(&self) -> bool {
+        self.object.is_some()
+    }
+
+    /// A string.
+    pub(crate) fn text(&self, key: &'static str) -> Option<&'a str> {
+        let value = self.value(key)?;
+        let text = value.as_string_lit().map(|literal| literal.value.as_ref());
+        self.expect(key, text, "must be a string")
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn flag(&self, key: &'static str) -> Option<bool> {
+        let value = self.value(key)?;
+        self.expect(key, value.as_boolean_lit().map(|b| b.value), "must be true or false")
+    }
+
+    /// A whole number within bounds.
+    pub(crate) fn integer<T>(&self, key: &'static str, bounds: RangeInclusive<T>) -> Option<T>
+    where
+        T: Copy + Into<i128> + TryFrom<i128>,
+    {
+        let (low, high) = ((*bounds.start()).into(), (*bounds.end()).into());
+        let number = self.literal(key)?.and_then(whole);
+        let inside = number.filter(|n| (low..=high).contains(n));
+        let problem = format!("must be a whole number from {low} to {high}");
+        self.expect(key, inside.and_then(|n| T::try_from(n).ok()), &problem)
+    }
+
+    /// A number within bounds.
+    pub(crate) fn number(&self, key: &'static str, bounds: RangeInclusive<f64>) -> Option<f64> {
+        let number = self.literal(key)?.and_then(|text| text.parse().ok());
+        let problem = format!("must be a number from {} to {}", bounds.start(), bounds.end());
+        self.expect(key, number.filter(|n| bounds.contains(n)), &problem)
+    }
+
+    /// One of a few names.
+    pub(crate) fn choice<T: Copy>(&self, key: &'static str, of: &[(&str, T)]) -> Option<T> {
+        let text = self.text(key)?;
+        let chosen = of.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+        let names: Vec<_> = of.iter().map(|(name, _)| *name).collect();
+        let problem = format!("\"{text}\" is not known; use one of {}", names.join(", "));
+        self.expect(key, chosen.map(|(_, value)| *value), &problem)
+    }
+
+    /// A list of strings; empty when absent.
+    pub(crate) fn texts(&self, key: &'static str) -> Vec<String> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let texts = value.as_array().and_then(|list| {
+            let literals = list.elements.iter().map(Value::as_string_lit);
+            literals.map(|text| text.map(|t| t.value.to_string())).collect()
+        });
+        self.expect(key, texts, "must be a list of strings").unwrap_or_default()
+    }
+
+    /// The object under a key.
+    pub(crate) fn section(&self, key: &'static str) -> Section<'a> {
+        let object = self
+            .value(key)
+            .and_then(|value| self.expect(key, value.as_object(), "must be an object: { ... }"));
+        Section::new(object, self.path_of(key), self.book)
+    }
+
+    /// The objects in a list; empty when absent.
+    pub(crate) fn sections(&self, key: &'static str) -> Vec<Section<'a>> {
+        let list = self.value(key).and_then(|value| {
+            self.expect(key, value.as_array(), "must be a list of objects: [ { ... } ]")
+        });
+        let elements = list.map(|list| list.elements.as_slice()).unwrap_or_default();
+        elements.iter().enumerate().filter_map(|(i, value)| self.element(key, i, value)).collect()
+    }
+
+    fn element(&self, key: &str, index: usize, value: &'a Value<'a>) -> Option<Section<'a>> {
+        let path = format!("{}[{index}]", self.path_of(key));
+        match value.as_object() {
+            Some(object) => Some(Section::new(Some(object), path, self.book)),
+            None => {
+                self.book.mistake(value.start(), &path, "must be an object: { ... }");
+                None
+            }
+        }
+    }
+
+    /// The entries of an object whose keys are names, not words of the format, as strings; numbers
+    /// and flags are taken as they are written.
+    pub(crate) fn pairs(self) -> Vec<(String, String)> {
+        let pairs = self.properties().iter().filter_map(|entry| {
+            let text = match &entry.value {
+                Value::StringLit(text) => text.value.to_string(),
+                Value::NumberLit(number) => number.value.to_owned(),
+                Value::BooleanLit(flag) => flag.value.to_string(),
+                other => {
+                    let path = self.path_of(entry.name.as_str());
+                    self.book.mistake(other.start(), &path, "must be a string, number or flag");
+                    return None;
+                }
+            };
+            Some((entry.name.as_str().to_owned(), text))
+        });
+        let pairs = pairs.collect();
+        self.close();
+        pairs
+    }
+
+    /// The objects under keys that are names, not words of the format.
+    pub(crate) fn named_sections(self) -> Vec<(String, Section<'a>)> {
+        let sections = self.properties().iter().filter_map(|entry| {
+            let name = entry.name.as_str().to_owned();
+            let path = self.path_of(&name);
+            match entry.value.as_object() {
+                Some(object) => Some((name, Section::new(Some(object), path, self.book))),
+                None => {
+                    self.book.mistake(entry.start(), &path, "must be an object: { ... }");
+                    None
+                }
+            }
+        });
+        let sections = sections.collect();
+        self.close();
+        sections
+    }
+
+    /// Notes a mistake at a key: what a getter can't know.
+    pub(crate) fn mistake(&self, key: &str, problem: impl Into<String>) {
+        let at = self.property(key).map(Ranged::start).or(self.object.map(Ranged::start));
+        self.book.mistake(at.unwrap_or_default(), &self.path_of(key), problem);
+    }
+
+    /// Passes a good value on and notes a bad one.
+    fn expect<T>(&self, key: &str, value: Option<T>, problem: &str) -> Option<T> {
+        if value.is_none() {
+            self.mistake(key, problem);
+        }
+        value
+    }
+
+    /// The text of a number; the inner `None` stands for a value that is none.
+    fn literal(&self, key: &'static str) -> Option<Option<&'a str>> {
+        Some(self.value(key)?.as_number_lit().map(|number| number.value))
+    }
+
+    fn value(&self, key: &'static str) -> Option<&'a Value<'a>> {
+        self.asked.borrow_mut().insert(key);
+        let value = &self.property(key)?.value;
+        value.as_null_keyword().is_none().then_some(value)
+    }
+
+    fn property(&self, key: &str) -> Option<&'a ObjectProp<'a>> {
+        self.properties().iter().find(|property| property.name.as_str() == key)
+    }
+
+    fn properties(&self) -> &'a [ObjectProp<'a>] {
+        self.object.map(|object| object.properties.as_slice()).unwrap_or_default()
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        match (self.path.as_str(), key) {
+            ("", key) => key.to_owned(),
+            (path, "") => path.to_owned(),
+            (path, key) => format!("{path}.{key}"),
+        }
+    }
+
+    /// Ends a section whose keys are names: none of them is unknown.
+    fn close(mut self) {
+        self.object = None;
+    }
+
+    fn unknown(&self, key: &str) -> String {
+        let asked = self.asked.borrow();
+        let section = pattern(&self.path);
+        let known = asked.iter().copied().chain(ignored::keys(&section));
+        match nearest(key, known) {
+            Some(name) => format!("there is no such key; did you mean `{name}`?"),
+            None if asked.is_empty() => "there is no such key".to_owned(),
+            None => {
+                let names: Vec<_> = asked.iter().copied().collect();
+                format!("there is no such key; there are {}", names.join(", "))
+            }
+        }
+    }
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        let mut seen = BTreeSet::new();
+        for property in self.properties() {
+            let key = property.name.as_str();
+            let path = self.path_of(key);
+            if !seen.insert(key) {
+                self.book.mistake(property.start(), &path, "is given twice; keep one");
+            } else if self.asked.borrow().contains(key) {
+                continue;
+            } else if let Some(why) = ignored::why(&pattern(&self.path), key) {
+                self.book.ignore(pattern(&path), why);
+            } else {
+                self.book.mistake(property.start(), &path, self.unknown(key));
+            }
+        }
+    }
+}
+
+/// A whole number, however it is written: `4096`, `4096.0`, `4e3`.
+fn whole(text: &str) -> Option<i128> {
+    text.parse().ok().or_else(|| {
+        let number: f64 = text.parse().ok()?;
+        (number.fract() == 0.0 && number.abs() < 1e18).then_some(number as i128)
+    })
+}
+
+/// A path without list positions: `experts[2].dtype` is `experts[].dtype`.
+fn pattern(path: &str) -> String {
+    let mut inside = false;
+    let kept = path.chars().filter(|&c| {
+        inside = (inside || c == '[') && c != ']';
+        !inside || c == '['
+    });
+    kept.collect()
+}
+
+/// The known name most like a mistyped one, when one is like it at all.
+pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(name, known);
+    known
+        .map(|known| (likeness(known), known))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads `a.text`, `a.number` and the list `b[]` with the key `flag`, and shows the mistakes.
+    fn mistakes(text: &str) -> Vec<String> {
+        let (_, notes) = read(text, |root| {
+            let a = root.section("a");
+            a.text("text");
+            a.integer("number", 1..=10_u32);
+            for b in root.sections("b") {
+                b.flag("flag");
+            }
+        });
+        notes.mistakes.iter().map(ToString::to_string).collect()
+    }
+
+    fn check(text: &str, expect: &[&str]) {
+        assert_eq!(mistakes(text), expect, "{text}");
+    }
+
+    #[test]
+    fn comments_and_trailing_commas_are_json_enough() {
+        check("// one\n{ \"a\": { \"number\": 3, /* two */ }, } // three", &[]);
+        check("{ \"a\": null }", &[]);
+    }
+
+    #[test]
+    fn broken_json_is_named_by_line_and_column() {
+        let found = mistakes("{\n  \"a\": {,}\n}");
+        assert!(found.len() == 1 && found[0].starts_with("line 2: column 9: "), "{found:?}");
+        check("[]", &["line 1: the file must hold one JSON object: { \"experts\": [...] }"]);
+        assert_eq!(mistakes("{ 'a': {} }").len(), 1);
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_path() {
+        check(
+            "{ \"a\": { \"text\": 1,\n \"number\": 11 },\n \"b\": [ { \"flag\": 0 }, 7 ] }",
+            &[
+                "line 1: a.text: must be a string",
+                "line 2: a.number: must be a whole number from 1 to 10",
+                "line 3: b[1]: must be an object: { ... }",
+                "line 3: b[0].flag: must be true or false",
+            ],
+        );
+    }
+
+    #[test]
+    fn unknown_keys_get_the_nearest_name() {
+        check(
+            "{ \"a\": { \"numbr\": 1 }, \"b\": [ { \"flags\": true, \"zzzzzz\": 1 } ] }",
+            &[
+                "line 1: b[0].flags: there is no such key; did you mean `flag`?",
+                "line 1: b[0].zzzzzz: there is no such key; there are flag",
+                "line 1: a.numbr: there is no such key; did you mean `number`?",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_key_is_given_once() {
+        check(
+            "{ \"a\": { \"number\": 1, \"number\": 2 } }",
+            &["line 1: a.number: is given twice; keep one"],
+        );
+    }
+
+    #[test]
+    fn numbers_are_whole_however_they_are_written() {
+        for (text, expect) in
+            [("4096", Some(4096)), ("4096.0", Some(4096)), ("4e3", Some(4000)), ("0.5", None)]
+        {
+            assert_eq!(whole(text), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_have_no_positions() {
+        assert_eq!(pattern("experts[12].a.b[0]"), "experts[].a.b[]");
+    }
+}

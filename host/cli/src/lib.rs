@@ -1,0 +1,56 @@
+//! The front door: the command line and the configuration file become checked settings, and those
+//! become a wired, serving host.
+//!
+//! [`main_with`] is the whole program; the binary and the end-to-end tests both call it.
+
+mod app;
+mod args;
+mod builtin;
+mod chat;
+mod check;
+mod client;
+mod config;
+mod demo;
+mod experts;
+mod policy;
+mod report;
+mod runtime;
+mod serve;
+mod settings;
+mod term;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use args::{Cli, Command};
+use clap::Parser;
+
+/// Runs one command. `args` begin with the program's own name.
+///
+/// Exit codes: 0 fine, 1 the thing asked for failed, 2 usage.
+pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = match Cli::try_parse_from(args) {
+        Ok(cli) => cli.command,
+        Err(usage) => {
+            let _ = usage.print();
+            return ExitCode::from(usage.exit_code() as u8);
+        }
+    };
+    match run(command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("signalbox: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Chat(args) => chat::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Policy(args) => policy::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Experts(args) => experts::run(args).map(|()| ExitCode::SUCCESS),
+    }
+}

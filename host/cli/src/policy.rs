@@ -1,0 +1,208 @@
+//! `signalbox policy`: write, build, upload and swap policies of a running host.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::{
+    args::{Policy, PolicyCommand},
+    builtin,
+    client::Client,
+    term::{self, Spinner, say, say_json, short_revision},
+};
+
+mod report;
+mod scaffold;
+
+/// Runs one of the `policy` commands.
+pub(crate) fn run(args: Policy) -> Result<()> {
+    let Policy { plane, json, command } = args;
+    let admin = Admin { client: Client::new(&plane.admin, plane.token), json };
+    match command {
+        PolicyCommand::New { name, hook } => {
+            scaffold::create(Path::new(""), &name, hook)?;
+            scaffold::say_next(&name);
+            Ok(())
+        }
+        PolicyCommand::Build { dir } => {
+            let built = build(&dir)?;
+            match json {
+                true => say_json(&built.as_json()),
+                false => built.say(),
+            }
+            Ok(())
+        }
+        PolicyCommand::Push { policy, name, activate } => {
+            admin.push(Upload::find(&policy)?, name, activate)
+        }
+        PolicyCommand::List => admin.show("/policies", report::list),
+        PolicyCommand::Show { name } => admin.show(&format!("/policies/{name}"), report::policy),
+        PolicyCommand::Activate { name, revision } => admin.activate(&name, revision),
+        PolicyCommand::Rollback { name } => admin.rollback(name),
+    }
+}
+
+/// A component compiled from a crate.
+struct Built {
+    name: String,
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Built {
+    fn as_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "path": self.path.display().to_string(),
+            "bytes": self.bytes.len(),
+            "sha256": revision(&self.bytes),
+        })
+    }
+
+    fn say(&self) {
+        say!("{}", self.path.display());
+        say!("  {} bytes, sha256 {}", self.bytes.len(), revision(&self.bytes));
+        say!("  signalbox policy push {} --activate", self.path.display());
+    }
+}
+
+/// The name that the host will give these bytes.
+fn revision(component: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Compiles a crate, installing what that needs.
+fn build(dir: &Path) -> Result<Built> {
+    let component = signalbox_build::Build::crate_at(dir)
+        .run(&mut |line| eprintln!("{line}"))?
+        .pop()
+        .with_context(|| format!("{} makes no component", dir.display()))?;
+    let bytes = fs::read(&component.path)
+        .with_context(|| format!("{} can't be read", component.path.display()))?;
+    Ok(Built { name: component.package, path: component.path, bytes })
+}
+
+/// A component on its way to a host.
+struct Upload {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Upload {
+    /// What `policy push` was given: a file, a crate's folder, or the name of an example.
+    fn find(policy: &str) -> Result<Self> {
+        let path = Path::new(policy);
+        if path.is_dir() {
+            let built = build(path)?;
+            return Ok(Self { name: built.name, bytes: built.bytes });
+        }
+        if path.is_file() {
+            let bytes = fs::read(path).with_context(|| format!("{policy} can't be read"))?;
+            return Ok(Self { name: name_of(path), bytes });
+        }
+        match builtin::component(policy) {
+            Some(example) => Ok(Self { name: policy.to_owned(), bytes: example.bytes.to_vec() }),
+            None => bail!(
+                "'{policy}' is no file, no folder and no built-in example ({})",
+                builtin::names().join(", ")
+            ),
+        }
+    }
+}
+
+/// A policy's name after its file: `target/my_router.wasm` is `my-router`.
+fn name_of(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-")
+}
+
+/// The admin plane, and how its answers are shown.
+struct Admin {
+    client: Client,
+    json: bool,
+}
+
+impl Admin {
+    fn push(&self, upload: Upload, name: Option<String>, activate: bool) -> Result<()> {
+        let name = name.unwrap_or(upload.name);
+        let waiting = Spinner::start(format!("{name} is being compiled and probed by the host"));
+        let path = format!("/policies/{name}?activate={activate}");
+        let answer = self.client.upload(&path, &upload.bytes)?;
+        drop(waiting);
+        self.tell(&answer, report::upload);
+        if !activate && !self.json {
+            let revision = answer["revision"].as_str().map(short_revision).unwrap_or_default();
+            say!("staged; put it in force with: signalbox policy activate {name} {revision}");
+        }
+        Ok(())
+    }
+
+    fn activate(&self, name: &str, revision: Option<String>) -> Result<()> {
+        let revision = match revision {
+            Some(revision) => revision,
+            None => self.newest(name)?,
+        };
+        let body = json!({ "revision": revision });
+        let answer = self.client.post(&format!("/policies/{name}/activate"), Some(&body))?;
+        self.tell(&answer.body, report::activation);
+        Ok(())
+    }
+
+    /// The revision of a policy that was uploaded last.
+    fn newest(&self, name: &str) -> Result<String> {
+        let policy = self.client.get(&format!("/policies/{name}"))?;
+        let newest = policy.pointer("/revisions/0/revision").and_then(Value::as_str);
+        newest.map(str::to_owned).with_context(|| format!("policy '{name}' has no revision"))
+    }
+
+    fn rollback(&self, name: Option<String>) -> Result<()> {
+        let path = match name {
+            Some(name) => format!("/policies/{name}/rollback"),
+            None => "/rollback".to_owned(),
+        };
+        let answer = self.client.post(&path, None)?;
+        self.tell(&answer.body, report::activation);
+        Ok(())
+    }
+
+    fn show(&self, path: &str, text: fn(&Value)) -> Result<()> {
+        self.tell(&self.client.get(path)?, text);
+        Ok(())
+    }
+
+    fn tell(&self, answer: &Value, text: fn(&Value)) {
+        match self.json {
+            true => term::say_json(answer),
+            false => text(answer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_names_its_policy() {
+        let check = |path, expect| assert_eq!(name_of(Path::new(path)), expect, "{path}");
+        check("target/wasm32-wasip2/release/my_router.wasm", "my-router");
+        check("guard.wasm", "guard");
+    }
+
+    #[test]
+    fn an_upload_is_a_file_or_an_example() {
+        assert_eq!(Upload::find("round-robin").unwrap().name, "round-robin");
+        let error = Upload::find("rond-robin").err().unwrap().to_string();
+        assert!(error.contains("round-robin"), "{error}");
+    }
+
+    #[test]
+    fn a_revision_is_a_sha256() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(revision(b""), empty);
+    }
+}

@@ -1,0 +1,101 @@
+//! What the admin plane answered, for people.
+
+use indicatif::HumanBytes;
+use serde_json::Value;
+
+use crate::term::{say, say_table, short_revision, table};
+
+/// An accepted upload.
+pub(super) fn upload(answer: &Value) {
+    let known = if answer["already_known"] == true { ", known already" } else { "" };
+    let bytes = HumanBytes(answer["bytes"].as_u64().unwrap_or_default());
+    say!("{}@{} ({bytes}{known})", text(&answer["name"]), digits(&answer["revision"]));
+    say!("  hooks    {}", words(&answer["hooks"]));
+    say!("  imports  {}", words(&answer["imports"]));
+    for (key, label) in [("imports_gained", "gained "), ("imports_lost", "lost   ")] {
+        if answer[key].as_array().is_some_and(|imports| !imports.is_empty()) {
+            say!("  {label}  {}", words(&answer[key]));
+        }
+    }
+    say!("  compiled in {} ms, probed in {} ms", answer["compile_ms"], answer["probe_ms"]);
+    if !answer["activation"].is_null() {
+        activation(&answer["activation"]);
+    }
+}
+
+/// A change of what is in force.
+pub(super) fn activation(answer: &Value) {
+    for change in answer["changes"].as_array().into_iter().flatten() {
+        say!(
+            "{}: {} -> {}",
+            text(&change["policy"]),
+            digits(&change["from"]),
+            digits(&change["to"])
+        );
+    }
+    pipeline(&answer["after"]);
+    say!("generation {}; experts untouched", answer["generation"]);
+}
+
+fn pipeline(names: &Value) {
+    let route = names["route"].as_str().unwrap_or("(the host's own choice)");
+    say!("pre {} | route {route} | post {}", words(&names["pre"]), words(&names["post"]));
+}
+
+/// All policies.
+pub(super) fn list(answer: &Value) {
+    let mut lines = table(&["policy", "in force", "hooks", "in the pipeline", "revisions"]);
+    for policy in answer["policies"].as_array().into_iter().flatten() {
+        let revisions = policy["revisions"].as_array().map_or(0, Vec::len);
+        lines.add_row([
+            text(&policy["name"]).to_owned(),
+            digits(&policy["active"]).to_owned(),
+            words(&policy["hooks"]),
+            words(&policy["in_pipeline"]),
+            revisions.to_string(),
+        ]);
+    }
+    say_table(&lines);
+}
+
+/// One policy.
+pub(super) fn policy(answer: &Value) {
+    say!("{}", text(&answer["name"]));
+    say!("  in force   {}", digits(&answer["active"]));
+    say!("  requested  {}", digits(&answer["requested"]));
+    say!("  last good  {}", digits(&answer["last_good"]));
+    if let Some(problem) = answer["problem"].as_str() {
+        say!("  problem    {problem}");
+    }
+    say!(
+        "  hooks      {} (in the pipeline: {})",
+        words(&answer["hooks"]),
+        words(&answer["in_pipeline"])
+    );
+    say!("  imports    {}", words(&answer["imports"]));
+    for (hook, counted) in answer["counters"].as_object().into_iter().flatten() {
+        say!("  {hook:9}  {} calls, {} refusals", counted["calls"], counted["refusals"]);
+        for (failure, count) in counted["failures"].as_object().into_iter().flatten() {
+            say!("             {count} x {failure}");
+        }
+    }
+    say!("  revisions, newest first");
+    for revision in answer["revisions"].as_array().into_iter().flatten() {
+        let bytes = HumanBytes(revision["bytes"].as_u64().unwrap_or_default());
+        say!("    {}  {bytes}", digits(&revision["revision"]));
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
+}
+
+fn digits(value: &Value) -> &str {
+    value.as_str().map_or("-", short_revision)
+}
+
+/// A list of names in one line.
+fn words(value: &Value) -> String {
+    let names: Vec<_> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if names.is_empty() { "-".to_owned() } else { names.join(", ") }
+}

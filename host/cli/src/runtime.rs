@@ -1,0 +1,98 @@
+//! Threads, signals and logs of a serving process; the one place where its cores are shared out.
+//!
+//! - Experts compute on threads of their own, which the engine starts.
+//! - Policies compile on one low-priority thread, which the policy runtime starts.
+//! - What is left, moving bytes and running policies, shares [`workers`] async threads: a quarter
+//!   of the cores, so that decoding keeps the rest.
+//! - Short blocking work (reading a tokenizer, writing a revision) has at most
+//!   [`BLOCKING_THREADS_MAX`] threads, which mostly wait for a disk.
+
+use std::{
+    io::{self, IsTerminal},
+    num::NonZero,
+    process, thread,
+};
+
+use tokio::runtime::{Builder, Runtime};
+use tracing_subscriber::EnvFilter;
+
+use crate::term::say;
+
+/// Fewer async threads would let one slow policy hold everybody up.
+const WORKERS_MIN: usize = 2;
+/// More async threads than this only move the same bytes.
+const WORKERS_MAX: usize = 8;
+/// Threads for short blocking work.
+const BLOCKING_THREADS_MAX: usize = 32;
+/// Exit code of a process that a second signal stopped.
+const FORCED: i32 = 1;
+
+/// Async threads for this many cores.
+fn workers(cores: usize) -> usize {
+    (cores / 4).clamp(WORKERS_MIN, WORKERS_MAX)
+}
+
+/// The async runtime of a serving process.
+///
+/// # Errors
+/// Threads that can't be started.
+pub(crate) fn start() -> io::Result<Runtime> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    Builder::new_multi_thread()
+        .worker_threads(workers(cores))
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_name("signalbox-io")
+        .enable_all()
+        .build()
+}
+
+/// Begins to log on standard error. `RUST_LOG` overrules `level`.
+pub(crate) fn log(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
+    // A second host in one process (tests do that) keeps the first one's log.
+    let _ = log.try_init();
+}
+
+/// Resolves at the first SIGINT or SIGTERM. The second one ends the process.
+pub(crate) async fn told_to_stop() {
+    signal().await;
+    say!("Stopping: running replies may finish. Once more stops at once.");
+    tokio::spawn(async {
+        signal().await;
+        process::exit(FORCED);
+    });
+}
+
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        // Without a handler SIGTERM keeps its default, which also stops the process.
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    drop(tokio::signal::ctrl_c().await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decoding_keeps_most_cores() {
+        for (cores, expect) in [(1, 2), (2, 2), (16, 4), (32, 8), (128, 8)] {
+            assert_eq!(workers(cores), expect, "{cores}");
+        }
+    }
+}

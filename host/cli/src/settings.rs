@@ -1,0 +1,197 @@
+//! A configuration file, checked: every value bounded, every default filled in, all mistakes named
+//! at once. What comes out of here can be wired without asking again.
+//!
+//! The format is the predecessor's JSON, comments allowed, with four sections more: `admin`,
+//! `policies`, `memory` and `limits`. `host/cli/README.md` lists every key with its default.
+
+use std::{
+    collections::BTreeSet,
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use signalbox_engine::FleetSettings;
+use signalbox_server::ServerSettings;
+
+use crate::config::{self, Ignored, Mistake, Section};
+
+mod experts;
+mod policies;
+mod server;
+
+pub(crate) use policies::Deployment;
+pub(crate) use server::TOKEN_VARIABLE;
+
+/// Files larger than this are no configuration.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Everything a host needs to start.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The experts and their memory.
+    pub(crate) fleet: FleetSettings,
+    /// The policies and what is deployed at start.
+    pub(crate) policies: Deployment,
+    /// How requests are served.
+    pub(crate) server: ServerSettings,
+    /// Where clients come in.
+    pub(crate) data: Address,
+    /// Where operators come in.
+    pub(crate) admin: Address,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub(crate) log_level: &'static str,
+    /// Keys of the file that have no effect, with the reason.
+    pub(crate) ignored: BTreeSet<Ignored>,
+}
+
+/// A host name or address, and a port; port 0 is any free one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Address {
+    /// Reads `HOST:PORT`; an IPv6 address stands in brackets.
+    ///
+    /// # Errors
+    /// What the text should have been.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        let (host, port) = parts.ok_or("write HOST:PORT, as in 127.0.0.1:8081")?;
+        let port = port.parse().map_err(|_| format!("\"{port}\" is no port, 0 to 65535"))?;
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        Ok(Self { host: bare.unwrap_or(host).to_owned(), port })
+    }
+
+    /// The default for a second port: the next one, and any free one beside any free one.
+    fn port_beside(&self) -> u16 {
+        match self.port {
+            0 => 0,
+            u16::MAX => u16::MAX - 1,
+            port => port + 1,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// What of the machine the defaults depend on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Machine {
+    /// Memory that this process may use, in bytes.
+    pub(crate) memory_bytes: u64,
+}
+
+impl Machine {
+    /// This machine, or the control group around this process where that has less.
+    pub(crate) fn here() -> Self {
+        let mut system = sysinfo::System::new();
+        system.refresh_memory();
+        let fence = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
+        Self { memory_bytes: system.total_memory().min(fence) }
+    }
+}
+
+/// Looks a variable of the environment up.
+pub(crate) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// A file that can't be used, with every reason.
+#[derive(Debug)]
+pub(crate) struct Unusable {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// What is wrong, in the order of the file.
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.mistakes.len();
+        let noun = if count == 1 { "mistake" } else { "mistakes" };
+        write!(f, "{} can't be used: {count} {noun}", self.path.display())?;
+        self.mistakes.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+impl Settings {
+    /// Reads and checks a configuration file. Relative paths in it begin at its folder.
+    ///
+    /// # Errors
+    /// A file that can't be read, or [`Unusable`] with every mistake in it.
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = text(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self::parse(&text, folder, Machine::here(), &environment)
+            .map_err(|mistakes| Unusable { path: path.to_owned(), mistakes }.into())
+    }
+
+    /// Checks a configuration.
+    ///
+    /// # Errors
+    /// Every mistake in it, in the order of the text.
+    pub(crate) fn parse(
+        text: &str,
+        folder: &Path,
+        machine: Machine,
+        environment: Environment<'_>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let (settings, mut notes) =
+            config::read(text, |root| settings(root, folder, machine, environment));
+        notes.mistakes.sort_by_key(|mistake| mistake.line);
+        match settings {
+            Some(settings) if notes.mistakes.is_empty() => {
+                Ok(Self { ignored: notes.ignored, ..settings })
+            }
+            _ => Err(notes.mistakes),
+        }
+    }
+}
+
+fn settings(
+    root: &Section<'_>,
+    folder: &Path,
+    machine: Machine,
+    environment: Environment<'_>,
+) -> Settings {
+    let limits = root.section("limits");
+    let front = server::read(root, &limits, environment);
+    // Sections whose every key is accepted without effect still have their keys checked.
+    for idle in ["performance_tuning", "embedding_model", "rag", "speculative_routing"] {
+        root.section(idle);
+    }
+    Settings {
+        fleet: experts::read(root, &limits, folder, machine),
+        policies: policies::read(&root.section("policies"), folder),
+        server: front.server,
+        data: front.data,
+        admin: front.admin,
+        log_level: front.log_level,
+        ignored: BTreeSet::new(),
+    }
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    use anyhow::Context;
+    let size = fs::metadata(path).with_context(|| format!("{} can't be read", path.display()))?;
+    anyhow::ensure!(
+        size.len() <= FILE_BYTES_MAX,
+        "{} has {} bytes; a configuration has at most {FILE_BYTES_MAX}",
+        path.display(),
+        size.len()
+    );
+    fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

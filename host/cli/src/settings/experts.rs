@@ -1,0 +1,192 @@
+//! `experts[]`, `lazy_loading` and `memory`: which experts there are and when they are in memory.
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use signalbox_engine::{DType, ExpertSettings, FleetSettings, LazyLoading, Quantization};
+
+use super::Machine;
+use crate::config::Section;
+
+/// Experts of one host.
+const EXPERTS_MAX: usize = 64;
+/// Bytes of an expert's id; it stands in URLs, headers and metric labels.
+const ID_BYTES_MAX: usize = 64;
+/// The id clients use for "the router decides".
+const RESERVED_ID: &str = "auto";
+/// Sequences of one expert that run at once, when `max_num_seqs` is absent.
+const SEQUENCES_DEFAULT: u32 = 64;
+/// Calls that may wait on one expert, when `limits.queue_max` is absent.
+const QUEUE_DEFAULT: u32 = 256;
+/// Experts loaded at start, when `warmup_pool_size` is absent.
+const WARM_POOL_DEFAULT: u32 = 2;
+/// Share of the machine's memory for experts, when `memory_threshold` is absent.
+const MEMORY_SHARE_DEFAULT: f64 = 0.8;
+/// Less memory than this holds no expert at all.
+const MEMORY_BYTES_MIN: u64 = 1 << 20;
+/// Idle seconds before an expert is unloaded, when `auto_unload_after_s` is absent.
+const IDLE_SECONDS_DEFAULT: u32 = 300;
+/// A year, the longest time that can be set.
+const IDLE_SECONDS_MAX: u32 = 31_536_000;
+
+const QUANTIZATIONS: &[(&str, Option<Quantization>)] = &[
+    ("awq", Some(Quantization::Awq)),
+    ("awq_marlin", Some(Quantization::Awq)),
+    ("gptq", Some(Quantization::Gptq)),
+    ("gptq_marlin", Some(Quantization::Gptq)),
+    ("compressed-tensors", Some(Quantization::CompressedTensors)),
+    ("gguf", None),
+    ("q4_0", None),
+    ("q8_0", None),
+    ("none", None),
+];
+
+const DTYPES: &[(&str, DType)] = &[
+    ("auto", DType::Auto),
+    ("float16", DType::Float16),
+    ("half", DType::Float16),
+    ("bfloat16", DType::BFloat16),
+    ("float32", DType::Float32),
+    ("float", DType::Float32),
+];
+
+/// Reads everything the engine is told. Relative paths begin at `folder`.
+pub(super) fn read(
+    root: &Section<'_>,
+    limits: &Section<'_>,
+    folder: &Path,
+    machine: Machine,
+) -> FleetSettings {
+    let sections = root.sections("experts");
+    if sections.is_empty() || sections.len() > EXPERTS_MAX {
+        root.mistake("experts", format!("must list 1 to {EXPERTS_MAX} experts"));
+    }
+    let mut taken = BTreeSet::new();
+    let experts: Vec<_> =
+        sections.iter().filter_map(|section| expert(section, folder, &mut taken)).collect();
+    let lazy = root.section("lazy_loading");
+    let share = lazy.number("memory_threshold", 0.05..=1.0).unwrap_or(MEMORY_SHARE_DEFAULT);
+    FleetSettings {
+        lazy_loading: lazy_loading(&lazy, experts.len()),
+        memory_bytes_max: memory(&root.section("memory"), share, machine),
+        queue_max: limits.integer("queue_max", 1..=65_536).unwrap_or(QUEUE_DEFAULT) as usize,
+        experts,
+    }
+}
+
+fn expert<'s>(
+    section: &Section<'s>,
+    folder: &Path,
+    taken: &mut BTreeSet<&'s str>,
+) -> Option<ExpertSettings> {
+    let id = id(section);
+    if id.is_some_and(|id| !taken.insert(id)) {
+        section.mistake("expert_id", "is taken; every expert needs an id of its own");
+    }
+    let path = section.text("model_path").filter(|path| !path.is_empty());
+    if path.is_none() {
+        section.mistake("model_path", "is missing; name a Hugging Face folder or a GGUF file");
+    }
+    let owned = |key| section.text(key).unwrap_or_default().to_owned();
+    let settings = ExpertSettings {
+        domain: section.text("domain").unwrap_or("general").to_owned(),
+        description: owned("description"),
+        use_cases: section.texts("use_cases"),
+        priority: section.integer("priority", -1000..=1000).unwrap_or(1),
+        quantization: section.choice("quantization", QUANTIZATIONS).flatten(),
+        dtype: section.choice("dtype", DTYPES).unwrap_or_default(),
+        max_model_len: section.integer("max_model_len", 16..=16_777_216),
+        max_num_seqs: section.integer("max_num_seqs", 1..=65_536).unwrap_or(SEQUENCES_DEFAULT),
+        pinned: section.flag("pinned").unwrap_or(false),
+        id: id.unwrap_or_default().to_owned(),
+        path: folder.join(path.unwrap_or_default()),
+    };
+    (id.is_some() && path.is_some()).then_some(settings)
+}
+
+/// The expert's id, when it is one.
+fn id<'s>(section: &Section<'s>) -> Option<&'s str> {
+    let id = section.text("expert_id").unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if id.is_empty() || id.len() > ID_BYTES_MAX || !id.chars().all(plain) {
+        let problem = format!("must be 1 to {ID_BYTES_MAX} letters, digits, '.', '_' or '-'");
+        section.mistake("expert_id", problem);
+        return None;
+    }
+    if id.eq_ignore_ascii_case(RESERVED_ID) {
+        section.mistake("expert_id", "\"auto\" means that the router decides; choose another id");
+        return None;
+    }
+    Some(id)
+}
+
+fn lazy_loading(section: &Section<'_>, experts: usize) -> LazyLoading {
+    let count = |key, least, default| {
+        section.integer(key, least..=EXPERTS_MAX as u32).unwrap_or(default) as usize
+    };
+    let idle = section.integer("auto_unload_after_s", 0..=IDLE_SECONDS_MAX);
+    LazyLoading {
+        enabled: section.flag("enabled").unwrap_or(true),
+        warmup_pool_size: count("warmup_pool_size", 0, WARM_POOL_DEFAULT),
+        max_loaded_experts: count("max_loaded_experts", 1, experts.max(1) as u32),
+        auto_unload_after: match idle.unwrap_or(IDLE_SECONDS_DEFAULT) {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds.into())),
+        },
+    }
+}
+
+/// Bytes for weights and KV caches: `memory.limit_bytes`, or `memory.limit` as in "12GiB", or a
+/// share of the machine's memory.
+fn memory(section: &Section<'_>, share: f64, machine: Machine) -> u64 {
+    let bytes = section.integer("limit_bytes", MEMORY_BYTES_MIN..=u64::MAX);
+    let written = section.text("limit").and_then(|text| {
+        let bytes = parse_bytes(text).filter(|&bytes| bytes >= MEMORY_BYTES_MIN);
+        if bytes.is_none() {
+            section
+                .mistake("limit", "must be a size of 1MiB or more, as in \"12GiB\" or \"800MB\"");
+        }
+        bytes
+    });
+    if bytes.is_some() && written.is_some() {
+        section.mistake("limit", "and `limit_bytes` say the same thing; keep one");
+    }
+    bytes.or(written).unwrap_or((machine.memory_bytes as f64 * share) as u64)
+}
+
+/// `12GiB`, `800 MB`, `1.5g`: decimal with a `b` and no `i`, binary otherwise.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.trim().parse().ok()?;
+    let scale: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "kb" => 1000,
+        "m" | "mib" => 1 << 20,
+        "mb" => 1000 * 1000,
+        "g" | "gib" => 1 << 30,
+        "gb" => 1000 * 1000 * 1000,
+        "t" | "tib" => 1 << 40,
+        "tb" => 1000 * 1000 * 1000 * 1000,
+        _ => return None,
+    };
+    (number > 0.0 && number.is_finite()).then_some((number * scale as f64) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        let check = |text, expect| assert_eq!(parse_bytes(text), expect, "{text}");
+        check("12GiB", Some(12 << 30));
+        check("800 MB", Some(800_000_000));
+        check("1.5g", Some(3 << 29));
+        check("4096", Some(4096));
+        check("-1GiB", None);
+        check("many", None);
+        check("1 parsec", None);
+    }
+}

@@ -1,0 +1,153 @@
+//! `policies`: where the registry lives, what policies may use, and what is deployed at start.
+
+use std::path::{Path, PathBuf};
+
+use signalbox_policy::{FailureDefaults, Limits, OnFailure, Pipeline, PolicySettings};
+
+use crate::config::Section;
+
+/// The registry's folder beside the configuration file, when `data_dir` is absent.
+const DATA_DIR_DEFAULT: &str = "signalbox-data";
+/// How `on_failure` names another policy.
+const INSTEAD: &str = "policy:";
+
+/// The field of [`Limits`] that a key of `policies.limits` sets.
+type Field = fn(&mut Limits) -> &mut u64;
+
+/// The keys of `policies.limits`; [`Limits::table`] has their bounds.
+const LIMITS: [(&str, Field); 15] = [
+    ("memory_bytes", |l| &mut l.memory_bytes),
+    ("table_elements", |l| &mut l.table_elements),
+    ("instances", |l| &mut l.instances),
+    ("pre_deadline_ms", |l| &mut l.pre_deadline_ms),
+    ("route_deadline_ms", |l| &mut l.route_deadline_ms),
+    ("post_deadline_ms", |l| &mut l.post_deadline_ms),
+    ("output_bytes", |l| &mut l.output_bytes),
+    ("held_bytes", |l| &mut l.held_bytes),
+    ("held_ms", |l| &mut l.held_ms),
+    ("log_lines", |l| &mut l.log_lines),
+    ("upload_bytes", |l| &mut l.upload_bytes),
+    ("upload_queue", |l| &mut l.upload_queue),
+    ("revisions", |l| &mut l.revisions),
+    ("policies", |l| &mut l.policies),
+    ("history", |l| &mut l.history),
+];
+
+/// The policy runtime's settings, and what is deployed through its front door at start.
+#[derive(Debug, Clone)]
+pub(crate) struct Deployment {
+    /// What the runtime is told.
+    pub(crate) registry: PolicySettings,
+    /// Component files by policy name, uploaded at each start.
+    pub(crate) components: Vec<(String, PathBuf)>,
+    /// The pipeline to put in force at each start; `None` keeps the one the registry remembers.
+    pub(crate) pipeline: Option<Pipeline>,
+}
+
+/// Reads `policies`. Relative paths begin at `folder`.
+pub(super) fn read(section: &Section<'_>, folder: &Path) -> Deployment {
+    let data_dir = section.text("data_dir").unwrap_or(DATA_DIR_DEFAULT);
+    let defaults = PolicySettings::new(folder.join(data_dir));
+    let breaker = section.integer("breaker_failures", 0..=1000);
+    let settings = section.section("settings").named_sections();
+    let components = section.section("components").pairs();
+    Deployment {
+        registry: PolicySettings {
+            limits: limits(&section.section("limits")),
+            settings: settings
+                .into_iter()
+                .map(|(policy, values)| (policy, values.pairs().into_iter().collect()))
+                .collect(),
+            on_failure: modes(section).into_iter().collect(),
+            failure_defaults: failure_defaults(&section.section("failure_defaults")),
+            breaker_failures: breaker.unwrap_or(defaults.breaker_failures),
+            ..defaults
+        },
+        components: components.into_iter().map(|(name, file)| (name, folder.join(file))).collect(),
+        pipeline: pipeline(&section.section("pipeline")),
+    }
+}
+
+fn limits(section: &Section<'_>) -> Limits {
+    let mut limits = Limits::default();
+    let bounds = limits.table();
+    for (key, field) in LIMITS {
+        let bounds = bounds.iter().find(|(name, ..)| *name == key).map(|(.., b)| b.clone());
+        if let Some(value) = section.integer(key, bounds.unwrap_or(0..=u64::MAX)) {
+            *field(&mut limits) = value;
+        }
+    }
+    limits
+}
+
+fn pipeline(section: &Section<'_>) -> Option<Pipeline> {
+    let pipeline = Pipeline {
+        pre: section.texts("pre"),
+        route: section.text("route").map(str::to_owned),
+        post: section.texts("post"),
+    };
+    section.is_present().then_some(pipeline)
+}
+
+fn modes(section: &Section<'_>) -> Vec<(String, OnFailure)> {
+    let written = section.section("on_failure").pairs();
+    let modes = written.into_iter().filter_map(|(policy, text)| {
+        let mode = mode(&text);
+        if mode.is_none() {
+            section.mistake("on_failure", format!("{policy}: \"{text}\" {MODES}"));
+        }
+        Some((policy, mode?))
+    });
+    modes.collect()
+}
+
+fn failure_defaults(section: &Section<'_>) -> FailureDefaults {
+    let defaults = FailureDefaults::default();
+    let read = |key, default| {
+        let Some(text) = section.text(key) else { return default };
+        mode(text).unwrap_or_else(|| {
+            section.mistake(key, format!("\"{text}\" {MODES}"));
+            default
+        })
+    };
+    FailureDefaults {
+        pre: read("pre", defaults.pre),
+        route: read("route", defaults.route),
+        post: read("post", defaults.post),
+    }
+}
+
+const MODES: &str = "is no failure mode; use refuse, skip, native or policy:NAME";
+
+fn mode(text: &str) -> Option<OnFailure> {
+    match text {
+        "refuse" => Some(OnFailure::Refuse),
+        "skip" => Some(OnFailure::Skip),
+        "native" => Some(OnFailure::Native),
+        other => other
+            .strip_prefix(INSTEAD)
+            .filter(|name| !name.is_empty())
+            .map(|name| OnFailure::Policy(name.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_of_the_runtime_can_be_set() {
+        let known: Vec<_> = LIMITS.iter().map(|(key, _)| *key).collect();
+        let table: Vec<_> = Limits::default().table().into_iter().map(|(name, ..)| name).collect();
+        assert_eq!(known, table);
+    }
+
+    #[test]
+    fn failure_modes_are_words() {
+        let check = |text, expect| assert_eq!(mode(text), expect, "{text}");
+        check("refuse", Some(OnFailure::Refuse));
+        check("policy:guard", Some(OnFailure::Policy("guard".into())));
+        check("policy:", None);
+        check("retry", None);
+    }
+}

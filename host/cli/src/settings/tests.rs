@@ -1,0 +1,203 @@
+//! Whole configurations in, settings or every mistake out.
+
+use super::*;
+
+const MACHINE: Machine = Machine { memory_bytes: 100 << 30 };
+const PREDECESSORS: [&str; 2] = [
+    include_str!("../../tests/data/config.five_models_with_aya.json"),
+    include_str!("../../tests/data/config.five_models_awq_resolved.json"),
+];
+
+fn parse(text: &str) -> Result<Settings, Vec<Mistake>> {
+    let environment = |name: &str| (name == "TOKEN").then(|| "correct-horse".to_owned());
+    Settings::parse(text, Path::new("/etc/box"), MACHINE, &environment)
+}
+
+/// A configuration with one good expert and `more` behind it.
+fn with(more: &str) -> String {
+    format!("{{ \"experts\": [ {{ \"expert_id\": \"a\", \"model_path\": \"m\" }} ], {more} }}")
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    parse(text).expect_err(text).iter().map(ToString::to_string).collect()
+}
+
+fn check(more: &str, expect: &[&str]) {
+    assert_eq!(mistakes(&with(more)), expect, "{more}");
+}
+
+#[test]
+fn the_predecessors_files_work_unchanged() {
+    for text in PREDECESSORS {
+        let settings = parse(text).unwrap();
+        let ids: Vec<_> = settings.fleet.experts.iter().map(|e| e.id.as_str()).collect();
+        assert_eq!(
+            ids,
+            [
+                "phi4_fast",
+                "mistral_balanced",
+                "qwen_coder",
+                "gemma3_multimodal",
+                "aya_expanse_multilingual"
+            ]
+        );
+        assert_eq!(settings.fleet.experts[0].path, Path::new("/home/elect/models/phi-4-mini"));
+        assert_eq!(settings.fleet.experts[0].max_num_seqs, 1024);
+        assert_eq!(settings.fleet.lazy_loading.warmup_pool_size, 2);
+        assert_eq!(settings.fleet.memory_bytes_max, (MACHINE.memory_bytes as f64 * 0.8) as u64);
+        assert_eq!(settings.data.host, "0.0.0.0");
+        assert_eq!(settings.admin.host, "127.0.0.1");
+        assert_ne!(settings.admin.port, settings.data.port);
+    }
+}
+
+#[test]
+fn every_ignored_key_is_listed_once_with_its_reason() {
+    let settings = parse(PREDECESSORS[0]).unwrap();
+    let why = |key: &str| {
+        let found: Vec<_> = settings.ignored.iter().filter(|i| i.key == key).collect();
+        assert_eq!(found.len(), 1, "{key}");
+        found[0].why
+    };
+    assert!(why("experts[].swap_space").contains("CPU"));
+    assert_eq!(why("rag.bridge_url"), "accepted, not used by this version");
+    assert!(why("routing_threshold").contains("route policy"));
+    assert!(settings.ignored.iter().all(|i| i.key != "experts[].max_model_len"));
+}
+
+#[test]
+fn a_small_file_gets_documented_defaults() {
+    let settings = parse(&with("")).unwrap();
+    assert_eq!(settings.data.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.admin.to_string(), "127.0.0.1:8081");
+    assert_eq!(settings.fleet.experts[0].path, Path::new("/etc/box/m"));
+    assert_eq!(settings.fleet.experts[0].domain, "general");
+    assert_eq!(settings.policies.registry.data_dir, Path::new("/etc/box/signalbox-data"));
+    assert_eq!(settings.log_level, "info");
+    assert_eq!(settings.server, ServerSettings::default());
+}
+
+#[test]
+fn unknown_keys_are_named_with_the_nearest() {
+    let experts = r#"{ "experts": [ { "expert_id": "a", "model_path": "m", "quantisation": null } ],
+        "lazy_loadin": {}, "rag": { "enabeld": true }, "policies": { "pipelin": {} } }"#;
+    assert_eq!(
+        mistakes(experts),
+        [
+            "line 1: experts[0].quantisation: there is no such key; did you mean `quantization`?",
+            "line 2: rag.enabeld: there is no such key; did you mean `enabled`?",
+            "line 2: policies.pipelin: there is no such key; did you mean `pipeline`?",
+            "line 2: lazy_loadin: there is no such key; did you mean `lazy_loading`?",
+        ]
+    );
+}
+
+#[test]
+fn all_mistakes_are_named_at_once() {
+    let text = r#"{
+        "experts": [
+            { "expert_id": "a", "model_path": "m", "quantization": "int4" },
+            { "expert_id": "a", "model_path": "m", "dtype": "float8" },
+            { "expert_id": "auto", "max_num_seqs": 0 }
+        ],
+        "server_config": { "port": 70000 },
+        "limits": { "in_flight_max": 0, "drain_s": 9999, "queue_max": -1 },
+        "memory": { "limit": "lots" }
+    }"#;
+    let found = mistakes(text).join("\n");
+    for expect in [
+        "line 3: experts[0].quantization: \"int4\" is not known; use one of awq, ",
+        "line 4: experts[1].expert_id: is taken",
+        "line 4: experts[1].dtype: \"float8\" is not known",
+        "line 5: experts[2].expert_id: \"auto\" means that the router decides",
+        "line 5: experts[2].model_path: is missing",
+        "line 5: experts[2].max_num_seqs: must be a whole number from 1 to 65536",
+        "line 7: server_config.port: must be a whole number from 0 to 65535",
+        "line 8: limits.in_flight_max: 0 calls; it must be 1 to 65536",
+        "line 8: limits.drain_s: 9999 seconds; it must be 0 to 3600",
+        "line 8: limits.queue_max: must be a whole number from 1 to 65536",
+        "line 9: memory.limit: must be a size of 1MiB or more",
+    ] {
+        assert!(found.contains(expect), "{expect}\nis not in\n{found}");
+    }
+    assert_eq!(found.lines().count(), 11, "{found}");
+}
+
+#[test]
+fn a_file_without_experts_is_refused() {
+    assert_eq!(mistakes("{}"), ["line 1: experts: must list 1 to 64 experts"]);
+}
+
+#[test]
+fn memory_is_a_share_or_a_size() {
+    let bytes = |more: &str| parse(&with(more)).unwrap().fleet.memory_bytes_max;
+    assert_eq!(bytes(r#""lazy_loading": { "memory_threshold": 0.5 }"#), 50 << 30);
+    assert_eq!(bytes(r#""memory": { "limit": "12GiB" }"#), 12 << 30);
+    assert_eq!(bytes(r#""memory": { "limit_bytes": 5000000 }"#), 5_000_000);
+    check(
+        r#""memory": { "limit_bytes": 5000000, "limit": "5MB" }"#,
+        &["line 1: memory.limit: and `limit_bytes` say the same thing; keep one"],
+    );
+}
+
+#[test]
+fn the_admin_token_comes_from_the_file_or_the_environment() {
+    let token = |more: &str| parse(&with(more)).unwrap().server.admin_token;
+    assert_eq!(token(""), None);
+    assert_eq!(token(r#""admin": { "token": "eight-or-more" }"#), Some("eight-or-more".into()));
+    assert_eq!(token(r#""admin": { "token_env": "TOKEN" }"#), Some("correct-horse".into()));
+    check(
+        r#""admin": { "token_env": "NOPE" }"#,
+        &["line 1: admin.token_env: the environment has no variable NOPE"],
+    );
+    check(
+        r#""admin": { "token": "short" }"#,
+        &["line 1: admin.token: the admin token must have 8 or more visible ASCII characters"],
+    );
+}
+
+#[test]
+fn the_two_planes_need_two_ports() {
+    check(
+        r#""admin": { "port": 8080 }"#,
+        &["line 1: admin.port: is the port of server_config; the admin plane needs its own"],
+    );
+}
+
+#[test]
+fn policies_are_configured_by_name() {
+    let settings = parse(&with(
+        r#""policies": {
+            "data_dir": "state",
+            "pipeline": { "pre": ["redact-pii"], "route": "mine" },
+            "components": { "mine": "mine.wasm" },
+            "settings": { "token-budget": { "max_tokens": 64, "strict": true } },
+            "on_failure": { "mine": "policy:round-robin" },
+            "limits": { "route_deadline_ms": 20 }
+        }"#,
+    ))
+    .unwrap()
+    .policies;
+    assert_eq!(settings.registry.data_dir, Path::new("/etc/box/state"));
+    assert_eq!(settings.registry.settings["token-budget"]["max_tokens"], "64");
+    assert_eq!(settings.registry.limits.route_deadline_ms, 20);
+    assert_eq!(settings.components, [("mine".into(), PathBuf::from("/etc/box/mine.wasm"))]);
+    assert_eq!(settings.pipeline.unwrap().route.as_deref(), Some("mine"));
+    check(
+        r#""policies": { "on_failure": { "mine": "explode" } }"#,
+        &["line 1: policies.on_failure: mine: \"explode\" is no failure mode; use refuse, skip, \
+           native or policy:NAME"],
+    );
+}
+
+#[test]
+fn addresses_are_host_and_port() {
+    let check = |text, host: &str, port| {
+        assert_eq!(Address::parse(text), Ok(Address { host: host.to_owned(), port }), "{text}");
+        assert_eq!(Address::parse(text).unwrap().to_string(), text);
+    };
+    check("127.0.0.1:8081", "127.0.0.1", 8081);
+    check("[::1]:0", "::1", 0);
+    assert!(Address::parse("8081").is_err());
+    assert!(Address::parse("host:http").is_err());
+}

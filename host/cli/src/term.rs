@@ -1,0 +1,99 @@
+//! What people see: lines that survive a closed pipe, and spinners that only terminals get.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    time::Duration,
+};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::ProgressBar;
+
+/// Width of what is laid out, in characters.
+const TABLE_WIDTH: u16 = 110;
+/// Time between two frames of a spinner.
+const FRAME: Duration = Duration::from_millis(120);
+
+/// Writes to standard output. A reader that went away is not an error: `signalbox ... | head`.
+pub(crate) fn write(text: fmt::Arguments<'_>) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_fmt(text).and_then(|()| out.flush());
+}
+
+/// Prints a line on standard output.
+macro_rules! say {
+    () => { $crate::term::write(format_args!("\n")) };
+    ($($part:tt)*) => { $crate::term::write(format_args!("{}\n", format_args!($($part)*))) };
+}
+pub(crate) use say;
+
+/// Prints JSON for scripts.
+pub(crate) fn say_json(value: &serde_json::Value) {
+    say!("{value:#}");
+}
+
+/// Turns on standard error while something takes its time; gone when dropped.
+pub(crate) struct Spinner(ProgressBar);
+
+impl Spinner {
+    /// Begins to turn beside `message`. Shows nothing when standard error is no terminal.
+    pub(crate) fn start(message: impl Into<String>) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(message.into());
+        bar.enable_steady_tick(FRAME);
+        Self(bar)
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A borderless table with a line under its heads.
+pub(crate) fn table(heads: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(TABLE_WIDTH)
+        .set_header(heads);
+    table
+}
+
+/// Prints a table without the blanks at the ends of its lines.
+pub(crate) fn say_table(table: &Table) {
+    for line in table.lines() {
+        say!("{}", line.trim_end());
+    }
+}
+
+/// The first characters of a text, on one line.
+pub(crate) fn short(text: &str, characters: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// Prints words behind an indent, in as many lines as they need.
+pub(crate) fn say_wrapped(indent: usize, words: &[&str]) {
+    let mut line = String::new();
+    for word in words {
+        if !line.is_empty() && indent + line.len() + word.len() + 2 > TABLE_WIDTH.into() {
+            say!("{:indent$}{line},", "");
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push_str(", ");
+        }
+        line.push_str(word);
+    }
+    say!("{:indent$}{line}", "");
+}
+
+/// The first digits of a revision, as people say it.
+pub(crate) fn short_revision(revision: &str) -> &str {
+    revision.get(..12).unwrap_or(revision)
+}

@@ -1,0 +1,64 @@
+//! Why a checkpoint can't be used: which file, what is wrong, what mends it.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+/// The sort of fault, stable enough to be reported as a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A file or a tensor is not there.
+    Missing,
+    /// A file ends before its own header says so.
+    Truncated,
+    /// A file contradicts itself or the format.
+    Malformed,
+    /// Well formed, but nothing this engine runs.
+    Unsupported,
+    /// The operating system did not let us read.
+    Unreadable,
+}
+
+/// A checkpoint that can't be used. Displayed as `file: problem; mend`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CheckpointError {
+    /// The sort of fault.
+    pub(crate) kind: Kind,
+    /// The file it was found in.
+    pub(crate) file: PathBuf,
+    /// What is wrong, with names and numbers.
+    pub(crate) problem: String,
+    /// What to do about it.
+    pub(crate) mend: String,
+}
+
+impl CheckpointError {
+    /// All four parts at once.
+    pub(crate) fn new(
+        kind: Kind,
+        file: &Path,
+        problem: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Self {
+        Self { kind, file: file.into(), problem: problem.into(), mend: mend.into() }
+    }
+
+    /// What the operating system says of a file it would not read.
+    pub(super) fn unreadable(file: &Path, error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound {
+            let mend = "check the path, or fetch the checkpoint completely";
+            return Self::new(Kind::Missing, file, "there is no such file", mend);
+        }
+        let mend = "check permissions and the disk";
+        Self::new(Kind::Unreadable, file, format!("can't be read: {error}"), mend)
+    }
+}
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.file.display(), self.problem, self.mend)
+    }
+}
+
+impl std::error::Error for CheckpointError {}

@@ -1,0 +1,338 @@
+//! What the architecture needs, held against what the files have: every tensor is found, its shape and
+//! type are checked, and its memory is counted, before a byte of it is read.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use signalbox_kernels::{Format, Heads};
+
+use super::{
+    CheckpointError, Kind, Stored,
+    catalogue::{Catalogue, Element, Entry},
+    config::malformed,
+    names::{self, Name, Names},
+};
+use crate::{
+    model::{Layer, Linear, Weights},
+    spec::{Biases, ModelSpec, QkNorm, Residual},
+};
+
+/// Where every tensor of the model lies.
+pub(super) type Plan = Weights<Matrix, Vector>;
+
+/// A packed matrix to be, all or some of the rows of a tensor.
+#[derive(Debug)]
+pub(super) struct Matrix {
+    /// The name in the file, without `.weight`.
+    pub(super) name: String,
+    /// How it will be packed.
+    pub(super) format: Format,
+    /// Rows of the tensor that are taken.
+    pub(super) rows: Range<usize>,
+    /// Weights of a row.
+    pub(super) cols: usize,
+    /// Where its bytes come from.
+    pub(super) source: Source,
+}
+
+/// The tensors a matrix is made of.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// One tensor, packed as it will be.
+    Plain(Entry),
+    /// AWQ, gemm layout.
+    Awq {
+        /// Weights, `(cols, rows / 8)` words.
+        qweight: Entry,
+        /// Zero points, `(cols / group, rows / 8)` words.
+        qzeros: Entry,
+        /// Scales, `(cols / group, rows)` f16.
+        scales: Entry,
+    },
+}
+
+/// An f32 vector to be, all or some elements of a tensor.
+#[derive(Debug)]
+pub(super) struct Vector {
+    /// The tensor.
+    pub(super) entry: Entry,
+    /// Its numbers.
+    pub(super) format: Format,
+    /// Elements that are taken.
+    pub(super) elements: Range<usize>,
+    /// One is added to each.
+    pub(super) plus_one: bool,
+}
+
+impl Matrix {
+    /// Bytes it will hold. Sizes were bounded when the plan was made.
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.len() * self.format.row_bytes(self.cols).unwrap_or_default()
+    }
+}
+
+type Result<T> = std::result::Result<T, CheckpointError>;
+
+/// Makes the plan of a model.
+pub(super) fn plan(spec: &ModelSpec, names: &Names, catalogue: &Catalogue) -> Result<Plan> {
+    let planner = Planner { spec, names, catalogue };
+    let vocab = spec.vocab_size as usize;
+    let layers = (0..spec.layers.len()).map(|index| planner.layer(index)).collect::<Result<_>>()?;
+    let head = (!spec.tied).then(|| planner.whole(&names.head(), vocab, spec.hidden)).transpose()?;
+    Ok(Plan {
+        embedding: planner.whole(&names.embedding(), vocab, spec.hidden)?,
+        layers,
+        final_norm: planner.norm(&names.final_norm(), spec.hidden)?,
+        head,
+    })
+}
+
+/// What the linears of the layers are: the format that takes most bytes, and whether any is packed.
+pub(super) fn stored(plan: &Plan, gguf: bool) -> Stored {
+    let linears = plan.layers.iter().flat_map(|layer| {
+        let attention = [&layer.query, &layer.key, &layer.value, &layer.output];
+        attention.map(|linear| &linear.weight).into_iter().chain([&layer.gate, &layer.up, &layer.down])
+    });
+    let mut bytes = BTreeMap::new();
+    for matrix in linears {
+        bytes.entry(matrix.format.to_string()).or_insert((0, matrix.format)).0 += matrix.bytes();
+    }
+    let most = bytes.into_values().max_by_key(|(bytes, _)| *bytes);
+    Stored { format: most.map_or(Format::F32, |(_, format)| format), gguf }
+}
+
+/// Bytes of all matrices and vectors of a plan.
+pub(super) fn weight_bytes(plan: &Plan) -> u64 {
+    let vector = |vector: &Vector| vector.elements.len() * size_of::<f32>();
+    let linear = |linear: &Linear<Matrix, Vector>| {
+        linear.weight.bytes() + linear.bias.as_ref().map_or(0, vector)
+    };
+    let layer = |layer: &Layer<Matrix, Vector>| {
+        let linears = [&layer.query, &layer.key, &layer.value, &layer.output].map(linear);
+        let matrices = [&layer.gate, &layer.up, &layer.down].map(Matrix::bytes);
+        let norms = [
+            layer.query_norm.as_ref(),
+            layer.key_norm.as_ref(),
+            layer.post_attention_norm.as_ref(),
+            layer.feed_forward_norm.as_ref(),
+            layer.post_feed_forward_norm.as_ref(),
+            Some(&layer.attention_norm),
+        ];
+        let norms: usize = norms.into_iter().flatten().map(vector).sum();
+        linears.into_iter().chain(matrices).sum::<usize>() + norms
+    };
+    let layers: usize = plan.layers.iter().map(layer).sum();
+    let head = plan.head.as_ref().map_or(0, Matrix::bytes);
+    (plan.embedding.bytes() + head + layers + vector(&plan.final_norm)) as u64
+}
+
+struct Planner<'a> {
+    spec: &'a ModelSpec,
+    names: &'a Names,
+    catalogue: &'a Catalogue,
+}
+
+impl Planner<'_> {
+    fn layer(&self, index: usize) -> Result<Layer<Matrix, Vector>> {
+        let Heads { heads, kv_heads, head_dim } = self.spec.heads;
+        let (hidden, wide) = (self.spec.hidden, self.spec.intermediate);
+        let (query, key_value) = (heads * head_dim, kv_heads * head_dim);
+        let name = |name: Name| self.names.in_layer(index, name);
+        let norm = |name: Name| self.norm(&self.names.in_layer(index, name), hidden);
+        let norm_if = |wanted: bool, name: Name| wanted.then(|| norm(name)).transpose();
+        let (sandwich, biases) = (self.spec.residual == Residual::Sandwich, self.spec.biases);
+        let parallel = self.spec.residual == Residual::Parallel;
+        let fed = if sandwich { names::PRE_FEED_FORWARD_NORM } else { names::FEED_FORWARD_NORM };
+
+        let qkv = [query, key_value, key_value];
+        let [q, k, v] = self.linears(index, [names::QUERY, names::KEY, names::VALUE], names::QKV, qkv);
+        let [gate, up] = self.linears(index, [names::GATE, names::UP], names::GATE_UP, [wide; 2]);
+        let biased = biases != Biases::None;
+        Ok(Layer {
+            attention_norm: norm(names::ATTENTION_NORM)?,
+            query: self.linear(q, hidden, biased)?,
+            key: self.linear(k, hidden, biased)?,
+            value: self.linear(v, hidden, biased)?,
+            query_norm: self.head_norm(&name(names::QUERY_NORM), heads)?,
+            key_norm: self.head_norm(&name(names::KEY_NORM), kv_heads)?,
+            output: self.linear(
+                Part::whole(name(names::OUTPUT), hidden),
+                query,
+                biases == Biases::All,
+            )?,
+            post_attention_norm: norm_if(sandwich, names::POST_ATTENTION_NORM)?,
+            feed_forward_norm: norm_if(!parallel, fed)?,
+            gate: self.matrix(gate, hidden)?,
+            up: self.matrix(up, hidden)?,
+            down: self.matrix(Part::whole(name(names::DOWN), hidden), wide)?,
+            post_feed_forward_norm: norm_if(sandwich, names::POST_FEED_FORWARD_NORM)?,
+        })
+    }
+
+    /// Where neighbouring linears of `rows` each lie: in tensors of their own, or one behind the other.
+    fn linears<const N: usize>(
+        &self,
+        layer: usize,
+        split: [Name; N],
+        fused: Name,
+        rows: [usize; N],
+    ) -> [Part; N] {
+        std::array::from_fn(|i| {
+            if !self.spec.fused {
+                return Part::whole(self.names.in_layer(layer, split[i]), rows[i]);
+            }
+            let start = rows[..i].iter().sum();
+            let name = self.names.in_layer(layer, fused);
+            Part { name, rows: start..start + rows[i], of: rows.iter().sum() }
+        })
+    }
+
+    fn linear(&self, part: Part, cols: usize, biased: bool) -> Result<Linear<Matrix, Vector>> {
+        let bias = || {
+            let name = format!("{}.bias", part.name);
+            Ok(Vector { elements: part.rows.clone(), ..self.vector(&name, part.of, false)? })
+        };
+        let bias = biased.then(bias).transpose()?;
+        Ok(Linear { weight: self.matrix(part, cols)?, bias })
+    }
+
+    fn whole(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix> {
+        self.matrix(Part::whole(name.to_owned(), rows), cols)
+    }
+
+    fn matrix(&self, part: Part, cols: usize) -> Result<Matrix> {
+        let Part { name, rows, of } = part;
+        if self.catalogue.has(&format!("{name}.qweight")) {
+            let (format, source) = self.awq(&name, of, cols)?;
+            return Ok(Matrix { name, format, rows, cols, source });
+        }
+        let full_name = format!("{name}.weight");
+        let entry = self.find(&full_name, &[of, cols])?;
+        let format = self.format(&full_name, entry)?;
+        if format.row_bytes(cols).is_none() {
+            let problem = format!("tensor '{full_name}' has rows of {cols}: not whole {format} blocks");
+            return Err(malformed(self.file(entry), problem));
+        }
+        Ok(Matrix { name, format, rows, cols, source: Source::Plain(entry.clone()) })
+    }
+
+    /// The three tensors of an AWQ linear. Other layouts have the same names and other shapes.
+    fn awq(&self, name: &str, rows: usize, cols: usize) -> Result<(Format, Source)> {
+        let tensor = |suffix: &str| format!("{name}.{suffix}");
+        let scales = self.present(&tensor("scales"))?;
+        let groups = scales.shape.first().copied().unwrap_or_default();
+        let group = cols.checked_div(groups).unwrap_or_default();
+        let fits = |entry: &Entry, shape: [usize; 2]| entry.shape == shape;
+        let (qweight, qzeros) = (self.present(&tensor("qweight"))?, self.present(&tensor("qzeros"))?);
+        let gemm = fits(qweight, [cols, rows / 8])
+            && fits(qzeros, [groups, rows / 8])
+            && fits(scales, [groups, rows]);
+        if !gemm || rows % 8 != 0 || group < 2 || group % 2 != 0 || group * groups != cols {
+            let problem = format!(
+                "'{name}' is {rows} x {cols}, but qweight {:?}, qzeros {:?} and scales {:?} are not \
+                 AWQ's gemm layout of it",
+                qweight.shape, qzeros.shape, scales.shape
+            );
+            let mend = "use a checkpoint that AutoAWQ wrote with version \"gemm\"";
+            let file = self.file(qweight);
+            return Err(CheckpointError::new(Kind::Unsupported, file, problem, mend));
+        }
+        for (entry, suffix, element) in [
+            (qweight, "qweight", Element::Words),
+            (qzeros, "qzeros", Element::Words),
+            (scales, "scales", Element::Weights(Format::F16)),
+        ] {
+            self.expect_element(&tensor(suffix), entry, &element)?;
+        }
+        let [qweight, qzeros, scales] = [qweight, qzeros, scales].map(Entry::clone);
+        Ok((Format::Int4 { group }, Source::Awq { qweight, qzeros, scales }))
+    }
+
+    fn norm(&self, name: &str, len: usize) -> Result<Vector> {
+        self.vector(&format!("{name}.weight"), len, self.spec.norm.plus_one)
+    }
+
+    fn head_norm(&self, name: &str, heads: usize) -> Result<Option<Vector>> {
+        let head_dim = self.spec.heads.head_dim;
+        let name = format!("{name}.weight");
+        let plus_one = self.spec.norm.plus_one;
+        match self.spec.qk_norm {
+            QkNorm::None => Ok(None),
+            QkNorm::Shared => self.vector(&name, head_dim, plus_one).map(Some),
+            QkNorm::PerHead => {
+                let entry = self.find(&name, &[heads, head_dim])?;
+                let format = self.format(&name, entry)?;
+                let (entry, elements) = (entry.clone(), 0..heads * head_dim);
+                Ok(Some(Vector { entry, format, elements, plus_one }))
+            }
+        }
+    }
+
+    fn vector(&self, name: &str, len: usize, plus_one: bool) -> Result<Vector> {
+        let entry = self.find(name, &[len])?;
+        let format = self.format(name, entry)?;
+        if format.block().0 != 1 {
+            let problem = format!("tensor '{name}' is {format}, but vectors must be plain numbers");
+            return Err(malformed(self.file(entry), problem));
+        }
+        Ok(Vector { entry: entry.clone(), format, elements: 0..len, plus_one })
+    }
+
+    fn find(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
+        let entry = self.present(name)?;
+        if entry.shape != shape {
+            let (found, spec) = (&entry.shape, self.spec.architecture);
+            let problem =
+                format!("tensor '{name}' has the shape {found:?} where {spec} needs {shape:?}");
+            return Err(malformed(self.file(entry), problem));
+        }
+        Ok(entry)
+    }
+
+    fn present(&self, name: &str) -> Result<&Entry> {
+        self.catalogue.tensors.get(name).ok_or_else(|| {
+            let file = self.catalogue.files.first().cloned().unwrap_or_default();
+            let of = match self.catalogue.files.len() {
+                0 | 1 => String::new(),
+                files => format!(" in any of {files} shards"),
+            };
+            let problem = format!("tensor '{name}' is missing{of}");
+            CheckpointError::new(Kind::Missing, &file, problem, "fetch the checkpoint again")
+        })
+    }
+
+    fn format(&self, name: &str, entry: &Entry) -> Result<Format> {
+        match &entry.element {
+            Element::Weights(format) => Ok(*format),
+            other => {
+                let problem = format!("tensor '{name}' holds {other}, which is not supported");
+                let mend = "use a checkpoint in bf16, f16, f32 or AWQ, or a GGUF file";
+                Err(CheckpointError::new(Kind::Unsupported, self.file(entry), problem, mend))
+            }
+        }
+    }
+
+    fn expect_element(&self, name: &str, entry: &Entry, element: &Element) -> Result<()> {
+        if entry.element == *element {
+            return Ok(());
+        }
+        let problem = format!("tensor '{name}' holds {} where {element} is needed", entry.element);
+        Err(malformed(self.file(entry), problem))
+    }
+
+    fn file(&self, entry: &Entry) -> &std::path::Path {
+        &self.catalogue.files[entry.file]
+    }
+}
+
+/// Some rows of a tensor of `of` rows.
+struct Part {
+    name: String,
+    rows: Range<usize>,
+    of: usize,
+}
+
+impl Part {
+    fn whole(name: String, rows: usize) -> Self {
+        Self { name, rows: 0..rows, of: rows }
+    }
+}

@@ -1,0 +1,129 @@
+//! What can go wrong in the engine, whose it is, and what mends it.
+
+use std::path::PathBuf;
+
+/// Who has to act on an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// Whoever sent the call.
+    Client,
+    /// The expert's checkpoint or its settings.
+    Expert,
+    /// The machine or this program.
+    Host,
+}
+
+/// A call or a load that did not succeed. The text names the thing and the mend.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum EngineError {
+    /// No expert has this id.
+    #[error("there is no expert '{expert}'")]
+    UnknownExpert {
+        /// The id asked for.
+        expert: String,
+    },
+    /// The request's values are out of bounds.
+    #[error("{message}")]
+    InvalidRequest {
+        /// What and how to mend it.
+        message: String,
+    },
+    /// Prompt and reply do not fit.
+    #[error(
+        "the prompt has {prompt_tokens} tokens, but '{expert}' holds {context} for prompt and reply \
+         together; shorten the conversation"
+    )]
+    PromptTooLong {
+        /// The expert asked.
+        expert: String,
+        /// Tokens of the prompt.
+        prompt_tokens: u32,
+        /// Tokens that fit.
+        context: u32,
+    },
+    /// The chat template does not accept these messages.
+    #[error("the chat template of '{expert}' refuses these messages: {message}")]
+    Template {
+        /// The expert asked.
+        expert: String,
+        /// The template's own words.
+        message: String,
+    },
+    /// The expert can't be loaded from its files.
+    #[error("expert '{expert}' can't be loaded from {}: {problem}", path.display())]
+    Unloadable {
+        /// The expert.
+        expert: String,
+        /// Where its files should be.
+        path: PathBuf,
+        /// What is wrong and what mends it.
+        problem: String,
+    },
+    /// Not enough memory, even after unloading what may go.
+    #[error(
+        "expert '{expert}' needs {needed} bytes of memory and {available} can be freed; raise the \
+         memory limit or unload another expert"
+    )]
+    OutOfMemory {
+        /// The expert.
+        expert: String,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes that could be had.
+        available: u64,
+    },
+    /// As many experts as allowed are in memory, and none of them may go.
+    #[error(
+        "expert '{expert}' can't be loaded: {loaded} experts are in memory, as many as \
+         max_loaded_experts allows, and none of them may go; raise the limit or unpin one"
+    )]
+    NoRoom {
+        /// The expert.
+        expert: String,
+        /// Experts in memory.
+        loaded: usize,
+    },
+    /// Too many calls wait already.
+    #[error("expert '{expert}' has {waiting} calls waiting; retry later")]
+    QueueFull {
+        /// The expert.
+        expert: String,
+        /// Calls waiting.
+        waiting: usize,
+    },
+    /// The expert is loading or answering, so it can't be unloaded.
+    #[error("expert '{expert}' is loading or answering; unload it when it is idle")]
+    Busy {
+        /// The expert.
+        expert: String,
+    },
+    /// The expert's thread ended unexpectedly; it is loaded anew by the next call.
+    #[error("expert '{expert}' stopped in the middle of a step: {problem}")]
+    Crashed {
+        /// The expert.
+        expert: String,
+        /// What is known.
+        problem: String,
+    },
+    /// The process is shutting down.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+impl EngineError {
+    /// Who has to act.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::UnknownExpert { .. }
+            | Self::InvalidRequest { .. }
+            | Self::PromptTooLong { .. }
+            | Self::Template { .. }
+            | Self::Busy { .. } => Blame::Client,
+            Self::Unloadable { .. } | Self::Crashed { .. } => Blame::Expert,
+            Self::OutOfMemory { .. }
+            | Self::NoRoom { .. }
+            | Self::QueueFull { .. }
+            | Self::ShuttingDown => Blame::Host,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One loaded expert: a thread that owns the model and answers what it is sent.
+//!
+//! Nothing else touches the model, so nothing locks it. The thread listens to a closed set of commands
+//! between steps; each step moves every running sequence forward by one batched pass.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        mpsc::{self, SendError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{EngineError, Event, dialect::Dialect, model::Model, sampler::Sampler, tokenizer::Stops};
+
+mod runner;
+mod sequence;
+mod stream;
+mod tally;
+
+use runner::Runner;
+pub use stream::TokenStream;
+pub(crate) use tally::Tally;
+
+/// All that a running expert can be told.
+enum Command {
+    /// Answer this.
+    Submit(Box<Job>),
+    /// End the replies that run and free the model.
+    Stop,
+}
+
+/// One call, prepared: everything its expert needs to answer it.
+pub(crate) struct Job {
+    /// Ids below the vocabulary size, at least one, fewer than the context.
+    pub(crate) prompt: Vec<u32>,
+    /// At least one; together with the prompt within the context.
+    pub(crate) max_tokens: u32,
+    pub(crate) sampler: Sampler,
+    pub(crate) stops: Stops,
+    pub(crate) dialect: Arc<Dialect>,
+    /// Unbounded, so that a slow client never holds up the others; `max_tokens` bounds what it holds.
+    pub(crate) events: UnboundedSender<Event>,
+    pub(crate) submitted: Instant,
+    /// How long this call waited for the expert to load.
+    pub(crate) loading: Option<Duration>,
+    /// Dropped with the job: while it lives, the expert is not idle.
+    pub(crate) _hold: Box<dyn Send>,
+}
+
+impl Job {
+    pub(crate) fn prompt_tokens(&self) -> u32 {
+        u32::try_from(self.prompt.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Tokens the KV cache may come to hold for this job.
+    fn most_tokens(&self) -> usize {
+        self.prompt.len() + self.max_tokens as usize
+    }
+}
+
+/// How much one expert may do at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Sequences that run together.
+    pub(crate) sequences: usize,
+    /// Tokens of KV cache that running sequences may come to hold together. One sequence always runs.
+    pub(crate) kv_tokens: u64,
+}
+
+/// What an expert's thread reports of its own end.
+pub(crate) enum Notice {
+    /// A step panicked; the thread is ending and takes no more commands.
+    Crashed(String),
+    /// The model's memory is free. Always the last notice.
+    Gone,
+}
+
+/// The handle of a running expert. Dropped without [`stop`](Self::stop), the expert finishes what it was
+/// sent and then ends.
+pub(crate) struct Expert {
+    commands: Sender<Command>,
+    thread: JoinHandle<()>,
+    /// Address of the weights.
+    pub(crate) address: usize,
+}
+
+/// A way to send jobs to a running expert.
+pub(crate) struct Desk(Sender<Command>);
+
+impl Expert {
+    /// Starts the thread of an expert.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub(crate) fn spawn(
+        id: &str,
+        model: Model,
+        bounds: Bounds,
+        tally: Arc<Tally>,
+        notify: impl Fn(Notice) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (commands, inbox) = mpsc::channel();
+        let address = model.address();
+        let runner = Runner::new(id.to_owned(), model, inbox, bounds, tally);
+        let thread =
+            thread::Builder::new().name(id.to_owned()).spawn(move || live(runner, &notify))?;
+        Ok(Self { commands, thread, address })
+    }
+
+    pub(crate) fn desk(&self) -> Desk {
+        Desk(self.commands.clone())
+    }
+
+    /// Ends the expert and waits until its memory is free. Blocks for up to one step.
+    pub(crate) fn stop(self) {
+        // Either fails only when the thread has ended already.
+        let _ = self.commands.send(Command::Stop);
+        let _ = self.thread.join();
+    }
+}
+
+impl Desk {
+    /// Hands a job over, or back when the expert has ended.
+    pub(crate) fn submit(&self, job: Box<Job>) -> Result<(), Box<Job>> {
+        match self.0.send(Command::Submit(job)) {
+            Err(SendError(Command::Submit(job))) => Err(job),
+            Ok(()) | Err(SendError(Command::Stop)) => Ok(()),
+        }
+    }
+}
+
+/// The thread's whole life. A panic ends this expert's replies and nothing else.
+fn live(mut runner: Runner, notify: &impl Fn(Notice)) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| runner.run()));
+    let error = match outcome {
+        Ok(()) => EngineError::ShuttingDown,
+        Err(panic) => {
+            let problem = panic_words(&*panic);
+            notify(Notice::Crashed(problem.clone()));
+            EngineError::Crashed { expert: runner.id().to_owned(), problem }
+        }
+    };
+    runner.abandon(&error);
+    drop(runner);
+    notify(Notice::Gone);
+}
+
+/// What a panic said.
+pub(crate) fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it panicked without a word".into())
+}

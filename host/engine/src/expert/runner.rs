@@ -1,0 +1,138 @@
+//! The loop of an expert's thread: listen, admit, step.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError},
+    },
+};
+
+use super::{Bounds, Command, Job, Tally, sequence::Sequence};
+use crate::{EngineError, Event, model::Model};
+
+/// Prompt tokens fed in one step, all sequences together. Running replies get a token between any two
+/// chunks, so a long prompt slows them down but never stops them.
+const PREFILL_CHUNK: usize = 128;
+
+/// The state of an expert's thread.
+pub(super) struct Runner {
+    id: String,
+    model: Model,
+    inbox: Receiver<Command>,
+    bounds: Bounds,
+    tally: Arc<Tally>,
+    waiting: VecDeque<Box<Job>>,
+    running: Vec<Sequence>,
+    stopped: bool,
+}
+
+impl Runner {
+    pub(super) fn new(
+        id: String,
+        model: Model,
+        inbox: Receiver<Command>,
+        bounds: Bounds,
+        tally: Arc<Tally>,
+    ) -> Self {
+        let (waiting, running) = (VecDeque::new(), Vec::new());
+        Self { id, model, inbox, bounds, tally, waiting, running, stopped: false }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Runs until told to stop, or until nobody can send any more and all is answered.
+    pub(super) fn run(&mut self) {
+        while self.listen() {
+            self.clear();
+            self.admit();
+            self.step();
+        }
+    }
+
+    /// Obeys what has come; waits for something when there is nothing to do. False ends the loop.
+    fn listen(&mut self) -> bool {
+        if self.idle() {
+            match self.inbox.recv() {
+                Ok(command) => self.obey(command),
+                Err(_) => return false,
+            }
+        }
+        loop {
+            match self.inbox.try_recv() {
+                Ok(command) => self.obey(command),
+                Err(TryRecvError::Empty) => return !self.stopped,
+                Err(TryRecvError::Disconnected) => return !self.stopped && !self.idle(),
+            }
+        }
+    }
+
+    fn idle(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Submit(job) => self.waiting.push_back(job),
+            Command::Stop => self.stopped = true,
+        }
+    }
+
+    /// Lets go of what is over: answered, failed, or abandoned by its client.
+    fn clear(&mut self) {
+        self.running.retain(|sequence| !sequence.over());
+        self.waiting.retain(|job| !job.events.is_closed());
+    }
+
+    /// Starts waiting calls, first come first served, as far as the bounds allow.
+    fn admit(&mut self) {
+        while let Some(next) = self.waiting.front() {
+            let full = self.running.len() >= self.bounds.sequences.max(1);
+            let held: usize = self.running.iter().map(Sequence::most_tokens).sum();
+            let fits = (held + next.most_tokens()) as u64 <= self.bounds.kv_tokens;
+            if full || !(fits || self.running.is_empty()) {
+                break;
+            }
+            if let Some(job) = self.waiting.pop_front() {
+                self.running.push(Sequence::start(job, &self.model));
+            }
+        }
+    }
+
+    /// One batched forward pass: a token for each decoding sequence, a chunk for the oldest prompts.
+    fn step(&mut self) {
+        let mut budget = PREFILL_CHUNK;
+        let (mut part, mut slots) = (Vec::new(), Vec::new());
+        for (index, sequence) in self.running.iter_mut().enumerate() {
+            if let Some(slot) = sequence.slot(&mut budget) {
+                part.push(index);
+                slots.push(slot);
+            }
+        }
+        if !slots.is_empty() {
+            let logits = self.model.forward(&mut slots);
+            for (index, row) in part.into_iter().zip(logits) {
+                self.running[index].advance(&row, &self.id, &self.tally);
+            }
+        }
+        self.clear();
+        self.tally.now(self.running.len(), self.running.iter().map(Sequence::kv_bytes).sum());
+    }
+
+    /// Fails every call that is still here.
+    pub(super) fn abandon(&mut self, error: &EngineError) {
+        for sequence in &mut self.running {
+            sequence.fail(error.clone());
+        }
+        while let Ok(command) = self.inbox.try_recv() {
+            self.obey(command);
+        }
+        for job in self.waiting.drain(..) {
+            let _ = job.events.send(Event::Failed(error.clone()));
+        }
+        self.running.clear();
+        self.tally.now(0, 0);
+    }
+}

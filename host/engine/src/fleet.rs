@@ -1,0 +1,322 @@
+//! All experts of one process: which are in memory, which come and which go.
+//!
+//! One lock guards the bookkeeping (the *yard*) and is held for moments only. Whatever takes time happens
+//! elsewhere: loading on a thread per load, answering on a thread per expert, reading tokenizers and
+//! rendering prompts on the runtime's blocking threads.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use dashmap::DashMap;
+use tokio::sync::watch;
+
+use crate::{
+    EngineError, ExpertSettings, FleetSettings, Inspection, LazyLoading, Request, TokenStream,
+    dialect::Dialect,
+    expert::{Expert, Tally},
+    inspect,
+    inspect::{Severity, mib},
+};
+
+mod call;
+mod loading;
+mod status;
+mod yard;
+
+pub use status::{ExpertState, ExpertStatus, MemoryStatus};
+use yard::{Berth, Stage, Yard};
+
+/// The experts of this process. Cheap to clone; all clones are one fleet. When the last clone is dropped,
+/// replies in flight are finished and the experts end.
+#[derive(Clone)]
+pub struct Fleet(Arc<Inner>);
+
+struct Inner {
+    /// In the operator's order; places in the yard have the same index.
+    members: Vec<Member>,
+    index: HashMap<String, usize>,
+    yard: Mutex<Yard<Expert>>,
+    /// For threads: something in the yard has changed.
+    moved: Condvar,
+    /// For tasks: the same.
+    changed: watch::Sender<u64>,
+    warmed: watch::Sender<bool>,
+    /// Languages read so far. They stay when the weights go.
+    dialects: DashMap<usize, Arc<Dialect>>,
+    lazy: LazyLoading,
+    queue_max: usize,
+}
+
+/// What does not move: an expert's settings, what its files say, and its counters.
+struct Member {
+    settings: ExpertSettings,
+    inspection: Mutex<Arc<Inspection>>,
+    tally: Arc<Tally>,
+}
+
+impl Fleet {
+    /// Inspects every expert and begins to load the warm pool on background threads.
+    ///
+    /// Never fails: an expert whose files are no good is listed as [`ExpertState::Failed`]. Of experts
+    /// with the same id the first counts.
+    pub fn start(settings: FleetSettings) -> Self {
+        let inner = Arc::new(Inner::new(settings));
+        loading::warm_up(&inner);
+        loading::watch_idle(&inner);
+        Self(inner)
+    }
+
+    /// Resolves when every expert of the warm pool is loaded or has failed.
+    pub async fn warmed(&self) {
+        // An error would mean that the sender, which lives in `self`, is gone.
+        let _ = self.0.warmed.subscribe().wait_for(|warmed| *warmed).await;
+    }
+
+    /// Every expert, in the operator's order.
+    pub fn menu(&self) -> Vec<ExpertStatus> {
+        (0..self.0.members.len()).map(|at| self.0.status(at)).collect()
+    }
+
+    /// One expert; `None` when there is none of this id.
+    pub fn status(&self, id: &str) -> Option<ExpertStatus> {
+        self.0.index.get(id).map(|&at| self.0.status(at))
+    }
+
+    /// Asks an expert, loading it first when it is cold. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// Everything that is known before the first token: an unknown expert, values out of bounds, a
+    /// template that refuses, a prompt that does not fit, a full queue, files that can't be loaded.
+    pub async fn generate(&self, id: &str, request: Request) -> Result<TokenStream, EngineError> {
+        let at = self.0.find(id)?;
+        call::answer(&self.0, at, request).await
+    }
+
+    /// Counts the tokens of a text with an expert's tokenizer; `None` asks the expert of highest
+    /// priority. Blocks while the tokenizer is read the first time; needs no weights.
+    ///
+    /// # Errors
+    /// An unknown expert, or a tokenizer that can't be read.
+    pub fn count_tokens(&self, id: Option<&str>, text: &str) -> Result<u32, EngineError> {
+        let at = match id {
+            Some(id) => self.0.find(id)?,
+            None => self.0.foremost()?,
+        };
+        let count = self.0.dialect(at)?.tokenizer.count(text);
+        count
+            .map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX))
+            .map_err(|message| EngineError::InvalidRequest { message })
+    }
+
+    /// Loads an expert, or waits for the load that is under way. One that failed is inspected again, so
+    /// that it can be mended without a restart.
+    ///
+    /// # Errors
+    /// An unknown expert, no memory, files that can't be loaded.
+    pub async fn load(&self, id: &str) -> Result<(), EngineError> {
+        let at = self.0.find(id)?;
+        self.0.forgive(at);
+        call::resident(&self.0, at).await.map(|_| ())
+    }
+
+    /// Unloads an expert and frees its memory, pinned or not; a cold one stays cold.
+    ///
+    /// # Errors
+    /// [`EngineError::Busy`] while it loads or answers.
+    pub async fn unload(&self, id: &str) -> Result<(), EngineError> {
+        let at = self.0.find(id)?;
+        loading::unload(&self.0, at).await
+    }
+
+    /// Protects an expert from being unloaded to make room or for idleness, or ends the protection.
+    ///
+    /// # Errors
+    /// An unknown expert.
+    pub fn pin(&self, id: &str, pinned: bool) -> Result<(), EngineError> {
+        let at = self.0.find(id)?;
+        self.0.yard().berths[at].pinned = pinned;
+        self.0.stir();
+        Ok(())
+    }
+
+    /// The memory budget and what is reserved of it.
+    pub fn memory(&self) -> MemoryStatus {
+        let yard = self.0.yard();
+        MemoryStatus { max_bytes: yard.bytes_max, reserved_bytes: yard.reserved() }
+    }
+
+    /// Takes no new calls, waits up to `within` for running replies, cancels the rest with
+    /// [`EngineError::ShuttingDown`], and unloads all. A load under way is not waited for: what it loads
+    /// is dropped when it is done.
+    pub async fn shutdown(&self, within: Duration) {
+        self.0.yard().closing = true;
+        self.0.stir();
+        let mut changed = self.0.changed.subscribe();
+        let answered = async {
+            while self.0.yard().calls() > 0 && changed.changed().await.is_ok() {}
+        };
+        // Running out of time is not an error here: what still runs is cancelled next.
+        let _ = tokio::time::timeout(within, answered).await;
+        loading::unload_all(&self.0).await;
+    }
+}
+
+impl Inner {
+    fn new(settings: FleetSettings) -> Self {
+        let lazy = settings.lazy_loading;
+        let inspections = settings.experts.iter().map(|expert| look(expert, settings.memory_bytes_max));
+        let inspections: Vec<Inspection> = inspections.collect();
+        let berths = settings.experts.iter().zip(&inspections).map(|(expert, seen)| {
+            let stage = seen.failure().map_or(Stage::Cold, Stage::Failed);
+            Berth::new(&expert.id, stage, expert.pinned, seen.memory_bytes.unwrap_or(0))
+        });
+        let yard = Yard {
+            berths: berths.collect(),
+            bytes_max: settings.memory_bytes_max,
+            loaded_max: if lazy.enabled { lazy.max_loaded_experts.max(1) } else { usize::MAX },
+            closing: false,
+        };
+        let members = settings.experts.into_iter().zip(inspections).map(|(settings, seen)| Member {
+            settings,
+            inspection: Mutex::new(Arc::new(seen)),
+            tally: Arc::default(),
+        });
+        let members: Vec<Member> = members.collect();
+        let ids = members.iter().enumerate().rev();
+        Self {
+            index: ids.map(|(at, member)| (member.settings.id.clone(), at)).collect(),
+            members,
+            yard: Mutex::new(yard),
+            moved: Condvar::new(),
+            changed: watch::channel(0).0,
+            warmed: watch::channel(false).0,
+            dialects: DashMap::new(),
+            lazy,
+            queue_max: settings.queue_max,
+        }
+    }
+
+    /// The bookkeeping. A panic while it is held leaves nothing half done, so poison is no reason to
+    /// lose every other expert.
+    fn yard(&self) -> MutexGuard<'_, Yard<Expert>> {
+        self.yard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes whoever waits for the yard to change.
+    fn stir(&self) {
+        self.moved.notify_all();
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn find(&self, id: &str) -> Result<usize, EngineError> {
+        let unknown = || EngineError::UnknownExpert { expert: id.to_owned() };
+        self.index.get(id).copied().ok_or_else(unknown)
+    }
+
+    /// The servable expert of highest priority, the first among equals.
+    fn foremost(&self) -> Result<usize, EngineError> {
+        let yard = self.yard();
+        let sound = |at: &usize| !matches!(yard.berths[*at].stage, Stage::Failed(_));
+        let places = (0..self.members.len()).filter(sound).rev();
+        places
+            .max_by_key(|&at| self.members[at].settings.priority)
+            .ok_or_else(|| EngineError::UnknownExpert { expert: "auto".into() })
+    }
+
+    fn inspection(&self, at: usize) -> Arc<Inspection> {
+        let guard = self.members[at].inspection.lock();
+        guard.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// An expert's language, read once. Blocks.
+    fn dialect(&self, at: usize) -> Result<Arc<Dialect>, EngineError> {
+        let read = || Dialect::open(&self.members[at].settings.path).map(Arc::new);
+        let dialect = self.dialects.entry(at).or_try_insert_with(read);
+        dialect.map(|entry| entry.clone()).map_err(|problem| self.unloadable(at, problem))
+    }
+
+    fn unloadable(&self, at: usize, problem: String) -> EngineError {
+        let settings = &self.members[at].settings;
+        EngineError::Unloadable { expert: settings.id.clone(), path: settings.path.clone(), problem }
+    }
+
+    /// Inspects an expert that failed once more, and gives it another chance when it is mended.
+    fn forgive(&self, at: usize) {
+        if !matches!(self.yard().berths[at].stage, Stage::Failed(_)) {
+            return;
+        }
+        let bytes_max = self.yard().bytes_max;
+        let seen = look(&self.members[at].settings, bytes_max);
+        self.dialects.remove(&at);
+        let mut yard = self.yard();
+        let berth = &mut yard.berths[at];
+        if matches!(berth.stage, Stage::Failed(_)) {
+            berth.stage = seen.failure().map_or(Stage::Cold, Stage::Failed);
+            berth.needs = seen.memory_bytes.unwrap_or(0);
+        }
+        drop(yard);
+        let guard = self.members[at].inspection.lock();
+        *guard.unwrap_or_else(PoisonError::into_inner) = Arc::new(seen);
+    }
+
+    /// Reads the gauges; never waits for an expert.
+    fn status(&self, at: usize) -> ExpertStatus {
+        let Member { settings, tally, .. } = &self.members[at];
+        let seen = self.inspection(at);
+        let yard = self.yard();
+        let berth = &yard.berths[at];
+        ExpertStatus {
+            id: settings.id.clone(),
+            domain: settings.domain.clone(),
+            description: settings.description.clone(),
+            use_cases: settings.use_cases.clone(),
+            priority: settings.priority,
+            capabilities: capabilities(&seen),
+            architecture: seen.architecture.clone(),
+            quantization: seen.quantization.clone(),
+            context_length: seen.context_length.unwrap_or(0),
+            state: ExpertState::of(&berth.stage),
+            weight_bytes: seen.weight_bytes.unwrap_or(0),
+            kv_bytes: tally.kv_bytes.load(Relaxed),
+            queue_depth: berth.calls,
+            running: tally.running.load(Relaxed),
+            estimated_wait: tally.wait(berth.calls, settings.max_num_seqs as usize),
+            last_load: berth.last_load,
+            load_count: berth.loads,
+            unload_count: berth.unloads,
+            requests_total: tally.requests.load(Relaxed),
+            prompt_tokens_total: tally.prompt_tokens.load(Relaxed),
+            completion_tokens_total: tally.completion_tokens.load(Relaxed),
+            tokens_per_second: tally.tokens_per_second(),
+            idle: berth.idle().then(|| Instant::now() - berth.last_used),
+            pinned: berth.pinned,
+            weights_address: match &berth.stage {
+                Stage::Resident(expert) => Some(expert.address),
+                _ => None,
+            },
+            findings: seen.findings.clone(),
+        }
+    }
+}
+
+/// Inspects an expert's files and holds them against the fleet's own memory limit.
+fn look(settings: &ExpertSettings, bytes_max: u64) -> Inspection {
+    let mut seen = inspect(settings);
+    if let Some(needed) = seen.memory_bytes.filter(|&needed| needed > bytes_max) {
+        let message = format!("it needs {}, the limit for all experts is {}", mib(needed), mib(bytes_max));
+        let mend = "raise the memory limit, or lower max_model_len";
+        seen.add(Severity::Error, "memory-over-limit", message, mend);
+    }
+    if let Some(why) = seen.failure() {
+        tracing::warn!(expert = settings.id, why, "expert can't be served");
+    }
+    seen
+}
+
+fn capabilities(seen: &Inspection) -> Vec<String> {
+    let chat = seen.chat.then_some("chat");
+    chat.into_iter().chain(["completion"]).map(str::to_owned).collect()
+}

@@ -1,0 +1,184 @@
+//! One call's way to its expert: a place in the queue, the prompt's tokens, the expert in memory.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use super::{Inner, loading, yard::Stage};
+use crate::{
+    EngineError, Request, TokenStream,
+    dialect::Dialect,
+    expert::{Desk, Job, panic_words},
+    sampler::Sampler,
+    tokenizer::Stops,
+};
+
+/// Counts a call while it lives, which keeps its expert from being unloaded.
+struct Ticket {
+    inner: Arc<Inner>,
+    at: usize,
+}
+
+impl Ticket {
+    /// Turns the call away when its expert has too many, or when the fleet closes.
+    fn draw(inner: &Arc<Inner>, at: usize) -> Result<Self, EngineError> {
+        let abreast = inner.members[at].settings.max_num_seqs as usize;
+        let mut yard = inner.yard();
+        if yard.closing {
+            return Err(EngineError::ShuttingDown);
+        }
+        let berth = &mut yard.berths[at];
+        let waiting = berth.calls.saturating_sub(abreast);
+        if berth.calls >= abreast && waiting >= inner.queue_max {
+            return Err(EngineError::QueueFull { expert: berth.id.clone(), waiting });
+        }
+        berth.calls += 1;
+        drop(yard);
+        Ok(Self { inner: inner.clone(), at })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut yard = self.inner.yard();
+        let berth = &mut yard.berths[self.at];
+        berth.calls -= 1;
+        berth.last_used = Instant::now();
+        drop(yard);
+        self.inner.stir();
+    }
+}
+
+/// A request turned into what the expert needs.
+struct Prepared {
+    prompt: Vec<u32>,
+    max_tokens: u32,
+    sampler: Sampler,
+    stops: Stops,
+    dialect: Arc<Dialect>,
+}
+
+/// Everything up to the first token. Mistakes in the request are found before anything is loaded.
+pub(super) async fn answer(
+    inner: &Arc<Inner>,
+    at: usize,
+    request: Request,
+) -> Result<TokenStream, EngineError> {
+    let submitted = Instant::now();
+    if let Stage::Failed(problem) = &inner.yard().berths[at].stage {
+        return Err(inner.unloadable(at, problem.clone()));
+    }
+    let ticket = Ticket::draw(inner, at)?;
+    let prepared = prepare_aside(inner, at, request).await?;
+    let prompt_tokens = u32::try_from(prepared.prompt.len()).unwrap_or(u32::MAX);
+    let (events, stream) = TokenStream::open(&inner.members[at].settings.id, prompt_tokens);
+    let Prepared { prompt, max_tokens, sampler, stops, dialect } = prepared;
+    let (loading, _hold) = (None, Box::new(ticket));
+    let job =
+        Job { prompt, max_tokens, sampler, stops, dialect, events, submitted, loading, _hold };
+    submit(inner, at, Box::new(job)).await?;
+    let tally = &inner.members[at].tally;
+    tally.requests.fetch_add(1, Relaxed);
+    tally.prompt_tokens.fetch_add(u64::from(prompt_tokens), Relaxed);
+    Ok(stream)
+}
+
+/// Templates and tokenizers take milliseconds on long prompts, which would hold up other tasks.
+async fn prepare_aside(
+    inner: &Arc<Inner>,
+    at: usize,
+    request: Request,
+) -> Result<Prepared, EngineError> {
+    let aside = inner.clone();
+    let prepared = tokio::task::spawn_blocking(move || prepare(&aside, at, &request)).await;
+    prepared.unwrap_or_else(|error| {
+        let expert = inner.members[at].settings.id.clone();
+        let problem = match error.try_into_panic() {
+            Ok(panic) => panic_words(&*panic),
+            Err(error) => error.to_string(),
+        };
+        Err(EngineError::Template { expert, message: format!("rendering failed: {problem}") })
+    })
+}
+
+fn prepare(inner: &Inner, at: usize, request: &Request) -> Result<Prepared, EngineError> {
+    let stops = Stops::new(&request.stop)?;
+    if request.max_tokens == Some(0) {
+        let message = "max_tokens is 0; it must be at least 1".into();
+        return Err(EngineError::InvalidRequest { message });
+    }
+    let dialect = inner.dialect(at)?;
+    let sampler = Sampler::new(dialect.generation.rules(&request.sampling)?);
+    let context = inner.inspection(at).context_length.unwrap_or(0);
+    let prompt = dialect.encode(&inner.members[at].settings.id, &request.prompt, context)?;
+    let rest = context - u32::try_from(prompt.len()).unwrap_or(context);
+    let max_tokens = request.max_tokens.map_or(rest, |most| most.min(rest));
+    Ok(Prepared { prompt, max_tokens, sampler, stops, dialect })
+}
+
+/// Hands the job to its expert. An expert that crashes in this very moment is loaded again.
+async fn submit(inner: &Arc<Inner>, at: usize, mut job: Box<Job>) -> Result<(), EngineError> {
+    loop {
+        let (desk, waited) = resident(inner, at).await?;
+        job.loading = match (job.loading, waited) {
+            (Some(before), Some(now)) => Some(before + now),
+            (before, now) => before.or(now),
+        };
+        match desk.submit(job) {
+            Ok(()) => return Ok(()),
+            Err(back) => job = back,
+        }
+    }
+}
+
+/// What has to happen before an expert can be used.
+enum Approach {
+    Ready(Desk),
+    Load(oneshot::Receiver<Result<(), EngineError>>),
+    /// It is leaving; when it is gone it can be loaded.
+    Later,
+}
+
+/// The expert in memory, and how long its load was waited for. However many calls come at once, it is
+/// loaded once.
+pub(super) async fn resident(
+    inner: &Arc<Inner>,
+    at: usize,
+) -> Result<(Desk, Option<Duration>), EngineError> {
+    let began = Instant::now();
+    let mut waited = None;
+    loop {
+        let mut changed = inner.changed.subscribe();
+        match approach(inner, at)? {
+            Approach::Ready(desk) => return Ok((desk, waited)),
+            Approach::Load(loaded) => {
+                loaded.await.unwrap_or(Err(EngineError::ShuttingDown))?;
+                waited = Some(began.elapsed());
+            }
+            // The sender lives in `inner`, so this can't fail.
+            Approach::Later => drop(changed.changed().await),
+        }
+    }
+}
+
+fn approach(inner: &Arc<Inner>, at: usize) -> Result<Approach, EngineError> {
+    let (waiter, loaded) = oneshot::channel();
+    let mut yard = inner.yard();
+    let closing = yard.closing;
+    match &mut yard.berths[at].stage {
+        Stage::Resident(expert) => return Ok(Approach::Ready(expert.desk())),
+        Stage::Failed(problem) => return Err(inner.unloadable(at, problem.clone())),
+        _ if closing => return Err(EngineError::ShuttingDown),
+        Stage::Leaving => return Ok(Approach::Later),
+        Stage::Loading(waiters) => waiters.push(waiter),
+        stage @ Stage::Cold => {
+            *stage = Stage::Loading(vec![waiter]);
+            drop(yard);
+            loading::begin(inner, at);
+        }
+    }
+    Ok(Approach::Load(loaded))
+}

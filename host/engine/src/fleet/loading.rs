@@ -1,0 +1,286 @@
+//! How experts come into memory and leave it. Each load has its own thread, which first makes room; an
+//! expert that leaves keeps its reservation until its thread has ended and its memory is free.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, PoisonError, Weak},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    Inner,
+    yard::{Room, Stage},
+};
+use crate::{
+    EngineError,
+    checkpoint::Checkpoint,
+    expert::{Bounds, Expert, Notice, panic_words},
+    inspect::kv_tokens,
+};
+
+/// How long a load waits for busy experts to become idle before it gives up. Long enough for most
+/// replies to end, short enough for a client to still be there.
+const ROOM_WAIT: Duration = Duration::from_secs(30);
+/// The longest and the shortest time between two looks for idle experts.
+const IDLE_LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
+
+/// Loads an expert whose stage has just been set to loading, on a thread of its own.
+pub(super) fn begin(inner: &Arc<Inner>, at: usize) {
+    let loader = inner.clone();
+    let evict = inner.lazy.enabled;
+    let name = format!("load {}", inner.members[at].settings.id);
+    let spawned = thread::Builder::new().name(name).spawn(move || load(&loader, at, evict));
+    if let Err(error) = spawned {
+        finish(inner, at, Err(inner.unloadable(at, format!("no thread to load it: {error}"))));
+    }
+}
+
+/// Loads the warm pool, the highest priority first, without sending anyone away for it.
+pub(super) fn warm_up(inner: &Arc<Inner>) {
+    let pool = warm_pool(inner);
+    let warmer = inner.clone();
+    let spawned = thread::Builder::new().name("warm up".into()).spawn(move || {
+        for &at in &pool {
+            if claim_cold(&warmer, at) {
+                load(&warmer, at, false);
+            }
+        }
+        wait_while_loading(&warmer, &pool);
+        warmer.warmed.send_replace(true);
+    });
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "no thread to warm up; experts load on first use");
+        inner.warmed.send_replace(true);
+    }
+}
+
+fn warm_pool(inner: &Inner) -> Vec<usize> {
+    let yard = inner.yard();
+    let cold = |at: &usize| matches!(yard.berths[*at].stage, Stage::Cold);
+    let mut pool: Vec<usize> = (0..yard.berths.len()).filter(cold).collect();
+    pool.sort_by_key(|&at| std::cmp::Reverse(inner.members[at].settings.priority));
+    if inner.lazy.enabled {
+        pool.truncate(inner.lazy.warmup_pool_size.min(yard.loaded_max));
+    }
+    pool
+}
+
+fn claim_cold(inner: &Inner, at: usize) -> bool {
+    let mut yard = inner.yard();
+    let free = matches!(yard.berths[at].stage, Stage::Cold) && !yard.closing;
+    if free {
+        yard.berths[at].stage = Stage::Loading(Vec::new());
+    }
+    free
+}
+
+/// Calls may have begun to load some of the pool themselves.
+fn wait_while_loading(inner: &Inner, pool: &[usize]) {
+    let loading = |at: &usize, yard: &super::Yard<Expert>| {
+        matches!(yard.berths[*at].stage, Stage::Loading(_))
+    };
+    let waited = inner.moved.wait_while(inner.yard(), |yard| pool.iter().any(|at| loading(at, yard)));
+    drop(waited.unwrap_or_else(PoisonError::into_inner));
+}
+
+/// One load from beginning to end, on this thread.
+fn load(inner: &Arc<Inner>, at: usize, evict: bool) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| bring_in(inner, at, evict)));
+    let outcome = outcome.unwrap_or_else(|panic| {
+        let problem = format!("loading it panicked: {}", panic_words(&*panic));
+        Err(inner.unloadable(at, problem))
+    });
+    finish(inner, at, outcome);
+}
+
+/// Reserves memory first, then reads. Returns the running expert and how long reading took.
+fn bring_in(
+    inner: &Arc<Inner>,
+    at: usize,
+    evict: bool,
+) -> Result<(Expert, Duration), EngineError> {
+    make_room(inner, at, evict)?;
+    let began = Instant::now();
+    let member = &inner.members[at];
+    let broken = |problem: String| inner.unloadable(at, problem);
+    inner.dialect(at)?;
+    let checkpoint =
+        Checkpoint::open(&member.settings.path).map_err(|error| broken(error.to_string()))?;
+    let model = checkpoint.load().map_err(|error| broken(error.to_string()))?;
+    let context = inner.inspection(at).context_length.unwrap_or(0);
+    let sequences = member.settings.max_num_seqs;
+    let bounds = Bounds {
+        sequences: sequences as usize,
+        kv_tokens: kv_tokens(context, sequences),
+    };
+    let home = Arc::downgrade(inner);
+    let notify = move |notice| heed(&home, at, notice);
+    let expert = Expert::spawn(&member.settings.id, model, bounds, member.tally.clone(), notify)
+        .map_err(|error| broken(format!("no thread to run it: {error}")))?;
+    Ok((expert, began.elapsed()))
+}
+
+/// Sends idle experts away until there is room. While those in the way are merely busy, waits for one of
+/// them, up to [`ROOM_WAIT`].
+fn make_room(inner: &Inner, at: usize, evict: bool) -> Result<(), EngineError> {
+    let deadline = Instant::now() + ROOM_WAIT;
+    let mut yard = inner.yard();
+    loop {
+        if yard.closing {
+            return Err(EngineError::ShuttingDown);
+        }
+        match yard.room(at, evict) {
+            Room::Reserved => return Ok(()),
+            Room::Full(why) => return Err(why),
+            Room::Evict(victim) => {
+                let leaving = yard.berths[victim].leave();
+                drop(yard);
+                if let Some(expert) = leaving {
+                    expert.stop();
+                }
+                yard = inner.yard();
+            }
+            Room::Wait => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(yard.refusal(at));
+                }
+                let woken = inner.moved.wait_timeout(yard, left);
+                yard = woken.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+    }
+}
+
+/// Enters the outcome of a load and tells those who wait for it.
+fn finish(inner: &Inner, at: usize, outcome: Result<(Expert, Duration), EngineError>) {
+    let mut yard = inner.yard();
+    let closing = yard.closing;
+    let berth = &mut yard.berths[at];
+    let (stage, result, surplus) = match outcome {
+        Ok((expert, _)) if closing => {
+            (Stage::Leaving, Err(EngineError::ShuttingDown), Some(expert))
+        }
+        Ok((expert, took)) => {
+            berth.loads += 1;
+            berth.last_load = Some(took);
+            berth.last_used = Instant::now();
+            (Stage::Resident(expert), Ok(()), None)
+        }
+        Err(error) => {
+            berth.reserved = 0;
+            (after_failure(&error), Err(error), None)
+        }
+    };
+    let before = std::mem::replace(&mut berth.stage, stage);
+    drop(yard);
+    if let Some(expert) = surplus {
+        expert.stop();
+    }
+    if let Err(error) = &result {
+        tracing::warn!(expert = inner.members[at].settings.id, %error, "load failed");
+    }
+    if let Stage::Loading(waiters) = before {
+        for waiter in waiters {
+            // A waiter that is gone has given up.
+            let _ = waiter.send(result.clone());
+        }
+    }
+    inner.stir();
+}
+
+/// Broken files stay broken until somebody mends them; a lack of room passes.
+fn after_failure(error: &EngineError) -> Stage<Expert> {
+    match error {
+        EngineError::Unloadable { problem, .. } => Stage::Failed(problem.clone()),
+        _ => Stage::Cold,
+    }
+}
+
+/// What an expert's thread says of its end.
+fn heed(home: &Weak<Inner>, at: usize, notice: Notice) {
+    let Some(inner) = home.upgrade() else { return };
+    let mut yard = inner.yard();
+    match notice {
+        Notice::Crashed(problem) => {
+            tracing::error!(expert = inner.members[at].settings.id, problem, "expert crashed");
+            drop(yard.berths[at].leave());
+        }
+        Notice::Gone => yard.berths[at].gone(),
+    }
+    drop(yard);
+    inner.stir();
+}
+
+/// Unloads one expert that nobody uses.
+pub(super) async fn unload(inner: &Arc<Inner>, at: usize) -> Result<(), EngineError> {
+    loop {
+        let mut changed = inner.changed.subscribe();
+        let leaving = {
+            let mut yard = inner.yard();
+            let berth = &mut yard.berths[at];
+            let busy = || EngineError::Busy { expert: berth.id.clone() };
+            match &berth.stage {
+                Stage::Loading(_) => return Err(busy()),
+                Stage::Resident(_) if berth.calls > 0 => return Err(busy()),
+                Stage::Cold | Stage::Failed(_) => return Ok(()),
+                Stage::Resident(_) | Stage::Leaving => berth.leave(),
+            }
+        };
+        match leaving {
+            Some(expert) => stop_all(vec![expert]).await,
+            // The sender lives in `inner`, so this can't fail.
+            None => drop(changed.changed().await),
+        }
+    }
+}
+
+/// Ends every expert, busy or not, and waits until their memory is free.
+pub(super) async fn unload_all(inner: &Inner) {
+    let leaving = inner.yard().berths.iter_mut().filter_map(|berth| berth.leave()).collect();
+    stop_all(leaving).await;
+}
+
+/// Waits for experts to end, on a thread that may block.
+async fn stop_all(experts: Vec<Expert>) {
+    let (done, ended) = oneshot::channel::<()>();
+    let spawned = thread::Builder::new().name("unload".into()).spawn(move || {
+        experts.into_iter().for_each(Expert::stop);
+        drop(done);
+    });
+    if let Err(error) = spawned {
+        // The handles are dropped with the closure, so the experts end by themselves.
+        tracing::warn!(%error, "no thread to wait for experts that end");
+    }
+    // Resolves with an error when `done` is dropped, which is the signal.
+    let _ = ended.await;
+}
+
+/// Unloads experts that nobody has used for long, for as long as the fleet lives.
+pub(super) fn watch_idle(inner: &Arc<Inner>) {
+    let Some(limit) = inner.lazy.auto_unload_after.filter(|_| inner.lazy.enabled) else { return };
+    let pause = (limit / 8).clamp(IDLE_LOOK.0, IDLE_LOOK.1);
+    let home = Arc::downgrade(inner);
+    let watch = move || {
+        while let Some(inner) = home.upgrade() {
+            send_away(&inner, limit);
+            drop(inner);
+            thread::sleep(pause);
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("watch idle".into()).spawn(watch) {
+        tracing::warn!(%error, "no thread to unload idle experts");
+    }
+}
+
+fn send_away(inner: &Inner, limit: Duration) {
+    let leaving: Vec<Expert> = {
+        let mut yard = inner.yard();
+        let stale = yard.stale(limit);
+        stale.into_iter().filter_map(|at| yard.berths[at].leave()).collect()
+    };
+    leaving.into_iter().for_each(Expert::stop);
+}

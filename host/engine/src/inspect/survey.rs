@@ -1,0 +1,195 @@
+//! The checks behind [`inspect`](super::inspect), each a few lines that add what they notice.
+
+use std::path::Path;
+
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+use super::{
+    Inspection,
+    Severity::{Error, Note, Warning},
+};
+use crate::{
+    checkpoint::{Checkpoint, CheckpointError, Kind, Source},
+    generation::{Generation, read_json},
+    settings::{DType, ExpertSettings, Quantization},
+    template::{self, ChatTemplate},
+    tokenizer::check_vocabulary,
+};
+
+/// Full-length sequences whose KV cache is set aside when an expert is loaded. More sequences run
+/// together as long as they are shorter.
+const KV_SEQUENCES_RESERVED: u64 = 2;
+
+pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
+    if !settings.path.exists() {
+        let message = format!("{} does not exist", settings.path.display());
+        inspection.add(Error, "path-missing", message, "download the checkpoint, or correct model_path");
+        return;
+    }
+    match Checkpoint::open(&settings.path) {
+        Ok(checkpoint) => survey_checkpoint(settings, &checkpoint, inspection),
+        Err(error) => {
+            inspection.architecture = declared_architecture(&settings.path);
+            let (code, message) = (code_of(error.kind), text_of(&error));
+            inspection.add(Error, code, message, error.mend);
+        }
+    }
+}
+
+fn survey_checkpoint(settings: &ExpertSettings, checkpoint: &Checkpoint, inspection: &mut Inspection) {
+    let spec = checkpoint.spec();
+    inspection.architecture = Some(spec.architecture.to_owned());
+    inspection.quantization = Some(checkpoint.stored().to_string());
+    inspection.weight_bytes = Some(checkpoint.weight_bytes());
+    inspection.kv_bytes_per_token = Some(spec.kv_bytes_per_token());
+    context(settings, spec.context_length, inspection);
+    memory(settings, inspection);
+    quantization(settings, checkpoint, inspection);
+    dtype(settings, spec.architecture, inspection);
+    tokenizer(&checkpoint.source(), inspection);
+    chat_template(&checkpoint.source(), inspection);
+    end_tokens(&checkpoint.source(), inspection);
+    if spec.has_vision {
+        let message = "the checkpoint can see images; this version reads its text part only";
+        inspection.add(Note, "vision-unused", message, "");
+    }
+}
+
+fn code_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Missing => "checkpoint-incomplete",
+        Kind::Truncated => "checkpoint-truncated",
+        Kind::Malformed => "checkpoint-malformed",
+        Kind::Unsupported => "checkpoint-unsupported",
+        Kind::Unreadable => "checkpoint-unreadable",
+    }
+}
+
+fn text_of(error: &CheckpointError) -> String {
+    format!("{}: {}", error.file.display(), error.problem)
+}
+
+/// What `config.json` calls itself, for the listing of a checkpoint that can't be opened.
+fn declared_architecture(path: &Path) -> Option<String> {
+    let config: serde_json::Value = read_json(&path.join("config.json"));
+    config["architectures"][0].as_str().map(str::to_owned)
+}
+
+fn context(settings: &ExpertSettings, longest: u32, inspection: &mut Inspection) {
+    let wanted = settings.max_model_len.unwrap_or(longest);
+    inspection.context_length = Some(wanted.min(longest));
+    if wanted > longest {
+        let message = format!("max_model_len is {wanted}, but the checkpoint ends at {longest} tokens");
+        let mend = format!("it is served with {longest}; set max_model_len to that or less");
+        inspection.add(Warning, "context-too-long", message, mend);
+    }
+}
+
+fn memory(settings: &ExpertSettings, inspection: &mut Inspection) {
+    let weights = inspection.weight_bytes.unwrap_or(0);
+    let per_token = inspection.kv_bytes_per_token.unwrap_or(0);
+    let context = inspection.context_length.unwrap_or(0);
+    let kv = per_token.saturating_mul(kv_tokens(context, settings.max_num_seqs));
+    let total = weights.saturating_add(kv);
+    inspection.memory_bytes = Some(total);
+    let machine = machine_memory();
+    if total > machine {
+        let message = format!("it needs {}, this machine has {}", mib(total), mib(machine));
+        let mend = "use a smaller or quantised checkpoint, or lower max_model_len";
+        inspection.add(Error, "memory-short", message, mend);
+    } else {
+        let message =
+            format!("it takes {}: weights {}, KV cache {}", mib(total), mib(weights), mib(kv));
+        inspection.add(Note, "memory-needed", message, "");
+    }
+}
+
+/// Tokens of KV cache that are set aside with an expert, and that its sequences share.
+pub(crate) fn kv_tokens(context: u32, max_num_seqs: u32) -> u64 {
+    u64::from(context) * KV_SEQUENCES_RESERVED.min(u64::from(max_num_seqs.max(1)))
+}
+
+/// What the machine, or the container around us, has at most.
+fn machine_memory() -> u64 {
+    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::everything());
+    let system = System::new_with_specifics(memory);
+    let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
+    system.total_memory().min(limit)
+}
+
+/// Bytes in words, rounded up to whole MiB.
+pub(crate) fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
+/// The checkpoint decides, whatever was declared: a wrong word in a configuration is no reason to lose
+/// an expert.
+fn quantization(settings: &ExpertSettings, checkpoint: &Checkpoint, inspection: &mut Inspection) {
+    let stored = checkpoint.stored();
+    let declared = match settings.quantization {
+        Some(Quantization::Awq) if !stored.is_awq() => "awq",
+        Some(Quantization::Gptq) => "gptq",
+        Some(Quantization::CompressedTensors) if stored.is_awq() || stored.is_plain() => {
+            "compressed-tensors"
+        }
+        _ => return,
+    };
+    let message = format!(
+        "quantization is declared as \"{declared}\", but the checkpoint is {stored}; it is served as it is"
+    );
+    let mend = format!("remove \"quantization\", or point model_path to a {declared} checkpoint");
+    inspection.add(Warning, "quantization-mismatch", message, mend);
+}
+
+/// Gemma 3 overflows in half precision. We compute in f32 whatever is declared, so this is a word to
+/// whoever runs the same configuration elsewhere.
+fn dtype(settings: &ExpertSettings, architecture: &str, inspection: &mut Inspection) {
+    if settings.dtype == DType::Float16 && architecture.starts_with("Gemma3") {
+        let message =
+            "dtype is float16, in which Gemma 3 overflows; it is computed in float32 instead";
+        inspection.add(Warning, "dtype-overflow", message, "set dtype to \"bfloat16\" or \"auto\"");
+    }
+}
+
+fn tokenizer(source: &Source<'_>, inspection: &mut Inspection) {
+    match source {
+        Source::Folder(folder) if !folder.join("tokenizer.json").is_file() => {
+            let message = format!("{}: tokenizer.json is missing", folder.display());
+            let mend = "download it; a bare tokenizer.model must be converted with transformers first";
+            inspection.add(Error, "tokenizer-missing", message, mend);
+        }
+        Source::Folder(_) => {}
+        Source::Gguf(metadata) => {
+            if let Err(problem) = check_vocabulary(metadata) {
+                let mend = "use the Hugging Face folder of this model instead";
+                inspection.add(Error, "tokenizer-unsupported", problem, mend);
+            }
+        }
+    }
+}
+
+fn chat_template(source: &Source<'_>, inspection: &mut Inspection) {
+    let compiled = template::find(source)
+        .map(|text| ChatTemplate::compile(text, &template::token_names(source)));
+    match compiled {
+        Some(Ok(_)) => inspection.chat = true,
+        Some(Err(problem)) => {
+            let message = format!("the chat template does not compile: {problem}");
+            inspection.add(Warning, "chat-template-broken", message, "correct it; completions work");
+        }
+        None => {
+            let message = "the checkpoint has no chat template, so chat calls are refused";
+            let mend = "add chat_template.jinja, or point to the instruct version; completions work";
+            inspection.add(Warning, "chat-template-missing", message, mend);
+        }
+    }
+}
+
+fn end_tokens(source: &Source<'_>, inspection: &mut Inspection) {
+    let named = template::token_names(source).contains_key("eos_token");
+    if !named && Generation::read(source).ends.is_empty() {
+        let message = "no file names an end token, so replies end at max_tokens only";
+        let mend = "add generation_config.json with eos_token_id";
+        inspection.add(Warning, "end-token-missing", message, mend);
+    }
+}

@@ -1,0 +1,201 @@
+//! The decoder: token ids in, logits out. [`Model::forward`] is the whole of it, top to bottom.
+
+mod batch;
+#[cfg(test)]
+mod devtest;
+#[cfg(test)]
+mod goldens;
+mod weights;
+
+use signalbox_kernels::{
+    Rows, attention, gelu_tanh_gate, layer_norm, matmul, rms_norm, rope, silu_gate,
+};
+
+use crate::{
+    cache::KvCache,
+    spec::{Activation, LayerSpec, ModelSpec, NormKind, Residual},
+};
+use batch::Batch;
+use weights::Loaded;
+pub(crate) use weights::{Fill, Layer, Linear, Weights};
+
+type LoadedLayer = Layer<Rows, Vec<f32>>;
+
+/// A loaded model: packed weights and the spec they obey. Shared by reference between threads.
+pub(crate) struct Model {
+    spec: ModelSpec,
+    weights: Loaded,
+}
+
+/// One sequence's share of a step: `tokens` are appended to `cache` at `cache.len()`.
+pub(crate) struct Slot<'a> {
+    /// The sequence so far.
+    pub(crate) cache: &'a mut KvCache,
+    /// Token ids below the vocabulary size; at least one.
+    pub(crate) tokens: &'a [u32],
+}
+
+impl Model {
+    /// Weights of the shapes that `spec` asks for.
+    pub(crate) fn new(spec: ModelSpec, weights: Loaded) -> Self {
+        Self { spec, weights }
+    }
+
+    /// The architecture and its numbers.
+    pub(crate) fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// An empty cache for a sequence expected to reach `tokens_expected` (prompt and reply together).
+    /// The length decides the rotary regime of long-context models and stays fixed for the sequence.
+    pub(crate) fn new_cache(&self, tokens_expected: usize) -> KvCache {
+        let long = self.spec.is_long(tokens_expected);
+        KvCache::new(self.spec.layers.len(), self.spec.kv_width(), long)
+    }
+
+    /// Where the first weight lies: stays the same for as long as the model is loaded.
+    pub(crate) fn address(&self) -> usize {
+        self.weights.embedding.address()
+    }
+
+    /// One batched step. Returns the logits `(vocab)` of every slot's last token.
+    ///
+    /// Linears see the rows of all slots at once; attention sees each slot's own cache. A row's result
+    /// does not depend on which rows share its batch.
+    pub(crate) fn forward(&self, slots: &mut [Slot<'_>]) -> Vec<Vec<f32>> {
+        let batch = Batch::new(&self.spec, slots);
+        let mut x = self.embed(slots); // (rows, hidden)
+        for (index, layer) in self.weights.layers.iter().enumerate() {
+            let normed = self.norm(&x, &layer.attention_norm);
+            let attended = self.attend(index, layer, &normed, &batch, slots); // (rows, hidden)
+            if self.spec.residual == Residual::Parallel {
+                add(&mut x, &attended);
+                add(&mut x, &self.feed_forward(layer, &normed));
+                continue;
+            }
+            add(&mut x, &self.norm_if(attended, layer.post_attention_norm.as_ref()));
+            let normed = self.norm_if(x.clone(), layer.feed_forward_norm.as_ref());
+            let fed = self.feed_forward(layer, &normed); // (rows, hidden)
+            add(&mut x, &self.norm_if(fed, layer.post_feed_forward_norm.as_ref()));
+        }
+        slots.iter_mut().for_each(|slot| slot.cache.advance(slot.tokens.len()));
+        let last = batch.last_rows(&x); // (slots, hidden)
+        self.logits(&self.norm(&last, &self.weights.final_norm))
+    }
+
+    /// (rows, hidden)
+    fn embed(&self, slots: &[Slot<'_>]) -> Vec<f32> {
+        let tokens: Vec<u32> = slots.iter().flat_map(|slot| slot.tokens.iter().copied()).collect();
+        let mut x = vec![0.0; tokens.len() * self.spec.hidden];
+        for (token, row) in tokens.iter().zip(x.chunks_exact_mut(self.spec.hidden)) {
+            self.weights.embedding.decode(*token as usize, row);
+            row.iter_mut().for_each(|x| *x *= self.spec.embedding_scale);
+        }
+        x
+    }
+
+    /// Attention of one layer, keys and values written on the way: (rows, hidden) to (rows, hidden).
+    fn attend(
+        &self,
+        index: usize,
+        layer: &LoadedLayer,
+        normed: &[f32],
+        batch: &Batch,
+        slots: &mut [Slot<'_>],
+    ) -> Vec<f32> {
+        let spec = &self.spec;
+        let LayerSpec { window, rope } = spec.layers[index];
+        let mut queries = linear(normed, &layer.query); // (rows, heads, head_dim)
+        let mut keys = linear(normed, &layer.key); // (rows, kv_heads, head_dim)
+        let values = linear(normed, &layer.value); // (rows, kv_heads, head_dim)
+        self.norm_heads(&mut queries, layer.query_norm.as_ref());
+        self.norm_heads(&mut keys, layer.key_norm.as_ref());
+        self.rotate(&mut queries, batch, rope);
+        self.rotate(&mut keys, batch, rope);
+
+        let mut mixed = vec![0.0; queries.len()]; // (rows, heads, head_dim)
+        let query_width = spec.heads.heads * spec.heads.head_dim;
+        let kv_rows = keys.chunks_exact(spec.kv_width()).zip(values.chunks_exact(spec.kv_width()));
+        let rows = queries.chunks_exact(query_width).zip(mixed.chunks_exact_mut(query_width));
+        for ((place, (query, mixed)), (key, value)) in batch.rows().zip(rows).zip(kv_rows) {
+            let cache = &mut *slots[place.slot].cache;
+            cache.write(index, place.position, key, value);
+            let end = place.position + 1;
+            let start = window.map_or(0, |window| end.saturating_sub(window));
+            let pages = cache.pages(index, start..end);
+            attention(query, pages, spec.heads, spec.attention_scale, mixed);
+        }
+        linear(&mixed, &layer.output)
+    }
+
+    /// Rotates every row `(heads, head_dim)` by the angles of its position.
+    fn rotate(&self, x: &mut [f32], batch: &Batch, rope_index: usize) {
+        let (layout, head_dim) = (self.spec.ropes[rope_index].layout, self.spec.heads.head_dim);
+        let angles = batch.angles(rope_index);
+        let width = x.len() / angles.len();
+        for (row, (cos, sin)) in x.chunks_exact_mut(width).zip(angles) {
+            rope(row, head_dim, cos, sin, layout);
+        }
+    }
+
+    /// Normalises heads one by one, in place. A weight longer than a head has one part for each.
+    fn norm_heads(&self, x: &mut [f32], weight: Option<&Vec<f32>>) {
+        let Some(weight) = weight else { return };
+        let weights = weight.chunks_exact(self.spec.heads.head_dim).cycle();
+        for (head, weight) in x.chunks_exact_mut(self.spec.heads.head_dim).zip(weights) {
+            let normed = self.norm(head, weight);
+            head.copy_from_slice(&normed);
+        }
+    }
+
+    /// (rows, hidden) to (rows, hidden)
+    fn feed_forward(&self, layer: &LoadedLayer, normed: &[f32]) -> Vec<f32> {
+        let mut gate = product(normed, &layer.gate); // (rows, intermediate)
+        let up = product(normed, &layer.up); // (rows, intermediate)
+        match self.spec.activation {
+            Activation::Silu => silu_gate(&mut gate, &up),
+            Activation::GeluTanh => gelu_tanh_gate(&mut gate, &up),
+        }
+        product(&gate, &layer.down)
+    }
+
+    fn norm(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
+        let mut normed = vec![0.0; x.len()];
+        match self.spec.norm.kind {
+            NormKind::Rms => rms_norm(x, weight, self.spec.norm.eps, &mut normed),
+            NormKind::Layer => layer_norm(x, weight, self.spec.norm.eps, &mut normed),
+        }
+        normed
+    }
+
+    /// Leaves `x` alone where the model has no norm.
+    fn norm_if(&self, x: Vec<f32>, weight: Option<&Vec<f32>>) -> Vec<f32> {
+        weight.map(|weight| self.norm(&x, weight)).unwrap_or(x)
+    }
+
+    /// (slots, hidden) to (slots)(vocab)
+    fn logits(&self, normed: &[f32]) -> Vec<Vec<f32>> {
+        let head = self.weights.head.as_ref().unwrap_or(&self.weights.embedding);
+        let mut logits = product(normed, head);
+        logits.iter_mut().for_each(|logit| *logit *= self.spec.logit_scale);
+        logits.chunks_exact(head.rows()).map(<[f32]>::to_vec).collect()
+    }
+}
+
+fn linear(x: &[f32], linear: &Linear<Rows, Vec<f32>>) -> Vec<f32> {
+    let mut y = product(x, &linear.weight);
+    if let Some(bias) = &linear.bias {
+        y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+    }
+    y
+}
+
+fn product(x: &[f32], weight: &Rows) -> Vec<f32> {
+    let mut y = vec![0.0; x.len() / weight.cols() * weight.rows()];
+    matmul(x, weight, &mut y);
+    y
+}
+
+fn add(x: &mut [f32], y: &[f32]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+}

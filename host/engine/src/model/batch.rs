@@ -1,0 +1,58 @@
+//! Which row of a step belongs to which sequence, and at what angle it stands there.
+
+use super::Slot;
+use crate::spec::ModelSpec;
+
+/// Cosines and sines of one row, one for each rotated pair.
+type Angles = (Vec<f32>, Vec<f32>);
+
+/// The rows of one step: all tokens of the first slot, then of the second, and so on.
+pub(super) struct Batch {
+    rows: Vec<Place>,
+    /// (ropes)(rows)
+    angles: Vec<Vec<Angles>>,
+    /// Index of every slot's last row.
+    last: Vec<usize>,
+}
+
+/// Where a row's token stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Which sequence.
+    pub(super) slot: usize,
+    /// Which token of it, from zero.
+    pub(super) position: usize,
+}
+
+impl Batch {
+    pub(super) fn new(spec: &ModelSpec, slots: &[Slot<'_>]) -> Self {
+        let mut rows = Vec::new();
+        let mut last = Vec::new();
+        for (slot, Slot { cache, tokens }) in slots.iter().enumerate() {
+            assert!(!tokens.is_empty(), "slot {slot} has no tokens");
+            let positions = cache.len()..cache.len() + tokens.len();
+            rows.extend(positions.map(|position| Place { slot, position }));
+            last.push(rows.len() - 1);
+        }
+        let angles = spec.ropes.iter().map(|rope| {
+            let angle = |row: &Place| rope.angles(row.position, slots[row.slot].cache.is_long());
+            rows.iter().map(angle).collect()
+        });
+        Self { angles: angles.collect(), rows, last }
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = Place> {
+        self.rows.iter().copied()
+    }
+
+    /// Every row's angles in one of the model's rotary embeddings.
+    pub(super) fn angles(&self, rope: usize) -> &[Angles] {
+        &self.angles[rope]
+    }
+
+    /// Every slot's last row of `x`: (rows, width) to (slots, width).
+    pub(super) fn last_rows(&self, x: &[f32]) -> Vec<f32> {
+        let width = x.len() / self.rows.len();
+        self.last.iter().flat_map(|row| &x[row * width..][..width]).copied().collect()
+    }
+}

@@ -1,0 +1,81 @@
+//! What an operator declares about experts, already checked for form by whoever read it.
+
+use std::{path::PathBuf, time::Duration};
+
+/// The weight format the operator declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantization {
+    /// AWQ: 4 bits in groups with zero points.
+    Awq,
+    /// GPTQ: not supported, kept so that it can be refused by name.
+    Gptq,
+    /// compressed-tensors, pack-quantized.
+    CompressedTensors,
+}
+
+/// The number type the operator asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DType {
+    /// Whatever the checkpoint says.
+    #[default]
+    Auto,
+    /// IEEE half.
+    Float16,
+    /// Brain float.
+    BFloat16,
+    /// IEEE single.
+    Float32,
+}
+
+/// One expert as declared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpertSettings {
+    /// The routable name, unique.
+    pub id: String,
+    /// A Hugging Face folder or a GGUF file.
+    pub path: PathBuf,
+    /// What it is for: `general`, `coding`, ...
+    pub domain: String,
+    /// The operator's words.
+    pub description: String,
+    /// Typical questions, in the operator's words.
+    pub use_cases: Vec<String>,
+    /// Higher is loaded earlier and preferred.
+    pub priority: i32,
+    /// Declared weight format; the checkpoint decides, a difference is a warning.
+    pub quantization: Option<Quantization>,
+    /// Declared number type.
+    pub dtype: DType,
+    /// Longest prompt plus reply in tokens; bounded by the checkpoint's own limit.
+    pub max_model_len: Option<u32>,
+    /// Sequences that run at once; more wait.
+    pub max_num_seqs: u32,
+    /// Never unloaded, whatever happens.
+    pub pinned: bool,
+}
+
+/// When experts are loaded and when they go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LazyLoading {
+    /// `false` loads every expert at start and keeps them all.
+    pub enabled: bool,
+    /// Experts loaded at start, highest priority first.
+    pub warmup_pool_size: usize,
+    /// Experts in memory at once.
+    pub max_loaded_experts: usize,
+    /// An expert idle for this long is unloaded; `None` never.
+    pub auto_unload_after: Option<Duration>,
+}
+
+/// The whole fleet as declared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetSettings {
+    /// The experts, in the operator's order.
+    pub experts: Vec<ExpertSettings>,
+    /// When they are loaded.
+    pub lazy_loading: LazyLoading,
+    /// Bytes that weights and KV caches may take together.
+    pub memory_bytes_max: u64,
+    /// Calls that may wait on one expert; more are turned away.
+    pub queue_max: usize,
+}

@@ -1,0 +1,137 @@
+//! GGUF says the same things in other words: its metadata is put into the keys of `config.json`, so that
+//! every architecture is read in one place, and what its converter changed in the weights is told.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use signalbox_kernels::RopeLayout;
+
+use super::ModelSpec;
+use crate::checkpoint::{CheckpointError, Config, GgufMetadata, Kind};
+
+/// `general.architecture` and the name of the same in `config.json`.
+const ARCHITECTURES: &[(&str, &str)] = &[
+    ("command-r", "CohereForCausalLM"),
+    ("gemma3", "Gemma3ForCausalLM"),
+    ("llama", "LlamaForCausalLM"),
+    ("phi3", "Phi3ForCausalLM"),
+    ("qwen2", "Qwen2ForCausalLM"),
+];
+
+/// Metadata keys, behind the architecture's name, and keys of `config.json`.
+const COUNTS: &[(&str, &str)] = &[
+    ("context_length", "max_position_embeddings"),
+    ("embedding_length", "hidden_size"),
+    ("block_count", "num_hidden_layers"),
+    ("feed_forward_length", "intermediate_size"),
+    ("attention.head_count", "num_attention_heads"),
+    ("attention.head_count_kv", "num_key_value_heads"),
+    ("attention.key_length", "head_dim"),
+    ("attention.sliding_window", "sliding_window"),
+];
+const FLOATS: &[(&str, &str)] = &[
+    ("attention.layer_norm_rms_epsilon", "rms_norm_eps"),
+    ("attention.layer_norm_epsilon", "layer_norm_eps"),
+    ("rope.freq_base", "rope_theta"),
+    ("logit_scale", "logit_scale"),
+];
+
+/// What a GGUF file keeps among its tensors although it describes the model.
+#[derive(Debug, Default)]
+pub(crate) struct Described {
+    /// Rows of the embedding.
+    pub(crate) vocab_size: usize,
+    /// There is a head of its own.
+    pub(crate) has_head: bool,
+    /// Queries have a bias.
+    pub(crate) has_bias: bool,
+    /// Divisors of rotary frequencies: of llama 3, of longrope's short and of its long regime.
+    pub(crate) rope_factors: [Option<Vec<f32>>; 3],
+}
+
+/// Reads the spec of a GGUF file.
+pub(crate) fn read(
+    file: &Path,
+    metadata: &GgufMetadata,
+    tensors: &Described,
+) -> Result<ModelSpec, CheckpointError> {
+    let name = metadata.get_str("general.architecture").unwrap_or_default();
+    let Some((_, architecture)) = ARCHITECTURES.iter().find(|(known, _)| *known == name) else {
+        let names: Vec<&str> = ARCHITECTURES.iter().map(|(name, _)| *name).collect();
+        let problem = format!("the architecture '{name}' is not supported");
+        let mend = format!("use a file of one of {}", names.join(", "));
+        return Err(CheckpointError::new(Kind::Unsupported, file, problem, mend));
+    };
+    let mut values = translate(name, metadata, tensors);
+    values.insert("architectures".to_owned(), json!([architecture]));
+    let mut spec = ModelSpec::read(&Config::new(file, values))?;
+    spec.norm.plus_one = false; // the converter has added the one
+    if name == "llama" {
+        // The converter has reordered queries and keys for neighbours to rotate together.
+        spec.ropes.iter_mut().for_each(|rope| rope.layout = RopeLayout::Pairs);
+    }
+    if let Some(factors) = &tensors.rope_factors[0] {
+        spec.ropes = spec.ropes.into_iter().map(|rope| rope.divided_by(factors)).collect();
+    }
+    Ok(spec)
+}
+
+fn translate(name: &str, metadata: &GgufMetadata, tensors: &Described) -> Map<String, Value> {
+    let key = |key: &str| format!("{name}.{key}");
+    let mut values = Map::new();
+    for (theirs, ours) in COUNTS {
+        if let Some(count) = metadata.get_u32(&key(theirs)) {
+            values.insert((*ours).to_owned(), json!(count));
+        }
+    }
+    for (theirs, ours) in FLOATS {
+        if let Some(float) = metadata.get_f32(&key(theirs)) {
+            values.insert((*ours).to_owned(), json!(float));
+        }
+    }
+    values.insert("vocab_size".to_owned(), json!(tensors.vocab_size));
+    values.insert("tie_word_embeddings".to_owned(), json!(!tensors.has_head));
+    values.insert("attention_bias".to_owned(), json!(tensors.has_bias));
+    values.insert("rope_scaling".to_owned(), rope_scaling(name, metadata, tensors));
+    if name == "gemma3" {
+        translate_gemma(&mut values);
+    }
+    if let Some(rotated) = metadata.get_u32(&key("rope.dimension_count")) {
+        let head_dim = head_dim(&values);
+        values.insert("partial_rotary_factor".to_owned(), json!(f64::from(rotated) / head_dim));
+    }
+    values
+}
+
+fn head_dim(values: &Map<String, Value>) -> f64 {
+    let number = |key: &str| values.get(key).and_then(Value::as_f64);
+    let divided = || Some(number("hidden_size")? / number("num_attention_heads")?);
+    number("head_dim").or_else(divided).unwrap_or(f64::NAN)
+}
+
+/// The 27B is the one Gemma whose queries are not scaled by the head; its file does not say so.
+fn translate_gemma(values: &mut Map<String, Value>) {
+    const LAYERS_OF_27B: usize = 62;
+    let number = |key: &str| values.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    let scalar = if values.get("num_hidden_layers") == Some(&json!(LAYERS_OF_27B)) {
+        number("hidden_size") / number("num_attention_heads")
+    } else {
+        head_dim(values)
+    };
+    values.insert("query_pre_attn_scalar".to_owned(), json!(scalar));
+}
+
+fn rope_scaling(name: &str, metadata: &GgufMetadata, tensors: &Described) -> Value {
+    let key = |key: &str| format!("{name}.rope.scaling.{key}");
+    if let [_, Some(short), Some(long)] = &tensors.rope_factors {
+        return json!({
+            "rope_type": "longrope", "short_factor": short, "long_factor": long,
+            "original_max_position_embeddings": metadata.get_u32(&key("original_context_length")),
+            "attention_factor": metadata.get_f32(&key("attn_factor")),
+        });
+    }
+    match metadata.get_str(&key("type")) {
+        None | Some("none") => Value::Null,
+        Some(kind) => json!({ "rope_type": kind, "factor": metadata.get_f32(&key("factor")) }),
+    }
+}

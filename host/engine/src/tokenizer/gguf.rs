@@ -1,0 +1,330 @@
+//! Tokenizers rebuilt from GGUF metadata, equal to the `tokenizer.json` they once came from.
+//!
+//! Two kinds are known: `gpt2` (byte-level BPE with a merge list, cut by a named pre-tokenizer) and `llama`
+//! (SentencePiece BPE with scores and byte fallback). Names as in llama.cpp's `llama-vocab.cpp`.
+
+use tokenizers::{
+    AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer,
+    decoders::{
+        DecoderWrapper, byte_fallback::ByteFallback, fuse::Fuse, sequence::Sequence as Decoders, strip::Strip,
+    },
+    models::bpe::{BPE, Merges, Vocab},
+    normalizers::{NFC, Prepend, Replace, utils::Sequence as Normalizers},
+    pre_tokenizers::{
+        byte_level::ByteLevel,
+        digits::Digits,
+        sequence::Sequence as PreTokenizers,
+        split::{Split, SplitPattern},
+    },
+};
+
+use crate::checkpoint::GgufMetadata;
+
+/// `tokenizer.ggml.token_type` values.
+const NORMAL: i64 = 1;
+const CONTROL: i64 = 3;
+const USER_DEFINED: i64 = 4;
+/// Longer pieces are never the result of a merge; keeps the search for merges from growing square.
+const PIECE_CHARS_MAX: usize = 128;
+
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// How a byte-level BPE cuts text before merging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// GPT-2's own pattern.
+    Gpt2,
+    /// Every digit by itself, then GPT-2's pattern.
+    Digits,
+    /// Digits, behind Unicode composition.
+    ComposedDigits,
+    /// The pattern given; true composes first.
+    Pattern(&'static str, bool),
+}
+
+impl Cut {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "default" | "gpt-2" | "gpt2" => Self::Gpt2,
+            "smollm" | "starcoder" | "refact" => Self::Digits,
+            "command-r" => Self::ComposedDigits,
+            "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" => Self::Pattern(LLAMA3, false),
+            "qwen2" | "deepseek-r1-qwen" => Self::Pattern(QWEN2, true),
+            "gpt-4o" => Self::Pattern(O200K, false),
+            _ => return None,
+        })
+    }
+
+    fn composes(self) -> bool {
+        matches!(self, Self::ComposedDigits | Self::Pattern(_, true))
+    }
+
+    fn pre_tokenizer(self) -> Result<PreTokenizerWrapper, String> {
+        let bytes = |cuts: bool| PreTokenizerWrapper::from(ByteLevel::new(false, true, cuts));
+        let steps = match self {
+            Self::Gpt2 => vec![bytes(true)],
+            Self::Digits | Self::ComposedDigits => vec![Digits::new(true).into(), bytes(true)],
+            Self::Pattern(pattern, _) => {
+                let pattern = SplitPattern::Regex(pattern.into());
+                let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false);
+                vec![split.map_err(|error| error.to_string())?.into(), bytes(false)]
+            }
+        };
+        Ok(PreTokenizers::new(steps).into())
+    }
+}
+
+/// The metadata that makes a tokenizer.
+#[derive(Debug)]
+struct Parts<'a> {
+    kind: &'a str,
+    cut: &'a str,
+    tokens: &'a [String],
+    types: &'a [i64],
+    merges: &'a [String],
+    scores: &'a [f32],
+    /// SentencePiece puts a blank before the text.
+    leading_blank: bool,
+    unknown: Option<u32>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(metadata: &'a GgufMetadata) -> Self {
+        let key = |name: &str| format!("tokenizer.ggml.{name}");
+        Self {
+            kind: metadata.get_str(&key("model")).unwrap_or_default(),
+            cut: metadata.get_str(&key("pre")).unwrap_or("default"),
+            tokens: metadata.get_strings(&key("tokens")).unwrap_or_default(),
+            types: metadata.get_integers(&key("token_type")).unwrap_or_default(),
+            merges: metadata.get_strings(&key("merges")).unwrap_or_default(),
+            scores: metadata.get_floats(&key("scores")).unwrap_or_default(),
+            leading_blank: metadata.get_bool(&key("add_space_prefix")).unwrap_or(true),
+            unknown: metadata.get_u32(&key("unknown_token_id")),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.tokens.is_empty() {
+            return Err("the file carries no tokenizer (tokenizer.ggml.tokens)".into());
+        }
+        match self.kind {
+            "gpt2" if Cut::named(self.cut).is_none() => {
+                Err(format!("the pre-tokenizer '{}' is not known", self.cut))
+            }
+            "gpt2" | "llama" => Ok(()),
+            other => Err(format!("the tokenizer kind '{other}' is not known")),
+        }
+    }
+
+    fn build(&self) -> Result<Tokenizer, String> {
+        self.check()?;
+        let mut tokenizer = match self.kind {
+            "llama" => self.sentencepiece()?,
+            _ => self.byte_level()?,
+        };
+        self.add_special(&mut tokenizer)?;
+        Ok(tokenizer)
+    }
+
+    fn byte_level(&self) -> Result<Tokenizer, String> {
+        let Some(cut) = Cut::named(self.cut) else {
+            return Err(format!("the pre-tokenizer '{}' is not known", self.cut));
+        };
+        let pairs = self.merges.iter().filter_map(|merge| merge.split_once(' '));
+        let merges = pairs.map(|(left, right)| (left.to_owned(), right.to_owned())).collect();
+        let model = BPE::builder()
+            .vocab_and_merges(self.vocabulary(), merges)
+            .ignore_merges(cut == Cut::Pattern(LLAMA3, false));
+        let mut tokenizer = Tokenizer::new(model.build().map_err(|error| error.to_string())?);
+        if cut.composes() {
+            tokenizer.with_normalizer(Some(NFC)).map_err(|error| error.to_string())?;
+        }
+        tokenizer.with_pre_tokenizer(Some(cut.pre_tokenizer()?));
+        tokenizer.with_decoder(Some(ByteLevel::default()));
+        Ok(tokenizer)
+    }
+
+    fn sentencepiece(&self) -> Result<Tokenizer, String> {
+        let mut model = BPE::builder()
+            .vocab_and_merges(self.vocabulary(), self.merges_by_score())
+            .fuse_unk(true)
+            .byte_fallback(true);
+        if let Some(unknown) = self.unknown.and_then(|id| self.tokens.get(id as usize)) {
+            model = model.unk_token(unknown.clone());
+        }
+        let mut tokenizer = Tokenizer::new(model.build().map_err(|error| error.to_string())?);
+        let blanks = Replace::new(" ", "▁").map_err(|error| error.to_string())?;
+        let normalizer: NormalizerWrapper = if self.leading_blank {
+            Normalizers::new(vec![Prepend::new("▁".into()).into(), blanks.into()]).into()
+        } else {
+            blanks.into()
+        };
+        tokenizer.with_normalizer(Some(normalizer)).map_err(|error| error.to_string())?;
+        tokenizer.with_decoder(Some(self.sentencepiece_decoder()?));
+        Ok(tokenizer)
+    }
+
+    fn sentencepiece_decoder(&self) -> Result<DecoderWrapper, String> {
+        let blanks = Replace::new("▁", " ").map_err(|error| error.to_string())?;
+        let mut steps: Vec<DecoderWrapper> =
+            vec![blanks.into(), ByteFallback::new().into(), Fuse::new().into()];
+        if self.leading_blank {
+            steps.push(Strip::new(' ', 1, 0).into());
+        }
+        Ok(Decoders::new(steps).into())
+    }
+
+    fn vocabulary(&self) -> Vocab {
+        self.tokens.iter().cloned().zip(0..).collect()
+    }
+
+    /// SentencePiece stores no merges: every way to cut a piece into two known pieces is one, and a
+    /// higher score merges earlier (the same reconstruction as in transformers' converter).
+    fn merges_by_score(&self) -> Merges {
+        let ids = self.vocabulary();
+        let mut merges = Vec::new();
+        for (piece, id) in self.tokens.iter().zip(0u32..) {
+            let normal = self.type_of(id) == NORMAL && piece.chars().count() <= PIECE_CHARS_MAX;
+            let score = self.scores.get(id as usize).copied().unwrap_or(0.0);
+            for (at, _) in piece.char_indices().skip(1).filter(|_| normal) {
+                let (left, right) = piece.split_at(at);
+                if let (Some(&l), Some(&r)) = (ids.get(left), ids.get(right)) {
+                    merges.push((score, l, r, (left.to_owned(), right.to_owned())));
+                }
+            }
+        }
+        merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+        merges.into_iter().map(|(.., pair)| pair).collect()
+    }
+
+    fn add_special(&self, tokenizer: &mut Tokenizer) -> Result<(), String> {
+        let of_type = |wanted: i64, special: bool| {
+            let ids = (0u32..).zip(self.tokens).filter(move |(id, _)| self.type_of(*id) == wanted);
+            ids.map(move |(_, text)| AddedToken::from(text.as_str(), special).normalized(false))
+        };
+        tokenizer.add_special_tokens(of_type(CONTROL, true)).map_err(|error| error.to_string())?;
+        tokenizer.add_tokens(of_type(USER_DEFINED, false)).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    fn type_of(&self, id: u32) -> i64 {
+        self.types.get(id as usize).copied().unwrap_or(NORMAL)
+    }
+}
+
+/// Says what keeps a file's tokenizer from being rebuilt, without the work of rebuilding it.
+pub(crate) fn check_vocabulary(metadata: &GgufMetadata) -> Result<(), String> {
+    Parts::of(metadata).check()
+}
+
+/// The tokenizer, and the token that goes before plain text where the file asks for one.
+pub(super) fn rebuild(metadata: &GgufMetadata) -> Result<(Tokenizer, Option<u32>), String> {
+    let parts = Parts::of(metadata);
+    let tokenizer = parts.build()?;
+    let asked = metadata.get_bool("tokenizer.ggml.add_bos_token").unwrap_or(parts.kind == "llama");
+    let opening = metadata.get_u32("tokenizer.ggml.bos_token_id").filter(|_| asked);
+    Ok((tokenizer, opening))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::Value;
+
+    use super::{
+        super::tests::toy,
+        *,
+    };
+
+    /// A toy's tokenizer.json taken apart into what a GGUF file would carry.
+    struct Carried {
+        tokens: Vec<String>,
+        types: Vec<i64>,
+        merges: Vec<String>,
+        scores: Vec<f32>,
+    }
+
+    fn carry(json: &Value) -> Carried {
+        let mut tokens: Vec<(u64, String)> = json["model"]["vocab"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(text, id)| (id.as_u64().unwrap(), text.clone()))
+            .collect();
+        let added = json["added_tokens"].as_array().unwrap();
+        for token in added {
+            tokens.push((token["id"].as_u64().unwrap(), token["content"].as_str().unwrap().into()));
+        }
+        tokens.sort();
+        tokens.dedup();
+        let mut types = vec![NORMAL; tokens.len()];
+        for token in added {
+            let special = token["special"].as_bool().unwrap();
+            types[token["id"].as_u64().unwrap() as usize] = if special { CONTROL } else { USER_DEFINED };
+        }
+        let pair = |merge: &Value| format!("{} {}", merge[0].as_str().unwrap(), merge[1].as_str().unwrap());
+        Carried {
+            scores: (0..tokens.len()).map(|id| -(id as f32)).collect(),
+            tokens: tokens.into_iter().map(|(_, text)| text).collect(),
+            types,
+            merges: json["model"]["merges"].as_array().unwrap().iter().map(pair).collect(),
+        }
+    }
+
+    /// The rebuilt tokenizer agrees with the original on every recorded conversation.
+    fn check(id: &str, kind: &str, cut: &str, leading_blank: bool) {
+        let read = |name: &str| fs::read_to_string(toy(id).join(name)).unwrap();
+        let json: Value = serde_json::from_str(&read("tokenizer.json")).unwrap();
+        let carried = carry(&json);
+        let unknown = carried.tokens.iter().position(|token| token == "<unk>");
+        let parts = Parts {
+            kind,
+            cut,
+            tokens: &carried.tokens,
+            types: &carried.types,
+            merges: &carried.merges,
+            scores: &carried.scores,
+            leading_blank,
+            unknown: unknown.map(|id| id as u32),
+        };
+        let rebuilt = parts.build().unwrap();
+        let recorded: Value = serde_json::from_str(&read("recorded.json")).unwrap();
+        for entry in recorded["entries"].as_array().unwrap() {
+            let rendered = entry["rendered"].as_str().unwrap();
+            let ids = rebuilt.encode_fast(rendered, false).unwrap();
+            assert_eq!(serde_json::json!(ids.get_ids()), entry["prompt_ids"], "{id}: {rendered:?}");
+            let answer: Vec<u32> = serde_json::from_value(entry["answer_ids"].clone()).unwrap();
+            assert_eq!(rebuilt.decode(&answer, true).unwrap(), entry["answer"].as_str().unwrap());
+        }
+    }
+
+    #[test]
+    fn byte_level_vocabularies_are_rebuilt() {
+        check("qwen_coder", "gpt2", "qwen2", true);
+        check("phi4_fast", "gpt2", "gpt-4o", true);
+        check("aya_expanse_multilingual", "gpt2", "command-r", true);
+    }
+
+    #[test]
+    fn sentencepiece_vocabularies_are_rebuilt() {
+        check("mistral_balanced", "llama", "default", true);
+        check("gemma3_multimodal", "llama", "default", false);
+    }
+
+    #[test]
+    fn unknown_kinds_are_refused_by_name() {
+        let tokens = ["a".to_owned()];
+        let refusal = |kind, cut| {
+            let (types, merges, scores) = (&[], &[], &[]);
+            let (leading_blank, unknown) = (true, None);
+            let parts = Parts { kind, cut, tokens: &tokens, types, merges, scores, leading_blank, unknown };
+            parts.build().unwrap_err()
+        };
+        assert!(refusal("bert", "default").contains("'bert'"));
+        assert!(refusal("gpt2", "klingon").contains("'klingon'"));
+        assert!(Parts::of(&GgufMetadata::default()).build().is_err());
+    }
+}

@@ -1,0 +1,257 @@
+//! How experts come and go, and how calls run: loading once, making way, cancelling, stopping, closing.
+
+mod support;
+
+use std::time::Duration;
+
+use signalbox_engine::{
+    EngineError, Event, ExpertState, Finish, Fleet, Message, Prompt, Sampling,
+};
+use support::{ask, chat, fleet, ramble, read, recorded, settings, until};
+
+const A: &str = "phi4_fast";
+const B: &str = "qwen_coder";
+const C: &str = "aya_expanse_multilingual";
+
+fn state(fleet: &Fleet, id: &str) -> ExpertState {
+    fleet.status(id).unwrap().state
+}
+
+#[tokio::test]
+async fn concurrent_first_requests_load_once() {
+    let fleet = fleet(&[A]);
+    assert_eq!(state(&fleet, A), ExpertState::Cold);
+    let calls = (0..12).map(|_| tokio::spawn({
+        let fleet = fleet.clone();
+        async move { ask(&fleet, A, chat("Hello")).await.unwrap() }
+    }));
+    let mut texts = Vec::new();
+    for call in calls.collect::<Vec<_>>() {
+        texts.push(call.await.unwrap().text);
+    }
+    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
+    let status = fleet.status(A).unwrap();
+    assert_eq!((status.load_count, status.requests_total), (1, 12));
+    assert!(status.last_load.is_some() && status.weights_address.is_some());
+}
+
+#[tokio::test]
+async fn the_warm_pool_is_the_highest_priorities() {
+    let mut settings = settings(&[C, B, A]);
+    settings.lazy_loading.warmup_pool_size = 2;
+    let fleet = Fleet::start(settings);
+    fleet.warmed().await;
+    let states: Vec<_> = [C, B, A].iter().map(|id| state(&fleet, id)).collect();
+    assert_eq!(states, [ExpertState::Cold, ExpertState::Resident, ExpertState::Resident]);
+    assert_eq!(fleet.menu().iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), [C, B, A]);
+}
+
+#[tokio::test]
+async fn without_lazy_loading_all_come_and_stay() {
+    let mut settings = settings(&[A, B, C]);
+    settings.lazy_loading.enabled = false;
+    settings.lazy_loading.max_loaded_experts = 1;
+    settings.lazy_loading.auto_unload_after = Some(Duration::from_millis(1));
+    let fleet = Fleet::start(settings);
+    fleet.warmed().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(fleet.menu().iter().all(|expert| expert.state == ExpertState::Resident));
+}
+
+#[tokio::test]
+async fn the_least_recently_used_makes_way() {
+    let mut settings = settings(&[A, B, C]);
+    settings.lazy_loading.max_loaded_experts = 2;
+    let fleet = Fleet::start(settings);
+    for id in [A, B, A, C] {
+        ask(&fleet, id, chat("Hello")).await.unwrap();
+    }
+    assert_eq!(state(&fleet, B), ExpertState::Cold);
+    assert_eq!((state(&fleet, A), state(&fleet, C)), (ExpertState::Resident, ExpertState::Resident));
+    let gone = fleet.status(B).unwrap();
+    assert_eq!((gone.load_count, gone.unload_count, gone.weights_address), (1, 1, None));
+}
+
+#[tokio::test]
+async fn memory_is_reserved_and_given_back() {
+    let mut settings = settings(&[A, B]);
+    let needs = |id: &str| signalbox_engine::inspect(&support::toy(id)).memory_bytes.unwrap();
+    settings.memory_bytes_max = needs(A).max(needs(B));
+    let fleet = Fleet::start(settings);
+    assert_eq!(fleet.memory().reserved_bytes, 0);
+    for id in [A, B, A] {
+        fleet.load(id).await.unwrap();
+        assert_eq!(fleet.memory().reserved_bytes, needs(id));
+    }
+    fleet.unload(A).await.unwrap();
+    assert_eq!(fleet.memory().reserved_bytes, 0);
+}
+
+#[tokio::test]
+async fn an_answering_expert_is_waited_for_and_never_sent_away() {
+    let mut settings = settings(&[A, B]);
+    settings.lazy_loading.max_loaded_experts = 1;
+    let fleet = Fleet::start(settings);
+    let mut long = fleet.generate(A, ramble(300)).await.unwrap();
+    assert!(matches!(long.next().await, Some(Event::Text(_))));
+    assert_eq!(fleet.unload(A).await, Err(EngineError::Busy { expert: A.into() }));
+    let other = tokio::spawn({
+        let fleet = fleet.clone();
+        async move { ask(&fleet, B, chat("Hello")).await }
+    });
+    let reply = read(long).await.unwrap();
+    assert_eq!((reply.usage.completion_tokens, reply.reason), (300, Finish::Length));
+    other.await.unwrap().unwrap();
+    assert_eq!(fleet.status(A).unwrap().unload_count, 1);
+}
+
+#[tokio::test]
+async fn pinned_experts_stay_and_the_refusal_says_so() {
+    let mut settings = settings(&[A, B]);
+    settings.lazy_loading.max_loaded_experts = 1;
+    settings.lazy_loading.auto_unload_after = Some(Duration::from_millis(1));
+    let fleet = Fleet::start(settings);
+    fleet.pin(A, true).unwrap();
+    fleet.load(A).await.unwrap();
+    let refused = ask(&fleet, B, chat("Hello")).await.unwrap_err();
+    assert_eq!(refused, EngineError::NoRoom { expert: B.into(), loaded: 1 });
+    assert_eq!(state(&fleet, B), ExpertState::Cold);
+    fleet.pin(A, false).unwrap();
+    until("the idle expert has gone", || state(&fleet, A) == ExpertState::Cold).await;
+    ask(&fleet, B, chat("Hello")).await.unwrap();
+}
+
+#[tokio::test]
+async fn dropping_a_reply_ends_it_within_a_step() {
+    let fleet = fleet(&[A]);
+    let mut stream = fleet.generate(A, ramble(1500)).await.unwrap();
+    assert!(matches!(stream.next().await, Some(Event::Text(_))));
+    drop(stream);
+    until("the expert is idle", || fleet.status(A).unwrap().queue_depth == 0).await;
+    assert!(fleet.status(A).unwrap().completion_tokens_total < 1000);
+    assert_eq!(fleet.status(A).unwrap().kv_bytes, 0);
+}
+
+#[tokio::test]
+async fn stop_strings_end_a_reply_before_themselves() {
+    let fleet = fleet(&[A]);
+    let whole = ask(&fleet, A, chat("Hello")).await.unwrap().text;
+    let middle: Vec<char> = whole.chars().skip(4).take(5).collect();
+    let stop: String = middle.into_iter().collect();
+    let mut request = chat("Hello");
+    request.stop = vec![stop.clone(), "never".into()];
+    let reply = ask(&fleet, A, request).await.unwrap();
+    assert_eq!(reply.text, whole.split(&stop).next().unwrap());
+    assert_eq!(reply.reason, Finish::Stop);
+}
+
+#[tokio::test]
+async fn seeds_repeat_and_max_tokens_is_exact() {
+    let fleet = fleet(&[B]);
+    let first = ask(&fleet, B, ramble(40)).await.unwrap();
+    let again = ask(&fleet, B, ramble(40)).await.unwrap();
+    assert_eq!(first.text, again.text);
+    assert_eq!((first.usage.completion_tokens, first.reason), (40, Finish::Length));
+    let mut other = ramble(40);
+    other.sampling.seed = Some(2);
+    assert_ne!(ask(&fleet, B, other).await.unwrap().text, first.text);
+}
+
+#[tokio::test]
+async fn replies_are_measured() {
+    let fleet = fleet(&[A]);
+    let before = fleet.status(A).unwrap();
+    assert_eq!((before.tokens_per_second, before.estimated_wait, before.idle), (None, None, None));
+    let reply = ask(&fleet, A, ramble(20)).await.unwrap();
+    assert!(reply.timings.loading.is_some_and(|loading| loading <= reply.timings.queued));
+    let after = fleet.status(A).unwrap();
+    assert!(after.tokens_per_second.unwrap() > 0.0);
+    assert_eq!(after.completion_tokens_total, 20);
+    assert_eq!(after.prompt_tokens_total, u64::from(reply.usage.prompt_tokens));
+    assert!(ask(&fleet, A, ramble(1)).await.unwrap().timings.loading.is_none());
+}
+
+#[tokio::test]
+async fn mistakes_are_told_before_anything_is_loaded() {
+    let fleet = fleet(&[A, "mistral_balanced"]);
+    let refused = async |id: &str, request| fleet.generate(id, request).await.err().unwrap();
+    assert_eq!(refused("nobody", chat("x")).await, EngineError::UnknownExpert { expert: "nobody".into() });
+    let mut hot = chat("x");
+    hot.sampling.temperature = Some(9.0);
+    assert!(matches!(refused(A, hot).await, EngineError::InvalidRequest { .. }));
+    let mut none = chat("x");
+    none.max_tokens = Some(0);
+    assert!(matches!(refused(A, none).await, EngineError::InvalidRequest { .. }));
+    let long = chat(&"word ".repeat(9000));
+    assert!(matches!(refused(A, long).await, EngineError::PromptTooLong { context: 2048, .. }));
+    let mut odd = chat("x");
+    odd.prompt = Prompt::Chat(vec![Message { role: "wizard".into(), content: "x".into() }]);
+    assert!(matches!(refused(A, odd).await, EngineError::InvalidRequest { .. }));
+    let mut twice = chat("x");
+    let turn = Message { role: "user".into(), content: "x".into() };
+    twice.prompt = Prompt::Chat(vec![turn.clone(), turn]);
+    match refused("mistral_balanced", twice).await {
+        EngineError::Template { message, .. } => assert!(message.contains("must alternate")),
+        other => panic!("{other:?}"),
+    }
+    assert!(fleet.menu().iter().all(|expert| expert.load_count == 0));
+}
+
+#[tokio::test]
+async fn a_full_queue_turns_calls_away() {
+    let mut settings = settings(&[A]);
+    settings.queue_max = 1;
+    settings.experts[0].max_num_seqs = 1;
+    let fleet = Fleet::start(settings);
+    let running = fleet.generate(A, ramble(1000)).await.unwrap();
+    let waiting = fleet.generate(A, ramble(1)).await.unwrap();
+    let refused = fleet.generate(A, ramble(1)).await.err();
+    assert_eq!(refused, Some(EngineError::QueueFull { expert: A.into(), waiting: 1 }));
+    drop(running);
+    read(waiting).await.unwrap();
+}
+
+#[tokio::test]
+async fn tokens_are_counted_without_weights() {
+    let fleet = fleet(&[B, A]);
+    let entry = &recorded(A)[0];
+    let counted = fleet.count_tokens(Some(A), entry["rendered"].as_str().unwrap()).unwrap();
+    assert_eq!(counted as usize, entry["prompt_ids"].as_array().unwrap().len());
+    let prompt = entry["prompt"].as_str().unwrap();
+    assert_eq!(fleet.count_tokens(None, prompt), fleet.count_tokens(Some(A), prompt));
+    assert!(fleet.count_tokens(Some("nobody"), "x").is_err());
+    assert_eq!(fleet.status(A).unwrap().load_count, 0);
+}
+
+#[tokio::test]
+async fn closing_waits_then_cancels() {
+    let fleet = fleet(&[A, B]);
+    let short = fleet.generate(A, ramble(20)).await.unwrap();
+    let long = fleet.generate(B, ramble(4000)).await.unwrap();
+    fleet.shutdown(Duration::from_millis(300)).await;
+    assert_eq!(read(short).await.unwrap().usage.completion_tokens, 20);
+    match read(long).await {
+        Err(error) => assert_eq!(error, EngineError::ShuttingDown),
+        Ok(reply) => assert!(reply.usage.completion_tokens > 0, "fast enough to finish"),
+    }
+    assert_eq!(fleet.memory().reserved_bytes, 0);
+    assert_eq!(fleet.generate(A, chat("x")).await.err(), Some(EngineError::ShuttingDown));
+    assert_eq!(fleet.load(A).await, Err(EngineError::ShuttingDown));
+}
+
+#[tokio::test]
+async fn replies_outlive_the_last_handle() {
+    let fleet = fleet(&[A]);
+    let stream = fleet.generate(A, ramble(30)).await.unwrap();
+    drop(fleet);
+    assert_eq!(read(stream).await.unwrap().usage.completion_tokens, 30);
+}
+
+#[tokio::test]
+async fn sampling_defaults_come_from_the_checkpoint() {
+    let fleet = fleet(&[A]);
+    let greedy = ask(&fleet, A, chat("Hello")).await.unwrap().text;
+    let mut explicit = chat("Hello");
+    explicit.sampling = Sampling { temperature: Some(0.0), ..Sampling::default() };
+    assert_eq!(ask(&fleet, A, explicit).await.unwrap().text, greedy, "do_sample is false");
+}

@@ -1,0 +1,139 @@
+//! Broken and mistaken configurations are named in milliseconds, and cost nobody else an expert.
+
+mod support;
+
+use std::{fs, path::Path, time::Instant};
+
+use signalbox_engine::{
+    DType, EngineError, ExpertSettings, ExpertState, Fleet, Inspection, Quantization, Severity,
+    inspect,
+};
+use support::{ask, chat, folder, settings, toy};
+
+/// A toy's folder copied, to be spoilt.
+fn copy(id: &str) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(folder(id)).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    copy
+}
+
+fn at(id: &str, path: &Path) -> ExpertSettings {
+    ExpertSettings { path: path.into(), ..toy(id) }
+}
+
+fn rewrite(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{} has no {from}", path.display());
+    fs::write(path, text.replace(from, to)).unwrap();
+}
+
+fn shorten(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() - 100]).unwrap();
+}
+
+#[track_caller]
+fn check(seen: &Inspection, severity: Severity, code: &str, words: &str) {
+    let finding = seen.findings.iter().find(|finding| finding.code == code);
+    let finding = finding.unwrap_or_else(|| panic!("no {code} among {:?}", seen.findings));
+    assert_eq!(finding.severity, severity);
+    assert!(finding.to_string().contains(words), "{finding}");
+    assert!(severity == Severity::Note || !finding.mend.is_empty());
+}
+
+#[test]
+fn the_predecessor_s_four_failures_are_warnings_here() {
+    let began = Instant::now();
+    let declared = ExpertSettings { quantization: Some(Quantization::Awq), ..toy("gemma3_multimodal") };
+    let seen = inspect(&declared);
+    check(&seen, Severity::Warning, "quantization-mismatch", "served as it is");
+    assert_eq!(seen.failure(), None);
+    let half = ExpertSettings { dtype: DType::Float16, ..toy("gemma3_multimodal") };
+    check(&inspect(&half), Severity::Warning, "dtype-overflow", "float32");
+    assert!(began.elapsed().as_millis() < 1000);
+}
+
+#[test]
+fn broken_folders_are_named_with_the_mend() {
+    check(&inspect(&at("x", Path::new("/nowhere"))), Severity::Error, "path-missing", "/nowhere");
+
+    let truncated = copy("mistral_balanced");
+    shorten(&truncated.path().join("model-00002-of-00002.safetensors"));
+    let seen = inspect(&at("mistral_balanced", truncated.path()));
+    check(&seen, Severity::Error, "checkpoint-truncated", "model-00002-of-00002.safetensors");
+    assert_eq!(seen.architecture.as_deref(), Some("MistralForCausalLM"));
+
+    let incomplete = copy("mistral_balanced");
+    fs::remove_file(incomplete.path().join("model-00001-of-00002.safetensors")).unwrap();
+    let seen = inspect(&at("mistral_balanced", incomplete.path()));
+    check(&seen, Severity::Error, "checkpoint-incomplete", "model-00001-of-00002.safetensors");
+
+    let foreign = copy("phi4_fast");
+    rewrite(&foreign.path().join("config.json"), "Phi3ForCausalLM", "MambaForCausalLM");
+    let seen = inspect(&at("phi4_fast", foreign.path()));
+    check(&seen, Severity::Error, "checkpoint-unsupported", "MambaForCausalLM");
+
+    let gptq = copy("qwen_coder");
+    rewrite(&gptq.path().join("config.json"), "\"quant_method\": \"awq\"", "\"quant_method\": \"gptq\"");
+    check(&inspect(&at("qwen_coder", gptq.path())), Severity::Error, "checkpoint-unsupported", "gptq");
+
+    let mute = copy("qwen_coder");
+    fs::remove_file(mute.path().join("tokenizer.json")).unwrap();
+    check(&inspect(&at("qwen_coder", mute.path())), Severity::Error, "tokenizer-missing", "tokenizer.json");
+}
+
+#[test]
+fn lesser_matters_are_warnings() {
+    let long = ExpertSettings { max_model_len: Some(1 << 20), ..toy("phi4_fast") };
+    let seen = inspect(&long);
+    check(&seen, Severity::Warning, "context-too-long", "2048");
+    assert_eq!(seen.context_length, Some(2048));
+    check(&seen, Severity::Note, "memory-needed", "weights");
+
+    let plain = copy("gemma3_multimodal");
+    fs::remove_file(plain.path().join("chat_template.jinja")).unwrap();
+    let seen = inspect(&at("gemma3_multimodal", plain.path()));
+    check(&seen, Severity::Warning, "chat-template-missing", "completions work");
+    assert!(!seen.chat);
+}
+
+#[tokio::test]
+async fn one_bad_expert_never_takes_the_others_down() {
+    let spoilt = copy("qwen_coder");
+    let weights = spoilt.path().join("model.safetensors");
+    let whole = fs::read(&weights).unwrap();
+    shorten(&weights);
+    let mut settings = settings(&["phi4_fast", "gemma3_multimodal"]);
+    settings.experts.push(at("qwen_coder", spoilt.path()));
+    settings.experts[1].dtype = DType::Float16;
+    settings.lazy_loading.max_loaded_experts = 3;
+    settings.lazy_loading.warmup_pool_size = 3;
+    let fleet = Fleet::start(settings);
+    fleet.warmed().await;
+    ask(&fleet, "phi4_fast", chat("Hello")).await.unwrap();
+    ask(&fleet, "gemma3_multimodal", chat("Hello")).await.unwrap();
+
+    let failed = fleet.status("qwen_coder").unwrap();
+    assert!(matches!(&failed.state, ExpertState::Failed(why) if why.contains("model.safetensors")));
+    match ask(&fleet, "qwen_coder", chat("Hello")).await {
+        Err(EngineError::Unloadable { problem, .. }) => assert!(problem.contains("model.safetensors")),
+        other => panic!("{other:?}"),
+    }
+    assert!(fleet.load("qwen_coder").await.is_err());
+    fs::write(&weights, whole).unwrap();
+    fleet.load("qwen_coder").await.unwrap();
+    ask(&fleet, "qwen_coder", chat("Hello")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_never_fits_says_so_at_once() {
+    let mut settings = settings(&["phi4_fast"]);
+    settings.memory_bytes_max = 1 << 10;
+    let fleet = Fleet::start(settings);
+    let status = fleet.status("phi4_fast").unwrap();
+    assert!(status.findings.iter().any(|finding| finding.code == "memory-over-limit"));
+    assert!(matches!(status.state, ExpertState::Failed(_)));
+}

@@ -1,0 +1,128 @@
+//! What the engine's integration tests share: toy experts, a fleet of them, and a reply read to its end.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use serde_json::Value;
+use signalbox_engine::{
+    DType, EngineError, Event, ExpertSettings, Finish, Fleet, FleetSettings, LazyLoading, Message,
+    Prompt, Request, Sampling, Timings, TokenStream, Usage,
+};
+
+pub const TOYS: [&str; 5] = [
+    "phi4_fast",
+    "mistral_balanced",
+    "qwen_coder",
+    "gemma3_multimodal",
+    "aya_expanse_multilingual",
+];
+
+pub fn folder(id: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/models")).join(id)
+}
+
+/// A toy as an operator would declare it. Earlier in the list is of higher priority.
+pub fn toy(id: &str) -> ExpertSettings {
+    let rank = TOYS.iter().position(|toy| *toy == id).unwrap_or(TOYS.len());
+    ExpertSettings {
+        id: id.into(),
+        path: folder(id),
+        domain: "test".into(),
+        description: String::new(),
+        use_cases: Vec::new(),
+        priority: -(rank as i32),
+        quantization: None,
+        dtype: DType::Auto,
+        max_model_len: None,
+        max_num_seqs: 8,
+        pinned: false,
+    }
+}
+
+/// Lazy loading with nothing warm and room for all.
+pub fn settings(ids: &[&str]) -> FleetSettings {
+    FleetSettings {
+        experts: ids.iter().map(|id| toy(id)).collect(),
+        lazy_loading: LazyLoading {
+            enabled: true,
+            warmup_pool_size: 0,
+            max_loaded_experts: ids.len(),
+            auto_unload_after: None,
+        },
+        memory_bytes_max: 4 << 30,
+        queue_max: 4096,
+    }
+}
+
+pub fn fleet(ids: &[&str]) -> Fleet {
+    Fleet::start(settings(ids))
+}
+
+pub fn recorded(id: &str) -> Vec<Value> {
+    let text = fs::read_to_string(folder(id).join("recorded.json")).unwrap();
+    let mut recorded: Value = serde_json::from_str(&text).unwrap();
+    serde_json::from_value(recorded["entries"].take()).unwrap()
+}
+
+/// A greedy chat call of one user turn.
+pub fn chat(content: &str) -> Request {
+    let message = Message { role: "user".into(), content: content.into() };
+    Request {
+        prompt: Prompt::Chat(vec![message]),
+        sampling: Sampling::default(),
+        max_tokens: Some(64),
+        stop: Vec::new(),
+    }
+}
+
+/// Free text at a temperature that never comes to an end soon.
+pub fn ramble(max_tokens: u32) -> Request {
+    Request {
+        prompt: Prompt::Text("Once".into()),
+        sampling: Sampling { temperature: Some(2.0), top_p: Some(1.0), top_k: None, seed: Some(1) },
+        max_tokens: Some(max_tokens),
+        stop: Vec::new(),
+    }
+}
+
+#[derive(Debug)]
+pub struct Reply {
+    pub text: String,
+    pub pieces: usize,
+    pub reason: Finish,
+    pub usage: Usage,
+    pub timings: Timings,
+}
+
+pub async fn read(mut stream: TokenStream) -> Result<Reply, EngineError> {
+    let (mut text, mut pieces) = (String::new(), 0);
+    while let Some(event) = stream.next().await {
+        match event {
+            Event::Text(piece) => {
+                assert!(!piece.is_empty());
+                text.push_str(&piece);
+                pieces += 1;
+            }
+            Event::Finished { reason, usage, timings } => {
+                return Ok(Reply { text, pieces, reason, usage, timings });
+            }
+            Event::Failed(error) => return Err(error),
+        }
+    }
+    panic!("a reply ended without saying why")
+}
+
+pub async fn ask(fleet: &Fleet, id: &str, request: Request) -> Result<Reply, EngineError> {
+    read(fleet.generate(id, request).await?).await
+}
+
+/// Waits until something holds; a test that waits too long has failed.
+pub async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..2000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("waited in vain until {what}")
+}

@@ -1,0 +1,94 @@
+//! The toy experts answer as transformers recorded it, through the same door that the server uses.
+
+mod support;
+
+use serde_json::Value;
+use signalbox_engine::{Finish, Fleet, Message, Prompt};
+use support::{TOYS, ask, chat, fleet, recorded, toy};
+
+/// A recorded entry as a request; just enough tokens, so that nothing hides behind a cut.
+fn question(entry: &Value) -> signalbox_engine::Request {
+    let messages = match entry["messages"].as_array() {
+        Some(turns) => turns
+            .iter()
+            .map(|turn| Message {
+                role: turn["role"].as_str().unwrap().into(),
+                content: turn["content"].as_str().unwrap().into(),
+            })
+            .collect(),
+        None => vec![Message { role: "user".into(), content: entry["prompt"].as_str().unwrap().into() }],
+    };
+    let tokens = entry["answer_ids"].as_array().unwrap().len() as u32;
+    let mut request = chat("");
+    request.prompt = Prompt::Chat(messages);
+    request.max_tokens = Some(tokens + 1);
+    request
+}
+
+/// Asks everything at once, so that the answers also prove that batching changes nothing.
+async fn mistakes(fleet: &Fleet, id: &'static str) -> (usize, Vec<String>) {
+    let entries = recorded(id);
+    let asked = entries.len();
+    let replies = entries.into_iter().map(|entry| {
+        let fleet = fleet.clone();
+        tokio::spawn(async move {
+            let reply = ask(&fleet, id, question(&entry)).await.unwrap();
+            let expected = entry["answer"].as_str().unwrap();
+            let prompt_tokens = entry["prompt_ids"].as_array().unwrap().len();
+            let right = reply.text == expected
+                && reply.reason == Finish::Stop
+                && reply.usage.prompt_tokens as usize == prompt_tokens
+                && reply.usage.completion_tokens as usize
+                    == entry["answer_ids"].as_array().unwrap().len();
+            (!right).then(|| format!("{}: {:?} instead of {expected:?}", entry["prompt"], reply.text))
+        })
+    });
+    let mut wrong = Vec::new();
+    for reply in replies.collect::<Vec<_>>() {
+        wrong.extend(reply.await.unwrap());
+    }
+    (asked, wrong)
+}
+
+async fn check(id: &'static str) {
+    let fleet = fleet(&[id]);
+    let (asked, wrong) = mistakes(&fleet, id).await;
+    assert!(wrong.is_empty(), "{id}: {} of {asked} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(fleet.status(id).unwrap().load_count, 1);
+}
+
+#[tokio::test]
+async fn phi4_fast_answers_as_recorded() {
+    check("phi4_fast").await;
+}
+
+#[tokio::test]
+async fn mistral_balanced_answers_as_recorded() {
+    check("mistral_balanced").await;
+}
+
+#[tokio::test]
+async fn qwen_coder_answers_as_recorded() {
+    check("qwen_coder").await;
+}
+
+#[tokio::test]
+async fn gemma3_multimodal_answers_as_recorded() {
+    check("gemma3_multimodal").await;
+}
+
+#[tokio::test]
+async fn aya_expanse_multilingual_answers_as_recorded() {
+    check("aya_expanse_multilingual").await;
+}
+
+#[test]
+fn inspection_finds_nothing_wrong_with_the_toys() {
+    for id in TOYS {
+        let seen = signalbox_engine::inspect(&toy(id));
+        assert_eq!(seen.failure(), None);
+        assert!(seen.chat, "{id}");
+        let quantised = seen.quantization.unwrap();
+        assert_eq!(quantised.contains("awq"), id != "gemma3_multimodal", "{id}: {quantised}");
+    }
+}

@@ -1,0 +1,26 @@
+//! Numeric operations of the engine behind safe functions.
+//!
+//! A kernel is a plain function over slices. Its documentation gives shapes, row-major, outermost
+//! first: `(rows, cols)`. Activations are f32 and so is every sum; weights stay packed as [`Rows`].
+//! Lengths are checked once, at the door, and a kernel panics when they disagree: that is a mistake
+//! of the caller and never of a user's input. Input is checked where it enters, in [`Rows::new`].
+//!
+//! Every output element is reduced in an order that depends on its own row alone. A batch therefore
+//! gives bit for bit what its rows give one at a time.
+
+mod attention;
+mod cpu;
+mod gate;
+mod matmul;
+mod norm;
+mod rope;
+mod rows;
+mod softmax;
+
+pub use attention::{Heads, Page, attention};
+pub use gate::{gelu_tanh_gate, silu_gate};
+pub use matmul::matmul;
+pub use norm::{layer_norm, rms_norm};
+pub use rope::{RopeLayout, rope};
+pub use rows::{Format, Rows, ShapeError};
+pub use softmax::softmax;

@@ -1,0 +1,19 @@
+//! The contract as Rust types, generated from `wit/`. The one place where that happens.
+
+#![allow(missing_docs, unreachable_pub, reason = "generated code")]
+#![allow(clippy::all, reason = "generated code")]
+
+wasmtime::component::bindgen!({
+    path: "../../wit",
+    world: "policy",
+    imports: {
+        "signalbox:policy/tokens": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+    with: {
+        "signalbox:policy/types.request": crate::import::request::ShownRequest,
+        "signalbox:policy/types.edits": crate::import::edits::Edits,
+        "signalbox:policy/types.expert": crate::import::experts::ShownExpert,
+    },
+});

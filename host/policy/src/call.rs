@@ -1,0 +1,95 @@
+//! What policies are shown of a call and of the experts: plain data with public fields.
+
+use async_trait::async_trait;
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// `system`, `user`, `assistant` or `tool`.
+    pub role: String,
+    /// Plain text.
+    pub content: String,
+}
+
+/// One call on its way from the client to an expert.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Call {
+    /// The id the client also gets.
+    pub id: String,
+    /// The expert the client named; `None` leaves the choice to the router.
+    pub model: Option<String>,
+    /// The conversation, oldest first.
+    pub messages: Vec<Message>,
+    /// Upper bound on generated tokens.
+    pub max_tokens: Option<u32>,
+    /// Sampling temperature; 0 is greedy.
+    pub temperature: Option<f32>,
+    /// Whether the client reads the reply as a stream.
+    pub streaming: bool,
+    /// Free-form facts for policies: key and value.
+    pub hints: Vec<(String, String)>,
+}
+
+/// Whether an expert's weights are in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExpertState {
+    /// Loaded and able to answer now.
+    Resident,
+    /// Being loaded.
+    Loading,
+    /// Not loaded; the first call loads it.
+    Cold,
+    /// Can't be loaded, and why.
+    Failed(String),
+}
+
+/// One expert as policies see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpertView {
+    /// The name a decision uses.
+    pub id: String,
+    /// What it is for.
+    pub domain: String,
+    /// The operator's words.
+    pub description: String,
+    /// Higher means preferred by the operator.
+    pub priority: i32,
+    /// What it can do beyond text.
+    pub capabilities: Vec<String>,
+    /// Longest prompt plus reply, in tokens.
+    pub context_length: u32,
+    /// Whether it can answer now.
+    pub state: ExpertState,
+    /// Bytes its weights take, or would take.
+    pub resident_bytes: u64,
+    /// Calls that run or wait on it.
+    pub queue_depth: u32,
+    /// Milliseconds until a new call would start; `None` before anything was measured.
+    pub estimated_wait_ms: Option<u32>,
+    /// Milliseconds its last load took; `None` when it was never loaded.
+    pub estimated_load_ms: Option<u32>,
+    /// Decode speed of recent replies; `None` before the first.
+    pub tokens_per_second: Option<f32>,
+}
+
+/// Why tokens could not be counted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// No expert has this id.
+    #[error("there is no expert '{0}'")]
+    UnknownExpert(String),
+    /// The tokenizer can't be used, and why.
+    #[error("tokens can't be counted: {0}")]
+    Unavailable(String),
+}
+
+/// What the host lends to policies while they run. Must not block: long work belongs on other
+/// threads, because the hook's deadline keeps running.
+#[async_trait]
+pub trait World: Send + Sync + 'static {
+    /// Every expert as it is now, in the operator's order.
+    fn menu(&self) -> Vec<ExpertView>;
+
+    /// Tokens of `text` for `expert`; `None` means the highest-priority expert.
+    async fn count_tokens(&self, text: String, expert: Option<String>) -> Result<u32, TokenError>;
+}

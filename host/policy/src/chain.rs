@@ -1,0 +1,309 @@
+//! Post policies one behind the other: what one lets through is what the next is shown.
+
+use std::{future::Future, time::Instant};
+
+use crate::{
+    Failure, Limits, PolicyError, PolicyRef, Release,
+    hook::post::Step,
+    window::{Action, Window},
+};
+
+/// One policy's side of one reply. Scripted in tests.
+pub(crate) trait Review: Sized + Send {
+    /// Who reviews.
+    fn policy(&self) -> &PolicyRef;
+
+    /// What to do with the window.
+    fn step(
+        &mut self,
+        step: Step,
+        window: &str,
+    ) -> impl Future<Output = Result<Action, Failure>> + Send;
+
+    /// What happens after a failure.
+    fn recover(&self, failure: Failure) -> Recovery<Self>;
+}
+
+/// What happens to a reply after a policy failed in it.
+pub(crate) enum Recovery<R> {
+    /// The reply ends.
+    End(PolicyError),
+    /// It goes on without the policy; held text passes unchanged.
+    Skip,
+    /// It goes on with another policy, which is shown the held text first.
+    Instead(R),
+}
+
+/// One policy with its window; `None` once it was skipped.
+struct Stage<R> {
+    review: Option<R>,
+    window: Window,
+}
+
+/// How a chain ended before its reply did.
+#[derive(Clone)]
+enum End {
+    Stopped(PolicyRef),
+    Failed(PolicyError),
+}
+
+/// The policies of one reply, in pipeline order.
+pub(crate) struct Chain<R> {
+    stages: Vec<Stage<R>>,
+    end: Option<End>,
+}
+
+impl<R: Review> Chain<R> {
+    pub(crate) fn new(reviews: impl IntoIterator<Item = R>, limits: &Limits) -> Self {
+        let stage = |review| Stage { review: Some(review), window: Window::new(limits) };
+        Self { stages: reviews.into_iter().map(stage).collect(), end: None }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    /// New text from the expert.
+    pub(crate) async fn push(&mut self, text: String) -> Result<Release, PolicyError> {
+        self.run(text, false).await
+    }
+
+    /// The reply is complete.
+    pub(crate) async fn finish(&mut self) -> Result<Release, PolicyError> {
+        self.run(String::new(), true).await
+    }
+
+    /// Once ended, nothing comes out of a chain any more.
+    async fn run(&mut self, text: String, last: bool) -> Result<Release, PolicyError> {
+        match self.end.clone() {
+            Some(End::Stopped(policy)) => {
+                return Ok(Release { text: String::new(), stop: Some(policy) });
+            }
+            Some(End::Failed(error)) => return Err(error),
+            None => {}
+        }
+        let released = self.through(text, last).await;
+        self.end = match &released {
+            Ok(release) => release.stop.clone().map(End::Stopped),
+            Err(error) => Some(End::Failed(error.clone())),
+        };
+        released
+    }
+
+    /// Carries text through every stage. After a `stop`, the stages behind it finish.
+    async fn through(&mut self, mut text: String, mut last: bool) -> Result<Release, PolicyError> {
+        let mut stop = None;
+        for stage in &mut self.stages {
+            if text.is_empty() && !last {
+                break;
+            }
+            let (through, stopped) = stage.run(text, last).await?;
+            text = through;
+            last |= stopped.is_some();
+            stop = stop.or(stopped);
+        }
+        Ok(Release { text, stop })
+    }
+}
+
+impl<R: Review> Stage<R> {
+    /// Pushes `text`, then finishes when it was the `last`.
+    async fn run(
+        &mut self,
+        text: String,
+        last: bool,
+    ) -> Result<(String, Option<PolicyRef>), PolicyError> {
+        let mut through = String::new();
+        if !text.is_empty() {
+            let (released, stopped) = self.step(Step::Push, &text).await?;
+            through = released;
+            if stopped.is_some() {
+                return Ok((through, stopped));
+            }
+        }
+        if !last {
+            return Ok((through, None));
+        }
+        let (released, stopped) = self.step(Step::Finish, "").await?;
+        through.push_str(&released);
+        Ok((through, stopped))
+    }
+
+    /// One step, and again with another policy when the failure mode says so.
+    async fn step(
+        &mut self,
+        step: Step,
+        text: &str,
+    ) -> Result<(String, Option<PolicyRef>), PolicyError> {
+        self.window.extend(text, Instant::now());
+        while let Some(review) = &mut self.review {
+            match ask(review, step, &mut self.window).await {
+                Ok(done) => return Ok(done),
+                Err(failure) => match review.recover(failure) {
+                    Recovery::End(error) => return Err(error),
+                    Recovery::Skip => self.review = None,
+                    Recovery::Instead(other) => self.review = Some(other),
+                },
+            }
+        }
+        Ok((self.window.take(), None))
+    }
+}
+
+async fn ask<R: Review>(
+    review: &mut R,
+    step: Step,
+    window: &mut Window,
+) -> Result<(String, Option<PolicyRef>), Failure> {
+    let action = review.step(step, window.text()).await?;
+    let done = window.apply(action, step == Step::Finish, Instant::now())?;
+    Ok((done.text, done.stop.then(|| review.policy().clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+    use crate::Hook;
+
+    type Shown = Arc<Mutex<Vec<String>>>;
+
+    /// Answers from a list, then `Emit`; notes what it was shown.
+    struct Script {
+        policy: PolicyRef,
+        says: VecDeque<Result<Action, Failure>>,
+        shown: Shown,
+        after: After,
+    }
+
+    #[derive(Clone, Copy)]
+    enum After {
+        End,
+        Skip,
+        Instead,
+    }
+
+    impl Review for Script {
+        fn policy(&self) -> &PolicyRef {
+            &self.policy
+        }
+
+        async fn step(&mut self, step: Step, window: &str) -> Result<Action, Failure> {
+            let kind = if step == Step::Push { '+' } else { '.' };
+            let shown = format!("{}{kind}{window}", self.policy.name);
+            self.shown.lock().unwrap().push(shown);
+            self.says.pop_front().unwrap_or(Ok(Action::Emit))
+        }
+
+        fn recover(&self, failure: Failure) -> Recovery<Self> {
+            let (policy, hook) = (self.policy.clone(), Hook::Post);
+            match self.after {
+                After::End => Recovery::End(PolicyError::Failed { policy, hook, failure }),
+                After::Skip => Recovery::Skip,
+                After::Instead => Recovery::Instead(script("other", &self.shown, vec![])),
+            }
+        }
+    }
+
+    fn script(name: &str, shown: &Shown, says: Vec<Result<Action, Failure>>) -> Script {
+        let policy = PolicyRef { name: name.into(), revision: "0".into() };
+        Script { policy, says: says.into(), shown: shown.clone(), after: After::End }
+    }
+
+    fn replace(text: &str, keep: usize) -> Result<Action, Failure> {
+        Ok(Action::Replace { text: text.into(), keep })
+    }
+
+    fn boom() -> Result<Action, Failure> {
+        Err(Failure::Trap("boom".into()))
+    }
+
+    fn chain(scripts: Vec<Script>) -> Chain<Script> {
+        Chain::new(scripts, &Limits::default())
+    }
+
+    /// Pushes the chunks, finishes, and gives back all that came out.
+    async fn all(chain: &mut Chain<Script>, chunks: &[&str]) -> Result<Vec<String>, PolicyError> {
+        let mut out = Vec::new();
+        for chunk in chunks {
+            out.push(chain.push((*chunk).into()).await?.text);
+        }
+        out.push(chain.finish().await?.text);
+        Ok(out)
+    }
+
+    #[tokio::test]
+    async fn what_one_lets_through_the_next_is_shown() {
+        let shown = Shown::default();
+        let a = script("a", &shown, vec![Ok(Action::Hold), replace("XY", 1)]);
+        let b = script("b", &shown, vec![Ok(Action::Hold)]);
+        let out = all(&mut chain(vec![a, b]), &["12", "34"]).await.unwrap();
+        assert_eq!(out, ["", "", "XY4"]);
+        let seen = shown.lock().unwrap().clone();
+        assert_eq!(seen, ["a+12", "a+1234", "b+XY", "a.4", "b+XY4", "b."]);
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_the_reply_and_the_policies_behind_it_finish() {
+        let shown = Shown::default();
+        let a = script("a", &shown, vec![Ok(Action::Stop("bye".into()))]);
+        let b = script("b", &shown, vec![Ok(Action::Hold)]);
+        let mut chain = chain(vec![a, b]);
+        let release = chain.push("1".into()).await.unwrap();
+        assert_eq!((release.text.as_str(), release.stop.unwrap().name.as_str()), ("bye", "a"));
+        let later = chain.push("2".into()).await.unwrap();
+        assert_eq!((later.text.as_str(), later.stop.is_some()), ("", true));
+        assert_eq!(*shown.lock().unwrap(), ["a+1", "b+bye", "b.bye"]);
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_that_ends_the_reply_nothing_comes_out() {
+        let shown = Shown::default();
+        let a = script("a", &shown, vec![Ok(Action::Hold), boom()]);
+        let mut chain = chain(vec![a]);
+        assert_eq!(chain.push("1".into()).await.unwrap().text, "");
+        let error = chain.push("2".into()).await.unwrap_err();
+        assert_eq!(chain.push("3".into()).await.unwrap_err(), error);
+        assert_eq!(chain.finish().await.unwrap_err(), error);
+    }
+
+    #[tokio::test]
+    async fn a_skipped_policy_lets_held_text_and_the_rest_pass() {
+        let shown = Shown::default();
+        let mut a = script("a", &shown, vec![Ok(Action::Hold), boom()]);
+        a.after = After::Skip;
+        let out = all(&mut chain(vec![a]), &["1", "2", "3"]).await.unwrap();
+        assert_eq!(out, ["", "12", "3", ""]);
+        assert_eq!(*shown.lock().unwrap(), ["a+1", "a+12"]);
+    }
+
+    #[tokio::test]
+    async fn a_policy_that_steps_in_is_shown_the_held_text() {
+        let shown = Shown::default();
+        let mut a = script("a", &shown, vec![Ok(Action::Hold), boom()]);
+        a.after = After::Instead;
+        let out = all(&mut chain(vec![a]), &["1", "2", "3"]).await.unwrap();
+        assert_eq!(out, ["", "12", "3", ""]);
+        assert_eq!(*shown.lock().unwrap(), ["a+1", "a+12", "other+12", "other+3", "other."]);
+    }
+
+    #[tokio::test]
+    async fn an_action_against_the_rules_is_a_failure() {
+        let shown = Shown::default();
+        let a = script("a", &shown, vec![replace("", 9)]);
+        let error = chain(vec![a]).push("1".into()).await.unwrap_err();
+        assert_eq!(error.code(), "policy_invalid_answer");
+    }
+
+    #[tokio::test]
+    async fn an_empty_reply_is_finished_too() {
+        let shown = Shown::default();
+        let out = all(&mut chain(vec![script("a", &shown, vec![])]), &[]).await.unwrap();
+        assert_eq!(out, [""]);
+        assert_eq!(*shown.lock().unwrap(), ["a."]);
+    }
+}

@@ -1,0 +1,76 @@
+//! What the host lends to policies while they run: one file per interface, and the names of them
+//! all.
+
+pub(crate) mod config;
+pub(crate) mod edits;
+pub(crate) mod experts;
+pub(crate) mod log;
+pub(crate) mod request;
+pub(crate) mod tokens;
+
+use semver::Version;
+
+/// Everything a component may import, by interface. Any compatible version will do.
+pub(crate) const OFFERED: [&str; 11] = [
+    "signalbox:policy/types@0.1.0",
+    "signalbox:policy/experts@0.1.0",
+    "signalbox:policy/tokens@0.1.0",
+    "wasi:logging/logging@0.1.0-draft",
+    "wasi:config/store@0.2.0-rc.1",
+    "wasi:cli/*@0.2.12",
+    "wasi:io/*@0.2.12",
+    "wasi:clocks/*@0.2.12",
+    "wasi:random/*@0.2.12",
+    "wasi:filesystem/*@0.2.12",
+    "wasi:sockets/*@0.2.12",
+];
+
+/// Whether `import` is offered under this name or a compatible version of it.
+pub(crate) fn is_offered(import: &str) -> bool {
+    OFFERED.iter().any(|offered| fits(offered, import))
+}
+
+/// Whether `name` is `pattern`, whose interface may be `*`, at a compatible version.
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
+    let (Some((wanted, wanted_version)), Some((path, version))) =
+        (pattern.split_once('@'), name.split_once('@'))
+    else {
+        return pattern == name;
+    };
+    let same = match wanted.strip_suffix('*') {
+        Some(package) => path.starts_with(package),
+        None => wanted == path,
+    };
+    same && are_compatible(wanted_version, version)
+}
+
+/// Same major, or the same minor below 1.0. A pre-release is compatible with itself only.
+fn are_compatible(offered: &str, asked: &str) -> bool {
+    let (Ok(a), Ok(b)) = (Version::parse(offered), Version::parse(asked)) else {
+        return offered == asked;
+    };
+    if !a.pre.is_empty() || !b.pre.is_empty() {
+        return a == b;
+    }
+    a.major == b.major && (a.major > 0 || a.minor == b.minor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compatible_versions_are_offered_and_others_are_not() {
+        let check = |import, expect| assert_eq!(is_offered(import), expect, "{import}");
+        check("signalbox:policy/types@0.1.0", true);
+        check("signalbox:policy/types@0.1.7", true);
+        check("signalbox:policy/types@0.2.0", false);
+        check("signalbox:policy/inference@0.1.0", false);
+        check("wasi:logging/logging@0.1.0-draft", true);
+        check("wasi:logging/logging@0.1.0", false);
+        check("wasi:cli/stderr@0.2.6", true);
+        check("wasi:cli/stderr@0.3.0", false);
+        check("wasi:http/outgoing-handler@0.2.4", false);
+        check("env", false);
+    }
+}

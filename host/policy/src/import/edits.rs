@@ -1,0 +1,238 @@
+//! Changes a `pre` policy asks for: checked as they come, applied all together or not at all.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use wasmtime::component::Resource;
+
+use crate::{Call, Failure, Message, bindings::signalbox::policy::types, store::State};
+
+/// Bytes that an edit costs beside its text, so that empty edits are not free.
+const EDIT_COST: u64 = 16;
+/// Who may speak in a conversation.
+const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
+
+/// What an `edits` handle stands for. Indexes are those of the call as it was shown.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Edits {
+    shown: Arc<Call>,
+    /// One per message, so that setting a text again and again holds no more memory.
+    contents: BTreeMap<usize, String>,
+    inserted: Vec<(usize, Message)>,
+    max_tokens: Option<u32>,
+    temperature: Option<f32>,
+    hints: Vec<(String, String)>,
+    bytes_left: u64,
+    limit_bytes: u64,
+}
+
+impl Edits {
+    /// No edits yet, on `shown`; at most `limit_bytes` of them.
+    pub(crate) fn new(shown: Arc<Call>, limit_bytes: u64) -> Self {
+        Self {
+            shown,
+            contents: BTreeMap::new(),
+            inserted: Vec::new(),
+            max_tokens: None,
+            temperature: None,
+            hints: Vec::new(),
+            bytes_left: limit_bytes,
+            limit_bytes,
+        }
+    }
+
+    /// The call with the edits made.
+    pub(crate) fn apply(self) -> Call {
+        let mut call = Arc::unwrap_or_clone(self.shown);
+        for (index, content) in self.contents {
+            call.messages[index].content = content;
+        }
+        call.messages = merge(call.messages, self.inserted);
+        call.max_tokens = self.max_tokens.or(call.max_tokens);
+        call.temperature = self.temperature.or(call.temperature);
+        call.hints.extend(self.hints);
+        call
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), Failure> {
+        let limit_bytes = self.limit_bytes;
+        let left = self.bytes_left.checked_sub(bytes as u64 + EDIT_COST);
+        self.bytes_left = left.ok_or(Failure::OutputTooLarge { limit_bytes })?;
+        Ok(())
+    }
+
+    fn set_content(&mut self, index: usize, content: String) -> Result<(), Failure> {
+        let count = self.shown.messages.len();
+        let had = self.shown.messages.get(index).map(|message| message.content.len());
+        let had = had.ok_or_else(|| Failure::Invalid(no_message(index, count)))?;
+        self.spend(content.len().saturating_sub(had))?;
+        self.contents.insert(index, content);
+        Ok(())
+    }
+
+    fn insert(&mut self, index: usize, message: types::Message) -> Result<(), Failure> {
+        let count = self.shown.messages.len();
+        if index > count {
+            return Err(Failure::Invalid(no_message(index, count)));
+        }
+        if !ROLES.contains(&message.role.as_str()) {
+            let told = format!("a message can't have the role '{}'", message.role);
+            return Err(Failure::Invalid(told));
+        }
+        self.spend(message.role.len() + message.content.len())?;
+        self.inserted.push((index, Message { role: message.role, content: message.content }));
+        Ok(())
+    }
+
+    fn set_max_tokens(&mut self, max_tokens: u32) -> Result<(), Failure> {
+        if max_tokens == 0 {
+            return Err(Failure::Invalid("max-tokens must be at least 1".into()));
+        }
+        self.max_tokens = Some(max_tokens);
+        Ok(())
+    }
+
+    fn set_temperature(&mut self, temperature: f32) -> Result<(), Failure> {
+        if !(0.0..=2.0).contains(&temperature) {
+            let told = format!("the temperature must be 0 to 2 and is {temperature}");
+            return Err(Failure::Invalid(told));
+        }
+        self.temperature = Some(temperature);
+        Ok(())
+    }
+
+    fn add_hint(&mut self, key: String, value: String) -> Result<(), Failure> {
+        self.spend(key.len() + value.len())?;
+        self.hints.push((key, value));
+        Ok(())
+    }
+}
+
+fn no_message(index: usize, count: usize) -> String {
+    format!("it edits message {index} of a call with {count} messages")
+}
+
+/// `inserted` among `messages`, each before the message that had its index.
+fn merge(messages: Vec<Message>, mut inserted: Vec<(usize, Message)>) -> Vec<Message> {
+    inserted.sort_by_key(|(index, _)| *index);
+    let mut inserted = inserted.into_iter().peekable();
+    let mut merged = Vec::with_capacity(messages.len() + inserted.len());
+    for (at, message) in messages.into_iter().enumerate() {
+        while let Some((_, new)) = inserted.next_if(|(index, _)| *index <= at) {
+            merged.push(new);
+        }
+        merged.push(message);
+    }
+    merged.extend(inserted.map(|(_, new)| new));
+    merged
+}
+
+impl types::HostEdits for State {
+    fn set_content(
+        &mut self,
+        this: Resource<Edits>,
+        index: u32,
+        content: String,
+    ) -> wasmtime::Result<()> {
+        Ok(self.table.get_mut(&this)?.set_content(index as usize, content)?)
+    }
+
+    fn insert_message(
+        &mut self,
+        this: Resource<Edits>,
+        index: u32,
+        message: types::Message,
+    ) -> wasmtime::Result<()> {
+        Ok(self.table.get_mut(&this)?.insert(index as usize, message)?)
+    }
+
+    fn set_max_tokens(&mut self, this: Resource<Edits>, max_tokens: u32) -> wasmtime::Result<()> {
+        Ok(self.table.get_mut(&this)?.set_max_tokens(max_tokens)?)
+    }
+
+    fn set_temperature(&mut self, this: Resource<Edits>, temperature: f32) -> wasmtime::Result<()> {
+        Ok(self.table.get_mut(&this)?.set_temperature(temperature)?)
+    }
+
+    fn add_hint(
+        &mut self,
+        this: Resource<Edits>,
+        key: String,
+        value: String,
+    ) -> wasmtime::Result<()> {
+        Ok(self.table.get_mut(&this)?.add_hint(key, value)?)
+    }
+
+    fn drop(&mut self, this: Resource<Edits>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u64 = 200;
+
+    fn says(content: &str) -> Message {
+        Message { role: "user".into(), content: content.into() }
+    }
+
+    fn guest(content: &str) -> types::Message {
+        types::Message { role: "system".into(), content: content.into() }
+    }
+
+    fn edits(texts: &[&str]) -> Edits {
+        let messages = texts.iter().map(|text| says(text)).collect();
+        Edits::new(Arc::new(Call { messages, ..Call::default() }), LIMIT)
+    }
+
+    fn texts(call: &Call) -> Vec<&str> {
+        call.messages.iter().map(|message| message.content.as_str()).collect()
+    }
+
+    #[test]
+    fn indexes_are_those_of_the_call_as_shown() {
+        let mut edits = edits(&["a", "b"]);
+        edits.insert(2, guest("end")).unwrap();
+        edits.insert(0, guest("first")).unwrap();
+        edits.insert(0, guest("second")).unwrap();
+        edits.insert(1, guest("middle")).unwrap();
+        edits.set_content(1, "B".into()).unwrap();
+        let call = edits.apply();
+        assert_eq!(texts(&call), ["first", "second", "a", "middle", "B", "end"]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let check = |failure: Result<(), Failure>, expect: &str| {
+            assert_eq!(
+                failure.unwrap_err().to_string(),
+                format!("its answer is invalid: {expect}")
+            );
+        };
+        let mut edits = edits(&["a"]);
+        check(edits.set_content(1, "x".into()), "it edits message 1 of a call with 1 messages");
+        check(edits.insert(2, guest("x")), "it edits message 2 of a call with 1 messages");
+        let robot = types::Message { role: "robot".into(), content: String::new() };
+        check(edits.insert(0, robot), "a message can't have the role 'robot'");
+        check(edits.set_max_tokens(0), "max-tokens must be at least 1");
+        check(edits.set_temperature(f32::NAN), "the temperature must be 0 to 2 and is NaN");
+        assert_eq!(texts(&edits.apply()), ["a"]);
+    }
+
+    #[test]
+    fn only_text_beyond_what_was_there_counts() {
+        let mut edits = edits(&["x".repeat(500).as_str()]);
+        edits.set_content(0, "y".repeat(500)).unwrap();
+        let failure = edits.set_content(0, "y".repeat(700)).unwrap_err();
+        assert_eq!(failure, Failure::OutputTooLarge { limit_bytes: LIMIT });
+    }
+
+    #[test]
+    fn empty_edits_are_not_free() {
+        let mut edits = edits(&[]);
+        let made = (0..).take_while(|_| edits.add_hint(String::new(), String::new()).is_ok());
+        assert_eq!(made.count() as u64, LIMIT / EDIT_COST);
+    }
+}

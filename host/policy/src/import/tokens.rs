@@ -1,0 +1,23 @@
+//! Counting tokens for policies.
+
+use crate::{TokenError, bindings::signalbox::policy::tokens, store::State};
+
+impl From<TokenError> for tokens::Error {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::UnknownExpert(id) => Self::UnknownExpert(id),
+            TokenError::Unavailable(why) => Self::Unavailable(why),
+        }
+    }
+}
+
+impl tokens::Host for State {
+    async fn count(
+        &mut self,
+        text: String,
+        expert: Option<String>,
+    ) -> wasmtime::Result<Result<u32, tokens::Error>> {
+        let counted = self.lent.world.count_tokens(text, expert).await;
+        Ok(counted.map_err(Into::into))
+    }
+}

@@ -1,0 +1,36 @@
+//! Components in, verdicts out. This crate runs policies: WebAssembly components that look at calls
+//! before, while and after an expert answers. It knows neither HTTP nor tensors, and no type of the
+//! WebAssembly engine leaves it.
+//!
+//! Start at [`Policies`]: it keeps revisions on disk and puts them in force. A call takes one
+//! [`Snapshot`] and asks it [`pre`](Snapshot::pre), [`route`](Snapshot::route) and
+//! [`post`](Snapshot::post); a swap never splits a call.
+
+mod bindings;
+mod call;
+mod chain;
+mod error;
+mod hook;
+mod import;
+mod limits;
+mod meter;
+mod program;
+mod registry;
+mod runtime;
+mod settings;
+mod status;
+mod store;
+mod surface;
+mod verdict;
+mod window;
+
+pub use call::{Call, ExpertState, ExpertView, Message, TokenError, World};
+pub use error::{Blame, Failure, PolicyError, RefusalKind, UploadProblem};
+pub use limits::Limits;
+pub use registry::{Policies, PostChain, Snapshot};
+pub use settings::{FailureDefaults, OnFailure, PolicySettings};
+pub use status::{
+    Activation, Cause, Change, HookCounters, Pipeline, PipelineStatus, PolicyStatus,
+    RevisionStatus, Uploaded,
+};
+pub use verdict::{ConsensusMode, Decision, Hook, Plan, PolicyRef, PreVerdict, Release};

@@ -1,0 +1,362 @@
+//! The policies there are and the ones in force. One lock for whoever changes something; whoever
+//! answers a call reads one pointer.
+
+mod compiler;
+mod deploy;
+mod disk;
+mod ledger;
+pub(crate) mod probe;
+mod snapshot;
+mod status;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+
+use crate::{
+    Activation, Cause, Hook, Limits, Pipeline, PolicyError, PolicyRef, PolicySettings, Uploaded,
+    World,
+    hook::{Breaker, Demote, Policy},
+    meter::Meters,
+    program::Program,
+    runtime::Runtime,
+    store::Lent,
+};
+use compiler::Compiler;
+use disk::Disk;
+use ledger::Ledger;
+use snapshot::Set;
+pub use snapshot::{PostChain, Snapshot};
+
+/// Longest name of a policy, in bytes.
+const NAME_BYTES: usize = 64;
+
+/// The registry of policies. Cheap to clone; everything ends when the last clone is dropped.
+///
+/// Methods that are not `async` and change something write to disk and wait for it: call them where
+/// blocking for some milliseconds is fine.
+#[derive(Clone)]
+pub struct Policies(Arc<Registry>);
+
+struct Registry {
+    me: Weak<Registry>,
+    settings: PolicySettings,
+    limits: Arc<Limits>,
+    world: Arc<dyn World>,
+    runtime: Arc<Runtime>,
+    compiler: Compiler,
+    book: Mutex<Book>,
+    current: ArcSwap<Set>,
+}
+
+/// What only one may change at a time.
+struct Book {
+    disk: Disk,
+    ledger: Ledger,
+    /// Code by revision, of those that are in force or a step away from it.
+    programs: HashMap<String, Arc<Program>>,
+    meters: HashMap<PolicyRef, Arc<Meters>>,
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+fn check_name(name: &str) -> Result<(), PolicyError> {
+    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let fits = name.len() <= NAME_BYTES
+        && name.starts_with(letter)
+        && name.chars().all(|c| letter(c) || matches!(c, '-' | '_'));
+    if fits { Ok(()) } else { Err(PolicyError::InvalidName { name: name.into() }) }
+}
+
+impl Policies {
+    /// Opens the registry in `settings.data_dir` and puts its policies in force. A stored revision
+    /// that can't be run gives way to the last good one, or leaves its place empty; the status says
+    /// so. An unreadable state file is kept aside and the registry starts empty.
+    ///
+    /// # Errors
+    /// Limits out of bounds, a folder that can't be used or belongs to another process, a machine
+    /// that can't run WebAssembly.
+    pub fn open(settings: PolicySettings, world: Arc<dyn World>) -> Result<Policies, PolicyError> {
+        settings.limits.check()?;
+        let (disk, ledger) = Disk::open(&settings.data_dir)?;
+        let limits = Arc::new(settings.limits.clone());
+        let runtime = Arc::new(Runtime::start(&limits)?);
+        let compiler = Compiler::start(limits.upload_queue as usize)?;
+        let book = Book { disk, ledger, programs: HashMap::new(), meters: HashMap::new() };
+        let registry = Arc::new_cyclic(|me| Registry {
+            me: me.clone(),
+            settings,
+            limits,
+            world,
+            runtime,
+            compiler,
+            book: Mutex::new(book),
+            current: ArcSwap::default(),
+        });
+        registry.start()?;
+        Ok(Policies(registry))
+    }
+
+    /// The policies in force now. Take one per call.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.0.current.load_full())
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// The registry's folder.
+    pub fn data_dir(&self) -> &Path {
+        &self.0.settings.data_dir
+    }
+
+    /// Validates, compiles and probes a component, and stores it as a revision of `name`. It is not
+    /// in force before [`Policies::activate`].
+    ///
+    /// # Errors
+    /// [`PolicyError::Rejected`] says what the author has to mend; nothing of the upload stays.
+    /// [`PolicyError::Busy`] when too many wait.
+    pub async fn upload(&self, name: &str, bytes: Bytes) -> Result<Uploaded, PolicyError> {
+        check_name(name)?;
+        self.0.clone().deploy(name, bytes).await
+    }
+
+    /// Puts a revision, given whole or by a unique beginning, in force. A router replaces the
+    /// router; a policy with other hooks joins the end of the pipeline where it is not in it.
+    ///
+    /// # Errors
+    /// An unknown policy or revision, a stored component that can't be run any more, a full disk:
+    /// the policies in force stay as they were.
+    pub fn activate(&self, name: &str, revision: &str) -> Result<Activation, PolicyError> {
+        self.0.change(|ledger| {
+            let revision = ledger.resolve(name, revision)?;
+            ledger.activate(name, &revision, now_ms())
+        })
+    }
+
+    /// Goes back to the state before the newest change that was not undone yet; with a name, to
+    /// that policy's state before its newest activation. Again goes further back.
+    ///
+    /// # Errors
+    /// [`PolicyError::NothingToRollBack`], and as [`Policies::activate`].
+    pub fn rollback(&self, name: Option<&str>) -> Result<Activation, PolicyError> {
+        self.0.change(|ledger| ledger.roll_back(name, now_ms()))
+    }
+
+    /// Takes a policy out of force and out of the pipeline. Its revisions stay.
+    ///
+    /// # Errors
+    /// An unknown policy; a full disk.
+    pub fn deactivate(&self, name: &str) -> Result<Activation, PolicyError> {
+        self.0.change(|ledger| ledger.deactivate(name, now_ms()))
+    }
+
+    /// Sets which policies are called and in which order.
+    ///
+    /// # Errors
+    /// [`PolicyError::InvalidPipeline`] for a policy that has no revision in force or lacks the
+    /// hook.
+    pub fn set_pipeline(&self, pipeline: Pipeline) -> Result<Activation, PolicyError> {
+        self.0.change(|ledger| ledger.set_pipeline(pipeline.clone(), now_ms()))
+    }
+
+    /// Forgets a stored revision; a policy goes with its last one.
+    ///
+    /// # Errors
+    /// [`PolicyError::InUse`] while it is in force, the last good one, or what a rollback needs.
+    pub fn remove_revision(&self, name: &str, revision: &str) -> Result<(), PolicyError> {
+        let mut book = self.0.book();
+        let mut ledger = book.ledger.clone();
+        let revision = ledger.resolve(name, revision)?;
+        ledger.remove(name, &revision)?;
+        book.keep(ledger)
+    }
+}
+
+impl Registry {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compiles what should be in force. What can't be gives way.
+    fn start(&self) -> Result<(), PolicyError> {
+        let mut book = self.book();
+        let mut ledger = book.ledger.clone();
+        while let Some(missing) = book.missing(&ledger) {
+            let bytes = book.disk.load(&missing.revision);
+            match bytes.and_then(|bytes| self.compile(&bytes)) {
+                Ok(program) => drop(book.programs.insert(missing.revision, program)),
+                Err(problem) => {
+                    tracing::error!("policy {missing} can't be run and is taken out: {problem}");
+                    ledger.demote(&missing, Cause::Start, problem, now_ms());
+                }
+            }
+        }
+        self.commit(&mut book, ledger)
+    }
+
+    /// Turns a stored component into code; the error is for people.
+    fn compile(&self, bytes: &[u8]) -> Result<Arc<Program>, String> {
+        let program = Program::new(&self.runtime, &self.limits, bytes);
+        program.map(Arc::new).map_err(|problem| problem.to_string())
+    }
+
+    /// Makes a change: on a copy of the state, then on disk, then for everybody. Code that is not
+    /// at hand is compiled before, with the lock released.
+    fn change(
+        &self,
+        edit: impl Fn(&mut Ledger) -> Result<Activation, PolicyError>,
+    ) -> Result<Activation, PolicyError> {
+        loop {
+            let mut book = self.book();
+            let mut ledger = book.ledger.clone();
+            let activation = edit(&mut ledger)?;
+            let Some(missing) = book.missing(&ledger) else {
+                self.commit(&mut book, ledger)?;
+                let Activation { generation, cause, policy, .. } = &activation;
+                tracing::info!(generation, ?cause, ?policy, "the policies in force changed");
+                return Ok(activation);
+            };
+            drop(book);
+            self.fetch(missing)?;
+        }
+    }
+
+    /// Compiles a stored revision on the compiler's thread.
+    fn fetch(&self, id: PolicyRef) -> Result<(), PolicyError> {
+        let Some(registry) = self.me.upgrade() else { return Ok(()) };
+        let fetch = move || {
+            let bytes = registry.book().disk.load(&id.revision);
+            match bytes.and_then(|bytes| registry.compile(&bytes)) {
+                Ok(program) => drop(registry.book().programs.insert(id.revision, program)),
+                Err(problem) => return Err(PolicyError::Unusable { policy: id, problem }),
+            }
+            Ok(())
+        };
+        self.compiler.run_blocking(fetch)?
+    }
+
+    /// Disk first; calls see the change only when it can't be lost any more.
+    fn commit(&self, book: &mut Book, mut ledger: Ledger) -> Result<(), PolicyError> {
+        ledger.trim(self.limits.history as usize);
+        let set = self.assemble(book, &ledger);
+        if book.ledger != ledger {
+            book.keep(ledger)?;
+        }
+        self.current.store(Arc::new(set));
+        Ok(())
+    }
+
+    /// The policies that `ledger` puts in force; their code is at hand.
+    fn assemble(&self, book: &mut Book, ledger: &Ledger) -> Set {
+        let before = self.current.load();
+        let mut active = BTreeMap::new();
+        for id in ledger.active() {
+            let same = before.active.get(&id.name).filter(|policy| *policy.id() == id);
+            let policy = match (same, book.programs.get(&id.revision)) {
+                (Some(same), _) => same.clone(),
+                (None, Some(program)) => {
+                    let meters = book.meters.entry(id.clone()).or_default().clone();
+                    Arc::new(self.policy(&id, program.clone(), meters))
+                }
+                (None, None) => continue,
+            };
+            active.insert(id.name, policy);
+        }
+        let find = |name: &String| active.get(name).cloned();
+        Set {
+            generation: ledger.generation,
+            limits: self.limits.clone(),
+            pre: ledger.pipeline.pre.iter().filter_map(find).collect(),
+            route: ledger.pipeline.route.as_ref().and_then(find),
+            post: ledger.pipeline.post.iter().filter_map(find).collect(),
+            active,
+        }
+    }
+
+    fn policy(&self, id: &PolicyRef, program: Arc<Program>, meters: Arc<Meters>) -> Policy {
+        Policy {
+            runtime: self.runtime.clone(),
+            program,
+            lent: Arc::new(self.lend(id)),
+            on_failure: Hook::ALL.map(|hook| self.settings.on_failure(&id.name, hook).clone()),
+            meters,
+            breaker: Breaker::new(self.settings.breaker_failures, self.demotion()),
+        }
+    }
+
+    fn lend(&self, id: &PolicyRef) -> Lent {
+        Lent {
+            policy: id.clone(),
+            world: self.world.clone(),
+            config: self.settings.settings.get(&id.name).cloned().unwrap_or_default(),
+            limits: self.limits.clone(),
+        }
+    }
+
+    /// How a policy that keeps failing gets out of force: aside, because it writes to disk.
+    fn demotion(&self) -> Demote {
+        let registry = self.me.clone();
+        Arc::new(move |policy, hook| {
+            let registry = registry.clone();
+            tokio::task::spawn_blocking(move || {
+                if let Some(registry) = registry.upgrade() {
+                    registry.demote(&policy, hook);
+                }
+            });
+        })
+    }
+
+    fn demote(&self, failed: &PolicyRef, hook: Hook) {
+        let problem = format!("revision {failed} kept failing in its {hook} hook");
+        let gone = || PolicyError::UnknownPolicy { name: failed.name.clone() };
+        let demote = |ledger: &mut Ledger| {
+            ledger.demote(failed, Cause::Breaker, problem.clone(), now_ms()).ok_or_else(gone)
+        };
+        let demoted = self.change(demote).or_else(|error| match error {
+            PolicyError::Unusable { .. } => self.change(|ledger| {
+                ledger.distrust(&failed.name);
+                demote(ledger)
+            }),
+            other => Err(other),
+        });
+        match demoted {
+            Ok(_) => tracing::error!("{problem}; it was taken out of force"),
+            Err(error) => tracing::error!("{problem}; it could not be taken out: {error}"),
+        }
+    }
+}
+
+impl Book {
+    /// A revision that `ledger` puts in force and whose code is not at hand.
+    fn missing(&self, ledger: &Ledger) -> Option<PolicyRef> {
+        ledger.active().find(|id| !self.programs.contains_key(&id.revision))
+    }
+
+    /// Saves `ledger`, then forgets what it does not name any more.
+    fn keep(&mut self, ledger: Ledger) -> Result<(), PolicyError> {
+        self.disk.save(&ledger)?;
+        let before = std::mem::replace(&mut self.ledger, ledger);
+        let gone = before.revisions().filter(|old| !self.ledger.revisions().any(|new| new == *old));
+        for revision in gone {
+            self.disk.forget(revision);
+        }
+        let warm = self.ledger.warm();
+        self.programs.retain(|revision, _| warm.contains(revision));
+        let policies = &self.ledger.policies;
+        self.meters.retain(|id, _| {
+            policies.get(&id.name).is_some_and(|slot| slot.find(&id.revision).is_some())
+        });
+        Ok(())
+    }
+}

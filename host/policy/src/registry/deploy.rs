@@ -1,0 +1,123 @@
+//! From uploaded bytes to a staged revision.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+
+use super::{Book, Registry, disk, ledger::Stored, now_ms, probe};
+use crate::{
+    Hook, PolicyError, PolicyRef, UploadProblem, Uploaded,
+    hook::{Breaker, Policy},
+    program::Program,
+    store::Lent,
+};
+
+impl Registry {
+    /// Validates, compiles, probes and stages an upload. On any error nothing of it stays. Only the
+    /// compilation steps back behind other work: a probe has deadlines.
+    pub(super) async fn deploy(
+        self: Arc<Self>,
+        name: &str,
+        bytes: Bytes,
+    ) -> Result<Uploaded, PolicyError> {
+        let rejected =
+            |reason| PolicyError::Rejected { name: name.into(), reason: Box::new(reason) };
+        let (registry, component) = (self.clone(), bytes.clone());
+        let compiled = self.compiler.run(move || registry.program(&component)).await?;
+        let (revision, program, compile_ms) = compiled.map_err(rejected)?;
+        let policy = PolicyRef { name: name.into(), revision };
+        let started = Instant::now();
+        self.probe(&policy, &program).await.map_err(rejected)?;
+        let probe_ms = started.elapsed().as_millis() as u64;
+        let stage = move || self.stage(policy, &program, &bytes);
+        let staged = tokio::task::spawn_blocking(stage).await;
+        let uploaded =
+            staged.map_err(|error| PolicyError::Runtime { problem: error.to_string() })??;
+        Ok(Uploaded { compile_ms, probe_ms, ..uploaded })
+    }
+
+    /// The revision and code of `bytes`, compiled unless it is at hand, and the milliseconds it took.
+    fn program(&self, bytes: &[u8]) -> Result<(String, Arc<Program>, u64), UploadProblem> {
+        let revision = disk::revision(bytes);
+        if let Some(program) = self.book().programs.get(&revision) {
+            return Ok((revision, program.clone(), 0));
+        }
+        let started = Instant::now();
+        let program = Program::new(&self.runtime, &self.limits, bytes)?;
+        Ok((revision, Arc::new(program), started.elapsed().as_millis() as u64))
+    }
+
+    async fn probe(&self, id: &PolicyRef, program: &Arc<Program>) -> Result<(), UploadProblem> {
+        let world = Arc::new(probe::ProbeWorld::new(&*self.world));
+        let policy = Policy {
+            lent: Arc::new(Lent { world, ..self.lend(id) }),
+            breaker: Breaker::new(0, Arc::new(|_, _| {})),
+            ..self.policy(id, program.clone(), Arc::default())
+        };
+        probe::run(&policy).await
+    }
+
+    /// Puts a revision on disk, then into the state.
+    fn stage(
+        &self,
+        id: PolicyRef,
+        program: &Arc<Program>,
+        bytes: &[u8],
+    ) -> Result<Uploaded, PolicyError> {
+        let mut book = self.book();
+        let (hooks, imports) = (program.surface.hooks.clone(), program.surface.imports.clone());
+        let uploaded = book.report(&id, bytes.len() as u64, hooks.clone(), imports.clone());
+        let mut ledger = book.ledger.clone();
+        let limit = self.limits.policies as usize;
+        if !ledger.policies.contains_key(&id.name) && ledger.policies.len() >= limit {
+            return Err(PolicyError::TooMany { limit });
+        }
+        let revision = id.revision.clone();
+        let size = bytes.len() as u64;
+        let stored = Stored { revision, bytes: size, uploaded_unix_ms: now_ms(), hooks, imports };
+        ledger.add(&id.name, stored, self.limits.revisions as usize);
+        if book.disk.load(&id.revision).is_err() {
+            book.disk.store(&id.revision, bytes)?;
+        }
+        book.programs.insert(id.revision.clone(), program.clone());
+        book.keep(ledger).inspect_err(|_| book.discard(&id.revision))?;
+        Ok(uploaded)
+    }
+}
+
+impl Book {
+    /// Removes a component that was stored but could not be named in the state.
+    fn discard(&self, revision: &str) {
+        if !self.ledger.revisions().any(|known| known == revision) {
+            self.disk.forget(revision);
+        }
+    }
+
+    /// What an upload is, beside the revision in force.
+    fn report(
+        &self,
+        id: &PolicyRef,
+        bytes: u64,
+        hooks: Vec<Hook>,
+        imports: Vec<String>,
+    ) -> Uploaded {
+        let slot = self.ledger.policies.get(&id.name);
+        let current: &[String] =
+            slot.and_then(|slot| slot.current()).map_or(&[], |current| &current.imports);
+        let only = |these: &[String], those: &[String]| {
+            these.iter().filter(|import| !those.contains(import)).cloned().collect()
+        };
+        Uploaded {
+            name: id.name.clone(),
+            revision: id.revision.clone(),
+            bytes,
+            hooks,
+            imports_gained: only(&imports, current),
+            imports_lost: only(current, &imports),
+            imports,
+            compile_ms: 0,
+            probe_ms: 0,
+            already_known: slot.is_some_and(|slot| slot.find(&id.revision).is_some()),
+        }
+    }
+}

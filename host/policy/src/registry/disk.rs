@@ -1,0 +1,267 @@
+//! The registry's folder. Every write survives a crash at any byte: written aside, flushed,
+//! renamed, and the folder flushed. A component is whole on disk before the state names it.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::ledger::Ledger;
+use crate::PolicyError;
+
+const STATE: &str = "state.json";
+const BROKEN: &str = "state.json.broken-";
+const LOCK: &str = "lock";
+const COMPONENTS: &str = "components";
+const ASIDE: &str = ".writing-";
+/// Broken state files kept for people to look at.
+const BROKEN_MAX: usize = 1000;
+
+/// The folder of one registry, locked for as long as this lives.
+pub(super) struct Disk {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// sha256 of a component: 64 lowercase hex digits.
+pub(super) fn revision(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn storage(path: &Path) -> impl FnOnce(io::Error) -> PolicyError {
+    move |error| PolicyError::Storage { path: path.to_path_buf(), problem: error.to_string() }
+}
+
+impl Disk {
+    /// Locks the folder, reads the state, and removes what an interrupted write left behind.
+    pub(super) fn open(root: &Path) -> Result<(Disk, Ledger), PolicyError> {
+        let components = root.join(COMPONENTS);
+        fs::create_dir_all(&components).map_err(storage(&components))?;
+        let disk = Disk { root: root.to_path_buf(), _lock: lock(root)? };
+        disk.sweep(root, is_aside)?;
+        disk.sweep(&components, is_aside)?;
+        let state = disk.read_state()?.unwrap_or_default();
+        if !disk.has_broken_state()? {
+            let named: BTreeSet<String> = state.revisions().map(file_name).collect();
+            disk.sweep(&components, |name| !named.contains(name))?;
+        }
+        Ok((disk, state))
+    }
+
+    /// The state; `None` when there is none or it is unreadable. An unreadable one is kept aside.
+    fn read_state(&self) -> Result<Option<Ledger>, PolicyError> {
+        let path = self.root.join(STATE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(storage(&path)(error)),
+        };
+        match Ledger::parse(&text) {
+            Ok(state) => Ok(Some(state)),
+            Err(problem) => {
+                let kept = self.set_aside(&path)?;
+                tracing::error!(
+                    "the policy registry starts empty: {} is unreadable ({problem}) and was kept \
+                     as {}",
+                    path.display(),
+                    kept.display()
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether a state was kept aside. Its components stay, for whoever mends it.
+    fn has_broken_state(&self) -> Result<bool, PolicyError> {
+        let mut entries = fs::read_dir(&self.root).map_err(storage(&self.root))?.flatten();
+        Ok(entries.any(|entry| entry.file_name().to_string_lossy().starts_with(BROKEN)))
+    }
+
+    fn set_aside(&self, path: &Path) -> Result<PathBuf, PolicyError> {
+        let names = (1..=BROKEN_MAX).map(|n| self.root.join(format!("{BROKEN}{n}")));
+        let free = names.into_iter().find(|name| !name.exists());
+        let free = free.unwrap_or_else(|| self.root.join(format!("{BROKEN}{BROKEN_MAX}")));
+        fs::rename(path, &free).map_err(storage(path))?;
+        Ok(free)
+    }
+
+    /// Stores a component under its revision.
+    pub(super) fn store(&self, revision: &str, bytes: &[u8]) -> Result<(), PolicyError> {
+        self.write(&self.component(revision), bytes)
+    }
+
+    /// A stored component, if it is still what its name says.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(super) fn load(&self, revision: &str) -> Result<Vec<u8>, String> {
+        let path = self.component(revision);
+        let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        match self::revision(&bytes) == revision {
+            true => Ok(bytes),
+            false => Err(format!("{} is damaged; upload it again", path.display())),
+        }
+    }
+
+    /// Writes the state; once this returns, a crash comes back to it.
+    pub(super) fn save(&self, state: &Ledger) -> Result<(), PolicyError> {
+        let path = self.root.join(STATE);
+        let text = state.text().map_err(|error| storage(&path)(error.into()))?;
+        self.write(&path, &text)
+    }
+
+    /// Removes components that the state does not name any more. A file that stays is removed at
+    /// the next start.
+    pub(super) fn forget(&self, revision: &str) {
+        let path = self.component(revision);
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!("{} was not removed: {error}", path.display());
+        }
+    }
+
+    fn component(&self, revision: &str) -> PathBuf {
+        self.root.join(COMPONENTS).join(file_name(revision))
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), PolicyError> {
+        let folder = path.parent().unwrap_or(&self.root);
+        write_whole(folder, path, bytes).map_err(storage(path))
+    }
+
+    fn sweep(&self, folder: &Path, is_rubbish: impl Fn(&str) -> bool) -> Result<(), PolicyError> {
+        for entry in fs::read_dir(folder).map_err(storage(folder))? {
+            let entry = entry.map_err(storage(folder))?;
+            let (path, name) = (entry.path(), entry.file_name());
+            if path.is_file() && is_rubbish(&name.to_string_lossy()) {
+                fs::remove_file(&path).map_err(storage(&path))?;
+                tracing::info!("removed {}, left over from an interrupted write", path.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn file_name(revision: &str) -> String {
+    format!("{revision}.wasm")
+}
+
+fn is_aside(name: &str) -> bool {
+    name.starts_with(ASIDE)
+}
+
+fn lock(root: &Path) -> Result<File, PolicyError> {
+    let path = root.join(LOCK);
+    let file = File::create(&path).map_err(storage(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(PolicyError::Locked { path: root.to_path_buf() }),
+        Err(TryLockError::Error(error)) => Err(storage(&path)(error)),
+    }
+}
+
+fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut aside = tempfile::Builder::new().prefix(ASIDE).tempfile_in(folder)?;
+    aside.write_all(bytes)?;
+    aside.as_file().sync_all()?;
+    aside.persist(path)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::ledger::tests::stored, *};
+
+    fn root() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn files(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// A state that knows one revision of one policy.
+    fn knows(bytes: &[u8]) -> Ledger {
+        let mut state = Ledger::default();
+        state.add("p", stored(&revision(bytes), &[]), 9);
+        state
+    }
+
+    #[test]
+    fn what_was_saved_is_there_after_a_restart() {
+        let root = root();
+        let (disk, _) = Disk::open(root.path()).unwrap();
+        disk.store(&revision(b"one"), b"one").unwrap();
+        disk.save(&knows(b"one")).unwrap();
+        drop(disk);
+        let (disk, state) = Disk::open(root.path()).unwrap();
+        assert_eq!(state, knows(b"one"));
+        assert_eq!(disk.load(&revision(b"one")).unwrap(), b"one");
+    }
+
+    #[test]
+    fn what_an_interrupted_upload_left_is_removed() {
+        let root = root();
+        let (disk, _) = Disk::open(root.path()).unwrap();
+        disk.store(&revision(b"named"), b"named").unwrap();
+        disk.save(&knows(b"named")).unwrap();
+        disk.store(&revision(b"not named yet"), b"not named yet").unwrap();
+        fs::write(root.path().join(COMPONENTS).join(".writing-abc"), b"half a compo").unwrap();
+        fs::write(root.path().join(".writing-def"), b"{\"gener").unwrap();
+        drop(disk);
+        let (_disk, state) = Disk::open(root.path()).unwrap();
+        assert_eq!(state, knows(b"named"));
+        assert_eq!(files(&root.path().join(COMPONENTS)), [file_name(&revision(b"named"))]);
+        assert_eq!(files(root.path()), [COMPONENTS, LOCK, STATE]);
+    }
+
+    #[test]
+    fn an_unreadable_state_is_kept_aside_with_the_components() {
+        let root = root();
+        let (disk, _) = Disk::open(root.path()).unwrap();
+        disk.store(&revision(b"one"), b"one").unwrap();
+        drop(disk);
+        for n in 1..=2 {
+            fs::write(root.path().join(STATE), b"{\"generation\": 3, \"pipe").unwrap();
+            let (_disk, state) = Disk::open(root.path()).unwrap();
+            assert_eq!(state, Ledger::default());
+            assert!(root.path().join(format!("{BROKEN}{n}")).exists());
+        }
+        assert_eq!(files(&root.path().join(COMPONENTS)).len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_component_is_not_given_out() {
+        let root = root();
+        let (disk, _) = Disk::open(root.path()).unwrap();
+        disk.store(&revision(b"one"), b"two").unwrap();
+        assert!(disk.load(&revision(b"one")).unwrap_err().contains("is damaged"));
+        assert!(disk.load(&revision(b"gone")).unwrap_err().contains("No such file"));
+    }
+
+    #[test]
+    fn a_folder_serves_one_process_at_a_time() {
+        let root = root();
+        let (disk, _) = Disk::open(root.path()).unwrap();
+        assert!(matches!(Disk::open(root.path()), Err(PolicyError::Locked { .. })));
+        drop(disk);
+        assert!(Disk::open(root.path()).is_ok());
+    }
+
+    #[test]
+    fn a_revision_is_the_sha256_of_the_bytes() {
+        let expect = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(revision(b"abc"), expect);
+    }
+}

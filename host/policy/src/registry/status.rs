@@ -1,0 +1,93 @@
+//! What the registry tells operators.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Book, Policies,
+    ledger::{Slot, Stored},
+};
+use crate::{
+    Activation, Hook, HookCounters, PipelineStatus, PolicyRef, PolicySettings, PolicyStatus,
+    RevisionStatus, hook::Policy,
+};
+
+impl Policies {
+    /// Every policy, by name.
+    pub fn list(&self) -> Vec<PolicyStatus> {
+        let book = self.0.book();
+        let policies = book.ledger.policies.iter();
+        policies.map(|(name, slot)| book.status(&self.0.settings, name, slot)).collect()
+    }
+
+    /// One policy.
+    pub fn show(&self, name: &str) -> Option<PolicyStatus> {
+        let book = self.0.book();
+        let slot = book.ledger.policies.get(name)?;
+        Some(book.status(&self.0.settings, name, slot))
+    }
+
+    /// The pipeline as it runs.
+    pub fn pipeline(&self) -> PipelineStatus {
+        let set = self.0.current.load();
+        let id = |policy: &std::sync::Arc<Policy>| policy.id().clone();
+        PipelineStatus {
+            generation: set.generation,
+            pre: set.pre.iter().map(id).collect(),
+            route: set.route.as_ref().map(id),
+            post: set.post.iter().map(id).collect(),
+        }
+    }
+
+    /// Every remembered change of the policies in force, oldest first.
+    pub fn history(&self) -> Vec<Activation> {
+        self.0.book().ledger.history.clone()
+    }
+}
+
+impl Book {
+    fn status(&self, settings: &PolicySettings, name: &str, slot: &Slot) -> PolicyStatus {
+        let current = slot.current();
+        let hooks = current.map(|stored| stored.hooks.clone()).unwrap_or_default();
+        let modes = hooks.iter().map(|hook| (*hook, settings.on_failure(name, *hook).clone()));
+        PolicyStatus {
+            name: name.to_string(),
+            requested: slot.requested.clone(),
+            active: slot.active.clone(),
+            last_good: slot.last_good.clone(),
+            imports: current.map(|stored| stored.imports.clone()).unwrap_or_default(),
+            in_pipeline: self.ledger.pipeline.places(name),
+            on_failure: modes.collect(),
+            counters: self.counters(name, slot.active.as_deref(), &hooks),
+            hooks,
+            problem: slot.problem.clone(),
+            revisions: slot
+                .revisions
+                .iter()
+                .rev()
+                .map(|stored| self.revision(name, stored))
+                .collect(),
+        }
+    }
+
+    fn revision(&self, name: &str, stored: &Stored) -> RevisionStatus {
+        RevisionStatus {
+            revision: stored.revision.clone(),
+            bytes: stored.bytes,
+            uploaded_unix_ms: stored.uploaded_unix_ms,
+            hooks: stored.hooks.clone(),
+            imports: stored.imports.clone(),
+            counters: self.counters(name, Some(&stored.revision), &stored.hooks),
+        }
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        revision: Option<&str>,
+        hooks: &[Hook],
+    ) -> BTreeMap<Hook, HookCounters> {
+        let Some(revision) = revision else { return BTreeMap::new() };
+        let id = PolicyRef { name: name.to_string(), revision: revision.to_string() };
+        self.meters.get(&id).map(|meters| meters.read(hooks)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,80 @@
+//! What an operator declares about policies, already read from wherever it stood.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Hook, Limits};
+
+/// What happens to a call when a policy fails in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// The call ends with the failure.
+    Refuse,
+    /// The call goes on as if the policy were not there. A router that is skipped leaves the choice
+    /// to the host's own default.
+    Skip,
+    /// For routers: the host's own default chooses. For other hooks the same as [`Self::Skip`].
+    Native,
+    /// The same hook of the named policy is asked instead; when that fails too, the call ends.
+    Policy(String),
+}
+
+/// Failure modes of policies that have none of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureDefaults {
+    /// Default [`OnFailure::Refuse`]: a guard that fails must not let calls through.
+    pub pre: OnFailure,
+    /// Default [`OnFailure::Native`]: a call can be answered without a router.
+    pub route: OnFailure,
+    /// Default [`OnFailure::Refuse`]: a guard that fails must not let text through.
+    pub post: OnFailure,
+}
+
+impl Default for FailureDefaults {
+    fn default() -> Self {
+        Self { pre: OnFailure::Refuse, route: OnFailure::Native, post: OnFailure::Refuse }
+    }
+}
+
+/// Everything the policy runtime is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicySettings {
+    /// Where revisions, pipeline and history are kept. Created when absent; one process at a time.
+    pub data_dir: PathBuf,
+    /// What policies may use.
+    pub limits: Limits,
+    /// What `wasi:config/store` shows: policy name, then key and value.
+    pub settings: BTreeMap<String, BTreeMap<String, String>>,
+    /// Failure modes by policy name.
+    pub on_failure: BTreeMap<String, OnFailure>,
+    /// Failure modes of the others.
+    pub failure_defaults: FailureDefaults,
+    /// Failures in a row, in one hook, after which a revision is taken out of service.
+    /// Default 5; 0 never.
+    pub breaker_failures: u32,
+}
+
+impl PolicySettings {
+    /// The defaults, for a registry in `data_dir`.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            limits: Limits::default(),
+            settings: BTreeMap::new(),
+            on_failure: BTreeMap::new(),
+            failure_defaults: FailureDefaults::default(),
+            breaker_failures: 5,
+        }
+    }
+
+    /// What happens when `policy` fails in `hook`.
+    pub fn on_failure(&self, policy: &str, hook: Hook) -> &OnFailure {
+        self.on_failure.get(policy).unwrap_or(match hook {
+            Hook::Pre => &self.failure_defaults.pre,
+            Hook::Route => &self.failure_defaults.route,
+            Hook::Post => &self.failure_defaults.post,
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! What operators see of policies: plain data, ready to be serialised.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Hook, OnFailure, PolicyRef};
+
+/// Which policies run, by name and in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Before routing, in this order.
+    #[serde(default)]
+    pub pre: Vec<String>,
+    /// The one router; `None` leaves routing to the host's own default.
+    #[serde(default)]
+    pub route: Option<String>,
+    /// On replies, in this order.
+    #[serde(default)]
+    pub post: Vec<String>,
+}
+
+/// The pipeline as it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PipelineStatus {
+    /// Grows by one with every change.
+    pub generation: u64,
+    /// Before routing, in this order.
+    pub pre: Vec<PolicyRef>,
+    /// The router.
+    pub route: Option<PolicyRef>,
+    /// On replies, in this order.
+    pub post: Vec<PolicyRef>,
+}
+
+/// Why the policies in force changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// An operator activated a revision.
+    Activate,
+    /// An operator went back to an earlier state.
+    Rollback,
+    /// An operator took a policy out.
+    Deactivate,
+    /// An operator set the pipeline.
+    Pipeline,
+    /// A revision kept failing.
+    Breaker,
+    /// A stored revision could not be run when the registry was opened.
+    Start,
+}
+
+/// One policy's revision in force, before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The policy.
+    pub policy: String,
+    /// The revision before; `None` when it had none in force.
+    pub from: Option<String>,
+    /// The revision after.
+    pub to: Option<String>,
+}
+
+/// One change of the policies in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// The generation it made.
+    pub generation: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_unix_ms: u64,
+    /// Why.
+    pub cause: Cause,
+    /// The policy that was acted on; `None` for the pipeline as a whole.
+    pub policy: Option<String>,
+    /// Revisions that changed; may be empty when only the order did.
+    pub changes: Vec<Change>,
+    /// The pipeline before.
+    pub before: Pipeline,
+    /// The pipeline after.
+    pub after: Pipeline,
+    /// For a rollback: the generation it undid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<u64>,
+}
+
+/// What an accepted upload is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Uploaded {
+    /// The policy.
+    pub name: String,
+    /// sha256 of the component, 64 lowercase hex digits.
+    pub revision: String,
+    /// Size of the component.
+    pub bytes: u64,
+    /// Hooks it exports.
+    pub hooks: Vec<Hook>,
+    /// Interfaces it imports.
+    pub imports: Vec<String>,
+    /// Imports that the revision in force does not have.
+    pub imports_gained: Vec<String>,
+    /// Imports that only the revision in force has.
+    pub imports_lost: Vec<String>,
+    /// Milliseconds spent compiling; 0 when it was compiled already.
+    pub compile_ms: u64,
+    /// Milliseconds spent probing.
+    pub probe_ms: u64,
+    /// Whether this policy had this revision before.
+    pub already_known: bool,
+}
+
+/// What one hook of one revision did since the process started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct HookCounters {
+    /// Calls into the component; for `post`, replies opened, pushes and finishes alike.
+    pub calls: u64,
+    /// Calls turned away on purpose.
+    pub refusals: u64,
+    /// Failures by [`Failure::code`](crate::Failure::code).
+    pub failures: BTreeMap<&'static str, u64>,
+    /// Wall clock of all calls, guest and host imports together, in microseconds.
+    pub total_us: u64,
+    /// Fresh instances made.
+    pub instances: u64,
+    /// Wall clock of making them all, in microseconds.
+    pub instance_total_us: u64,
+    /// The slowest of them, in microseconds.
+    pub instance_max_us: u64,
+}
+
+/// One stored revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RevisionStatus {
+    /// sha256 of the component.
+    pub revision: String,
+    /// Size of the component.
+    pub bytes: u64,
+    /// When it was uploaded, in milliseconds since the Unix epoch.
+    pub uploaded_unix_ms: u64,
+    /// Hooks it exports.
+    pub hooks: Vec<Hook>,
+    /// Interfaces it imports.
+    pub imports: Vec<String>,
+    /// What it did, per hook; empty when it was not in force since the process started.
+    pub counters: BTreeMap<Hook, HookCounters>,
+}
+
+/// One policy and everything known about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyStatus {
+    /// The operator's name for it.
+    pub name: String,
+    /// The revision the operator last asked for.
+    pub requested: Option<String>,
+    /// The revision in force; differs from `requested` after the breaker or a broken file.
+    pub active: Option<String>,
+    /// The revision that takes over when the one in force keeps failing.
+    pub last_good: Option<String>,
+    /// Hooks of the revision in force.
+    pub hooks: Vec<Hook>,
+    /// Imports of the revision in force.
+    pub imports: Vec<String>,
+    /// Hooks in which the pipeline calls it.
+    pub in_pipeline: Vec<Hook>,
+    /// What happens when it fails, per hook in force.
+    pub on_failure: BTreeMap<Hook, OnFailure>,
+    /// What the revision in force did, per hook.
+    pub counters: BTreeMap<Hook, HookCounters>,
+    /// Why `active` is not `requested`.
+    pub problem: Option<String>,
+    /// Everything stored, newest first.
+    pub revisions: Vec<RevisionStatus>,
+}

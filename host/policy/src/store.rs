@@ -1,0 +1,260 @@
+//! The state of one instance: what it may use, what it was lent, and why it had to stop.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::{
+    FrameInfo, ResourceLimiter, Store, Trap, UpdateDeadline, WasmBacktrace,
+    component::{HasData, ResourceTable, ResourceTableError},
+};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+
+use crate::{
+    Failure, Hook, Limits, PolicyRef, World, bindings,
+    import::log::Log,
+    runtime::{CORE_INSTANCES, MEMORIES, Runtime, TABLES},
+};
+
+/// Handles one instance may hold at once: requests, experts, WASI streams.
+const HANDLES: usize = 10_000;
+/// Functions named when a trap is reported.
+const FRAMES_TOLD: usize = 5;
+/// Bytes a host call may carry beyond texts: list headers, keys, log lines.
+const LIFT_SLACK: usize = 64 * 1024;
+
+/// What a policy is lent for all its calls.
+pub(crate) struct Lent {
+    pub(crate) policy: PolicyRef,
+    pub(crate) world: Arc<dyn World>,
+    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) limits: Arc<Limits>,
+}
+
+/// What one instance is lent, has used, and was denied.
+pub(crate) struct State {
+    pub(crate) lent: Arc<Lent>,
+    pub(crate) table: ResourceTable,
+    pub(crate) log: Log,
+    memory: Memory,
+    until: Instant,
+    limit: Duration,
+    wasi: Option<WasiCtx>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl State {
+    /// A store for one instance that will be shown `text_bytes` of text.
+    pub(crate) fn store(
+        runtime: &Runtime,
+        lent: &Arc<Lent>,
+        hook: Hook,
+        text_bytes: usize,
+        room: OwnedSemaphorePermit,
+    ) -> Store<State> {
+        let limit = lent.limits.deadline(hook);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
+        let state = State {
+            table,
+            log: Log::new(lent.limits.log_lines),
+            memory: Memory::new(&lent.limits),
+            until: Instant::now() + limit,
+            limit,
+            wasi: None,
+            lent: lent.clone(),
+            _room: room,
+        };
+        let mut store = Store::new(runtime.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(lift_bytes(&lent.limits, text_bytes));
+        store.epoch_deadline_callback(|store| store.data().on_tick());
+        store.set_epoch_deadline(1);
+        store
+    }
+
+    /// A new call into the same instance: its time starts again.
+    pub(crate) fn restart(store: &mut Store<State>, text_bytes: usize) {
+        let state = store.data_mut();
+        state.until = Instant::now() + state.limit;
+        let fuel = lift_bytes(&state.lent.limits, text_bytes);
+        store.set_hostcall_fuel(fuel);
+        store.set_epoch_deadline(1);
+    }
+
+    /// Yields to other tasks at every tick, so that a busy guest blocks no thread, until time is
+    /// up.
+    fn on_tick(&self) -> wasmtime::Result<UpdateDeadline> {
+        if Instant::now() < self.until {
+            let yielding = Box::pin(tokio::task::yield_now());
+            return Ok(UpdateDeadline::YieldCustom(1, yielding));
+        }
+        Err(self.deadline().into())
+    }
+
+    pub(crate) fn deadline(&self) -> Failure {
+        Failure::Deadline { limit_ms: self.limit.as_millis() as u64 }
+    }
+
+    /// Says in the host's words why the guest had to stop.
+    pub(crate) fn failure(&self, error: wasmtime::Error) -> Failure {
+        if let Some(failure) = error.downcast_ref::<Failure>() {
+            return failure.clone();
+        }
+        if let Some(wanted_bytes) = self.memory.denied {
+            return Failure::Memory { wanted_bytes, limit_bytes: self.memory.limit };
+        }
+        if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+            return Failure::Invalid(format!("it keeps more than {HANDLES} handles open"));
+        }
+        if error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls")) {
+            return Failure::OutputTooLarge { limit_bytes: self.lent.limits.output_bytes };
+        }
+        Failure::Trap(self.last_words(&error))
+    }
+
+    /// The trap, what the guest wrote to stderr before it (a panic's message), and where it was.
+    fn last_words(&self, error: &wasmtime::Error) -> String {
+        let mut told = match (error.downcast_ref::<I32Exit>(), error.downcast_ref::<Trap>()) {
+            (Some(exit), _) => format!("it called exit({})", exit.0),
+            (None, Some(trap)) => trap.to_string(),
+            (None, None) => error.root_cause().to_string(),
+        };
+        let stderr = self.log.stderr();
+        if !stderr.is_empty() {
+            told.push_str(&format!("; it said: {stderr}"));
+        }
+        if let Some(frames) = error.downcast_ref::<WasmBacktrace>().and_then(named_frames) {
+            told.push_str(&format!("; in {frames}"));
+        }
+        told
+    }
+}
+
+/// The author's functions in a backtrace, innermost first; `None` when the component has no names.
+fn named_frames(trace: &WasmBacktrace) -> Option<String> {
+    let named = trace.frames().iter().filter_map(FrameInfo::func_name);
+    let mut names: Vec<String> = named.map(demangled).filter(|name| !is_plumbing(name)).collect();
+    names.dedup();
+    names.truncate(FRAMES_TOLD);
+    (!names.is_empty()).then(|| names.join(" < "))
+}
+
+/// The function's path without the hash that Rust puts behind it.
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+/// Whether a function is of the language's runtime or of generated bindings.
+fn is_plumbing(name: &str) -> bool {
+    const RUNTIME: [&str; 6] = ["std::", "core::", "alloc::", "__rustc", "abort", "cabi_"];
+    RUNTIME.iter().any(|prefix| name.starts_with(prefix))
+        || name.contains('#')
+        || name.ends_with("_cabi")
+}
+
+fn lift_bytes(limits: &Limits, text_bytes: usize) -> usize {
+    limits.output_bytes as usize + text_bytes + LIFT_SLACK
+}
+
+impl HasData for State {
+    type Data<'a> = &'a mut State;
+}
+
+impl bindings::signalbox::policy::types::Host for State {}
+
+impl WasiView for State {
+    /// Built when a guest first asks, since most never do. Nothing is granted.
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let log = &self.log;
+        let ctx = self.wasi.get_or_insert_with(|| {
+            WasiCtx::builder().stdout(log.stream()).stderr(log.stream()).build()
+        });
+        WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+/// Counts memory over all memories of an instance.
+struct Memory {
+    used: u64,
+    limit: u64,
+    table_elements: u64,
+    denied: Option<u64>,
+}
+
+impl Memory {
+    fn new(limits: &Limits) -> Self {
+        let (limit, table_elements) = (limits.memory_bytes, limits.table_elements);
+        Self { used: 0, limit, table_elements, denied: None }
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let wanted = self.used + (desired - current) as u64;
+        if wanted > self.limit {
+            self.denied = Some(wanted);
+            return Ok(false);
+        }
+        self.used = wanted;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired as u64 <= self.table_elements)
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authors_functions_are_told_apart_from_plumbing() {
+        let check = |mangled, name: &str, plumbing| {
+            assert_eq!((demangled(mangled).as_str(), is_plumbing(name)), (name, plumbing));
+        };
+        check("_ZN5guest9misbehave17h0123456789abcdefE", "guest::misbehave", false);
+        check(
+            "_ZN4core9panicking9panic_fmt17h0123456789abcdefE",
+            "core::panicking::panic_fmt",
+            true,
+        );
+        check("signalbox:policy/route@0.1.0#choose", "signalbox:policy/route@0.1.0#choose", true);
+        check("choose", "choose", false);
+    }
+
+    #[test]
+    fn memory_is_counted_over_all_memories() {
+        let mut memory = Memory::new(&Limits { memory_bytes: 100, ..Limits::default() });
+        assert!(memory.memory_growing(0, 60, None).unwrap());
+        assert!(memory.memory_growing(0, 40, None).unwrap());
+        assert!(!memory.memory_growing(40, 41, None).unwrap());
+        assert_eq!(memory.denied, Some(101));
+    }
+}

@@ -1,0 +1,253 @@
+//! What an upload is and what it exports and imports, read from its bytes before anything is
+//! compiled. Refusals are written for the policy's author.
+
+use std::ops::Deref;
+
+use semver::Version;
+use wasmparser::{Encoding, Parser, Payload, Validator};
+use wasmtime::Engine;
+
+use crate::{Hook, Limits, UploadProblem, import};
+
+/// What a component exports and imports, as far as policies are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Surface {
+    /// Hooks, in the order a call meets them.
+    pub(crate) hooks: Vec<Hook>,
+    /// Interfaces, sorted.
+    pub(crate) imports: Vec<String>,
+}
+
+impl Surface {
+    /// Reads and judges `bytes`.
+    pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Surface, UploadProblem> {
+        check_size(bytes, limits)?;
+        check_format(bytes)?;
+        let names = Names::parse(bytes).map_err(malformed)?;
+        check_imports(&names.imports)?;
+        Ok(Surface { hooks: hooks(&names.exports)?, imports: names.imports })
+    }
+}
+
+fn problem(code: &'static str, text: impl Into<String>, mend: impl Into<String>) -> UploadProblem {
+    UploadProblem { code, text: text.into(), mend: mend.into() }
+}
+
+fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), UploadProblem> {
+    let (size, limit) = (bytes.len(), limits.upload_bytes);
+    if size as u64 <= limit {
+        return Ok(());
+    }
+    let text = format!("the component has {size} bytes and may have {limit}");
+    let mend = "build it with --release and strip debug info, or have the operator raise \
+                upload_bytes";
+    Err(problem("upload_too_large", text, mend))
+}
+
+const BUILD: &str = "build it with `signalbox policy build`, or with cargo for the target \
+                     wasm32-wasip2";
+const CORE_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
+const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+
+/// Tells a component from everything else that people upload.
+fn check_format(bytes: &[u8]) -> Result<(), UploadProblem> {
+    if bytes.is_empty() {
+        return Err(problem("upload_empty", "nothing was uploaded", "send the component as body"));
+    }
+    if bytes.starts_with(b"\x7fELF") || Engine::detect_precompiled(bytes).is_some() {
+        let text = "this is precompiled native code, which can't be checked";
+        return Err(problem("upload_precompiled", text, "upload the .wasm it was made from"));
+    }
+    if bytes.starts_with(&CORE_MODULE) {
+        let text = "this is a core module, not a component";
+        return Err(problem("upload_core_module", text, "build with --target wasm32-wasip2"));
+    }
+    if bytes.trim_ascii_start().starts_with(b"(") {
+        let text = "this is WebAssembly text, not a binary";
+        let mend = "turn it into a binary with `wasm-tools parse`";
+        return Err(problem("upload_wasm_text", text, mend));
+    }
+    if !bytes.starts_with(&COMPONENT) {
+        let text = "this is not a WebAssembly component of a version known here";
+        return Err(problem("upload_not_a_component", text, BUILD));
+    }
+    Ok(())
+}
+
+fn malformed(error: wasmparser::BinaryReaderError) -> UploadProblem {
+    let (message, offset) = (error.message(), error.offset());
+    let text = format!("the component is malformed at byte {offset}: {message}");
+    problem("upload_malformed", text, "check that the file is complete and build it again")
+}
+
+/// Import and export names of the outermost component.
+#[derive(Default)]
+struct Names {
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+impl Names {
+    /// Validates everything, so that the compiler never sees a malformed component.
+    fn parse(bytes: &[u8]) -> wasmparser::Result<Names> {
+        Validator::new().validate_all(bytes)?;
+        let mut names = Names::default();
+        let mut depth = 0;
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload? {
+                Payload::Version { encoding: Encoding::Component | Encoding::Module, .. } => {
+                    depth += 1;
+                }
+                Payload::End(_) => depth -= 1,
+                Payload::ComponentImportSection(section) if depth == 1 => {
+                    for import in section {
+                        names.imports.push(import?.name.name.to_string());
+                    }
+                }
+                Payload::ComponentExportSection(section) if depth == 1 => {
+                    for export in section {
+                        names.exports.push(export?.name.name.to_string());
+                    }
+                }
+                _ => {}
+            }
+        }
+        names.imports.sort();
+        Ok(names)
+    }
+}
+
+fn check_imports(imports: &[String]) -> Result<(), UploadProblem> {
+    let strange: Vec<&str> =
+        imports.iter().map(Deref::deref).filter(|name| !import::is_offered(name)).collect();
+    if strange.is_empty() {
+        return Ok(());
+    }
+    let text = format!("it imports {}, which this host does not offer", strange.join(", "));
+    let mend = format!("do without; offered are {}", import::OFFERED.join(", "));
+    Err(problem("upload_import_not_offered", text, mend))
+}
+
+/// The version of the contract spoken here.
+const CONTRACT: &str = "0.1.0";
+
+fn interface(hook: Hook) -> String {
+    format!("signalbox:policy/{hook}@{CONTRACT}")
+}
+
+fn hooks(exports: &[String]) -> Result<Vec<Hook>, UploadProblem> {
+    let has = |hook: &Hook| exports.iter().any(|name| import::fits(&interface(*hook), name));
+    let found: Vec<Hook> = Hook::ALL.into_iter().filter(has).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    match exports.iter().find_map(|name| other_version(name)) {
+        Some(other) => Err(problem(
+            "upload_contract_version",
+            format!("it was built against version {other} of the contract"),
+            format!("build it against signalbox:policy {CONTRACT}"),
+        )),
+        None => Err(no_hook()),
+    }
+}
+
+/// The version in the name of a hook that is not spoken here.
+fn other_version(export: &str) -> Option<Version> {
+    let (path, version) = export.split_once('@')?;
+    let hook = path.strip_prefix("signalbox:policy/")?;
+    Hook::ALL.iter().any(|known| known.name() == hook).then(|| Version::parse(version).ok())?
+}
+
+fn no_hook() -> UploadProblem {
+    let wanted = Hook::ALL.map(interface).join(", ");
+    problem(
+        "upload_no_hook",
+        "it exports no hook, so it would never be called",
+        format!("export at least one of {wanted}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(bytes: &[u8]) -> UploadProblem {
+        Surface::read(bytes, &Limits::default()).unwrap_err()
+    }
+
+    fn component(text: &str) -> Vec<u8> {
+        wat::parse_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_component_is_told_apart() {
+        let check = |bytes: &[u8], code| assert_eq!(refused(bytes).code, code);
+        check(b"", "upload_empty");
+        check(b"  (component)", "upload_wasm_text");
+        check(&component("(module)"), "upload_core_module");
+        check(b"#!/bin/sh", "upload_not_a_component");
+        check(b"\x7fELF\x02\x01", "upload_precompiled");
+        check(b"\0asm\x0d\0\x01\0\x07\xff", "upload_malformed");
+        check(&vec![0; 16 * 1024 * 1024 + 1], "upload_too_large");
+    }
+
+    #[test]
+    fn precompiled_code_is_refused() {
+        let compiled = Engine::default().precompile_component(&component("(component)")).unwrap();
+        assert_eq!(refused(&compiled).code, "upload_precompiled");
+    }
+
+    #[test]
+    fn the_mend_for_a_core_module_names_the_target() {
+        let told = refused(&component("(module)")).to_string();
+        assert_eq!(
+            told,
+            "this is a core module, not a component; build with --target wasm32-wasip2"
+        );
+    }
+
+    #[test]
+    fn imports_that_are_not_offered_are_named_beside_the_offered() {
+        let told = refused(&component(
+            r#"(component
+                (import "wasi:http/types@0.2.4" (instance))
+                (import "wasi:io/error@0.2.6" (instance))
+                (import "acme:secrets/vault@1.0.0" (instance)))"#,
+        ));
+        assert_eq!(told.code, "upload_import_not_offered");
+        assert_eq!(
+            told.text,
+            "it imports acme:secrets/vault@1.0.0, wasi:http/types@0.2.4, which this host does not \
+             offer"
+        );
+        assert!(told.mend.contains("signalbox:policy/tokens@0.1.0"), "{}", told.mend);
+    }
+
+    #[test]
+    fn a_component_without_hooks_is_told_their_names() {
+        let told = refused(&component("(component)"));
+        assert_eq!(told.code, "upload_no_hook");
+        assert!(told.mend.contains("signalbox:policy/route@0.1.0"), "{}", told.mend);
+    }
+
+    #[test]
+    fn hooks_count_at_the_outermost_level_only() {
+        let inner = r#"(component (component
+            (instance $i) (export "signalbox:policy/route@0.1.0" (instance $i))))"#;
+        assert_eq!(refused(&component(inner)).code, "upload_no_hook");
+        let outer = r#"(component
+            (instance $i) (export "signalbox:policy/post@0.1.3" (instance $i))
+            (instance $j) (export "signalbox:policy/pre@0.1.0" (instance $j)))"#;
+        let surface = Surface::read(&component(outer), &Limits::default()).unwrap();
+        assert_eq!(surface.hooks, [Hook::Pre, Hook::Post]);
+    }
+
+    #[test]
+    fn another_version_of_the_contract_is_named() {
+        let newer = r#"(component
+            (instance $i) (export "signalbox:policy/route@0.2.0" (instance $i)))"#;
+        let told = refused(&component(newer));
+        assert_eq!(told.code, "upload_contract_version");
+        assert_eq!(told.text, "it was built against version 0.2.0 of the contract");
+    }
+}

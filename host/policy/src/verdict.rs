@@ -1,0 +1,121 @@
+//! What policies decide: plain data, already validated by the host.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Call;
+
+/// Where in a call's life a policy works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hook {
+    /// Before routing.
+    Pre,
+    /// Choosing who answers.
+    Route,
+    /// While the reply streams.
+    Post,
+}
+
+impl Hook {
+    /// Every hook, in the order a call meets them.
+    pub const ALL: [Hook; 3] = [Hook::Pre, Hook::Route, Hook::Post];
+
+    /// The name used in the contract: `pre`, `route` or `post`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pre => "pre",
+            Self::Route => "route",
+            Self::Post => "post",
+        }
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One revision of one policy. Displays as `name@` and the first 12 digits of the revision.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PolicyRef {
+    /// The operator's name for the policy.
+    pub name: String,
+    /// sha256 of the component, 64 lowercase hex digits.
+    pub revision: String,
+}
+
+impl fmt::Display for PolicyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.revision.get(..12).unwrap_or(&self.revision))
+    }
+}
+
+/// What the `pre` policies made of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PreVerdict {
+    /// Route this call.
+    Proceed(Call),
+    /// A policy answered by itself.
+    Answer {
+        /// Who answered.
+        policy: PolicyRef,
+        /// The answer.
+        text: String,
+        /// The call as the policies before left it.
+        call: Call,
+    },
+}
+
+/// How the members of a consensus work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsensusMode {
+    /// All members answer the same call.
+    Parallel,
+    /// Each member sees the answers before its own.
+    Turns,
+}
+
+/// Who answers. Every expert named here was on the menu.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// This expert.
+    Expert(String),
+    /// The first of these that can answer; never empty.
+    Fallback(Vec<String>),
+    /// Several experts and a judge.
+    Consensus {
+        /// Two or more expert ids.
+        members: Vec<String>,
+        /// Who merges the answers; `None` means the first member.
+        judge: Option<String>,
+        /// How the members work.
+        mode: ConsensusMode,
+    },
+}
+
+/// A router's choice and its grounds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Who chose.
+    pub policy: PolicyRef,
+    /// Who answers.
+    pub plan: Plan,
+    /// The policy's own words, for people; any characters but NUL.
+    pub reason: String,
+    /// 0 to 1.
+    pub confidence: f32,
+    /// Labels for the decision log.
+    pub tags: Vec<(String, String)>,
+}
+
+/// Text that the `post` policies let through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Release {
+    /// What the client gets now; may be empty.
+    pub text: String,
+    /// Set when a policy ended the reply: send `text`, then stop the expert.
+    pub stop: Option<PolicyRef>,
+}

@@ -1,0 +1,12 @@
+//! Real components through the public API: what hooks answer, what the host does with guests that
+//! misbehave, and what the registry keeps.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
+
+mod breaker;
+mod failing;
+mod hooks;
+mod registry;
+mod replies;
+mod scene;
+mod uploads;

@@ -1,0 +1,178 @@
+//! What the registry keeps: activations, rollbacks, restarts, crashes, and swaps under load.
+
+use std::{fs, sync::Arc};
+
+use signalbox_policy::{Cause, Pipeline, Policies, PolicyError};
+
+use crate::scene::{Scene, Still, guest, menu, says, settings, until, variant};
+
+/// The process ends; a new one opens the same folder.
+fn restart(scene: Scene) -> Scene {
+    let Scene { policies, folder } = scene;
+    drop(policies);
+    let policies = Policies::open(settings(folder.path()), Arc::new(Still)).unwrap();
+    Scene { policies, folder }
+}
+
+#[tokio::test]
+async fn a_restart_comes_back_to_the_same_state() {
+    let scene = Scene::new(|_| {}).await;
+    scene.put("other", &variant(1)).await;
+    let (list, history) = (scene.policies.list(), scene.policies.history());
+    let scene = restart(scene);
+    assert_eq!(scene.policies.list(), list);
+    assert_eq!(scene.policies.history(), history);
+    assert_eq!(scene.policies.pipeline().route.unwrap().name, "other");
+    assert_eq!(scene.reason("hello").await, "5 bytes");
+}
+
+#[tokio::test]
+async fn a_rollback_brings_the_router_back() {
+    let scene = Scene::empty(|_| {});
+    let first = scene.put("guest", guest()).await;
+    let second = scene.put("guest", &variant(1)).await;
+    assert_eq!(scene.active("guest"), Some(second));
+    let activation = scene.policies.rollback(Some("guest")).unwrap();
+    assert_eq!((activation.cause, activation.undoes), (Cause::Rollback, Some(2)));
+    assert_eq!(scene.active("guest"), Some(first));
+    scene.policies.rollback(None).unwrap();
+    assert_eq!(scene.active("guest"), None);
+    assert_eq!(scene.policies.rollback(None), Err(PolicyError::NothingToRollBack));
+}
+
+#[tokio::test]
+async fn a_revision_of_an_earlier_process_is_compiled_when_it_is_wanted() {
+    let scene = Scene::empty(|_| {});
+    let revisions = [
+        scene.put("guest", guest()).await,
+        scene.put("guest", &variant(1)).await,
+        scene.put("guest", &variant(2)).await,
+    ];
+    let scene = restart(scene);
+    scene.policies.activate("guest", &revisions[0]).unwrap();
+    assert_eq!(scene.reason("hello").await, "5 bytes");
+}
+
+#[tokio::test]
+async fn a_damaged_component_gives_way_to_the_last_good_one() {
+    let scene = Scene::empty(|_| {});
+    let good = scene.put("guest", guest()).await;
+    let bad = scene.put("guest", &variant(1)).await;
+    fs::write(scene.folder.path().join(format!("components/{bad}.wasm")), b"zap").unwrap();
+    let scene = restart(scene);
+    let status = scene.policies.show("guest").unwrap();
+    assert_eq!((status.active.as_ref(), status.requested.as_ref()), (Some(&good), Some(&bad)));
+    assert!(status.problem.unwrap().contains("is damaged"));
+    assert_eq!(scene.reason("hello").await, "5 bytes");
+    let error = scene.policies.activate("guest", &bad).unwrap_err();
+    assert_eq!(error.code(), "revision_unusable");
+    assert_eq!(scene.active("guest"), Some(good));
+    assert_eq!(scene.put("guest", &variant(1)).await, bad);
+}
+
+#[tokio::test]
+async fn without_a_good_revision_the_place_stays_empty() {
+    let scene = Scene::new(|_| {}).await;
+    let revision = scene.active("guest").unwrap();
+    fs::remove_file(scene.folder.path().join(format!("components/{revision}.wasm"))).unwrap();
+    let scene = restart(scene);
+    assert_eq!(scene.active("guest"), None);
+    assert_eq!(scene.policies.history().last().unwrap().cause, Cause::Start);
+    assert_eq!(scene.route("hello").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_broken_state_starts_empty_and_loses_no_component() {
+    let scene = Scene::new(|_| {}).await;
+    fs::write(scene.folder.path().join("state.json"), b"{\"version\":1,\"gen").unwrap();
+    let scene = restart(scene);
+    assert!(scene.policies.list().is_empty());
+    assert!(scene.folder.path().join("state.json.broken-1").exists());
+    scene.put("other", &variant(1)).await;
+    let scene = restart(scene);
+    assert_eq!(fs::read_dir(scene.folder.path().join("components")).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn the_folder_is_locked() {
+    let scene = Scene::empty(|_| {});
+    let second = Policies::open(settings(scene.folder.path()), Arc::new(Still));
+    assert!(matches!(second, Err(PolicyError::Locked { .. })));
+}
+
+#[tokio::test]
+async fn the_pipeline_is_the_operators() {
+    let scene = Scene::new(|_| {}).await;
+    scene.put("other", &variant(1)).await;
+    let order = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let wanted = Pipeline { pre: order(&["other", "guest"]), route: None, post: order(&["other"]) };
+    scene.policies.set_pipeline(wanted).unwrap();
+    let is = scene.policies.pipeline();
+    let names = |policies: &[signalbox_policy::PolicyRef]| {
+        policies.iter().map(|policy| policy.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&is.pre), ["other", "guest"]);
+    assert_eq!((is.route, names(&is.post)), (None, order(&["other"])));
+    let nobody = Pipeline { route: Some("nobody".into()), ..Pipeline::default() };
+    assert!(scene.policies.set_pipeline(nobody).is_err());
+}
+
+#[tokio::test]
+async fn a_revision_in_use_stays_and_another_goes() {
+    let scene = Scene::new(|_| {}).await;
+    let staged = scene.upload("guest", &variant(1)).await;
+    let active = scene.active("guest").unwrap();
+    let error = scene.policies.remove_revision("guest", &active).unwrap_err();
+    assert_eq!(error.code(), "revision_in_use");
+    scene.policies.remove_revision("guest", &staged[..12]).unwrap();
+    assert!(!scene.folder.path().join(format!("components/{staged}.wasm")).exists());
+}
+
+#[tokio::test]
+async fn a_call_finishes_on_the_policies_it_began_with() {
+    let scene = Scene::new(|_| {}).await;
+    let snapshot = scene.policies.snapshot();
+    let mut reply = snapshot.post(&says("hello"), "expert_coding");
+    assert_eq!(reply.push("held ".into()).await.unwrap().text, "");
+    let first = scene.active("guest").unwrap();
+    let second = scene.put("guest", &variant(1)).await;
+    let before = snapshot.route(&says("hello"), &menu()).await.unwrap().unwrap();
+    let after = scene.route("hello").await.unwrap().unwrap();
+    assert_eq!((before.policy.revision, after.policy.revision), (first, second));
+    scene.policies.deactivate("guest").unwrap();
+    assert_eq!(reply.push("text".into()).await.unwrap().text, "held text");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swaps_under_load_split_no_call() {
+    let scene = Scene::empty(|_| {});
+    let revisions = [scene.put("a", guest()).await, scene.put("b", &variant(1)).await];
+    let callers: Vec<_> = (0..8)
+        .map(|_| {
+            let (policies, revisions) = (scene.policies.clone(), revisions.clone());
+            tokio::spawn(async move {
+                let mut answered = 0;
+                while policies.snapshot().generation() < 202 {
+                    let snapshot = policies.snapshot();
+                    let decision = snapshot.route(&says("hello"), &menu()).await.unwrap().unwrap();
+                    assert_eq!(Some(&decision.policy), snapshot.router());
+                    assert!(revisions.contains(&decision.policy.revision));
+                    answered += 1;
+                }
+                answered
+            })
+        })
+        .collect();
+    let policies = scene.policies.clone();
+    let swaps = tokio::task::spawn_blocking(move || {
+        for turn in 0..200 {
+            let name = ["a", "b"][turn % 2];
+            policies.activate(name, &revisions[turn % 2]).unwrap();
+        }
+    });
+    swaps.await.unwrap();
+    for caller in callers {
+        assert!(caller.await.unwrap() > 0);
+    }
+    until(|| scene.policies.pipeline().generation == 202).await;
+}

@@ -1,0 +1,74 @@
+//! Post policies on replies that stream.
+
+use signalbox_policy::{OnFailure, PolicyError, PostChain};
+
+use crate::scene::{Scene, says, variant};
+
+fn reply(scene: &Scene) -> PostChain {
+    scene.policies.snapshot().post(&says("hello"), "expert_coding")
+}
+
+async fn push(reply: &mut PostChain, text: &str) -> Result<String, PolicyError> {
+    reply.push(text.into()).await.map(|release| release.text)
+}
+
+#[tokio::test]
+async fn text_is_passed_held_and_replaced() {
+    let scene = Scene::new(|_| {}).await;
+    let mut reply = reply(&scene);
+    assert_eq!(push(&mut reply, "one ").await.unwrap(), "");
+    assert_eq!(push(&mut reply, "two").await.unwrap(), "one two");
+    assert_eq!(push(&mut reply, "up").await.unwrap(), "UP");
+    assert_eq!(push(&mut reply, "end ").await.unwrap(), "");
+    assert_eq!(reply.finish().await.unwrap().text, "end ");
+}
+
+#[tokio::test]
+async fn a_policy_may_end_the_reply() {
+    let scene = Scene::new(|_| {}).await;
+    let mut reply = reply(&scene);
+    let release = reply.push("please stop".into()).await.unwrap();
+    assert_eq!((release.text.as_str(), release.stop.unwrap().name.as_str()), ("ended", "guest"));
+    assert_eq!(reply.push("more".into()).await.unwrap().text, "");
+}
+
+#[tokio::test]
+async fn every_policy_keeps_its_own_instance_and_window() {
+    let scene = Scene::new(|_| {}).await;
+    scene.put("second", &variant(1)).await;
+    let mut reply = reply(&scene);
+    assert_eq!(push(&mut reply, "a ").await.unwrap(), "");
+    assert_eq!(push(&mut reply, "b").await.unwrap(), "a b");
+    assert_eq!(reply.finish().await.unwrap().text, "");
+    for name in ["guest", "second"] {
+        let counters = &scene.policies.show(name).unwrap().counters[&signalbox_policy::Hook::Post];
+        assert_eq!(counters.instances, 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_guard_that_fails_lets_nothing_more_through() {
+    let scene = Scene::new(|_| {}).await;
+    let mut reply = reply(&scene);
+    push(&mut reply, "held ").await.unwrap();
+    let error = push(&mut reply, "spin").await.unwrap_err();
+    assert_eq!(error.code(), "policy_deadline");
+    assert_eq!(push(&mut reply, "more").await.unwrap_err(), error);
+    assert_eq!(reply.finish().await.unwrap_err(), error);
+}
+
+#[tokio::test]
+async fn a_policy_that_is_skipped_lets_held_text_and_the_rest_pass() {
+    let scene = Scene::new(|settings| settings.failure_defaults.post = OnFailure::Skip).await;
+    let mut reply = reply(&scene);
+    push(&mut reply, "held ").await.unwrap();
+    assert_eq!(push(&mut reply, "panic").await.unwrap(), "held panic");
+    assert_eq!(push(&mut reply, "up").await.unwrap(), "up");
+}
+
+#[tokio::test]
+async fn holding_too_much_is_a_failure() {
+    let scene = Scene::new(|settings| settings.limits.held_bytes = 4).await;
+    let error = push(&mut reply(&scene), "12345 ").await.unwrap_err();
+    assert_eq!(error.code(), "policy_held_too_much");
+}

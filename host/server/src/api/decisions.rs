@@ -1,0 +1,28 @@
+//! `GET /decisions?limit=N`: recent calls, newest first: what was chosen, why, and how it ended.
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+
+use super::input::Asked;
+use crate::{App, decisions::Record};
+
+/// Records given when the client does not say.
+const LIMIT_DEFAULT: usize = 50;
+
+/// `?limit=N`; as many as are kept at most.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    limit: Option<usize>,
+}
+
+/// Recent calls.
+#[derive(Serialize)]
+pub(super) struct List {
+    decisions: Vec<Record>,
+}
+
+/// Lists recent calls.
+pub(super) async fn list(State(app): State<App>, Asked(page): Asked<Page>) -> Json<List> {
+    let limit = page.limit.unwrap_or(LIMIT_DEFAULT);
+    Json(List { decisions: app.pipeline().decisions.recent(limit) })
+}

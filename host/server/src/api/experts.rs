@@ -1,0 +1,172 @@
+//! `GET /experts` on both planes, and the levers of the admin plane: load, unload, pin, unpin.
+
+use std::time::Duration;
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use signalbox_engine::{EngineError, ExpertState, ExpertStatus, Finding};
+
+use super::input::Named;
+use crate::{App, error::ApiError};
+
+/// All experts, in the operator's order.
+#[derive(Serialize)]
+pub(super) struct List {
+    experts: Vec<Expert>,
+}
+
+/// One expert: measured, or absent.
+#[derive(Serialize)]
+pub(super) struct Expert {
+    expert_id: String,
+    domain: String,
+    description: String,
+    use_cases: Vec<String>,
+    priority: i32,
+    capabilities: Vec<String>,
+    architecture: Option<String>,
+    quantization: Option<String>,
+    context_length: u32,
+    state: &'static str,
+    /// Why it failed.
+    reason: Option<String>,
+    is_loaded: bool,
+    pinned: bool,
+    weight_bytes: u64,
+    kv_bytes: u64,
+    queue_depth: usize,
+    running: usize,
+    estimated_wait_s: Option<f64>,
+    last_load_s: Option<f64>,
+    load_count: u64,
+    unload_count: u64,
+    total_requests: u64,
+    prompt_tokens_total: u64,
+    completion_tokens_total: u64,
+    tokens_per_second: Option<f32>,
+    idle_time_s: Option<f64>,
+    /// For operators only: shows that a swap of policies left the weights where they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights_address: Option<String>,
+    findings: Vec<FindingView>,
+}
+
+/// What inspection noticed, and what mends it.
+#[derive(Serialize)]
+struct FindingView {
+    severity: String,
+    code: &'static str,
+    message: String,
+    mend: String,
+}
+
+/// All experts, for clients.
+pub(super) async fn list(State(app): State<App>) -> Json<List> {
+    let experts = app.fleet().menu().into_iter().map(view);
+    Json(List { experts: experts.collect() })
+}
+
+/// All experts, for operators.
+pub(super) async fn list_with_addresses(State(app): State<App>) -> Json<List> {
+    let experts = app.fleet().menu().into_iter().map(view_with_address);
+    Json(List { experts: experts.collect() })
+}
+
+/// Loads an expert; answers when it is in memory.
+pub(super) async fn load(
+    State(app): State<App>,
+    Named(id): Named<String>,
+) -> Result<Json<Expert>, ApiError> {
+    app.fleet().load(&id).await?;
+    shown(&app, id)
+}
+
+/// Unloads an idle expert.
+pub(super) async fn unload(
+    State(app): State<App>,
+    Named(id): Named<String>,
+) -> Result<Json<Expert>, ApiError> {
+    app.fleet().unload(&id).await?;
+    shown(&app, id)
+}
+
+/// Keeps an expert in memory, whatever else is loaded.
+pub(super) async fn pin(
+    State(app): State<App>,
+    Named(id): Named<String>,
+) -> Result<Json<Expert>, ApiError> {
+    app.fleet().pin(&id, true)?;
+    shown(&app, id)
+}
+
+/// Ends that.
+pub(super) async fn unpin(
+    State(app): State<App>,
+    Named(id): Named<String>,
+) -> Result<Json<Expert>, ApiError> {
+    app.fleet().pin(&id, false)?;
+    shown(&app, id)
+}
+
+fn shown(app: &App, expert: String) -> Result<Json<Expert>, ApiError> {
+    let status = app.fleet().status(&expert);
+    Ok(Json(view_with_address(status.ok_or(EngineError::UnknownExpert { expert })?)))
+}
+
+fn view_with_address(status: ExpertStatus) -> Expert {
+    let weights_address = status.weights_address.map(|address| format!("{address:#x}"));
+    Expert { weights_address, ..view(status) }
+}
+
+fn view(status: ExpertStatus) -> Expert {
+    let (state, reason) = state(status.state);
+    Expert {
+        expert_id: status.id,
+        domain: status.domain,
+        description: status.description,
+        use_cases: status.use_cases,
+        priority: status.priority,
+        capabilities: status.capabilities,
+        architecture: status.architecture,
+        quantization: status.quantization,
+        context_length: status.context_length,
+        is_loaded: state == "resident",
+        state,
+        reason,
+        pinned: status.pinned,
+        weight_bytes: status.weight_bytes,
+        kv_bytes: status.kv_bytes,
+        queue_depth: status.queue_depth,
+        running: status.running,
+        estimated_wait_s: seconds(status.estimated_wait),
+        last_load_s: seconds(status.last_load),
+        load_count: status.load_count,
+        unload_count: status.unload_count,
+        total_requests: status.requests_total,
+        prompt_tokens_total: status.prompt_tokens_total,
+        completion_tokens_total: status.completion_tokens_total,
+        tokens_per_second: status.tokens_per_second,
+        idle_time_s: seconds(status.idle),
+        weights_address: None,
+        findings: status.findings.into_iter().map(finding).collect(),
+    }
+}
+
+fn state(state: ExpertState) -> (&'static str, Option<String>) {
+    match state {
+        ExpertState::Resident => ("resident", None),
+        ExpertState::Loading => ("loading", None),
+        ExpertState::Cold => ("cold", None),
+        ExpertState::Failed(reason) => ("failed", Some(reason)),
+    }
+}
+
+fn finding(finding: Finding) -> FindingView {
+    let severity = finding.severity.to_string();
+    let Finding { code, message, mend, .. } = finding;
+    FindingView { severity, code, message, mend }
+}
+
+fn seconds(time: Option<Duration>) -> Option<f64> {
+    time.map(|time| time.as_secs_f64())
+}

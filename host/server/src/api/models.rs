@@ -1,0 +1,109 @@
+//! `GET /v1/models`: the experts in OpenAI's words, behind `auto`, which lets the router decide.
+
+use std::time::SystemTime;
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use signalbox_engine::{ExpertState, ExpertStatus};
+
+use super::{input::Named, reply::unix_seconds};
+use crate::{App, error::ApiError, pipeline::Refusal};
+
+/// The name that leaves the choice to the router.
+const AUTO: &str = "auto";
+
+/// OpenAI's list.
+#[derive(Serialize)]
+pub(super) struct List {
+    object: &'static str,
+    data: Vec<Model>,
+}
+
+/// One line of it. `permission`, `root` and `parent` are what older clients look for.
+#[derive(Serialize)]
+pub(super) struct Model {
+    id: String,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+    permission: [(); 0],
+    root: String,
+    parent: Option<()>,
+    description: String,
+    domain: Option<String>,
+    status: &'static str,
+    priority: Option<i32>,
+    context_length: Option<u32>,
+}
+
+/// Every model there is to name.
+pub(super) async fn list(State(app): State<App>) -> Json<List> {
+    let created = created(&app);
+    let experts = app.fleet().menu().into_iter().map(|expert| model(expert, created));
+    Json(List { object: "list", data: std::iter::once(auto(created)).chain(experts).collect() })
+}
+
+/// One model by its name.
+pub(super) async fn show(
+    State(app): State<App>,
+    Named(id): Named<String>,
+) -> Result<Json<Model>, ApiError> {
+    let created = created(&app);
+    match app.fleet().status(&id) {
+        Some(expert) => Ok(Json(model(expert, created))),
+        None if id == AUTO => Ok(Json(auto(created))),
+        None => {
+            let known = app.fleet().menu().into_iter().map(|expert| expert.id).collect();
+            Err(Refusal::UnknownExpert { asked: id, known }.into())
+        }
+    }
+}
+
+/// The start of the server: a model is no newer for being listed again.
+fn created(app: &App) -> u64 {
+    let (_, at): (_, SystemTime) = app.started();
+    unix_seconds(at)
+}
+
+fn model(expert: ExpertStatus, created: u64) -> Model {
+    Model {
+        status: status(&expert.state),
+        root: expert.id.clone(),
+        description: expert.description,
+        domain: Some(expert.domain),
+        priority: Some(expert.priority),
+        context_length: (expert.context_length > 0).then_some(expert.context_length),
+        ..blank(expert.id, created)
+    }
+}
+
+fn auto(created: u64) -> Model {
+    let description = "the router chooses an expert for every call".to_owned();
+    Model { description, ..blank(AUTO.to_owned(), created) }
+}
+
+fn blank(id: String, created: u64) -> Model {
+    Model {
+        root: id.clone(),
+        id,
+        object: "model",
+        created,
+        owned_by: "signalbox",
+        permission: [],
+        parent: None,
+        description: String::new(),
+        domain: None,
+        status: "available",
+        priority: None,
+        context_length: None,
+    }
+}
+
+fn status(state: &ExpertState) -> &'static str {
+    match state {
+        ExpertState::Resident => "loaded",
+        ExpertState::Loading => "loading",
+        ExpertState::Cold => "available",
+        ExpertState::Failed(_) => "failed",
+    }
+}

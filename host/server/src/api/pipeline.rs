@@ -1,0 +1,21 @@
+//! `GET` and `PUT /pipeline`: which policies run, and in which order.
+
+use axum::{Json, extract::State};
+use signalbox_policy::{Activation, PipelineStatus};
+
+use super::{input::Json as Body, policies::blocking};
+use crate::{App, error::ApiError};
+
+/// The pipeline in force.
+pub(super) async fn show(State(app): State<App>) -> Json<PipelineStatus> {
+    Json(app.policies().pipeline())
+}
+
+/// Sets the whole pipeline: `{"pre": [names], "route": name, "post": [names]}`.
+pub(super) async fn set(
+    State(app): State<App>,
+    Body(fields): Body,
+) -> Result<Json<Activation>, ApiError> {
+    let pipeline = fields.whole("pipeline")?;
+    Ok(Json(blocking(&app, move |policies| policies.set_pipeline(pipeline)).await?))
+}

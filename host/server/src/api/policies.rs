@@ -1,0 +1,110 @@
+//! `/policies`: what is uploaded, and the levers of one policy. The registry writes to disk, so it
+//! works on threads that may block.
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use signalbox_policy::{Activation, Policies, PolicyError, PolicyStatus, Uploaded};
+
+use super::input::{Asked, Json as Body, Named, Upload};
+use crate::{App, error::ApiError};
+
+/// All policies.
+#[derive(Serialize)]
+pub(super) struct List {
+    policies: Vec<PolicyStatus>,
+}
+
+/// `?activate=true`
+#[derive(Deserialize)]
+pub(super) struct Uploading {
+    #[serde(default)]
+    activate: bool,
+}
+
+/// What was uploaded, and what came into force with it.
+#[derive(Serialize)]
+pub(super) struct Report {
+    #[serde(flatten)]
+    uploaded: Uploaded,
+    activation: Option<Activation>,
+}
+
+/// Lists all policies.
+pub(super) async fn list(State(app): State<App>) -> Json<List> {
+    Json(List { policies: app.policies().list() })
+}
+
+/// Shows one policy.
+pub(super) async fn show(
+    State(app): State<App>,
+    Named(name): Named<String>,
+) -> Result<Json<PolicyStatus>, ApiError> {
+    let status = app.policies().show(&name);
+    Ok(Json(status.ok_or(PolicyError::UnknownPolicy { name })?))
+}
+
+/// Takes a component in; whatever its content type says, its bytes decide.
+pub(super) async fn upload(
+    State(app): State<App>,
+    Named(name): Named<String>,
+    Asked(asked): Asked<Uploading>,
+    Upload(bytes): Upload,
+) -> Result<(StatusCode, Json<Report>), ApiError> {
+    let uploaded = app.policies().upload(&name, bytes).await?;
+    let revision = uploaded.revision.clone();
+    let activation = match asked.activate {
+        true => Some(blocking(&app, move |p| p.activate(&name, &revision)).await?),
+        false => None,
+    };
+    Ok((StatusCode::CREATED, Json(Report { uploaded, activation })))
+}
+
+/// Puts a revision in force; a unique prefix of it will do.
+pub(super) async fn activate(
+    State(app): State<App>,
+    Named(name): Named<String>,
+    Body(mut fields): Body,
+) -> Result<Json<Activation>, ApiError> {
+    let revision: String = fields.read("revision")?.ok_or_else(|| fields.missing("revision"))?;
+    Ok(Json(blocking(&app, move |p| p.activate(&name, &revision)).await?))
+}
+
+/// Takes a policy out of the pipeline.
+pub(super) async fn deactivate(
+    State(app): State<App>,
+    Named(name): Named<String>,
+) -> Result<Json<Activation>, ApiError> {
+    Ok(Json(blocking(&app, move |p| p.deactivate(&name)).await?))
+}
+
+/// Undoes the last activation of one policy.
+pub(super) async fn rollback(
+    State(app): State<App>,
+    Named(name): Named<String>,
+) -> Result<Json<Activation>, ApiError> {
+    Ok(Json(blocking(&app, move |p| p.rollback(Some(&name))).await?))
+}
+
+/// Forgets a revision that nothing needs.
+pub(super) async fn remove(
+    State(app): State<App>,
+    Named((name, revision)): Named<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    blocking(&app, move |p| p.remove_revision(&name, &revision)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Runs a command of the registry on a thread that may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    app: &App,
+    command: impl FnOnce(&Policies) -> Result<T, PolicyError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let policies = app.policies().clone();
+    match tokio::task::spawn_blocking(move || command(&policies)).await {
+        Ok(done) => Ok(done?),
+        Err(panic) => {
+            let message = format!("the policy registry stopped in the middle: {panic}");
+            Err(ApiError::host(StatusCode::INTERNAL_SERVER_ERROR, "internal_panic", message))
+        }
+    }
+}

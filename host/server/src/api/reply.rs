@@ -1,0 +1,285 @@
+//! A reply as HTTP: one JSON object, or server-sent events. Chat and text differ in their choices
+//! only.
+//!
+//! A stream that fails in the middle sends `data: {"error": ...}` and ends without `[DONE]`:
+//! OpenAI's clients raise on the first, and whoever waits for `[DONE]` sees that the reply is torn.
+
+use std::{
+    convert::Infallible,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderName, HeaderValue},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::{Stream, StreamExt, stream};
+use serde::Serialize;
+use signalbox_engine::{Timings, Usage};
+
+use super::sampling::Delivery;
+use crate::{
+    error::ApiError,
+    pipeline::{End, Form, Performance, Piece, Reply},
+    request_id::RequestId,
+};
+
+/// Names the expert that answered, or the policy that answered instead.
+pub(crate) const EXPERT_HEADER: &str = "x-signalbox-expert";
+const ROUTE_HEADER: &str = "x-signalbox-route";
+const REASON_HEADER: &str = "x-signalbox-reason";
+
+/// Characters of a header made from a policy's words.
+const HEADER_CHARS_MAX: usize = 200;
+
+/// One completion, whole or a chunk of it.
+#[derive(Clone, Serialize)]
+struct Completion {
+    id: String,
+    object: &'static str,
+    created: u64,
+    model: String,
+    choices: Vec<Choice>,
+    /// `None` leaves it out; `Some(None)` is `null`, in chunks before the one that carries it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<UsageView>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    performance: Option<PerformanceView>,
+}
+
+#[derive(Clone, Serialize)]
+struct Choice {
+    index: u32,
+    #[serde(flatten)]
+    content: Content,
+    logprobs: Option<()>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Content {
+    Message(Message),
+    Delta(Message),
+    Text(String),
+}
+
+#[derive(Clone, Default, Serialize)]
+struct Message {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct UsageView {
+    prompt_tokens: u32,
+    completion_tokens: u32,
+    total_tokens: u32,
+}
+
+/// Seconds, measured; what was not measured is left out.
+#[derive(Clone, Serialize)]
+struct PerformanceView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_to_first_token: Option<f64>,
+    generation_time: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_per_second: Option<f64>,
+    routed_to: String,
+    #[serde(flatten)]
+    engine: Option<EngineView>,
+}
+
+/// The engine's own account of the call.
+#[derive(Clone, Serialize)]
+struct EngineView {
+    queue_time: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load_time: Option<f64>,
+    prefill_time: f64,
+    decode_time: f64,
+}
+
+/// Sends a reply the way the client asked for it.
+pub(super) async fn send(
+    reply: Reply,
+    form: Form,
+    delivery: Delivery,
+    id: &RequestId,
+) -> Result<Response, ApiError> {
+    let headers = headers(&reply);
+    let writer = Writer::new(&reply, form, delivery, id);
+    let response = if delivery.stream {
+        let events = events(reply, writer);
+        Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+    } else {
+        let (text, end) = reply.whole().await?;
+        Json(writer.whole(text, &end)).into_response()
+    };
+    Ok((headers, response).into_response())
+}
+
+/// Who answers and why, for people and for programs that log headers.
+fn headers(reply: &Reply) -> HeaderMap {
+    let values = [
+        (EXPERT_HEADER, reply.model().to_owned()),
+        (ROUTE_HEADER, reply.route.to_string()),
+        (REASON_HEADER, reply.reason().to_owned()),
+    ];
+    let named = |(name, value): (_, String)| (HeaderName::from_static(name), header_text(&value));
+    values.into_iter().map(named).collect()
+}
+
+/// Visible ASCII of bounded length; everything else is a `?`.
+fn header_text(text: &str) -> HeaderValue {
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let text: String = text.chars().take(HEADER_CHARS_MAX).map(plain).collect();
+    HeaderValue::from_str(text.trim()).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Dropping this stream drops the reply, which cancels the generation.
+fn events(reply: Reply, writer: Writer) -> impl Stream<Item = Result<Event, Infallible>> {
+    let opening = stream::iter(writer.opening());
+    let pieces = stream::unfold(reply, async |mut reply| {
+        let piece = reply.next().await?;
+        Some((piece, reply))
+    });
+    opening.chain(pieces.flat_map(move |piece| stream::iter(writer.events(piece)))).map(Ok)
+}
+
+/// Writes the pieces of one reply down.
+struct Writer {
+    form: Form,
+    include_usage: bool,
+    blank: Completion,
+}
+
+impl Writer {
+    fn new(reply: &Reply, form: Form, delivery: Delivery, id: &RequestId) -> Self {
+        let (prefix, object) = match (form, delivery.stream) {
+            (Form::Chat, false) => ("chatcmpl", "chat.completion"),
+            (Form::Chat, true) => ("chatcmpl", "chat.completion.chunk"),
+            (Form::Text, _) => ("cmpl", "text_completion"),
+        };
+        let blank = Completion {
+            id: format!("{prefix}-{}", id.as_str()),
+            object,
+            created: unix_seconds(SystemTime::now()),
+            model: reply.model().to_owned(),
+            choices: vec![],
+            usage: None,
+            performance: None,
+        };
+        Self { form, include_usage: delivery.include_usage, blank }
+    }
+
+    fn whole(self, text: String, end: &End) -> Completion {
+        let content = match self.form {
+            Form::Chat => {
+                Content::Message(Message { role: Some("assistant"), content: Some(text) })
+            }
+            Form::Text => Content::Text(text),
+        };
+        Completion {
+            choices: vec![choice(content, Some(end.ending.name()))],
+            usage: end.usage.map(|usage| Some(usage.into())),
+            performance: Some(performance(&end.performance, &self.blank.model)),
+            ..self.blank
+        }
+    }
+
+    /// Before the first text: who speaks.
+    fn opening(&self) -> Option<Event> {
+        let speaker = Message { role: Some("assistant"), content: Some(String::new()) };
+        (self.form == Form::Chat).then(|| event(&self.chunk(Content::Delta(speaker), None)))
+    }
+
+    fn events(&self, piece: Piece) -> Vec<Event> {
+        match piece {
+            Piece::Text(text) => vec![event(&self.chunk(self.delta(text), None))],
+            Piece::End(end) => self.closing(&end),
+            Piece::Failed(refusal) => vec![event(&ApiError::from(refusal).to_json())],
+        }
+    }
+
+    fn delta(&self, text: String) -> Content {
+        match self.form {
+            Form::Chat => Content::Delta(Message { role: None, content: Some(text) }),
+            Form::Text => Content::Text(text),
+        }
+    }
+
+    /// Why it ended, what it cost where that was asked for, and the end mark.
+    fn closing(&self, end: &End) -> Vec<Event> {
+        let empty = match self.form {
+            Form::Chat => Content::Delta(Message::default()),
+            Form::Text => Content::Text(String::new()),
+        };
+        let mut last = self.chunk(empty, Some(end.ending.name()));
+        last.performance = Some(performance(&end.performance, &self.blank.model));
+        let mut events = vec![event(&last)];
+        if self.include_usage {
+            let usage = Some(end.usage.map(UsageView::from));
+            events.push(event(&Completion { usage, ..self.blank.clone() }));
+        }
+        events.push(Event::default().data("[DONE]"));
+        events
+    }
+
+    fn chunk(&self, content: Content, finish_reason: Option<&'static str>) -> Completion {
+        Completion {
+            choices: vec![choice(content, finish_reason)],
+            usage: self.include_usage.then_some(None),
+            ..self.blank.clone()
+        }
+    }
+}
+
+fn choice(content: Content, finish_reason: Option<&'static str>) -> Choice {
+    Choice { index: 0, content, logprobs: None, finish_reason }
+}
+
+#[expect(clippy::expect_used, reason = "these types have string keys and finite numbers only")]
+fn event(value: &impl Serialize) -> Event {
+    Event::default().json_data(value).expect("serialises")
+}
+
+fn performance(measured: &Performance, model: &str) -> PerformanceView {
+    PerformanceView {
+        time_to_first_token: measured.first_text,
+        generation_time: measured.total,
+        tokens_per_second: measured.tokens_per_second,
+        routed_to: model.to_owned(),
+        engine: measured.engine.map(EngineView::from),
+    }
+}
+
+/// Whole seconds since 1970, as OpenAI dates things.
+pub(super) fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+impl From<Usage> for UsageView {
+    fn from(usage: Usage) -> Self {
+        let Usage { prompt_tokens, completion_tokens } = usage;
+        let total_tokens = prompt_tokens.saturating_add(completion_tokens);
+        Self { prompt_tokens, completion_tokens, total_tokens }
+    }
+}
+
+impl From<Timings> for EngineView {
+    fn from(timings: Timings) -> Self {
+        Self {
+            queue_time: timings.queued.as_secs_f64(),
+            load_time: timings.loading.map(|time| time.as_secs_f64()),
+            prefill_time: timings.prefill.as_secs_f64(),
+            decode_time: timings.decode.as_secs_f64(),
+        }
+    }
+}

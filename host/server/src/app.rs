@@ -1,0 +1,127 @@
+//! The wired process: experts, policies, settings. What handlers and the pipeline share.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Instant, SystemTime},
+};
+
+use signalbox_engine::Fleet;
+use signalbox_policy::{Policies, PolicyError, PolicySettings};
+
+use crate::{
+    ServerSettings,
+    admission::Admission,
+    decisions::Decisions,
+    pipeline::{Bounds, Pipeline},
+    telemetry::Telemetry,
+    world::FleetWorld,
+};
+
+/// Everything a running server needs. Cheap to clone; all clones are one server.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+struct Shared {
+    pipeline: Pipeline,
+    settings: ServerSettings,
+    warm: AtomicBool,
+    draining: AtomicBool,
+    started: Instant,
+    started_at: SystemTime,
+}
+
+impl App {
+    /// Opens the policy registry over the fleet.
+    ///
+    /// # Errors
+    /// A registry that can't be read; a broken revision alone is not an error.
+    pub fn open(
+        fleet: Fleet,
+        policies: PolicySettings,
+        settings: ServerSettings,
+    ) -> Result<Self, PolicyError> {
+        let world = Arc::new(FleetWorld::new(fleet.clone()));
+        let policies = Policies::open(policies, world)?;
+        Ok(Self(Arc::new(Shared {
+            pipeline: pipeline(fleet, policies, &settings),
+            settings,
+            warm: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+        })))
+    }
+
+    /// The policy registry, for deploying policies at start through the same door as HTTP.
+    pub fn policies(&self) -> &Policies {
+        &self.0.pipeline.policies
+    }
+
+    /// The experts.
+    pub fn fleet(&self) -> &Fleet {
+        &self.0.pipeline.fleet
+    }
+
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.0.pipeline
+    }
+
+    pub(crate) fn settings(&self) -> &ServerSettings {
+        &self.0.settings
+    }
+
+    /// Everything that bounds something, here and in policies: name, value, unit.
+    pub(crate) fn limits(&self) -> Vec<(String, u64, &'static str)> {
+        let own = self.settings().limits().into_iter();
+        let own = own.map(|limit| (limit.name.to_owned(), limit.value, limit.unit));
+        let policies = self.policies().limits().table().into_iter();
+        let policies = policies.map(|(name, value, _)| {
+            let unit = name.rsplit('_').next().unwrap_or(name);
+            (format!("policy_{name}"), value, unit)
+        });
+        own.chain(policies).collect()
+    }
+
+    /// When this server was opened: a steady clock, and the wall's.
+    pub(crate) fn started(&self) -> (Instant, SystemTime) {
+        (self.0.started, self.0.started_at)
+    }
+
+    /// Whether the warm pool is done.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.0.warm.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_warm(&self) {
+        self.0.warm.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this server is shutting down.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_draining(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipeline {
+    Pipeline {
+        fleet,
+        policies,
+        admission: Admission::new(settings.in_flight_max),
+        decisions: Decisions::new(settings.decisions_kept),
+        telemetry: Arc::new(Telemetry::new()),
+        bounds: Bounds {
+            answer: settings.answer,
+            tokens_default: settings.max_tokens_default,
+            tokens_max: settings.max_tokens_max,
+            members_max: settings.consensus_members_max,
+            member_tokens_max: settings.consensus_tokens_max,
+        },
+    }
+}

@@ -1,0 +1,336 @@
+//! The one map from what went wrong to what HTTP says: status, stable code, OpenAI's error type, a
+//! text that names the thing and the mend, and whose it is. Every error of both planes is made
+//! here.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use signalbox_engine::EngineError;
+use signalbox_policy::{PolicyError, RefusalKind};
+
+use crate::pipeline::Refusal;
+
+/// When a client may try again where nothing better is known.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// An error as a client reads it: `{"error": {message, type, param, code, blame}}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiError(Box<Parts>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
+    status: StatusCode,
+    body: Body,
+    retry_after: Option<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Body {
+    message: String,
+    r#type: &'static str,
+    param: Option<String>,
+    code: String,
+    blame: &'static str,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: &'a Body,
+}
+
+impl ApiError {
+    /// An error that the client mends.
+    pub(crate) fn client(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self::new(status, code, "client", message.into())
+    }
+
+    /// An error of this program or its machine.
+    pub(crate) fn host(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self::new(status, code, "host", message.into())
+    }
+
+    /// A value that can't be used.
+    pub(crate) fn value(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::client(StatusCode::BAD_REQUEST, "invalid_value", message).at(param)
+    }
+
+    /// A field that asks for what this server does not do.
+    pub(crate) fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::client(StatusCode::BAD_REQUEST, "unsupported_parameter", message).at(param)
+    }
+
+    /// Names the field.
+    pub(crate) fn at(mut self, param: impl Into<String>) -> Self {
+        self.0.body.param = Some(param.into());
+        self
+    }
+
+    /// The object that goes into a body or a stream.
+    pub(crate) fn to_json(&self) -> impl Serialize {
+        Envelope { error: &self.0.body }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> &str {
+        &self.0.body.code
+    }
+
+    fn new(status: StatusCode, code: &str, blame: &'static str, message: String) -> Self {
+        let body =
+            Body { message, r#type: kind(status), param: None, code: code.to_owned(), blame };
+        Self(Box::new(Parts { status, body, retry_after: None }))
+    }
+
+    fn retry(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
+        self
+    }
+}
+
+/// OpenAI's word for a status.
+fn kind(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::NOT_FOUND => "not_found_error",
+        StatusCode::CONFLICT => "conflict_error",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        status if status.is_server_error() => "server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.0.status, Json(self.to_json())).into_response();
+        let headers = response.headers_mut();
+        if let Some(after) = self.0.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+        }
+        if self.0.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// `Retry-After` counts whole seconds; rounding down would ask too early.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::Full { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "host", message)
+                    .retry(RETRY_AFTER)
+            }
+            Refusal::UnknownExpert { .. } => {
+                Self::client(StatusCode::NOT_FOUND, "model_not_found", message).at("model")
+            }
+            Refusal::NoExpert { .. } => {
+                Self::host(StatusCode::SERVICE_UNAVAILABLE, "no_expert_available", message)
+            }
+            Refusal::TooSlow { .. } => {
+                Self::host(StatusCode::GATEWAY_TIMEOUT, "reply_timeout", message)
+            }
+            Refusal::Engine(error) => error.into(),
+            Refusal::Policy(error) => error.into(),
+        }
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        let (status, code) = engine(&error);
+        let blame = match error.blame() {
+            signalbox_engine::Blame::Client => "client",
+            signalbox_engine::Blame::Expert => "expert",
+            signalbox_engine::Blame::Host => "host",
+        };
+        let refused = Self::new(status, code, blame, error.to_string());
+        match error {
+            EngineError::PromptTooLong { .. } | EngineError::Template { .. } => {
+                refused.at("messages")
+            }
+            EngineError::UnknownExpert { .. } => refused.at("model"),
+            EngineError::QueueFull { .. }
+            | EngineError::OutOfMemory { .. }
+            | EngineError::NoRoom { .. }
+            | EngineError::ShuttingDown
+            | EngineError::Crashed { .. } => refused.retry(RETRY_AFTER),
+            _ => refused,
+        }
+    }
+}
+
+fn engine(error: &EngineError) -> (StatusCode, &'static str) {
+    match error {
+        EngineError::UnknownExpert { .. } => (StatusCode::NOT_FOUND, "model_not_found"),
+        EngineError::InvalidRequest { .. } => (StatusCode::BAD_REQUEST, "invalid_value"),
+        EngineError::PromptTooLong { .. } => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
+        EngineError::Template { .. } => (StatusCode::BAD_REQUEST, "template_refused"),
+        EngineError::Unloadable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "expert_unloadable"),
+        EngineError::OutOfMemory { .. } => (StatusCode::SERVICE_UNAVAILABLE, "out_of_memory"),
+        EngineError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room"),
+        EngineError::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "queue_full"),
+        EngineError::Busy { .. } => (StatusCode::CONFLICT, "expert_busy"),
+        EngineError::Crashed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "expert_crashed"),
+        EngineError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+    }
+}
+
+impl From<PolicyError> for ApiError {
+    fn from(error: PolicyError) -> Self {
+        let blame = match error.blame() {
+            signalbox_policy::Blame::Client => "client",
+            signalbox_policy::Blame::Policy => "policy",
+            signalbox_policy::Blame::Host => "host",
+        };
+        let refused = Self::new(policy(&error), error.code(), blame, error.to_string());
+        match &error {
+            PolicyError::Refused { kind: RefusalKind::RateLimited { retry_ms }, .. } => {
+                refused.retry(Duration::from_millis((*retry_ms).into()))
+            }
+            PolicyError::Busy { .. } => refused.retry(RETRY_AFTER),
+            PolicyError::InvalidPipeline { .. } => refused.at("pipeline"),
+            PolicyError::InvalidName { .. } => refused.at("name"),
+            PolicyError::UnknownRevision { .. } | PolicyError::AmbiguousRevision { .. } => {
+                refused.at("revision")
+            }
+            _ => refused,
+        }
+    }
+}
+
+fn policy(error: &PolicyError) -> StatusCode {
+    match error {
+        PolicyError::Refused { kind, .. } => refusal(kind),
+        PolicyError::Rejected { reason, .. } if reason.code == UPLOAD_TOO_LARGE => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
+        PolicyError::Rejected { .. } | PolicyError::InvalidPipeline { .. } => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        PolicyError::InvalidName { .. } | PolicyError::AmbiguousRevision { .. } => {
+            StatusCode::BAD_REQUEST
+        }
+        PolicyError::UnknownPolicy { .. } | PolicyError::UnknownRevision { .. } => {
+            StatusCode::NOT_FOUND
+        }
+        PolicyError::InUse { .. }
+        | PolicyError::Unusable { .. }
+        | PolicyError::NothingToRollBack
+        | PolicyError::TooMany { .. } => StatusCode::CONFLICT,
+        PolicyError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+        PolicyError::Failed { failure, .. } if !failure.is_the_policys() => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        PolicyError::Failed { .. }
+        | PolicyError::Locked { .. }
+        | PolicyError::Storage { .. }
+        | PolicyError::InvalidSettings { .. }
+        | PolicyError::Runtime { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The policy crate's code for a component above its limit.
+const UPLOAD_TOO_LARGE: &str = "upload_too_large";
+
+fn refusal(kind: &RefusalKind) -> StatusCode {
+    match kind {
+        RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+        RefusalKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        RefusalKind::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+        RefusalKind::Other(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use signalbox_policy::{Failure, Hook, PolicyRef, UploadProblem};
+
+    use super::*;
+
+    fn check(error: impl Into<ApiError>, status: u16, code: &str, kind: &str, blame: &str) {
+        let Parts { status: is, body, .. } = *error.into().0;
+        assert_eq!((is.as_u16(), body.code.as_str()), (status, code));
+        assert_eq!((body.r#type, body.blame), (kind, blame), "{code}");
+        assert!(!body.message.is_empty(), "{code}");
+    }
+
+    fn expert() -> String {
+        "phi".to_owned()
+    }
+
+    fn policy_ref() -> PolicyRef {
+        PolicyRef { name: "guard".to_owned(), revision: "ab".repeat(32) }
+    }
+
+    #[test]
+    fn engine_errors_keep_their_blame() {
+        let invalid = "invalid_request_error";
+        let too_long =
+            EngineError::PromptTooLong { expert: expert(), prompt_tokens: 9, context: 8 };
+        check(too_long, 400, "context_length_exceeded", invalid, "client");
+        let template = EngineError::Template { expert: expert(), message: "roles".into() };
+        check(template, 400, "template_refused", invalid, "client");
+        let full = EngineError::QueueFull { expert: expert(), waiting: 3 };
+        check(full, 429, "queue_full", "rate_limit_error", "host");
+        let crashed = EngineError::Crashed { expert: expert(), problem: "gone".into() };
+        check(crashed, 503, "expert_crashed", "server_error", "expert");
+        let memory = EngineError::OutOfMemory { expert: expert(), needed: 2, available: 1 };
+        check(memory, 503, "out_of_memory", "server_error", "host");
+        check(
+            EngineError::Busy { expert: expert() },
+            409,
+            "expert_busy",
+            "conflict_error",
+            "client",
+        );
+    }
+
+    #[test]
+    fn policy_errors_keep_their_blame() {
+        let refused = |kind| PolicyError::Refused {
+            policy: policy_ref(),
+            kind,
+            message: "not today".to_owned(),
+        };
+        check(
+            refused(RefusalKind::Forbidden),
+            403,
+            "policy_forbidden",
+            "permission_error",
+            "client",
+        );
+        let other = refused(RefusalKind::Other("too_rude".to_owned()));
+        check(other, 422, "too_rude", "invalid_request_error", "client");
+        let failure = Failure::Deadline { limit_ms: 5 };
+        let failed = PolicyError::Failed { policy: policy_ref(), hook: Hook::Pre, failure };
+        check(failed, 500, "policy_deadline", "server_error", "policy");
+        let reason = UploadProblem {
+            code: "upload_core_module",
+            text: "a core module".into(),
+            mend: "build a component".into(),
+        };
+        let rejected = PolicyError::Rejected { name: "guard".into(), reason: Box::new(reason) };
+        check(rejected, 422, "upload_core_module", "invalid_request_error", "policy");
+    }
+
+    #[test]
+    fn retry_after_is_rounded_up() {
+        let kind = RefusalKind::RateLimited { retry_ms: 1500 };
+        let error = PolicyError::Refused { policy: policy_ref(), kind, message: "slow".into() };
+        let response = ApiError::from(error).into_response();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+    }
+}

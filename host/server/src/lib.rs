@@ -1,0 +1,22 @@
+//! The only crate that knows HTTP and JSON.
+//!
+//! Read `pipeline.rs` first: it tells the story of one call on one screen. Then `api.rs`: every URL
+//! on one page. [`run`] serves an [`App`] on two listeners, data and admin, until told to stop.
+
+mod access;
+mod admission;
+mod api;
+mod app;
+mod decisions;
+mod error;
+mod observe;
+mod pipeline;
+mod request_id;
+mod serve;
+mod settings;
+mod telemetry;
+mod world;
+
+pub use app::App;
+pub use serve::run;
+pub use settings::{ServerSettings, SettingsError};

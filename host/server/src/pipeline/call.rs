@@ -1,0 +1,62 @@
+//! One call as it travels, and why one is turned away.
+
+use std::time::Duration;
+
+use signalbox_engine::EngineError;
+use signalbox_policy::PolicyError;
+
+/// What the prompt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A conversation, rendered by the expert's chat template.
+    Chat,
+    /// Bare text to continue. Policies see it as one user message.
+    Text,
+}
+
+/// One call, checked for form.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// What policies see and may edit: messages, bounds, hints.
+    pub(crate) view: signalbox_policy::Call,
+    /// How the messages become a prompt.
+    pub(crate) form: Form,
+    /// Nucleus, above 0 to 1.
+    pub(crate) top_p: Option<f32>,
+    /// Most likely tokens kept.
+    pub(crate) top_k: Option<u32>,
+    /// For replies that can be repeated.
+    pub(crate) seed: Option<u64>,
+    /// Generation ends before the first of these.
+    pub(crate) stop: Vec<String>,
+}
+
+/// A call that gets no reply, or whose reply ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// As many calls run as may.
+    #[error("{max} calls are in flight, which is all this server takes at once; retry later")]
+    Full { max: usize },
+    /// The client named an expert that is not there.
+    #[error(
+        "there is no expert '{asked}'; name one of {}, or \"auto\" to let the router decide",
+        list(known)
+    )]
+    UnknownExpert { asked: String, known: Vec<String> },
+    /// Nobody can be asked.
+    #[error("no expert can answer: {}", list(failed))]
+    NoExpert { failed: Vec<String> },
+    /// The call took longer than one may.
+    #[error("the reply took longer than {} s, which is all one may take", limit.as_secs())]
+    TooSlow { limit: Duration },
+    /// The engine's reason.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A policy's reason, or its failure.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "(none is configured)".to_owned() } else { names.join(", ") }
+}

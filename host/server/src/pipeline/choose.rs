@@ -1,0 +1,150 @@
+//! Who answers: the expert the client named, the route policy's choice, or the native default.
+
+use std::{cmp::Reverse, fmt};
+
+use signalbox_policy::{Decision, ExpertState, ExpertView, Plan, PolicyRef, Snapshot};
+
+use super::{Call, Pipeline, Refusal, expert_view};
+
+/// The domain whose experts answer when no router says otherwise.
+const GENERAL: &str = "general";
+
+/// A plan and its grounds.
+#[derive(Debug, Clone)]
+pub(crate) struct Choice {
+    /// Who chose.
+    pub(crate) route: Route,
+    /// Who is to answer.
+    pub(crate) plan: Plan,
+    /// One line, for people.
+    pub(crate) reason: String,
+    /// The router's own measure, 0 to 1.
+    pub(crate) confidence: Option<f32>,
+    /// The router's labels.
+    pub(crate) tags: Vec<(String, String)>,
+}
+
+/// Who chose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// The client named an expert.
+    Client,
+    /// No router was there to ask.
+    Default,
+    /// A route policy.
+    Policy(PolicyRef),
+    /// A pre policy answered by itself.
+    Answered(PolicyRef),
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client => f.write_str("client"),
+            Self::Default => f.write_str("default"),
+            Self::Policy(policy) | Self::Answered(policy) => policy.fmt(f),
+        }
+    }
+}
+
+impl Pipeline {
+    /// Chooses who answers.
+    pub(super) async fn choose(&self, policies: &Snapshot, call: &Call) -> Result<Choice, Refusal> {
+        let menu: Vec<ExpertView> = self.fleet.menu().into_iter().map(expert_view).collect();
+        if let Some(named) = &call.view.model {
+            return client_named(named, &menu);
+        }
+        match policies.route(&call.view, &menu).await? {
+            Some(decision) => Ok(routed(decision)),
+            None => native(&menu),
+        }
+    }
+}
+
+fn client_named(named: &str, menu: &[ExpertView]) -> Result<Choice, Refusal> {
+    if menu.iter().any(|expert| expert.id == named) {
+        let reason = "the client named this expert".to_owned();
+        return Ok(plain(Route::Client, named, reason));
+    }
+    let known = menu.iter().map(|expert| expert.id.clone()).collect();
+    Err(Refusal::UnknownExpert { asked: named.to_owned(), known })
+}
+
+fn routed(decision: Decision) -> Choice {
+    let Decision { policy, plan, reason, confidence, tags } = decision;
+    Choice { route: Route::Policy(policy), plan, reason, confidence: Some(confidence), tags }
+}
+
+/// Without a router: the general expert of highest priority that can answer, else any other.
+fn native(menu: &[ExpertView]) -> Result<Choice, Refusal> {
+    let able = || menu.iter().filter(|e| !matches!(e.state, ExpertState::Failed(_)));
+    let highest = |e: &&ExpertView| Reverse(e.priority); // min_by_key keeps the operator's order
+    let general = able().filter(|e| e.domain == GENERAL).min_by_key(highest);
+    match general.or_else(|| able().min_by_key(highest)) {
+        Some(expert) => {
+            let reason = format!("no router; {} expert of highest priority", expert.domain);
+            Ok(plain(Route::Default, &expert.id, reason))
+        }
+        None => Err(Refusal::NoExpert { failed: menu.iter().map(ailment).collect() }),
+    }
+}
+
+fn ailment(expert: &ExpertView) -> String {
+    match &expert.state {
+        ExpertState::Failed(reason) => format!("{}: {reason}", expert.id),
+        _ => expert.id.clone(),
+    }
+}
+
+fn plain(route: Route, expert: &str, reason: String) -> Choice {
+    Choice { route, plan: Plan::Expert(expert.to_owned()), reason, confidence: None, tags: vec![] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expert(id: &str, domain: &str, priority: i32, state: ExpertState) -> ExpertView {
+        ExpertView {
+            id: id.into(),
+            domain: domain.into(),
+            description: String::new(),
+            priority,
+            capabilities: vec![],
+            context_length: 1024,
+            state,
+            resident_bytes: 0,
+            queue_depth: 0,
+            estimated_wait_ms: None,
+            estimated_load_ms: None,
+            tokens_per_second: None,
+        }
+    }
+
+    fn check_native(menu: &[ExpertView], expect: &str) {
+        let choice = native(menu).unwrap();
+        assert_eq!(choice.route, Route::Default);
+        assert!(matches!(&choice.plan, Plan::Expert(id) if id == expect), "{:?}", choice.plan);
+    }
+
+    #[test]
+    fn the_native_default_prefers_general_then_priority() {
+        use ExpertState::{Cold, Resident};
+        let failed = || ExpertState::Failed("truncated".into());
+        let coder = || expert("coder", "coding", 9, Resident);
+        let general = || expert("general", "general", 1, Cold);
+        check_native(&[coder(), general()], "general");
+        check_native(&[general(), expert("second", "general", 1, Resident)], "general");
+        check_native(&[general(), expert("better", "general", 2, Cold)], "better");
+        check_native(&[expert("dead", "general", 5, failed()), coder()], "coder");
+        let refusal = native(&[expert("dead", "general", 5, failed())]).unwrap_err();
+        assert_eq!(refusal.to_string(), "no expert can answer: dead: truncated");
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_the_known_ones() {
+        let menu = [expert("a", "general", 1, ExpertState::Cold)];
+        let refusal = client_named("b", &menu).unwrap_err().to_string();
+        assert!(refusal.starts_with("there is no expert 'b'; name one of a, or"), "{refusal}");
+    }
+}

@@ -1,0 +1,118 @@
+//! Between the engine's words and the policies'. Neither crate knows the other; they meet here.
+
+use std::time::Duration;
+
+use signalbox_engine::{ExpertState, ExpertStatus, Message, Prompt, Request, Sampling};
+use signalbox_policy::{ExpertState as StateView, ExpertView};
+
+use super::{Bounds, Call, Form};
+
+/// What a policy may know about an expert.
+pub(crate) fn expert_view(expert: ExpertStatus) -> ExpertView {
+    ExpertView {
+        id: expert.id,
+        domain: expert.domain,
+        description: expert.description,
+        priority: expert.priority,
+        capabilities: expert.capabilities,
+        context_length: expert.context_length,
+        state: state_view(expert.state),
+        resident_bytes: expert.weight_bytes,
+        queue_depth: u32::try_from(expert.queue_depth).unwrap_or(u32::MAX),
+        estimated_wait_ms: expert.estimated_wait.map(millis),
+        estimated_load_ms: expert.last_load.map(millis),
+        tokens_per_second: expert.tokens_per_second,
+    }
+}
+
+fn state_view(state: ExpertState) -> StateView {
+    match state {
+        ExpertState::Resident => StateView::Resident,
+        ExpertState::Loading => StateView::Loading,
+        ExpertState::Cold => StateView::Cold,
+        ExpertState::Failed(reason) => StateView::Failed(reason),
+    }
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// The engine's request for a call as the policies left it.
+pub(super) fn request(call: &Call, bounds: &Bounds) -> Request {
+    let max_tokens = call.view.max_tokens.unwrap_or(bounds.tokens_default);
+    Request {
+        prompt: prompt(call),
+        sampling: Sampling {
+            temperature: call.view.temperature,
+            top_p: call.top_p,
+            top_k: call.top_k,
+            seed: call.seed,
+        },
+        max_tokens: Some(max_tokens.min(bounds.tokens_max)),
+        stop: call.stop.clone(),
+    }
+}
+
+/// A text prompt is one message; those that policies put around it become lines of their own.
+fn prompt(call: &Call) -> Prompt {
+    let messages = &call.view.messages;
+    match call.form {
+        Form::Chat => Prompt::Chat(messages.iter().map(message).collect()),
+        Form::Text => {
+            let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
+            Prompt::Text(texts.join("\n"))
+        }
+    }
+}
+
+pub(super) fn message(message: &signalbox_policy::Message) -> Message {
+    Message { role: message.role.clone(), content: message.content.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        answer: Duration::from_secs(1),
+        tokens_default: 64,
+        tokens_max: 128,
+        members_max: 2,
+        member_tokens_max: 16,
+    };
+
+    fn call(form: Form, texts: &[&str], max_tokens: Option<u32>) -> Call {
+        let message = |text: &&str| signalbox_policy::Message {
+            role: "user".into(),
+            content: (*text).into(),
+        };
+        let view = signalbox_policy::Call {
+            id: "id".into(),
+            model: None,
+            messages: texts.iter().map(message).collect(),
+            max_tokens,
+            temperature: Some(0.0),
+            streaming: false,
+            hints: vec![],
+        };
+        Call { view, form, top_p: None, top_k: Some(5), seed: Some(7), stop: vec!["END".into()] }
+    }
+
+    #[test]
+    fn a_text_prompt_is_its_messages_line_by_line() {
+        let text = request(&call(Form::Text, &["context", "once upon"], None), &BOUNDS);
+        assert_eq!(text.prompt, Prompt::Text("context\nonce upon".into()));
+        let chat = request(&call(Form::Chat, &["hello"], None), &BOUNDS);
+        let hello = Message { role: "user".into(), content: "hello".into() };
+        assert_eq!(chat.prompt, Prompt::Chat(vec![hello]));
+        assert_eq!((chat.sampling.seed, chat.sampling.top_k), (Some(7), Some(5)));
+        assert_eq!(chat.stop, ["END"]);
+    }
+
+    #[test]
+    fn tokens_are_bounded_whoever_asks() {
+        let bound = |asked| request(&call(Form::Chat, &["a"], asked), &BOUNDS).max_tokens;
+        assert_eq!([bound(None), bound(Some(3)), bound(Some(999))], [Some(64), Some(3), Some(128)]);
+    }
+}

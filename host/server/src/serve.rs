@@ -1,0 +1,170 @@
+//! Serving two listeners until told to stop, and stopping well: nobody new is accepted, replies
+//! under way finish within a bound, the rest is cancelled with an error that says so.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Router, body::Body};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_io_timeout::TimeoutStream;
+use tower::ServiceExt;
+
+use crate::{App, access::Peer, api};
+
+/// Headers of one request, in number and in bytes.
+const HEADERS_MAX: usize = 100;
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// After the drain, time for cancelled replies to say so.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Between foldings of histogram samples.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// After a failed accept (out of file descriptors), before the next try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves clients on `data` and operators on `admin` until `shutdown` resolves. Then it stops
+/// accepting, lets replies under way finish within the `drain` of its settings, cancels the
+/// rest and returns. The admin plane answers until clients are gone.
+///
+/// # Errors
+/// A listener whose address can't be told.
+pub async fn run(
+    app: App,
+    data: TcpListener,
+    admin: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    tracing::info!(data = %data.local_addr()?, admin = %admin.local_addr()?, "serving");
+    let (stop_data, data_stopped) = watch::channel(());
+    let (stop_admin, admin_stopped) = watch::channel(());
+    let mut chores = JoinSet::new();
+    chores.spawn(warm(app.clone()));
+    chores.spawn(upkeep(app.clone()));
+    let clients = tokio::spawn(plane(&app, data, api::data(app.clone()), data_stopped));
+    let operators = tokio::spawn(plane(&app, admin, api::admin(app.clone()), admin_stopped));
+    shutdown.await;
+    app.set_draining();
+    let drain = app.settings().drain;
+    tracing::info!(?drain, "draining");
+    drop(stop_data);
+    let ((), _) = tokio::join!(app.fleet().shutdown(drain), clients);
+    drop(stop_admin);
+    let _ = operators.await;
+    Ok(())
+}
+
+/// Marks the server ready when the warm pool is done.
+async fn warm(app: App) {
+    app.fleet().warmed().await;
+    app.set_warm();
+    tracing::info!("ready");
+}
+
+async fn upkeep(app: App) {
+    loop {
+        sleep(UPKEEP).await;
+        app.pipeline().telemetry.upkeep();
+    }
+}
+
+/// One listener: accepts until stopped, then drains.
+fn plane(
+    app: &App,
+    listener: TcpListener,
+    routes: Router,
+    mut stopped: watch::Receiver<()>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let settings = app.settings();
+    let (drain, write_stall) = (settings.drain, settings.write_stall);
+    let http = Arc::new(http(settings.header_read));
+    let room = Arc::new(Semaphore::new(settings.connections_max));
+    async move {
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        let mut stop = pin!(stopped.changed());
+        loop {
+            let (permit, socket, peer) = tokio::select! {
+                _ = &mut stop => break,
+                accepted = accept(&listener, &room) => accepted,
+            };
+            let io = stream(socket, write_stall);
+            let serving = connection(http.clone(), io, peer, routes.clone(), graceful.watcher());
+            connections.spawn(async move {
+                serving.await;
+                drop(permit);
+            });
+            while connections.try_join_next().is_some() {}
+        }
+        drop(listener);
+        let _ = timeout(drain + FAREWELL, graceful.shutdown()).await;
+    }
+}
+
+/// The next connection, once there is room for one.
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> (Option<OwnedSemaphorePermit>, TcpStream, SocketAddr) {
+    let permit = room.clone().acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => return (permit, socket, peer),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn http(header_read: Duration) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(header_read)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX);
+    http
+}
+
+type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+
+/// Tokens are small and must not wait for one another; a client that reads nothing is dropped.
+fn stream(socket: TcpStream, write_stall: Duration) -> Io {
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    let mut stream = TimeoutStream::new(socket);
+    stream.set_write_timeout(Some(write_stall));
+    TokioIo::new(Box::pin(stream))
+}
+
+/// One connection to its end; what ends it early is the client's affair.
+async fn connection(
+    http: Arc<http1::Builder>,
+    io: Io,
+    peer: SocketAddr,
+    routes: Router,
+    watcher: Watcher,
+) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        routes.clone().oneshot(request.map(Body::new))
+    });
+    if let Err(error) = watcher.watch(http.serve_connection(io, service)).await {
+        tracing::debug!(%error, %peer, "a connection ended early");
+    }
+}

@@ -1,0 +1,196 @@
+//! What an operator may set about serving. Every value has a default, a bound and a unit; the one
+//! table in [`ServerSettings::limits`] feeds the check, `/stats` and `/metrics`.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// How the two listeners behave. [`check`](Self::check) tells, before a port is bound, whether
+/// every value is within its bounds.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Bearer token of the admin plane; `None` answers peers on the loopback interface only.
+    pub admin_token: Option<String>,
+    /// Largest JSON body. Default 4 MiB; 1 KiB to 256 MiB.
+    pub body_bytes_max: usize,
+    /// Largest uploaded component. Default 16 MiB; 1 KiB to 256 MiB.
+    pub upload_bytes_max: usize,
+    /// Calls answered at once, waiting ones included; more get 429. Default 256; 1 to 65 536.
+    pub in_flight_max: usize,
+    /// Open connections per listener; more wait to be accepted. Default 1 024; 1 to 65 536.
+    pub connections_max: usize,
+    /// Time to send a request's head, idle time before it included. Default 30 s; 1 to 3 600.
+    pub header_read: Duration,
+    /// Time to send a request's body. Default 30 s; 1 to 3 600.
+    pub body_read: Duration,
+    /// A client that reads nothing for so long is dropped. Default 60 s; 1 to 3 600.
+    pub write_stall: Duration,
+    /// Longest time one reply may take, loading included. Default 600 s; 1 to 86 400.
+    pub answer: Duration,
+    /// At shutdown, time for running replies to finish. Default 30 s; 0 to 3 600.
+    pub drain: Duration,
+    /// Tokens generated when the client sets no bound. Default 2 048; 1 to 1 048 576.
+    pub max_tokens_default: u32,
+    /// Most tokens a client may ask for. Default 32 768; 1 to 1 048 576.
+    pub max_tokens_max: u32,
+    /// Members of one consensus. Default 5; 2 to 16.
+    pub consensus_members_max: usize,
+    /// Tokens of each member's answer in a consensus. Default 512; 1 to 65 536.
+    pub consensus_tokens_max: u32,
+    /// Decisions remembered for `GET /decisions`. Default 1 000; 1 to 100 000.
+    pub decisions_kept: usize,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            admin_token: None,
+            body_bytes_max: 4 << 20,
+            upload_bytes_max: 16 << 20,
+            in_flight_max: 256,
+            connections_max: 1024,
+            header_read: Duration::from_secs(30),
+            body_read: Duration::from_secs(30),
+            write_stall: Duration::from_secs(60),
+            answer: Duration::from_secs(600),
+            drain: Duration::from_secs(30),
+            max_tokens_default: 2048,
+            max_tokens_max: 32_768,
+            consensus_members_max: 5,
+            consensus_tokens_max: 512,
+            decisions_kept: 1000,
+        }
+    }
+}
+
+/// Never shows the token.
+impl std::fmt::Debug for ServerSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let limits = self.limits().into_iter().map(|limit| (limit.name, limit.value));
+        f.debug_map().entry(&"admin_token", &self.admin_token.is_some()).entries(limits).finish()
+    }
+}
+
+/// A setting out of its bounds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A number outside its range.
+    #[error("{name} is {value} {unit}; it must be {} to {}", bounds.start(), bounds.end())]
+    OutOfBounds {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: u64,
+        /// What it counts.
+        unit: &'static str,
+        /// What is allowed.
+        bounds: RangeInclusive<u64>,
+    },
+    /// A token that would protect nothing or can't be sent.
+    #[error("the admin token must have {ADMIN_TOKEN_CHARS_MIN} or more visible ASCII characters")]
+    AdminToken,
+    /// The default of a bound is above the bound.
+    #[error("max_tokens_default ({default}) is above max_tokens_max ({max})")]
+    MaxTokens {
+        /// `max_tokens_default`.
+        default: u32,
+        /// `max_tokens_max`.
+        max: u32,
+    },
+}
+
+/// Shorter tokens are guessed too easily.
+const ADMIN_TOKEN_CHARS_MIN: usize = 8;
+
+/// One bounded setting.
+pub(crate) struct Limit {
+    pub(crate) name: &'static str,
+    pub(crate) value: u64,
+    pub(crate) unit: &'static str,
+    bounds: RangeInclusive<u64>,
+}
+
+impl ServerSettings {
+    /// Checks every value against its bounds.
+    ///
+    /// # Errors
+    /// The first setting that is out of bounds.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        for Limit { name, value, unit, bounds } in self.limits() {
+            if !bounds.contains(&value) {
+                return Err(SettingsError::OutOfBounds { name, value, unit, bounds });
+            }
+        }
+        let (default, max) = (self.max_tokens_default, self.max_tokens_max);
+        if default > max {
+            return Err(SettingsError::MaxTokens { default, max });
+        }
+        match &self.admin_token {
+            Some(token) if !sendable(token) => Err(SettingsError::AdminToken),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every number that bounds something, for the check and for people.
+    pub(crate) fn limits(&self) -> Vec<Limit> {
+        let count = |n: usize| n as u64;
+        vec![
+            limit("body_bytes_max", count(self.body_bytes_max), "bytes", KIB..=256 * MIB),
+            limit("upload_bytes_max", count(self.upload_bytes_max), "bytes", KIB..=256 * MIB),
+            limit("in_flight_max", count(self.in_flight_max), "calls", 1..=65_536),
+            limit("connections_max", count(self.connections_max), "connections", 1..=65_536),
+            limit("header_read", self.header_read.as_secs(), "seconds", 1..=3600),
+            limit("body_read", self.body_read.as_secs(), "seconds", 1..=3600),
+            limit("write_stall", self.write_stall.as_secs(), "seconds", 1..=3600),
+            limit("answer", self.answer.as_secs(), "seconds", 1..=86_400),
+            limit("drain", self.drain.as_secs(), "seconds", 0..=3600),
+            limit("max_tokens_default", self.max_tokens_default.into(), "tokens", 1..=MIB),
+            limit("max_tokens_max", self.max_tokens_max.into(), "tokens", 1..=MIB),
+            limit("consensus_members_max", count(self.consensus_members_max), "experts", 2..=16),
+            limit("consensus_tokens_max", self.consensus_tokens_max.into(), "tokens", 1..=65_536),
+            limit("decisions_kept", count(self.decisions_kept), "decisions", 1..=100_000),
+        ]
+    }
+}
+
+fn limit(name: &'static str, value: u64, unit: &'static str, bounds: RangeInclusive<u64>) -> Limit {
+    Limit { name, value, unit, bounds }
+}
+
+fn sendable(token: &str) -> bool {
+    token.len() >= ADMIN_TOKEN_CHARS_MIN && token.bytes().all(|b| b.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut ServerSettings), expect: Option<&str>) {
+        let mut settings = ServerSettings::default();
+        change(&mut settings);
+        let problem = settings.check().err().map(|e| e.to_string());
+        assert_eq!(problem.as_deref(), expect);
+    }
+
+    #[test]
+    fn settings_are_bounded() {
+        check(|_| {}, None);
+        check(|s| s.in_flight_max = 0, Some("in_flight_max is 0 calls; it must be 1 to 65536"));
+        check(
+            |s| s.max_tokens_default = 40_000,
+            Some("max_tokens_default (40000) is above max_tokens_max (32768)"),
+        );
+        let token = "the admin token must have 8 or more visible ASCII characters";
+        check(|s| s.admin_token = Some("short".into()), Some(token));
+        check(|s| s.admin_token = Some("with a space".into()), Some(token));
+        check(|s| s.admin_token = Some("correct-horse".into()), None);
+    }
+
+    #[test]
+    fn the_token_is_never_shown() {
+        let admin_token = Some("correct-horse".to_owned());
+        let shown = format!("{:?}", ServerSettings { admin_token, ..ServerSettings::default() });
+        assert!(!shown.contains("horse"), "{shown}");
+    }
+}

@@ -1,0 +1,203 @@
+//! Counters and histograms, as Prometheus text. Own recorder, not the process-wide one: two servers
+//! in one process (as in tests) don't mix.
+//!
+//! Gauges are read from their owners at each scrape, so nothing is counted in two places. Labels
+//! are endpoints, experts and policies: a client can't make new ones.
+
+use std::time::Duration;
+
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    with_local_recorder,
+};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+use signalbox_engine::{ExpertState, ExpertStatus, Usage};
+use signalbox_policy::PolicyStatus;
+
+use crate::{App, pipeline::Ending};
+
+const FIRST_TEXT: &str = "signalbox_time_to_first_token_seconds";
+const BETWEEN: &str = "signalbox_inter_token_seconds";
+const REQUEST: &str = "signalbox_request_duration_seconds";
+
+/// Seconds.
+const FIRST_TEXT_BUCKETS: [f64; 11] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+const BETWEEN_BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+const REQUEST_BUCKETS: [f64; 10] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 20.0, 60.0, 300.0];
+
+/// The numbers of one server.
+pub(crate) struct Telemetry {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+}
+
+impl Telemetry {
+    pub(crate) fn new() -> Self {
+        let recorder = builder().build_recorder();
+        let handle = recorder.handle();
+        with_local_recorder(&recorder, describe);
+        Self { recorder, handle }
+    }
+
+    /// One HTTP exchange, counted when its head is sent.
+    pub(crate) fn request(&self, endpoint: &str, status: u16, expert: &str, took: Duration) {
+        with_local_recorder(&self.recorder, || {
+            let (endpoint, status) = (endpoint.to_owned(), status.to_string());
+            let labels =
+                [("endpoint", endpoint.clone()), ("status", status), ("expert", expert.to_owned())];
+            counter!("signalbox_requests_total", &labels).increment(1);
+            histogram!(REQUEST, "endpoint" => endpoint).record(took);
+        });
+    }
+
+    pub(crate) fn first_text(&self, expert: &str, took: Duration) {
+        with_local_recorder(&self.recorder, || {
+            histogram!(FIRST_TEXT, "expert" => expert.to_owned()).record(took);
+        });
+    }
+
+    pub(crate) fn between_texts(&self, expert: &str, took: Duration) {
+        with_local_recorder(&self.recorder, || {
+            histogram!(BETWEEN, "expert" => expert.to_owned()).record(took);
+        });
+    }
+
+    pub(crate) fn reply_ended(&self, expert: &str, ending: &Ending, usage: Option<Usage>) {
+        self.reply(expert, ending.name());
+        let Some(usage) = usage else { return };
+        with_local_recorder(&self.recorder, || {
+            let expert = expert.to_owned();
+            let prompt = u64::from(usage.prompt_tokens);
+            counter!("signalbox_prompt_tokens_total", "expert" => expert.clone()).increment(prompt);
+            let completion = u64::from(usage.completion_tokens);
+            counter!("signalbox_completion_tokens_total", "expert" => expert).increment(completion);
+        });
+    }
+
+    pub(crate) fn reply_failed(&self, expert: &str) {
+        self.reply(expert, "error");
+    }
+
+    fn reply(&self, expert: &str, finish: &'static str) {
+        with_local_recorder(&self.recorder, || {
+            let labels = [("expert", expert.to_owned()), ("finish", finish.to_owned())];
+            counter!("signalbox_replies_total", &labels).increment(1);
+        });
+    }
+
+    /// Folds histogram samples together, so that they don't pile up between scrapes.
+    pub(crate) fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// Everything, as Prometheus text.
+    pub(crate) fn render(&self, app: &App) -> String {
+        with_local_recorder(&self.recorder, || {
+            server(app);
+            app.fleet().menu().iter().for_each(expert);
+            app.policies().list().iter().for_each(policy);
+        });
+        self.handle.render()
+    }
+}
+
+/// Buckets that can't be refused: they are not empty.
+fn builder() -> PrometheusBuilder {
+    [
+        (FIRST_TEXT, &FIRST_TEXT_BUCKETS[..]),
+        (BETWEEN, &BETWEEN_BUCKETS),
+        (REQUEST, &REQUEST_BUCKETS),
+    ]
+    .into_iter()
+    .fold(PrometheusBuilder::new(), |builder, (name, buckets)| set_buckets(builder, name, buckets))
+}
+
+#[expect(clippy::expect_used, reason = "fails on empty buckets only, and these are constants")]
+fn set_buckets(builder: PrometheusBuilder, name: &str, buckets: &[f64]) -> PrometheusBuilder {
+    builder
+        .set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)
+        .expect("buckets are not empty")
+}
+
+/// The help lines.
+fn describe() {
+    describe_counter!("signalbox_requests_total", "HTTP exchanges, counted when the head is sent");
+    describe_histogram!(REQUEST, Unit::Seconds, "Until the head of the response was sent");
+    describe_histogram!(FIRST_TEXT, Unit::Seconds, "From received to the first text sent");
+    describe_histogram!(BETWEEN, Unit::Seconds, "Between two texts sent of one reply");
+    describe_counter!("signalbox_replies_total", "Replies that ended, by how");
+    describe_counter!("signalbox_prompt_tokens_total", "Prompt tokens of completed replies");
+    describe_counter!("signalbox_completion_tokens_total", "Tokens of completed replies");
+    describe_gauge!("signalbox_requests_in_flight", "Calls being answered");
+    describe_gauge!("signalbox_memory_bytes_max", "Memory that experts may take");
+    describe_gauge!("signalbox_memory_bytes_reserved", "Memory reserved for experts");
+    describe_gauge!("signalbox_limit", "Every bound of the server and of its policies");
+    describe_gauge!("signalbox_expert_up", "1 when the expert can answer, now or after loading");
+    describe_gauge!("signalbox_expert_resident_bytes", "Weights in memory");
+    describe_gauge!("signalbox_expert_kv_bytes", "KV cache in memory");
+    describe_gauge!("signalbox_expert_queue_depth", "Calls running and waiting");
+    describe_gauge!("signalbox_expert_running", "Calls running");
+    describe_counter!("signalbox_expert_loads_total", "Loads that succeeded");
+    describe_counter!("signalbox_expert_unloads_total", "Times the expert left memory");
+    describe_gauge!("signalbox_policy_calls", "Calls of the revision in force");
+    describe_gauge!("signalbox_policy_refusals", "Calls it turned away on purpose");
+    describe_gauge!("signalbox_policy_failures", "Calls it failed in, by how");
+    describe_gauge!("signalbox_policy_seconds", "Time spent in it");
+}
+
+fn server(app: &App) {
+    gauge!("signalbox_requests_in_flight").set(count(app.pipeline().admission.in_flight()));
+    let memory = app.fleet().memory();
+    gauge!("signalbox_memory_bytes_max").set(bytes(memory.max_bytes));
+    gauge!("signalbox_memory_bytes_reserved").set(bytes(memory.reserved_bytes));
+    for (name, value, unit) in app.limits() {
+        gauge!("signalbox_limit", "name" => name, "unit" => unit).set(bytes(value));
+    }
+}
+
+fn expert(expert: &ExpertStatus) {
+    let id = || [("expert", expert.id.clone())];
+    let resident = if expert.weights_address.is_some() { expert.weight_bytes } else { 0 };
+    gauge!("signalbox_expert_resident_bytes", &id()).set(bytes(resident));
+    gauge!("signalbox_expert_kv_bytes", &id()).set(bytes(expert.kv_bytes));
+    gauge!("signalbox_expert_queue_depth", &id()).set(count(expert.queue_depth));
+    gauge!("signalbox_expert_running", &id()).set(count(expert.running));
+    gauge!("signalbox_expert_up", &id()).set(f64::from(up(&expert.state)));
+    counter!("signalbox_expert_loads_total", &id()).absolute(expert.load_count);
+    counter!("signalbox_expert_unloads_total", &id()).absolute(expert.unload_count);
+}
+
+/// Whether an expert can answer, now or after loading.
+fn up(state: &ExpertState) -> u8 {
+    match state {
+        ExpertState::Failed(_) => 0,
+        ExpertState::Resident | ExpertState::Loading | ExpertState::Cold => 1,
+    }
+}
+
+/// Gauges, because these begin anew with every activation.
+fn policy(policy: &PolicyStatus) {
+    for (hook, done) in &policy.counters {
+        let labels = || [("policy", policy.name.clone()), ("hook", hook.to_string())];
+        gauge!("signalbox_policy_calls", &labels()).set(bytes(done.calls));
+        gauge!("signalbox_policy_refusals", &labels()).set(bytes(done.refusals));
+        gauge!("signalbox_policy_seconds", &labels()).set(bytes(done.total_us) / 1e6);
+        for (code, failures) in &done.failures {
+            let kind = [("kind", (*code).to_owned())];
+            let labels: Vec<_> = labels().into_iter().chain(kind).collect();
+            gauge!("signalbox_policy_failures", &labels).set(bytes(*failures));
+        }
+    }
+}
+
+/// Prometheus knows one number type; exact up to 2^53.
+fn bytes(n: u64) -> f64 {
+    n as f64
+}
+
+fn count(n: usize) -> f64 {
+    bytes(n as u64)
+}

@@ -1,0 +1,18 @@
+//! The server over real loopback HTTP, with toy experts and no policies: the native route, every
+//! error path, streams, cancelling, stopping. What policies do to calls is tested end to end.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "http/fixture.rs"]
+mod fixture;
+
+#[path = "http/admin.rs"]
+mod admin;
+#[path = "http/answers.rs"]
+mod answers;
+#[path = "http/errors.rs"]
+mod errors;
+#[path = "http/limits.rs"]
+mod limits;
+#[path = "http/stopping.rs"]
+mod stopping;

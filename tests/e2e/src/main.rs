@@ -1,0 +1,7 @@
+//! `signalbox` itself, built here so that cargo tells the suite where it is.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    signalbox::main_with(std::env::args_os())
+}

@@ -1,0 +1,69 @@
+//! The example policies at work. tests/tidy fails while an example is not named here.
+
+use serde_json::json;
+
+use crate::{
+    answers::recorded,
+    host::{EXPERTS, Host, config, content},
+    http::{Events, chat_body},
+};
+
+#[test]
+fn the_default_router_is_there_and_says_why() {
+    let host = Host::start();
+    assert_eq!(host.admin_get("/pipeline")["route"], "route-by-domain");
+    let answer = host.chat("auto", "Write a Python function that reverses a string");
+    assert_eq!(answer.header("x-signalbox-expert"), "qwen_coder");
+    assert!(answer.header("x-signalbox-route").starts_with("route-by-domain@"));
+    assert!(answer.header("x-signalbox-reason").contains("coding"), "{:?}", answer.headers);
+    let named = host.chat("phi4_fast", "Write a Python function that reverses a string");
+    assert_eq!(named.header("x-signalbox-expert"), "phi4_fast");
+    assert_eq!(named.header("x-signalbox-route"), "client");
+}
+
+#[test]
+fn another_router_takes_over_and_is_rolled_back() {
+    let host = Host::start();
+    host.deploy_example("round-robin");
+    let mut chosen: Vec<_> = (0..40)
+        .map(|_| host.chat("auto", "Hello!"))
+        .map(|a| {
+            assert!(a.header("x-signalbox-route").starts_with("round-robin@"));
+            a.header("x-signalbox-expert").to_owned()
+        })
+        .collect();
+    chosen.sort();
+    chosen.dedup();
+    assert_eq!(chosen.len(), EXPERTS.len(), "calls are spread over all experts, not {chosen:?}");
+    host.admin_post("/rollback", &json!({})).ok();
+    assert!(host.chat("auto", "Hello!").header("x-signalbox-route").starts_with("route-by-domain@"));
+}
+
+#[test]
+fn personal_data_is_redacted_on_the_way_in_and_out() {
+    let host = Host::start();
+    host.deploy_example("redact-pii");
+    // A toy repeats nothing it is told, so what reaches the expert is seen in its token count.
+    let clean = host.chat("phi4_fast", "Hello! [email]").ok();
+    let dirty = host.chat("phi4_fast", "Hello! jane.doe@example.org").ok();
+    assert_eq!(clean["usage"]["prompt_tokens"], dirty["usage"]["prompt_tokens"]);
+    // Streams pass through its window unharmed.
+    let (prompt, answer) = &recorded("qwen_coder")[0];
+    let (text, _) = Events::open(&host.url, chat_body("qwen_coder", prompt)).finish();
+    assert_eq!(text, *answer);
+}
+
+#[test]
+fn token_budgets_cap_and_refuse() {
+    let mut tight = config();
+    tight["policies"]["settings"] =
+        json!({"token-budget": {"prompt-tokens-max": "50", "reply-tokens-max": "3"}});
+    let host = Host::start_with(tight);
+    host.deploy_example("token-budget");
+    let capped = host.chat("phi4_fast", "Hello!").ok();
+    assert_eq!(capped["usage"]["completion_tokens"], 3);
+    assert_eq!(capped["choices"][0]["finish_reason"], "length");
+    assert!(!content(&capped).is_empty());
+    let refused = host.chat("phi4_fast", &"many words ".repeat(60));
+    assert_eq!((refused.status, refused.error_code().as_str()), (413, "policy_refused"));
+}

@@ -1,0 +1,252 @@
+//! The host under test: the real program as a child process on free ports, with its own folders.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::http::{self, Answer};
+
+/// Everything a start may take on a slow machine in a development build.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// The five toy experts: id and domain, as in the predecessor's configuration.
+pub(crate) const EXPERTS: [(&str, &str); 5] = [
+    ("phi4_fast", "general"),
+    ("mistral_balanced", "technical"),
+    ("qwen_coder", "coding"),
+    ("gemma3_multimodal", "multimodal_expert"),
+    ("aya_expanse_multilingual", "multilingual_expert"),
+];
+
+/// The folder of the toy experts.
+pub(crate) fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")
+}
+
+/// The misbehaving guest, compiled by the build script.
+pub(crate) fn misbehaving_component() -> Vec<u8> {
+    fs::read(env!("GUESTS_COMPONENT")).unwrap()
+}
+
+/// A configuration in the predecessor's format with the five toy experts, all warm.
+pub(crate) fn config() -> Value {
+    let experts: Vec<_> = EXPERTS
+        .iter()
+        .map(|(id, domain)| {
+            let awq = *id != "gemma3_multimodal";
+            json!({
+                "expert_id": id,
+                "model_path": models().join(id),
+                "domain": domain,
+                "description": format!("the toy expert for {domain}"),
+                "priority": if *domain == "general" { 5 } else { 3 },
+                "quantization": if awq { json!("awq") } else { Value::Null },
+                "dtype": if awq { "float16" } else { "bfloat16" },
+                "max_num_seqs": 16,
+            })
+        })
+        .collect();
+    json!({
+        "experts": experts,
+        "lazy_loading": {"enabled": true, "warmup_pool_size": 5, "max_loaded_experts": 5},
+        "server_config": {"host": "127.0.0.1", "port": 0, "log_level": "warning"},
+        "admin": {"host": "127.0.0.1", "port": 0},
+    })
+}
+
+/// A running host. Dropping it kills the process.
+pub(crate) struct Host {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) admin: String,
+    dir: TempDir,
+    config: Value,
+}
+
+impl Host {
+    /// Start with the five toy experts and wait until they are loaded.
+    pub(crate) fn start() -> Self {
+        Self::start_with(config())
+    }
+
+    /// Start with this configuration and wait until it is ready.
+    pub(crate) fn start_with(config: Value) -> Self {
+        let host = Self::spawn(config, tempfile::tempdir().unwrap());
+        host.wait_ready();
+        host
+    }
+
+    fn spawn(mut config: Value, dir: TempDir) -> Self {
+        config["policies"]["data_dir"] = json!(dir.path().join("policies"));
+        let file = dir.path().join("config.json");
+        fs::write(&file, config.to_string()).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_signalbox-under-test"))
+            .args(["serve", "--config"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (url, admin) = addresses(child.stdout.take().unwrap());
+        Self { child, url, admin, dir, config }
+    }
+
+    /// Kill the process as a power cut would.
+    pub(crate) fn kill(&self) {
+        self.signal("-KILL");
+    }
+
+    /// Wait for the end of a killed process, then start another on the same folders.
+    pub(crate) fn restart(mut self) -> Self {
+        self.child.wait().unwrap();
+        // `Drop` kills an already dead child, which is harmless; the folder has to outlive it.
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        let host = Self::spawn(self.config.clone(), dir);
+        host.wait_ready();
+        host
+    }
+
+    /// The folder where the host keeps its policies.
+    pub(crate) fn policies_dir(&self) -> PathBuf {
+        self.dir.path().join("policies")
+    }
+
+    /// Ask the process to stop, as a service manager does.
+    pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// How the process ended, if it does so in time.
+    pub(crate) fn exit_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
+    fn wait_ready(&self) {
+        eventually("the host is ready", START_MAX, || self.get("/ready").status == 200);
+    }
+
+    // === the data plane ===
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        http::get(&format!("{}{path}", self.url))
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+        http::post(&format!("{}{path}", self.url), body)
+    }
+
+    /// A chat with one user message and greedy sampling.
+    pub(crate) fn chat(&self, model: &str, prompt: &str) -> Answer {
+        self.post("/v1/chat/completions", &http::chat_body(model, prompt))
+    }
+
+    /// The text of a chat that has to succeed.
+    pub(crate) fn ask(&self, model: &str, prompt: &str) -> String {
+        content(&self.chat(model, prompt).ok())
+    }
+
+    /// One expert's entry of `GET /experts`.
+    pub(crate) fn expert(&self, id: &str) -> Value {
+        let body = self.get("/experts").ok();
+        let experts = body["experts"].as_array().unwrap();
+        experts.iter().find(|e| e["expert_id"] == id).unwrap_or_else(|| panic!("no {id}")).clone()
+    }
+
+    // === the admin plane ===
+
+    pub(crate) fn admin_get(&self, path: &str) -> Value {
+        http::get(&format!("{}{path}", self.admin)).ok()
+    }
+
+    pub(crate) fn admin_post(&self, path: &str, body: &Value) -> Answer {
+        http::post(&format!("{}{path}", self.admin), body)
+    }
+
+    pub(crate) fn upload(&self, name: &str, component: &[u8]) -> Answer {
+        let url = format!("{}/policies/{name}", self.admin);
+        http::post_bytes(&url, "application/wasm", component)
+    }
+
+    /// Upload a component that has to be accepted and make it active; the answer is its revision.
+    pub(crate) fn deploy(&self, name: &str, component: &[u8]) -> String {
+        let report = self.upload(name, component).ok();
+        let revision = report["revision"].as_str().unwrap().to_owned();
+        self.activate(name, &revision);
+        revision
+    }
+
+    /// Upload and activate one of the example policies.
+    pub(crate) fn deploy_example(&self, name: &str) -> String {
+        self.deploy(name, example(name))
+    }
+
+    pub(crate) fn activate(&self, name: &str, revision: &str) {
+        let body = json!({"revision": revision});
+        self.admin_post(&format!("/policies/{name}/activate"), &body).ok();
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Already gone is fine: the test may have ended it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The component of an example policy, as it is built into the program.
+pub(crate) fn example(name: &str) -> &'static [u8] {
+    let found = signalbox::example(name);
+    found.unwrap_or_else(|| panic!("'{name}' is not built in"))
+}
+
+/// The text of a chat completion.
+pub(crate) fn content(completion: &Value) -> String {
+    let text = completion["choices"][0]["message"]["content"].as_str();
+    text.unwrap_or_else(|| panic!("no content: {completion}")).to_owned()
+}
+
+/// Poll until `holds`, or fail naming what was waited for.
+pub(crate) fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < limit, "waited {limit:?} and it never came: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The two addresses that a starting host prints, data plane first.
+fn addresses(stdout: impl Read + Send + 'static) -> (String, String) {
+    let (found, wanted) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            for url in line.split_whitespace().filter(|word| word.starts_with("http://127.")) {
+                // The receiver is gone once it has both; the pipe is still drained.
+                let _ = found.send(url.trim_end_matches('/').to_owned());
+            }
+        }
+    });
+    let mut next = || wanted.recv_timeout(START_MAX).expect("the host printed no address");
+    (next(), next())
+}

@@ -1,0 +1,20 @@
+//! The users' view: the real program as its own process, real HTTP, the real toy experts, real
+//! components. One binary, so it links once.
+//!
+//! Start reading at [`host::Host`], the process under test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test suite")]
+
+mod answers;
+mod crash;
+mod errors;
+mod examples;
+mod guests;
+mod host;
+mod hot_swap;
+mod http;
+mod journey;
+mod readme;
+mod serving;
+mod shutdown;
+mod streaming;
+mod uploads;

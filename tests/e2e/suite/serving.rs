@@ -1,0 +1,115 @@
+//! Configurations as strangers write them: the experts that can be served are, the others say why
+//! not; and memory is shared by the rules of `lazy_loading`.
+
+use std::{fs, path::Path, thread};
+
+use serde_json::{Value, json};
+
+use crate::{
+    answers::recorded,
+    host::{Host, config, models},
+};
+
+/// Copy a toy expert, to break the copy.
+fn copy(expert: &str, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(models().join(expert)).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+fn edit_config(folder: &Path, edit: impl FnOnce(&mut Value)) {
+    let file = folder.join("config.json");
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    edit(&mut config);
+    fs::write(&file, config.to_string()).unwrap();
+}
+
+/// One missing folder, one truncated file, one unsupported architecture, one plain checkpoint
+/// declared `awq`, one Gemma 3 declared `float16`.
+fn five_mistakes(dir: &Path) -> Value {
+    let mut config = config();
+    let truncated = dir.join("truncated");
+    copy("aya_expanse_multilingual", &truncated);
+    let weights = truncated.join("model.safetensors");
+    let whole = fs::read(&weights).unwrap();
+    fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
+    let unsupported = dir.join("unsupported");
+    copy("qwen_coder", &unsupported);
+    edit_config(&unsupported, |c| c["architectures"] = json!(["MambaForCausalLM"]));
+    let experts = config["experts"].as_array_mut().unwrap();
+    experts[0]["quantization"] = json!("awq");
+    experts[0]["model_path"] = json!(models().join("gemma3_multimodal"));
+    experts[1]["model_path"] = json!(dir.join("no-such-folder"));
+    experts[2]["model_path"] = json!(unsupported);
+    experts[3]["dtype"] = json!("float16");
+    experts[4]["model_path"] = json!(truncated);
+    config
+}
+
+#[test]
+fn broken_experts_are_named_and_the_others_serve() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start_with(five_mistakes(dir.path()));
+    for (id, word) in [
+        ("mistral_balanced", "no-such-folder"),
+        ("qwen_coder", "MambaForCausalLM"),
+        ("aya_expanse_multilingual", "truncated"),
+    ] {
+        let expert = host.expert(id);
+        assert_eq!(expert["state"], "failed", "{expert}");
+        assert!(expert["reason"].as_str().unwrap().contains(word), "{expert}");
+        let answer = host.chat(id, "Hello!");
+        assert_eq!((answer.status, answer.error_code().as_str()), (503, "expert_failed"));
+        assert!(answer.text.contains(word), "{}", answer.text);
+    }
+    for (id, code) in [
+        ("phi4_fast", "quantization-mismatch"),
+        ("gemma3_multimodal", "gemma-float16"),
+    ] {
+        let expert = host.expert(id);
+        assert_eq!(expert["state"], "resident", "{expert}");
+        let findings = expert["findings"].as_array().unwrap();
+        assert!(findings.iter().any(|f| f["code"] == code), "no {code}: {findings:?}");
+    }
+    let (prompt, answer) = &recorded("gemma3_multimodal")[0];
+    assert_eq!(host.ask("gemma3_multimodal", prompt), *answer);
+    assert_eq!(host.chat("auto", "Write a Python function that adds two numbers").status, 200);
+}
+
+#[test]
+fn cold_experts_load_once_and_the_least_recently_used_goes() {
+    let mut lazy = config();
+    lazy["lazy_loading"] =
+        json!({"enabled": true, "warmup_pool_size": 1, "max_loaded_experts": 2});
+    let host = Host::start_with(lazy);
+    let state = |id: &str| host.expert(id)["state"].as_str().unwrap().to_owned();
+    assert_eq!((state("phi4_fast"), state("qwen_coder")), ("resident".into(), "cold".into()));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| host.chat("qwen_coder", "hello").ok());
+        }
+    });
+    assert_eq!(host.expert("qwen_coder")["load_count"], 1, "concurrent firsts load once");
+    host.chat("phi4_fast", "hello").ok();
+    host.chat("aya_expanse_multilingual", "hello").ok();
+    assert_eq!(state("qwen_coder"), "cold", "the least recently used had to go");
+    assert_eq!(state("phi4_fast"), "resident");
+}
+
+#[test]
+fn the_read_only_pages_are_there() {
+    let host = Host::start();
+    assert_eq!(host.get("/").ok()["models_loaded"], 5);
+    assert_eq!(host.get("/health").ok()["status"], "healthy");
+    assert_eq!(host.get("/stats").ok()["lazy_loading"]["loaded_experts"], 5);
+    let models = host.get("/v1/models").ok();
+    assert_eq!(models["object"], "list");
+    assert_eq!(models["data"].as_array().unwrap().len(), 5);
+    host.chat("phi4_fast", "Hello!").ok();
+    let metrics = host.get("/metrics").text;
+    for name in ["signalbox_requests_total", "signalbox_time_to_first_token_seconds", "signalbox_expert"] {
+        assert!(metrics.contains(name), "no {name} in\n{metrics}");
+    }
+}

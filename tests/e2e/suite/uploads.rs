@@ -1,0 +1,92 @@
+//! Uploads that must be refused: each with its own code and a reason an author can act on, nothing
+//! left behind, and the active revision untouched.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::{
+    host::{Host, config, example},
+    http,
+};
+
+fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap()
+}
+
+/// Components by what is wrong with them: bytes, code, and a word the reason must contain.
+fn refused() -> Vec<(&'static str, Vec<u8>, u16, &'static str, &'static str)> {
+    let torn = example("round-robin")[..1000].to_vec();
+    let import = "(component (import \"wasi:nn/tensor@0.2.0\" (instance)))";
+    vec![
+        ("empty", Vec::new(), 422, "not_webassembly", "wasm"),
+        ("text", b"print('hello')".to_vec(), 422, "not_webassembly", "wasm"),
+        ("core module", wat("(module)"), 422, "not_a_component", "wasm32-wasip2"),
+        ("torn component", torn, 422, "invalid_component", "component"),
+        ("no hook", wat("(component)"), 422, "no_hooks", "route"),
+        ("strange import", wat(import), 422, "import_not_offered", "wasi:nn/tensor"),
+        ("precompiled", b"\x7fELF\x02\x01\x01\0rest".to_vec(), 422, "precompiled", "native"),
+    ]
+}
+
+#[test]
+fn refused_uploads_say_why_and_leave_nothing() {
+    let host = Host::start();
+    let before = (host.admin_get("/pipeline"), files(&host));
+    for (name, bytes, status, code, word) in refused() {
+        let answer = host.upload("newcomer", &bytes);
+        assert_eq!(answer.error_code(), code, "{name}: {}", answer.text);
+        assert_eq!(answer.status, status, "{name}");
+        assert!(answer.text.contains(word), "{name}: no '{word}' in {}", answer.text);
+        assert_eq!((host.admin_get("/pipeline"), files(&host)), before, "{name} left something");
+    }
+    let missing = http::get(&format!("{}/policies/newcomer", host.admin));
+    assert_eq!((missing.status, missing.error_code().as_str()), (404, "policy_not_found"));
+    assert_eq!(host.chat("auto", "Hello!").status, 200);
+}
+
+#[test]
+fn a_component_that_fails_the_probe_is_refused() {
+    let host = Host::start();
+    let answer = host.upload("trapper", &fs::read(env!("PROBE_FAILS_COMPONENT")).unwrap());
+    assert_eq!((answer.status, answer.error_code().as_str()), (422, "probe_failed"));
+    assert!(host.admin_get("/policies").to_string().find("trapper").is_none());
+}
+
+#[test]
+fn an_upload_over_the_limit_is_refused_by_size() {
+    let mut small = config();
+    small["policies"] = json!({"limits": {"component_bytes_max": 1_000_000}});
+    let host = Host::start_with(small);
+    let answer = host.upload("large", &vec![0; 2_000_000]);
+    assert_eq!((answer.status, answer.error_code().as_str()), (413, "component_too_large"));
+}
+
+#[test]
+fn names_and_revisions_are_checked() {
+    let host = Host::start();
+    let revision = json!({"revision": "feedfacefeed"});
+    for (path, code) in [
+        ("/policies/no-such-policy/activate", "policy_not_found"),
+        ("/policies/route-by-domain/activate", "revision_not_found"),
+    ] {
+        let answer = host.admin_post(path, &revision);
+        assert_eq!((answer.status, answer.error_code().as_str()), (404, code), "{path}");
+    }
+    let answer = host.upload("Not%20A%20Name", example("round-robin"));
+    assert_eq!((answer.status, answer.error_code().as_str()), (400, "invalid_policy_name"));
+}
+
+/// Everything in the policies folder, by name.
+fn files(host: &Host) -> Vec<String> {
+    fn walk(dir: &std::path::Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path.display().to_string()) }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&host.policies_dir(), &mut found);
+    found.sort();
+    found
+}
