@@ -23,7 +23,7 @@ PACKED = (".qweight", ".qzeros", ".scales")
 # transformers 5 module -> published tensor name, Gemma 3 only.
 GEMMA_NAMES = [
     ("model.language_model.", "language_model.model."),
-    ("model.vision_tower.", "vision_tower."),
+    ("model.vision_tower.", "vision_tower.vision_model."),
     ("model.multi_modal_projector.", "multi_modal_projector."),
 ]
 LINEAR = re.compile(r"\.layers\.\d+\.(self_attn|mlp)\.\w+_proj\.weight$")

@@ -123,7 +123,7 @@ def gemma(tokenizer: Tokenizer, rows: int) -> dict:
         eos_token_id=[1, tokenizer.token_to_id("<end_of_turn>")],
         architectures=["Gemma3ForConditionalGeneration"], dtype="bfloat16",
     )
-    return json.loads(config.to_json_string(use_diff=False))
+    return json.loads(config.to_json_string(use_diff=True))
 
 
 def aya(tokenizer: Tokenizer, rows: int) -> dict:

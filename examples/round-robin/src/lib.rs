@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn calls_are_spread_evenly() {
-        let experts: Vec<_> = ["a", "b", "c", "d", "e"].map(|id| testing::expert(id).build()).into();
+        let experts: Vec<_> =
+            ["a", "b", "c", "d", "e"].map(|id| testing::expert(id).build()).into();
         let mut calls = [0; 5];
         for call in 0..1000 {
             let id = chosen(&format!("req-{call:016x}"), &experts);

@@ -6,8 +6,7 @@ mod signals;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use signalbox_sdk::{Decision, Expert, Refusal, Request, Route, State, config, export};
 use signals::{Signal, evidence};
@@ -16,23 +15,29 @@ struct RouteByDomain;
 
 impl Route for RouteByDomain {
     fn choose(request: &Request, experts: &[Expert]) -> Result<Decision, Refusal> {
-        let verdict = match request.hint("has-images") {
-            Some(_) => Verdict::images(),
-            None => Verdict::on(&request.last_user_text()),
-        };
-        let mut plan = most_ready(experts, |expert| verdict.wants(expert));
-        let best = plan.first().cloned();
         let refuge = config::get("abstain-to").unwrap_or_else(|| "general".into());
+        let sees = request.hint("has-images").is_some();
+        let verdict = Verdict::on(&request.last_user_text(), &refuge);
+        let mut plan = most_ready(experts, |expert| match sees {
+            true => expert.can("images"),
+            false => expert.domain() == verdict.domain,
+        });
+        let missing = if plan.is_empty() { " (no expert of that kind is available)" } else { "" };
         plan.extend(most_ready(experts, |expert| expert.domain() == refuge));
-        plan.extend(most_ready(experts, |_| true).into_iter().take(usize::from(plan.is_empty())));
+        plan.extend(most_ready(experts, |_| plan.is_empty()));
         let mut seen = Vec::new();
-        plan.retain(|id| !seen.contains(id) && { seen.push(id.clone()); true });
+        plan.retain(|id| {
+            !seen.contains(id) && {
+                seen.push(id.clone());
+                true
+            }
+        });
         if plan.is_empty() {
             return Err(Refusal::other("no-expert", "no expert can answer: all of them failed"));
         }
-        let missing = if best.is_none() { " (its expert is not available)" } else { "" };
+        let reason = if sees { "the call has images".into() } else { verdict.reason };
         Ok(Decision::first_of(plan)
-            .because(format!("{}{missing}", verdict.reason))
+            .because(format!("{reason}{missing}"))
             .confidence(verdict.confidence)
             .tag("domain", verdict.domain))
     }
@@ -49,20 +54,36 @@ struct Verdict {
 
 impl Verdict {
     /// The domain with the most points, or the refuge when no domain stands out.
-    fn on(text: &str) -> Self {
+    fn on(text: &str, refuge: &str) -> Self {
         let found = evidence(text);
-        let points = |domain: &str| -> f32 {
-            found.iter().filter(|signal| signal.domain == domain).map(|signal| signal.weight).sum()
-        };
+        let points = |domain: &str| -> f32 { of(&found, domain).map(|signal| signal.weight).sum() };
         let best = found.iter().map(|s| s.domain).max_by(|a, b| points(a).total_cmp(&points(b)));
         let total: f32 = found.iter().map(|signal| signal.weight).sum();
         // One point stands for everything that the tables do not know.
         let confidence = best.map_or(0.0, |domain| points(domain) / (total + 1.0));
-        match best {
-            Some(domain) if confidence >= config::parse("confidence-min", 0.5) => {
-                Self::because(domain, confidence, &found)
+        match best.filter(|_| confidence >= config::parse("confidence-min", 0.5)) {
+            Some(domain) => {
+                let signs: Vec<_> = of(&found, domain).map(|signal| signal.sign).take(3).collect();
+                let reason = format!("{domain}: {}", signs.join(", "));
+                Self { domain: domain.into(), confidence, reason }
             }
-            _ => Self::abstain(confidence),
+            None => {
+                Self { domain: refuge.into(), confidence, reason: "no domain stands out".into() }
+            }
         }
     }
+}
+
+fn of<'a>(found: &'a [Signal], domain: &str) -> impl Iterator<Item = &'a Signal> {
+    found.iter().filter(move |signal| signal.domain == domain)
+}
+
+/// The ids of fitting experts: resident before cold, short waits before long, preferred ones first.
+fn most_ready(experts: &[Expert], fits: impl Fn(&Expert) -> bool) -> Vec<String> {
+    let mut able: Vec<_> = experts.iter().filter(|e| !e.is_failed() && fits(e)).collect();
+    able.sort_by_key(|expert| {
+        let cold = !matches!(expert.state(), State::Resident);
+        (cold, expert.estimated_wait().unwrap_or(Duration::ZERO), Reverse(expert.priority()))
+    });
+    able.into_iter().map(|expert| expert.id()).collect()
 }

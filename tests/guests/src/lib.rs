@@ -1,1 +1,162 @@
-//! Policies that misbehave.
+//! A policy that misbehaves when the newest message asks for it, and otherwise does its work: so it
+//! passes the probe of an upload and fails on the live call that a test chooses.
+//!
+//! Natively the crate offers [`TROUBLES`], so that a test can go through all of them.
+
+use std::hint::black_box;
+
+use signalbox_sdk::{
+    Action, Decision, Edits, Expert, Mode, Outcome, Plan, Post, Pre, Refusal, Request, Route,
+    config, export,
+};
+
+/// Everything this policy can do wrong: the hook, and what it does there.
+pub const TROUBLES: &[(&str, &str)] = &[
+    ("pre", "loop"),
+    ("pre", "trap"),
+    ("pre", "recurse"),
+    ("pre", "exhaust memory"),
+    ("pre", "answer hugely"),
+    ("pre", "edit out of range"),
+    ("route", "loop"),
+    ("route", "trap"),
+    ("route", "recurse"),
+    ("route", "exhaust memory"),
+    ("route", "explain hugely"),
+    ("route", "name nobody"),
+    ("route", "name nobody twice"),
+    ("route", "fall back to nothing"),
+    ("route", "poll one member"),
+    ("route", "be not a number sure"),
+    ("post", "loop"),
+    ("post", "trap"),
+    ("post", "recurse"),
+    ("post", "exhaust memory"),
+    ("post", "replace hugely"),
+    ("post", "keep more than there is"),
+    ("post", "hold at the end"),
+];
+
+/// The message that asks for a trouble.
+pub fn request_for(hook: &str, trouble: &str) -> String {
+    format!("misbehave: {trouble} in {hook}")
+}
+
+/// More than any host should take in one answer.
+const HUGE: usize = 32 << 20;
+
+struct Guest {
+    trouble: String,
+}
+
+/// The trouble that `request` asks of `hook`; empty when it asks for none. A policy configured with
+/// `always` gets into that trouble whatever it is asked.
+fn asked(request: &Request, hook: &str) -> String {
+    let text = config::get("always").unwrap_or_else(|| request.last_user_text());
+    let wanted = text.strip_prefix("misbehave: ").and_then(|text| text.strip_suffix(hook));
+    wanted.and_then(|text| text.strip_suffix(" in ")).unwrap_or_default().to_owned()
+}
+
+/// The troubles that every hook knows.
+fn crash(trouble: &str) {
+    match trouble {
+        "loop" => loop {
+            black_box(());
+        },
+        "trap" => trap(),
+        "recurse" => {
+            black_box(recurse(1));
+        }
+        "exhaust memory" => {
+            let mut hoard = Vec::new();
+            loop {
+                hoard.push(black_box(vec![1u8; 1 << 20]));
+            }
+        }
+        _ => {}
+    }
+}
+
+#[expect(clippy::panic, reason = "this is what it is for")]
+fn trap() {
+    panic!("this guest was asked to trap");
+}
+
+#[expect(unconditional_recursion, reason = "the stack is to overflow")]
+fn recurse(depth: u64) -> u64 {
+    black_box(recurse(black_box(depth + 1)) + depth)
+}
+
+impl Pre for Guest {
+    fn handle(request: &Request, edits: &Edits) -> Result<Outcome, Refusal> {
+        let trouble = asked(request, "pre");
+        crash(&trouble);
+        match trouble.as_str() {
+            "answer hugely" => return Ok(Outcome::Answer("x".repeat(HUGE))),
+            "edit out of range" => edits.set_content(1_000_000, "nowhere"),
+            _ => {}
+        }
+        Ok(Outcome::Proceed)
+    }
+}
+
+impl Route for Guest {
+    fn choose(request: &Request, experts: &[Expert]) -> Result<Decision, Refusal> {
+        let trouble = asked(request, "route");
+        crash(&trouble);
+        let able = experts.iter().find(|expert| !expert.is_failed());
+        let able = able.ok_or_else(|| Refusal::other("no-expert", "no expert can answer"))?.id();
+        Ok(match trouble.as_str() {
+            "explain hugely" => Decision::to(able).because("x".repeat(HUGE)),
+            "name nobody" => Decision::to("nobody"),
+            "name nobody twice" => Decision::first_of(["nobody", "no-one"]),
+            "fall back to nothing" => Decision::first_of([""; 0]),
+            "poll one member" => {
+                let members = vec![able];
+                Decision::plan(Plan::Consensus { members, judge: None, mode: Mode::Parallel })
+            }
+            "be not a number sure" => Decision::to(able).confidence(f32::NAN),
+            _ => Decision::to(able).because("the first expert that can answer"),
+        })
+    }
+}
+
+impl Post for Guest {
+    fn open(request: &Request, _expert: &str) -> Self {
+        Self { trouble: asked(request, "post") }
+    }
+
+    fn push(&mut self, window: &str) -> Action {
+        crash(&self.trouble);
+        match self.trouble.as_str() {
+            "replace hugely" => Action::Replace { text: "x".repeat(HUGE), keep: 0 },
+            "keep more than there is" => {
+                Action::Replace { text: String::new(), keep: window.len() + 1 }
+            }
+            "hold at the end" => Action::Hold,
+            _ => Action::Emit,
+        }
+    }
+
+    fn finish(&mut self, _window: &str) -> Action {
+        if self.trouble == "hold at the end" { Action::Hold } else { Action::Emit }
+    }
+}
+
+export!(Guest: pre, route, post);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use signalbox_sdk::testing;
+
+    #[test]
+    fn behaves_until_asked() {
+        let experts = [testing::expert("only").build()];
+        let decide = |text: &str| Guest::choose(&testing::request(text).build(), &experts).unwrap();
+        assert_eq!(decide("hello").plan, Plan::Expert("only".into()));
+        let trouble = decide(&request_for("route", "name nobody"));
+        assert_eq!(trouble.plan, Plan::Expert("nobody".into()));
+        assert_eq!(decide(&request_for("pre", "trap")).plan, Plan::Expert("only".into()));
+    }
+}
