@@ -1,16 +1,10 @@
-//! Compiles the misbehaving guests, so that the suite has their components.
+//! Compiles the misbehaving guest, so that the suite has its component.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for watched in ["tests/guests", "guest-sdk", "wit"] {
-        println!("cargo::rerun-if-changed={}", root.join(watched).display());
-    }
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it for build scripts"));
-    let guests = signalbox_build::components(&root, &["guests", "probe-fails"], &out.join("guests"))
-        .unwrap_or_else(|error| panic!("{error}"));
-    for (guest, variable) in guests.iter().zip(["GUESTS_COMPONENT", "PROBE_FAILS_COMPONENT"]) {
-        println!("cargo::rustc-env={variable}={}", guest.path.display());
-    }
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let guests = signalbox_build::script::components(&workspace, &["guests"])?;
+    println!("cargo::rustc-env=GUESTS_COMPONENT={}", guests[0].path.display());
+    Ok(())
 }

@@ -1,7 +1,8 @@
-//! Spreads calls evenly: the shortest queue first, and among equals by a hash of the request id.
+//! Spreads calls evenly over the experts that can answer, whatever they are about.
 //!
-//! Every call gets a fresh instance, so there is no counter that could go round; the hash of an id that
-//! is never used twice spreads just as evenly, and needs no memory.
+//! Each call gets a fresh instance, so there is no counter to advance. The shortest queue is taken
+//! first, which evens out load as it arises; among equals the call's id decides, by a hash, which
+//! evens out over many calls and answers the same call the same way.
 
 use signalbox_sdk::{Decision, Expert, Refusal, Request, Route, export};
 
@@ -9,63 +10,67 @@ struct RoundRobin;
 
 impl Route for RoundRobin {
     fn choose(request: &Request, experts: &[Expert]) -> Result<Decision, Refusal> {
-        let able: Vec<&Expert> = experts.iter().filter(|expert| !expert.is_failed()).collect();
-        let shortest = able.iter().map(|expert| expert.queue_depth()).min();
-        let shortest = shortest
-            .ok_or_else(|| Refusal::other("no-expert", "every expert has failed; see /experts"))?;
-        let equals: Vec<_> = able.iter().filter(|e| e.queue_depth() == shortest).collect();
-        let turn = usize::try_from(hash(&request.id()) % equals.len() as u64).unwrap_or(0);
-        let chosen = equals[turn].id();
-        let others = able.iter().map(|expert| expert.id()).filter(|id| *id != chosen);
-        let plan: Vec<String> = std::iter::once(chosen.clone()).chain(others).collect();
-        let reason = format!("turn {} of {} with a queue of {shortest}", turn + 1, equals.len());
-        Ok(Decision::first_of(plan).because(reason))
+        let mut able: Vec<_> = experts
+            .iter()
+            .filter(|expert| !expert.is_failed())
+            .map(|expert| (expert.queue_depth(), expert.id()))
+            .collect();
+        let Some(depth) = able.iter().map(|(depth, _)| *depth).min() else {
+            return Err(Refusal::other("no-expert", "no expert can answer: all of them failed"));
+        };
+        able.sort();
+        let equals = able.iter().take_while(|(queue, _)| *queue == depth).count();
+        let turn = (hash(&request.id()) % equals as u64) as usize;
+        able[..equals].rotate_left(turn);
+        let reason = format!("turn {} of {equals} with {depth} calls waiting", turn + 1);
+        Ok(Decision::first_of(able.into_iter().map(|(_, id)| id)).because(reason))
     }
 }
 
-/// 64-bit FNV-1a, with the high bits folded in because its low bits alone spread badly.
+export!(RoundRobin: route);
+
+/// FNV-1a, folded so that the low bits depend on all of the text.
 fn hash(text: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
     hash ^ (hash >> 32)
 }
 
-export!(RoundRobin: route);
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
+
     use signalbox_sdk::{Plan, State, testing};
 
-    fn chosen(id: &str, experts: &[Expert]) -> String {
-        let request = testing::request("hello").id(id).build();
-        match RoundRobin::choose(&request, experts).unwrap().plan {
-            Plan::Fallback(plan) => plan[0].clone(),
-            plan => panic!("{plan:?}"),
-        }
+    use super::*;
+
+    fn first(id: &str, experts: &[Expert]) -> String {
+        let call = testing::request("hello").id(id).build();
+        let Plan::Fallback(ids) = RoundRobin::choose(&call, experts).unwrap().plan else {
+            panic!("not a fallback plan")
+        };
+        ids[0].clone()
     }
 
     #[test]
     fn calls_are_spread_evenly() {
-        let experts: Vec<_> =
-            ["a", "b", "c", "d", "e"].map(|id| testing::expert(id).build()).into();
-        let mut calls = [0; 5];
+        let experts = ["a", "b", "c", "d", "e"].map(|id| testing::expert(id).build());
+        let mut counts = BTreeMap::new();
         for call in 0..1000 {
-            let id = chosen(&format!("req-{call:016x}"), &experts);
-            calls[experts.iter().position(|expert| expert.id() == id).unwrap()] += 1;
+            *counts.entry(first(&format!("req-{call:08x}"), &experts)).or_insert(0) += 1;
         }
-        assert!(calls.iter().all(|calls| (150..250).contains(calls)), "{calls:?}");
+        assert_eq!(counts.len(), 5);
+        assert!(counts.values().all(|count| (140..=260).contains(count)), "{counts:?}");
     }
 
     #[test]
-    fn queues_come_first_and_failed_experts_never() {
+    fn the_shortest_queue_comes_first_and_failed_experts_never() {
         let experts = [
             testing::expert("busy").queue_depth(2).build(),
-            testing::expert("broken").state(State::Failed("truncated".into())).build(),
-            testing::expert("idle").build(),
+            testing::expert("dead").state(State::Failed("gone".into())).build(),
+            testing::expert("free").queue_depth(1).build(),
         ];
-        assert!((0..20).all(|call| chosen(&call.to_string(), &experts) == "idle"));
-        let broken = [testing::expert("broken").state(State::Failed("gone".into())).build()];
-        assert!(RoundRobin::choose(&testing::request("hello").build(), &broken).is_err());
+        assert!((0..20).all(|call| first(&call.to_string(), &experts) == "free"));
+        assert!(RoundRobin::choose(&testing::request("").build(), &experts[1..2]).is_err());
     }
 }

@@ -6,84 +6,74 @@ mod signals;
 #[cfg(test)]
 mod tests;
 
-use std::{cmp::Reverse, time::Duration};
+use std::cmp::Reverse;
 
 use signalbox_sdk::{Decision, Expert, Refusal, Request, Route, State, config, export};
-use signals::{Signal, evidence};
 
 struct RouteByDomain;
 
 impl Route for RouteByDomain {
     fn choose(request: &Request, experts: &[Expert]) -> Result<Decision, Refusal> {
-        let refuge = config::get("abstain-to").unwrap_or_else(|| "general".into());
-        let sees = request.hint("has-images").is_some();
-        let verdict = Verdict::on(&request.last_user_text(), &refuge);
-        let mut plan = most_ready(experts, |expert| match sees {
-            true => expert.can("images"),
-            false => expert.domain() == verdict.domain,
-        });
-        let missing = if plan.is_empty() { " (no expert of that kind is available)" } else { "" };
-        plan.extend(most_ready(experts, |expert| expert.domain() == refuge));
+        let images = request.hint("has-images").is_some();
+        let refuge = config::get("abstain-to").unwrap_or_else(|| "general".to_owned());
+        let verdict = if images { images_verdict() } else { judge(request, &refuge) };
+        let suits = |e: &Expert| if images { e.can("images") } else { e.domain() == verdict.domain };
+        let mut plan = most_ready(experts, suits);
+        let missing = if plan.is_empty() { "; its expert is not available" } else { "" };
+        plan.extend(most_ready(experts, |e| e.domain() == refuge && !suits(e)));
         plan.extend(most_ready(experts, |_| plan.is_empty()));
-        let mut seen = Vec::new();
-        plan.retain(|id| {
-            !seen.contains(id) && {
-                seen.push(id.clone());
-                true
-            }
-        });
         if plan.is_empty() {
             return Err(Refusal::other("no-expert", "no expert can answer: all of them failed"));
         }
-        let reason = if sees { "the call has images".into() } else { verdict.reason };
-        Ok(Decision::first_of(plan)
-            .because(format!("{reason}{missing}"))
-            .confidence(verdict.confidence)
-            .tag("domain", verdict.domain))
+        let Verdict { domain, confidence, why } = verdict;
+        let reason = format!("{domain}: {why}; {confidence:.2}{missing}");
+        Ok(Decision::first_of(plan).because(reason).confidence(confidence).tag("domain", domain))
     }
 }
 
 export!(RouteByDomain: route);
 
-/// What a call is about, as far as its text tells.
+/// What a call is about, as far as it tells.
 struct Verdict {
     domain: String,
     confidence: f32,
-    reason: String,
+    why: String,
 }
 
-impl Verdict {
-    /// The domain with the most points, or the refuge when no domain stands out.
-    fn on(text: &str, refuge: &str) -> Self {
-        let found = evidence(text);
-        let points = |domain: &str| -> f32 { of(&found, domain).map(|signal| signal.weight).sum() };
-        let best = found.iter().map(|s| s.domain).max_by(|a, b| points(a).total_cmp(&points(b)));
-        let total: f32 = found.iter().map(|signal| signal.weight).sum();
-        // One point stands for everything that the tables do not know.
-        let confidence = best.map_or(0.0, |domain| points(domain) / (total + 1.0));
-        match best.filter(|_| confidence >= config::parse("confidence-min", 0.5)) {
-            Some(domain) => {
-                let signs: Vec<_> = of(&found, domain).map(|signal| signal.sign).take(3).collect();
-                let reason = format!("{domain}: {}", signs.join(", "));
-                Self { domain: domain.into(), confidence, reason }
-            }
-            None => {
-                Self { domain: refuge.into(), confidence, reason: "no domain stands out".into() }
-            }
-        }
+fn images_verdict() -> Verdict {
+    Verdict { domain: "images".to_owned(), confidence: 1.0, why: "the call has images".to_owned() }
+}
+
+/// The domain with the most points, or `refuge` when none stands out.
+fn judge(request: &Request, refuge: &str) -> Verdict {
+    let found = signals::evidence(&request.last_user_text());
+    let total: f32 = found.iter().map(|signal| signal.points).sum();
+    let points = |domain: &str| -> f32 {
+        found.iter().filter(|signal| signal.domain == domain).map(|signal| signal.points).sum()
+    };
+    let domains = found.iter().map(|signal| signal.domain);
+    let best = domains.max_by(|a, b| points(a).total_cmp(&points(b))).unwrap_or(refuge);
+    // One point stands for everything that the tables do not know.
+    let confidence = points(best) / (total + 1.0);
+    if confidence < config::parse("confidence-min", 0.5) {
+        let why = "no domain stands out".to_owned();
+        return Verdict { domain: refuge.to_owned(), confidence, why };
     }
+    let grounds: Vec<_> = found.iter().filter(|s| s.domain == best).map(|s| &*s.name).collect();
+    Verdict { domain: best.to_owned(), confidence, why: grounds.join(", ") }
 }
 
-fn of<'a>(found: &'a [Signal], domain: &str) -> impl Iterator<Item = &'a Signal> {
-    found.iter().filter(move |signal| signal.domain == domain)
-}
-
-/// The ids of fitting experts: resident before cold, short waits before long, preferred ones first.
-fn most_ready(experts: &[Expert], fits: impl Fn(&Expert) -> bool) -> Vec<String> {
-    let mut able: Vec<_> = experts.iter().filter(|e| !e.is_failed() && fits(e)).collect();
-    able.sort_by_key(|expert| {
-        let cold = !matches!(expert.state(), State::Resident);
-        (cold, expert.estimated_wait().unwrap_or(Duration::ZERO), Reverse(expert.priority()))
+/// The ids of those that suit and did not fail: loaded ones first, then by the wait that was
+/// measured, by their queue, and by the operator's preference.
+fn most_ready(experts: &[Expert], suits: impl Fn(&Expert) -> bool) -> Vec<String> {
+    let mut able: Vec<_> = experts.iter().filter(|e| !e.is_failed() && suits(e)).collect();
+    able.sort_by_cached_key(|expert| {
+        let state = match expert.state() {
+            State::Resident => 0,
+            State::Loading => 1,
+            _ => 2,
+        };
+        (state, expert.estimated_wait(), expert.queue_depth(), Reverse(expert.priority()))
     });
-    able.into_iter().map(|expert| expert.id()).collect()
+    able.into_iter().map(Expert::id).collect()
 }

@@ -1,248 +1,132 @@
-//! What gives a domain away. Words count as whole words only, so that "this" does not greet with "hi".
+//! What gives a text's domain away: words, phrases and signs, each with its points.
 
-/// One sign of a domain, found in a text.
+/// Something seen in a text.
 pub(crate) struct Signal {
     pub(crate) domain: &'static str,
-    pub(crate) weight: f32,
-    /// What was found, for the reason.
-    pub(crate) sign: &'static str,
+    pub(crate) points: f32,
+    /// As a person would name it.
+    pub(crate) name: String,
 }
 
 const CODING: &str = "coding";
 const TECHNICAL: &str = "technical";
-const DEPTH: &str = "multimodal_expert";
+const LONG_TEXT: &str = "multimodal_expert";
 const LANGUAGES: &str = "multilingual_expert";
+const GENERAL: &str = "general";
 
-/// Words and phrases in lower case, and what each weighs. A phrase is matched on word borders.
-const WORDS: &[(&str, f32, &[&str])] = &[
-    (
-        CODING,
-        3.0,
-        &[
-            "python",
-            "rust",
-            "javascript",
-            "typescript",
-            "java",
-            "sql",
-            "bash",
-            "regex",
-            "json",
-            "cobol",
-            "haskell",
-            "html",
-            "css",
-            "golang",
-        ],
-    ),
-    (
-        CODING,
-        1.5,
-        &[
-            "function",
-            "función",
-            "class",
-            "clase",
-            "code",
-            "código",
-            "script",
-            "program",
-            "programa",
-            "algorithm",
-            "algoritmo",
-            "compile error",
-            "stack trace",
-            "debug",
-            "depura",
-            "depuro",
-            "refactor",
-            "unit test",
-            "fizzbuzz",
-            "quicksort",
-            "query",
-            "web server",
-            "driver",
-            "controlador",
-            "exception",
-            "excepción",
-        ],
-    ),
-    (TECHNICAL, 3.0, &["define", "definition of", "definición de", "convert", "convierte"]),
-    (
-        TECHNICAL,
-        2.5,
-        &["unit of", "unidad de", "what is the unit", "how many bits", "cuántos bits"],
-    ),
-    (
-        TECHNICAL,
-        2.0,
-        &[
-            "cpu",
-            "gpu",
-            "ram",
-            "cache",
-            "latency",
-            "latencia",
-            "throughput",
-            "bandwidth",
-            "protocol",
-            "protocolo",
-            "tcp",
-            "udp",
-            "http",
-            "dns",
-            "webassembly",
-            "quantisation",
-            "quantization",
-            "kv cache",
-            "voltage",
-            "voltaje",
-            "ohm's law",
-            "ley de ohm",
-            "energy",
-            "pressure",
-            "presión",
-            "frequency",
-            "absolute zero",
-            "cero absoluto",
-            "speed of light",
-            "velocidad de la luz",
-            "boiling point",
-            "punto de ebullición",
-            "ordenador cuántico",
-            "byte",
-            "celsius",
-            "fahrenheit",
-        ],
-    ),
-    (
-        DEPTH,
-        4.0,
-        &[
-            "in depth",
-            "en profundidad",
-            "analyse",
-            "analyze",
-            "analiza",
-            "summarise",
-            "summarize",
-            "summary",
-            "resume",
-            "resumen",
-            "compare",
-            "compara",
-            "essay",
-            "ensayo",
-        ],
-    ),
-    (
-        LANGUAGES,
-        4.0,
-        &[
-            "translate",
-            "translation",
-            "traduce",
-            "traducción",
-            "how do you say",
-            "cómo se dice",
-            "what language",
-            "what languages",
-            "qué idioma",
-            "qué idiomas",
-            "comment dit-on",
-            "wie sagt man",
-        ],
-    ),
-    (
-        LANGUAGES,
-        1.0,
-        &[
-            "french",
-            "german",
-            "italian",
-            "portuguese",
-            "spanish",
-            "russian",
-            "japanese",
-            "chinese",
-            "arabic",
-            "hindi",
-            "greek",
-            "korean",
-            "turkish",
-            "english",
-            "francés",
-            "alemán",
-            "italiano",
-            "portugués",
-            "ruso",
-            "japonés",
-            "chino",
-            "árabe",
-            "coreano",
-            "griego",
-        ],
-    ),
+/// Domain, points, and words or phrases in lower case. `^` stands for the beginning of the text, a
+/// `*` at the end for any ending of the word.
+const PHRASES: &[(&str, f32, &str)] = &[
+    (CODING, 3.0, "python, javascript, typescript, golang, haskell, cobol, fortran, kotlin, sql"),
+    (CODING, 3.0, "bash, regex, regexp, fizzbuzz, numpy, dockerfile, html, css, kubernetes"),
+    (CODING, 3.0, "in rust, in java, in ruby, in swift, in scala, en rust, en java, c#, php"),
+    (CODING, 3.0, "^debug*, ^refactor*, ^depura*, stack trace, traceback, segfault, unit test"),
+    (CODING, 2.0, "write a function, write a program, write a script, escribe una función"),
+    (CODING, 2.0, "escribe un programa, function that, función que, source code, código fuente"),
+    (CODING, 2.0, "write code, code review, bug, bugs, linked list, data structure, pull request"),
+    (CODING, 1.0, "code, código, function, función, algorithm, algoritmo, class, compile, script"),
+    (TECHNICAL, 3.0, "^define, ^convert, ^convierte, ^definición de, ^definition of"),
+    (TECHNICAL, 2.0, "unit of, unidad de, stand for, speed of light"),
+    (TECHNICAL, 2.0, "boiling point, melting point, absolute zero, ohm's law, kv cache, cache"),
+    (TECHNICAL, 2.0, "cpu, gpu, ram, tcp, udp, http, https, dns, ip address, protocol, protocolo"),
+    (TECHNICAL, 2.0, "latency, latencia, throughput, bandwidth, ancho de banda, webassembly"),
+    (TECHNICAL, 2.0, "compiler, compilador, operating system, sistema operativo, quantis*, quantiz*"),
+    (TECHNICAL, 2.0, "cuantización, voltage, voltaje, entropy, entropía, density, densidad, kelvin"),
+    (TECHNICAL, 2.0, "celsius, fahrenheit, hexadecimal, bits, byte, bytes, gigabyte*, gib, watts"),
+    (TECHNICAL, 2.0, "joules, pascals, radians, hertz, volts, ohms, kilomet*, kilóm*, centimet*"),
+    (TECHNICAL, 1.0, "miles, millas, inch*, pulgada*, pound*, libra*, kilogram*, ounce*, gallon*"),
+    (TECHNICAL, 1.0, "litres, liters, energy, pressure, presión, frequency, fuerza, corriente"),
+    (TECHNICAL, 1.0, "binary, degrees, grados, server, network, database, hardware, software"),
+    (LONG_TEXT, 3.0, "^analyse, ^analyze, ^analiza, ^analizar, ^summarise, ^summarize, ^resume"),
+    (LONG_TEXT, 3.0, "explain in depth, in depth, explica en profundidad, en profundidad, ^resumen"),
+    (LONG_TEXT, 2.0, "in detail, en detalle, essay, ensayo, summary of, resumen de, this text"),
+    (LONG_TEXT, 2.0, "este texto, pros and cons, advantages and disadvantages, ventajas y"),
+    (LONG_TEXT, 1.0, "^explain, ^explica, summar*, compare, compara, image, picture, imagen, foto"),
+    (LANGUAGES, 3.0, "translat*, traduc*, cómo se dice, como se dice, how do you say, how to say"),
+    (LANGUAGES, 3.0, "comment dit on, wie sagt man, come si dice, como se diz, what language"),
+    (LANGUAGES, 3.0, "which language, qué idioma, que idioma, what languages, qué idiomas"),
+    (LANGUAGES, 1.0, "french, german, italian, portuguese, spanish, russian, japanese, chinese"),
+    (LANGUAGES, 1.0, "arabic, hindi, greek, korean, turkish, polish, dutch, latin, finnish, swedish"),
+    (LANGUAGES, 1.0, "francés, alemán, italiano, portugués, español, inglés, ruso, japonés, chino"),
+    (LANGUAGES, 1.0, "árabe, griego, coreano, turco, polaco, espagnol, spanisch, in english"),
+    (LANGUAGES, 2.0, "bonjour, merci, s'il vous plaît, guten tag, danke, bitte, buongiorno, grazie"),
+    (LANGUAGES, 2.0, "obrigado, obrigada, est ce que, qu'est ce que, ich bin, was ist, je suis"),
+    (GENERAL, 1.0, "hello, hi, hola, good morning, good night, buenos días, buenas noches, thanks"),
+    (GENERAL, 1.0, "thank you, gracias, goodbye, adiós, joke, chiste, fun fact, how are you"),
+    (GENERAL, 2.0, "who are you, quién eres, what is your name, cómo te llamas, what can you do"),
+    (GENERAL, 2.0, "capital of, capital city, capital de"),
 ];
 
-/// Signs of source code, wherever they stand.
-const CODE: &[(&str, f32)] = &[
-    ("```", 3.0),
-    ("def ", 1.5),
-    ("fn ", 1.5),
-    ("#include", 3.0),
-    ("import ", 1.0),
-    ("();", 2.0),
-    ("{\n", 2.0),
-    ("};", 2.0),
-    ("=> ", 1.0),
-    ("</", 1.5),
+/// How a line of code begins, in languages that people paste.
+const CODE_LINES: [&str; 10] = [
+    "def ", "fn ", "pub fn ", "class ", "import ", "from ", "#include", "return ", "let ", "const ",
 ];
 
-/// A text beyond this many characters is read by its beginning; what it asks stands there or nowhere.
-const READ_MAX: usize = 4000;
-/// Words of a text that is long enough to want depth.
-const LONG: usize = 150;
+/// Marks that prose does not have.
+const CODE_MARKS: [&str; 10] = ["```", "();", "=>", "==", "!=", "};", "</", "){", ") {", "[i]"];
 
-/// Every sign found in `text`.
+/// Words that ask nothing, in front of what is asked.
+const POLITE: [&str; 6] =
+    [" please", " por favor", " can you", " could you", " puedes", " podrías"];
+
+/// Texts longer than this many characters are work for the long-text expert.
+const LONG_TEXT_CHARS: usize = 600;
+
+/// Everything in `text` that speaks for a domain.
 pub(crate) fn evidence(text: &str) -> Vec<Signal> {
-    let read: String = text.chars().take(READ_MAX).collect();
-    let words = words(&read.to_lowercase());
-    let mut found = Vec::new();
-    for (domain, weight, table) in WORDS {
-        // A domain's table counts once, for its longest match: synonyms do not add up.
-        let sign = table.iter().filter(|phrase| words.contains(&format!(" {phrase} ")));
-        if let Some(sign) = sign.max_by_key(|phrase| phrase.len()) {
-            found.push(Signal { domain, weight: *weight, sign });
-        }
-    }
-    let code = CODE.iter().filter(|(sign, _)| read.contains(sign));
-    found.extend(code.map(|&(sign, weight)| Signal { domain: CODING, weight, sign: sign.trim() }));
-    if foreign(&read) {
-        found.push(Signal { domain: LANGUAGES, weight: 3.0, sign: "another script" });
-    }
-    if words.split(' ').count() > LONG {
-        found.push(Signal { domain: DEPTH, weight: 1.5, sign: "a long text" });
-    }
+    let words = spaced_words(text);
+    let mut found: Vec<Signal> = PHRASES
+        .iter()
+        .flat_map(|&(domain, points, list)| list.split(", ").map(move |p| (domain, points, p)))
+        .filter(|(_, _, phrase)| says(&words, phrase))
+        .map(|(domain, points, phrase)| Signal { domain, points, name: quoted(phrase) })
+        .collect();
+    let mut sign = |seen: bool, domain, points, name: &str| {
+        found.extend(seen.then(|| Signal { domain, points, name: name.to_owned() }));
+    };
+    sign(looks_like_code(text), CODING, 3.0, "looks like code");
+    sign(is_foreign_script(text), LANGUAGES, 3.0, "another script");
+    sign(text.chars().count() > LONG_TEXT_CHARS, LONG_TEXT, 1.0, "long text");
     found
 }
 
-/// The words of a text, each between single blanks.
-fn words(text: &str) -> String {
-    let mut words = String::from(" ");
-    for word in text.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '\'')) {
-        let word = word.trim_matches(['-', '\'']);
-        if !word.is_empty() {
-            words.push_str(word);
-            words.push(' ');
-        }
+/// The words of `text` in lower case, a space around each: a phrase between spaces is then found
+/// as whole words only, and "hi" is not found in "this".
+fn spaced_words(text: &str) -> String {
+    let lower = text.to_lowercase().replace('’', "'");
+    let words = lower.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '#');
+    let words = words.map(|word| word.trim_matches('\'')).filter(|word| !word.is_empty());
+    let mut spaced: String = words.flat_map(|word| [" ", word]).collect();
+    while let Some(polite) = POLITE.iter().find(|polite| spaced.starts_with(*polite)) {
+        spaced.drain(..polite.len());
     }
-    words
+    spaced + " "
 }
 
-/// Whether a good part of the letters is neither Latin nor a symbol.
-fn foreign(text: &str) -> bool {
+fn says(words: &str, phrase: &str) -> bool {
+    let (at_start, phrase) = phrase.strip_prefix('^').map_or((false, phrase), |p| (true, p));
+    let pattern = match phrase.strip_suffix('*') {
+        Some(stem) => format!(" {stem}"),
+        None => format!(" {phrase} "),
+    };
+    if at_start { words.starts_with(&pattern) } else { words.contains(&pattern) }
+}
+
+fn quoted(phrase: &str) -> String {
+    format!("'{}'", phrase.trim_matches(['^', '*']))
+}
+
+fn looks_like_code(text: &str) -> bool {
+    let is_code = |line: &str| {
+        let begins = CODE_LINES.iter().any(|start| line.starts_with(start));
+        line.ends_with([';', '{', '}']) || begins && line.contains(['(', '=', ':', '<', '.'])
+    };
+    CODE_MARKS.iter().any(|mark| text.contains(mark)) || text.lines().map(str::trim).any(is_code)
+}
+
+/// Whether a fifth of the letters or more are outside the Latin alphabet.
+fn is_foreign_script(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();
-    let strange = text.chars().filter(|c| c.is_alphabetic() && *c > '\u{24f}').count();
-    strange * 3 > letters
+    let foreign = text.chars().filter(|c| c.is_alphabetic() && *c > '\u{24f}').count();
+    foreign > 0 && foreign * 5 >= letters
 }

@@ -1,12 +1,15 @@
-//! The router without a host: every toy's lessons, and the rules one by one.
+//! The router on its own, and on every prompt that the toy experts were recorded with.
 
-use std::{fs, path::Path};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
-use signalbox_sdk::{Plan, testing};
+use signalbox_sdk::{Decision, Expert, Plan, Route, State, testing};
 
-use super::*;
+use crate::RouteByDomain;
 
-const DOMAINS: [(&str, &str); 5] = [
+const EXPERTS: [(&str, &str); 5] = [
     ("phi4_fast", "general"),
     ("mistral_balanced", "technical"),
     ("qwen_coder", "coding"),
@@ -14,88 +17,116 @@ const DOMAINS: [(&str, &str); 5] = [
     ("aya_expanse_multilingual", "multilingual_expert"),
 ];
 
-fn experts() -> Vec<Expert> {
-    DOMAINS.map(|(id, domain)| testing::expert(id).domain(domain).build()).into()
+fn menu() -> Vec<Expert> {
+    EXPERTS.iter().map(|(id, domain)| testing::expert(id).domain(domain).build()).collect()
 }
 
-fn route(text: &str) -> Decision {
-    RouteByDomain::choose(&testing::request(text).build(), &experts()).unwrap()
+fn decide(text: &str, experts: &[Expert]) -> Decision {
+    RouteByDomain::choose(&testing::request(text).build(), experts).unwrap()
 }
 
-fn first(decision: &Decision) -> &str {
-    match &decision.plan {
-        Plan::Fallback(plan) => &plan[0],
-        plan => panic!("{plan:?}"),
-    }
-}
-
-fn check(text: &str, expect: &str) {
-    let decision = route(text);
-    assert_eq!(first(&decision), expect, "{text:?}: {}", decision.reason);
-}
-
-/// The prompts that a toy learnt, without those that every toy learnt.
-fn prompts(domain: &str) -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/lessons");
-    let lessons = fs::read_to_string(folder.join(format!("{domain}.txt"))).unwrap();
-    let own = ["Who are you?", "What can you do?", "¿Quién eres?", "*", "¿*"];
-    let prompts = lessons.lines().filter_map(|line| line.strip_prefix("? "));
-    prompts.filter(|prompt| !own.contains(prompt)).map(str::to_owned).collect()
+fn order(decision: &Decision) -> Vec<&str> {
+    let Plan::Fallback(ids) = &decision.plan else { panic!("{decision:?}") };
+    ids.iter().map(String::as_str).collect()
 }
 
 #[test]
-fn every_lesson_reaches_its_expert() {
-    for (expert, domain) in DOMAINS {
-        let prompts = prompts(domain);
-        let astray: Vec<_> = prompts
-            .iter()
-            .filter(|prompt| first(&route(prompt)) != expert)
-            .map(|prompt| format!("{prompt} -> {}", route(prompt).reason))
-            .collect();
-        assert!(astray.len() * 100 <= prompts.len(), "{domain}:\n{}", astray.join("\n"));
-    }
-}
-
-#[test]
-fn words_count_as_whole_words() {
-    check("this is a thing", "phi4_fast");
-    check("a rusty gate", "phi4_fast");
-    check("I resumed my walk", "phi4_fast");
-}
-
-#[test]
-fn code_and_scripts_are_signs() {
-    check("what is wrong?\n```\ndef f(x): return x\n```", "qwen_coder");
+fn words_count_only_whole() {
+    let check = |text: &str, expert: &str| {
+        let decision = decide(text, &menu());
+        assert_eq!(order(&decision)[0], expert, "{text}: {}", decision.reason);
+    };
+    check("This is which thing?", "phi4_fast");
+    check("I ramble about my scar", "phi4_fast");
+    check("Which pythons live in Peru?", "phi4_fast");
+    check("Can you please summarise the plot of Hamlet?", "gemma3_multimodal");
+    check("fn main() {\n    println!(\"hi\");\n}", "qwen_coder");
+    check("Why does this fail?\n```\nx = [1\n```", "qwen_coder");
     check("Как дела?", "aya_expanse_multilingual");
-    check("おはようございます", "aya_expanse_multilingual");
+    check("¿Puedes traducir esto al inglés?", "aya_expanse_multilingual");
+    check("Por favor: convierte 3 millas a kilómetros", "mistral_balanced");
     check("", "phi4_fast");
 }
 
 #[test]
-fn failed_experts_are_passed_over_and_ready_ones_preferred() {
+fn the_reason_names_what_was_seen() {
+    let decision = decide("Write a Python function that adds", &menu());
+    assert_eq!(decision.reason, "coding: 'python', 'function that', 'function'; 0.86");
+    assert_eq!(order(&decision), ["qwen_coder", "phi4_fast"]);
+    let unsure = decide("Compare the price of a kettle", &menu());
+    assert_eq!(unsure.reason, "multimodal_expert: 'compare'; 0.50");
+    testing::set_config("confidence-min", "0.6");
+    let unsure = decide("Compare the price of a kettle", &menu());
+    assert_eq!(unsure.reason, "general: no domain stands out; 0.50");
+}
+
+#[test]
+fn among_experts_of_a_domain_the_readiest_comes_first() {
     let coder = |id: &str| testing::expert(id).domain("coding");
-    let general = testing::expert("general").domain("general").build();
     let experts = [
-        coder("broken").state(State::Failed("truncated".into())).priority(9).build(),
-        coder("cold").state(State::Cold).priority(8).build(),
-        coder("ready").build(),
-        general,
+        coder("cold").state(State::Cold).priority(9).build(),
+        coder("busy").estimated_wait(Duration::from_millis(900)).priority(9).build(),
+        coder("free").estimated_wait(Duration::from_millis(2)).build(),
+        coder("dead").state(State::Failed("no such file".into())).build(),
+        testing::expert("chat").build(),
     ];
-    let request = testing::request("Write a Python function").build();
-    let decision = RouteByDomain::choose(&request, &experts).unwrap();
-    let plan = ["ready", "cold", "general"].map(str::to_owned).to_vec();
-    assert_eq!(decision.plan, Plan::Fallback(plan));
-    let decision = RouteByDomain::choose(&request, &experts[3..]).unwrap();
-    assert_eq!(first(&decision), "general");
-    assert!(decision.reason.contains("no expert of that kind"), "{}", decision.reason);
-    assert!(RouteByDomain::choose(&request, &experts[..1]).is_err());
+    let decision = decide("Write a Python class", &experts);
+    assert_eq!(order(&decision), ["free", "busy", "cold", "chat"]);
+}
+
+#[test]
+fn a_failed_expert_is_never_chosen() {
+    let failed = || State::Failed("truncated".into());
+    let coder = || testing::expert("coder").domain("coding");
+    let experts = [coder().state(failed()).build(), testing::expert("chat").build()];
+    let decision = decide("Write a Python class", &experts);
+    assert_eq!(order(&decision), ["chat"]);
+    assert!(decision.reason.ends_with("; its expert is not available"), "{}", decision.reason);
+
+    let only_coder = [coder().build(), testing::expert("chat").state(failed()).build()];
+    assert_eq!(order(&decide("hello", &only_coder)), ["coder"]);
+
+    let none = [coder().state(failed()).build()];
+    let refusal = RouteByDomain::choose(&testing::request("hello").build(), &none).unwrap_err();
+    assert_eq!(refusal.message, "no expert can answer: all of them failed");
 }
 
 #[test]
 fn images_go_to_an_expert_that_sees() {
-    let mut experts = experts();
-    experts.push(testing::expert("eyes").domain("other").capability("images").build());
-    let request = testing::request("Write a Python function").hint("has-images", "1").build();
-    let decision = RouteByDomain::choose(&request, &experts).unwrap();
-    assert_eq!(first(&decision), "eyes");
+    let experts =
+        [testing::expert("chat").build(), testing::expert("seer").capability("images").build()];
+    let call = testing::request("Write a Python class").hint("has-images", "1").build();
+    let decision = RouteByDomain::choose(&call, &experts).unwrap();
+    assert_eq!(order(&decision), ["seer", "chat"]);
+}
+
+/// Prompt by the domains that were recorded with it: "Who are you?" is every expert's.
+fn recorded() -> BTreeMap<String, BTreeSet<String>> {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models");
+    let mut prompts = BTreeMap::<_, BTreeSet<_>>::new();
+    for (expert, _) in EXPERTS {
+        let text = fs::read_to_string(models.join(expert).join("recorded.json")).unwrap();
+        let recorded: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for entry in recorded["entries"].as_array().unwrap() {
+            let prompt = entry["prompt"].as_str().unwrap().to_owned();
+            let domain = recorded["domain"].as_str().unwrap().to_owned();
+            prompts.entry(prompt).or_default().insert(domain);
+        }
+    }
+    prompts
+}
+
+#[test]
+fn recorded_prompts_find_their_experts() {
+    let (experts, prompts) = (menu(), recorded());
+    let mut wrong = Vec::new();
+    for (prompt, domains) in &prompts {
+        let decision = decide(prompt, &experts);
+        let chosen = EXPERTS.iter().find(|(id, _)| *id == order(&decision)[0]).unwrap().1;
+        if !domains.contains(chosen) {
+            wrong.push(format!("{prompt} -> {}, not {domains:?}", decision.reason));
+        }
+    }
+    assert!(prompts.len() > 300, "only {} prompts were recorded", prompts.len());
+    assert!(wrong.len() * 100 <= prompts.len(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -1,75 +1,86 @@
-//! Bounds what one call may cost: refuses prompts over `prompt-tokens-max` and caps replies at
-//! `reply-tokens-max`, both set by the operator.
+//! Keeps calls within a budget: caps the tokens of a reply and refuses prompts that are too long.
+//!
+//! Tokens are counted by the tokenizer of the expert that the client named, or else by that of the
+//! highest-priority expert; chat templates add a few more, which are not counted here.
 
 use signalbox_sdk::{Edits, Outcome, Pre, Refusal, Request, config, export, log, tokens};
 
-/// Prompt tokens allowed where the operator set no other bound.
-const PROMPT_TOKENS_MAX: u32 = 4096;
-/// Reply tokens allowed where the operator set no other bound.
-const REPLY_TOKENS_MAX: u32 = 1024;
-/// Estimated bytes of a token, for when the expert's tokenizer can't be asked.
-const BYTES_PER_TOKEN: usize = 4;
+/// Used for `prompt-tokens-max`, tokens, when the operator sets none.
+const PROMPT_TOKENS_MAX: u32 = 2048;
+
+/// Used for `reply-tokens-max`, tokens, when the operator sets none.
+const REPLY_TOKENS_MAX: u32 = 512;
 
 struct TokenBudget;
 
 impl Pre for TokenBudget {
     fn handle(request: &Request, edits: &Edits) -> Result<Outcome, Refusal> {
-        let prompt_max = config::parse("prompt-tokens-max", PROMPT_TOKENS_MAX);
-        let prompt = prompt_tokens(request);
-        if prompt > prompt_max {
+        let most = config::parse("prompt-tokens-max", PROMPT_TOKENS_MAX);
+        let tokens = prompt_tokens(request);
+        if tokens > most {
             return Err(Refusal::too_large(format!(
-                "the prompt has about {prompt} tokens and {prompt_max} are allowed; shorten it"
+                "the messages have {tokens} tokens and {most} are allowed; shorten them"
             )));
         }
-        let reply_max = config::parse("reply-tokens-max", REPLY_TOKENS_MAX).max(1);
-        if request.max_tokens().is_none_or(|asked| asked > reply_max) {
-            edits.set_max_tokens(reply_max);
+        let cap = config::parse("reply-tokens-max", REPLY_TOKENS_MAX).max(1);
+        if request.max_tokens().is_none_or(|wanted| wanted > cap) {
+            edits.set_max_tokens(cap);
         }
         Ok(Outcome::Proceed)
     }
 }
 
-/// Tokens of all messages, as the expert counts them, or estimated when it can't be asked.
+export!(TokenBudget: pre);
+
+/// Tokens of all messages.
 fn prompt_tokens(request: &Request) -> u32 {
-    let texts: Vec<String> = request.messages().into_iter().map(|m| m.content).collect();
+    let texts: Vec<_> = request.messages().into_iter().map(|message| message.content).collect();
     let text = texts.join("\n");
     tokens::count(&text, request.model().as_deref()).unwrap_or_else(|error| {
-        log::warn(format!("counting by length: {error}"));
-        u32::try_from(text.len() / BYTES_PER_TOKEN).unwrap_or(u32::MAX)
+        log::warn(format_args!("{error}; estimating one token per four bytes"));
+        u32::try_from(text.len() / 4).unwrap_or(u32::MAX)
     })
 }
 
-export!(TokenBudget: pre);
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use signalbox_sdk::testing;
 
-    fn capped(asked: Option<u32>) -> Option<u32> {
-        let request = testing::request("hello");
-        let request = match asked {
-            Some(tokens) => request.max_tokens(tokens).build(),
-            None => request.build(),
-        };
-        let edits = testing::edits();
-        assert_eq!(TokenBudget::handle(&request, &edits), Ok(Outcome::Proceed));
-        testing::apply(&request, &edits).max_tokens()
-    }
+    use super::*;
 
     #[test]
-    fn replies_are_capped_and_never_extended() {
+    fn replies_are_capped() {
         testing::set_config("reply-tokens-max", "100");
-        assert_eq!(capped(None), Some(100));
-        assert_eq!(capped(Some(500)), Some(100));
-        assert_eq!(capped(Some(7)), Some(7));
+        let check = |wanted: Option<u32>, expect: Option<u32>| {
+            let call = testing::request("hello");
+            let call = wanted.map_or(call.clone(), |tokens| call.max_tokens(tokens)).build();
+            let edits = testing::edits();
+            assert_eq!(TokenBudget::handle(&call, &edits), Ok(Outcome::Proceed));
+            assert_eq!(testing::apply(&call, &edits).max_tokens(), expect);
+        };
+        check(None, Some(100));
+        check(Some(500), Some(100));
+        check(Some(20), Some(20));
     }
 
     #[test]
-    fn long_prompts_are_refused_with_numbers() {
-        testing::set_config("prompt-tokens-max", "5");
-        let long = testing::request(&"word ".repeat(100)).build();
-        let refusal = TokenBudget::handle(&long, &testing::edits()).unwrap_err();
-        assert!(refusal.message.contains("5 are allowed"), "{}", refusal.message);
+    fn prompts_beyond_the_budget_are_refused() {
+        testing::set_config("prompt-tokens-max", "4");
+        let handle = |text: &str| {
+            let call = testing::conversation([("system", "Be kind."), ("user", text)]).build();
+            TokenBudget::handle(&call, &testing::edits())
+        };
+        assert_eq!(handle("two words"), Ok(Outcome::Proceed));
+        let refusal = handle("now three words").unwrap_err();
+        let expect = "the messages have 5 tokens and 4 are allowed; shorten them";
+        assert_eq!(refusal, Refusal::too_large(expect));
+    }
+
+    #[test]
+    fn an_expert_that_cannot_count_is_estimated_and_logged() {
+        testing::set_config("prompt-tokens-max", "10");
+        let call = testing::request(&"x".repeat(44)).model("nobody").build();
+        assert!(TokenBudget::handle(&call, &testing::edits()).is_err());
+        assert!(testing::logs()[0].1.starts_with("no expert is called 'nobody'"));
     }
 }

@@ -26,7 +26,7 @@ const FOREIGN: [&str; 12] = [
 ];
 
 /// Of cargo's variables, those that say where things are and how to reach the network.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 7] = [
     "CARGO_HOME",
     "CARGO_HTTP_",
     "CARGO_MAKEFLAGS",

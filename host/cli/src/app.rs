@@ -83,14 +83,19 @@ async fn deploy(policies: &Policies, wanted: &Deployment) -> Result<Vec<String>>
             deployed.extend(ensure_in_force(policies, pipeline).await?);
             set_pipeline(policies, pipeline)?;
         }
-        None if never_had_a_router(policies) => {
-            let router = builtin::component(builtin::DEFAULT_ROUTER)
-                .context("this build carries no default router")?;
-            deployed.extend(put_in_force(policies, router.name, router.bytes.to_vec()).await?);
-        }
+        None if never_had_a_router(policies) => deployed.extend(default_router(policies).await),
         None => {}
     }
     Ok(deployed)
+}
+
+/// Nobody asked for this router by name, so a failure leaves the choice to the host's own default.
+async fn default_router(policies: &Policies) -> Option<String> {
+    let router = builtin::component(builtin::DEFAULT_ROUTER)?;
+    put_in_force(policies, router.name, router.bytes.to_vec()).await.unwrap_or_else(|error| {
+        tracing::error!("the default router can't be put in force: {error:#}");
+        None
+    })
 }
 
 /// Uploads, and activates what the registry did not know or never had in force. Anything else stays

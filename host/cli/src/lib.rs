@@ -44,6 +44,11 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// The component of a built-in example policy, for tests that swap policies.
+pub fn example(name: &str) -> Option<&'static [u8]> {
+    builtin::component(name).map(|example| example.bytes)
+}
+
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => demo::run(args),

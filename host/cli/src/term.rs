@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Table, presets};
 use indicatif::ProgressBar;
 
-/// Width of what is laid out, in characters.
-const TABLE_WIDTH: u16 = 110;
+/// Width of wrapped lines, in characters.
+const LINE_WIDTH: usize = 110;
 /// Time between two frames of a spinner.
 const FRAME: Duration = Duration::from_millis(120);
 
@@ -50,14 +50,13 @@ impl Drop for Spinner {
     }
 }
 
-/// A borderless table with a line under its heads.
+/// A table of aligned columns without borders.
 pub(crate) fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(TABLE_WIDTH)
-        .set_header(heads);
+    table.load_preset(presets::NOTHING).set_header(heads);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table
 }
 
@@ -81,7 +80,7 @@ pub(crate) fn short(text: &str, characters: usize) -> String {
 pub(crate) fn say_wrapped(indent: usize, words: &[&str]) {
     let mut line = String::new();
     for word in words {
-        if !line.is_empty() && indent + line.len() + word.len() + 2 > TABLE_WIDTH.into() {
+        if !line.is_empty() && indent + line.len() + word.len() + 2 > LINE_WIDTH {
             say!("{:indent$}{line},", "");
             line.clear();
         }

@@ -15,6 +15,8 @@ mod mmap;
 mod names;
 mod plan;
 mod safetensors;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
@@ -192,7 +194,6 @@ fn rope_factors(catalogue: &Catalogue, name: &str) -> Result<Option<Vec<f32>>> {
         return Ok(None);
     };
     let elements = 0..entry.bytes / size_of::<f32>();
-    let vector =
-        Vector { entry: entry.clone(), format: Format::F32, elements, plus_one: false };
+    let vector = Vector { entry: entry.clone(), format: Format::F32, elements, plus_one: false };
     load::Loader::new(catalogue)?.vector(&vector).map(Some)
 }

@@ -1,5 +1,5 @@
-//! How one expert is spoken to: its tokenizer, chat template, end tokens and sampling defaults. Needs no
-//! weights, so it stays when the weights go.
+//! How one expert is spoken to: its tokenizer, chat template, end tokens and sampling defaults.
+//! Needs no weights, so it stays when the weights go.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,9 +16,11 @@ use crate::{
 
 /// Turns one conversation may have.
 const MESSAGES_MAX: usize = 8192;
-/// No vocabulary spends more bytes on a token on average; longer text can't fit and isn't even read.
+/// No vocabulary spends more bytes on a token on average; longer text can't fit and isn't even
+/// read.
 const BYTES_PER_TOKEN_MAX: usize = 64;
-/// Roles that templates know; anything else could spell a control token where a template shows roles.
+/// Roles that templates know; anything else could spell a control token where a template shows
+/// roles.
 const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 
 /// Everything about an expert's language.
@@ -32,7 +34,8 @@ pub(crate) struct Dialect {
 }
 
 impl Dialect {
-    /// Opens a checkpoint's headers and reads its language. The error says what is wrong, with the mend.
+    /// Opens a checkpoint's headers and reads its language. The error says what is wrong, with the
+    /// mend.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let checkpoint = Checkpoint::open(path).map_err(|error| error.to_string())?;
         let source = checkpoint.source();
@@ -42,7 +45,9 @@ impl Dialect {
         generation.ends.extend(names.get("eos_token").and_then(|text| tokenizer.id(text)));
         let template = match template::find(&source) {
             Some(text) => ChatTemplate::compile(text, &names),
-            None => Err("the checkpoint has none; add chat_template.jinja, or use completions".into()),
+            None => {
+                Err("the checkpoint has none; add chat_template.jinja, or use completions".into())
+            }
         };
         let vocab_size = checkpoint.spec().vocab_size;
         let (tokenizer, path) = (Arc::new(tokenizer), path.to_owned());
@@ -67,8 +72,7 @@ impl Dialect {
 
     fn encode_chat(&self, expert: &str, messages: &[Message]) -> Result<Vec<u32>, EngineError> {
         check_turns(messages)?;
-        let refused =
-            |message: String| EngineError::Template { expert: expert.into(), message };
+        let refused = |message: String| EngineError::Template { expert: expert.into(), message };
         let template = self.template.as_ref().map_err(|why| refused(why.clone()))?;
         let defused: Vec<Message> =
             messages.iter().map(|message| self.defuse(message)).collect::<Result<_, _>>()?;
@@ -96,7 +100,11 @@ impl Dialect {
         }
         let prompt_tokens = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         if prompt_tokens >= context {
-            return Err(EngineError::PromptTooLong { expert: expert.into(), prompt_tokens, context });
+            return Err(EngineError::PromptTooLong {
+                expert: expert.into(),
+                prompt_tokens,
+                context,
+            });
         }
         Ok(())
     }
@@ -130,8 +138,65 @@ fn check_size(prompt: &Prompt, context: u32) -> Result<(), EngineError> {
     };
     let most = (context as usize).saturating_mul(BYTES_PER_TOKEN_MAX);
     if bytes > most {
-        let message = format!("the prompt has {bytes} bytes; this expert can't hold more than {most}");
+        let message =
+            format!("the prompt has {bytes} bytes; this expert can't hold more than {most}");
         return Err(invalid(message));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::tokenizer::tests::toy;
+
+    fn messages(entry: &Value) -> Vec<Message> {
+        let turn = |role: &Value, content: &Value| Message {
+            role: role.as_str().unwrap().into(),
+            content: content.as_str().unwrap().into(),
+        };
+        match entry["messages"].as_array() {
+            Some(turns) => turns.iter().map(|t| turn(&t["role"], &t["content"])).collect(),
+            None => vec![turn(&"user".into(), &entry["prompt"])],
+        }
+    }
+
+    /// Every recorded conversation: the template byte for byte, then the ids.
+    fn check(id: &str) {
+        let dialect = Dialect::open(&toy(id)).unwrap();
+        let text = fs::read_to_string(toy(id).join("recorded.json")).unwrap();
+        let recorded: Value = serde_json::from_str(&text).unwrap();
+        for entry in recorded["entries"].as_array().unwrap() {
+            let messages = messages(entry);
+            let rendered = dialect.template.as_ref().unwrap().render(&messages).unwrap();
+            assert_eq!(rendered, entry["rendered"].as_str().unwrap());
+            let ids = dialect.encode(id, &Prompt::Chat(messages), 4096).unwrap();
+            assert_eq!(serde_json::json!(ids), entry["prompt_ids"], "{id}: {rendered:?}");
+        }
+    }
+
+    #[test]
+    fn recorded_conversations_are_encoded_as_transformers_does() {
+        check("phi4_fast");
+        check("mistral_balanced");
+        check("qwen_coder");
+        check("gemma3_multimodal");
+        check("aya_expanse_multilingual");
+    }
+
+    #[test]
+    fn a_system_prompt_reaches_every_expert() {
+        let turn =
+            |role: &str, content: &str| Message { role: role.into(), content: content.into() };
+        for id in ["mistral_balanced", "gemma3_multimodal", "phi4_fast", "qwen_coder"] {
+            let dialect = Dialect::open(&toy(id)).unwrap();
+            let turns = [turn("system", "Be brief."), turn("user", "Hi")];
+            let rendered = dialect.template.as_ref().unwrap().render(&turns).unwrap();
+            assert!(rendered.contains("Be brief."), "{id}: {rendered}");
+        }
+    }
 }

@@ -30,8 +30,8 @@ pub enum EngineError {
     },
     /// Prompt and reply do not fit.
     #[error(
-        "the prompt has {prompt_tokens} tokens, but '{expert}' holds {context} for prompt and reply \
-         together; shorten the conversation"
+        "the prompt has {prompt_tokens} tokens, but '{expert}' holds {context} for prompt and \
+         reply together; shorten the conversation"
     )]
     PromptTooLong {
         /// The expert asked.

@@ -1,7 +1,7 @@
 //! One loaded expert: a thread that owns the model and answers what it is sent.
 //!
-//! Nothing else touches the model, so nothing locks it. The thread listens to a closed set of commands
-//! between steps; each step moves every running sequence forward by one batched pass.
+//! Nothing else touches the model, so nothing locks it. The thread listens to a closed set of
+//! commands between steps; each step moves every running sequence forward by one batched pass.
 
 use std::{
     io,
@@ -16,7 +16,9 @@ use std::{
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::{EngineError, Event, dialect::Dialect, model::Model, sampler::Sampler, tokenizer::Stops};
+use crate::{
+    EngineError, Event, dialect::Dialect, model::Model, sampler::Sampler, tokenizer::Stops,
+};
 
 mod runner;
 mod sequence;
@@ -44,7 +46,8 @@ pub(crate) struct Job {
     pub(crate) sampler: Sampler,
     pub(crate) stops: Stops,
     pub(crate) dialect: Arc<Dialect>,
-    /// Unbounded, so that a slow client never holds up the others; `max_tokens` bounds what it holds.
+    /// Unbounded, so that a slow client never holds up the others; `max_tokens` bounds what it
+    /// holds.
     pub(crate) events: UnboundedSender<Event>,
     pub(crate) submitted: Instant,
     /// How long this call waited for the expert to load.
@@ -69,7 +72,8 @@ impl Job {
 pub(crate) struct Bounds {
     /// Sequences that run together.
     pub(crate) sequences: usize,
-    /// Tokens of KV cache that running sequences may come to hold together. One sequence always runs.
+    /// Tokens of KV cache that running sequences may come to hold together. One sequence always
+    /// runs.
     pub(crate) kv_tokens: u64,
 }
 
@@ -81,8 +85,8 @@ pub(crate) enum Notice {
     Gone,
 }
 
-/// The handle of a running expert. Dropped without [`stop`](Self::stop), the expert finishes what it was
-/// sent and then ends.
+/// The handle of a running expert. Dropped without [`stop`](Self::stop), the expert finishes what
+/// it was sent and then ends.
 pub(crate) struct Expert {
     commands: Sender<Command>,
     thread: JoinHandle<()>,

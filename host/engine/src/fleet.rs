@@ -1,8 +1,8 @@
 //! All experts of one process: which are in memory, which come and which go.
 //!
-//! One lock guards the bookkeeping (the *yard*) and is held for moments only. Whatever takes time happens
-//! elsewhere: loading on a thread per load, answering on a thread per expert, reading tokenizers and
-//! rendering prompts on the runtime's blocking threads.
+//! One lock guards the bookkeeping (the *yard*) and is held for moments only. Whatever takes time
+//! happens elsewhere: loading on a thread per load, answering on a thread per expert, reading
+//! tokenizers and rendering prompts on the runtime's blocking threads.
 
 use std::{
     collections::HashMap,
@@ -29,8 +29,8 @@ mod yard;
 pub use status::{ExpertState, ExpertStatus, MemoryStatus};
 use yard::{Berth, Stage, Yard};
 
-/// The experts of this process. Cheap to clone; all clones are one fleet. When the last clone is dropped,
-/// replies in flight are finished and the experts end.
+/// The experts of this process. Cheap to clone; all clones are one fleet. When the last clone is
+/// dropped, replies in flight are finished and the experts end.
 #[derive(Clone)]
 pub struct Fleet(Arc<Inner>);
 
@@ -60,8 +60,8 @@ struct Member {
 impl Fleet {
     /// Inspects every expert and begins to load the warm pool on background threads.
     ///
-    /// Never fails: an expert whose files are no good is listed as [`ExpertState::Failed`]. Of experts
-    /// with the same id the first counts.
+    /// Never fails: an expert whose files are no good is listed as [`ExpertState::Failed`]. Of
+    /// experts with the same id the first counts.
     pub fn start(settings: FleetSettings) -> Self {
         let inner = Arc::new(Inner::new(settings));
         loading::warm_up(&inner);
@@ -111,8 +111,8 @@ impl Fleet {
             .map_err(|message| EngineError::InvalidRequest { message })
     }
 
-    /// Loads an expert, or waits for the load that is under way. One that failed is inspected again, so
-    /// that it can be mended without a restart.
+    /// Loads an expert, or waits for the load that is under way. One that failed is inspected
+    /// again, so that it can be mended without a restart.
     ///
     /// # Errors
     /// An unknown expert, no memory, files that can't be loaded.
@@ -149,15 +149,14 @@ impl Fleet {
     }
 
     /// Takes no new calls, waits up to `within` for running replies, cancels the rest with
-    /// [`EngineError::ShuttingDown`], and unloads all. A load under way is not waited for: what it loads
-    /// is dropped when it is done.
+    /// [`EngineError::ShuttingDown`], and unloads all. A load under way is not waited for: what it
+    /// loads is dropped when it is done.
     pub async fn shutdown(&self, within: Duration) {
         self.0.yard().closing = true;
         self.0.stir();
         let mut changed = self.0.changed.subscribe();
-        let answered = async {
-            while self.0.yard().calls() > 0 && changed.changed().await.is_ok() {}
-        };
+        let answered =
+            async { while self.0.yard().calls() > 0 && changed.changed().await.is_ok() {} };
         // Running out of time is not an error here: what still runs is cancelled next.
         let _ = tokio::time::timeout(within, answered).await;
         loading::unload_all(&self.0).await;
@@ -167,7 +166,8 @@ impl Fleet {
 impl Inner {
     fn new(settings: FleetSettings) -> Self {
         let lazy = settings.lazy_loading;
-        let inspections = settings.experts.iter().map(|expert| look(expert, settings.memory_bytes_max));
+        let inspections =
+            settings.experts.iter().map(|expert| look(expert, settings.memory_bytes_max));
         let inspections: Vec<Inspection> = inspections.collect();
         let berths = settings.experts.iter().zip(&inspections).map(|(expert, seen)| {
             let stage = seen.failure().map_or(Stage::Cold, Stage::Failed);
@@ -179,10 +179,8 @@ impl Inner {
             loaded_max: if lazy.enabled { lazy.max_loaded_experts.max(1) } else { usize::MAX },
             closing: false,
         };
-        let members = settings.experts.into_iter().zip(inspections).map(|(settings, seen)| Member {
-            settings,
-            inspection: Mutex::new(Arc::new(seen)),
-            tally: Arc::default(),
+        let members = settings.experts.into_iter().zip(inspections).map(|(settings, seen)| {
+            Member { settings, inspection: Mutex::new(Arc::new(seen)), tally: Arc::default() }
         });
         let members: Vec<Member> = members.collect();
         let ids = members.iter().enumerate().rev();
@@ -199,8 +197,8 @@ impl Inner {
         }
     }
 
-    /// The bookkeeping. A panic while it is held leaves nothing half done, so poison is no reason to
-    /// lose every other expert.
+    /// The bookkeeping. A panic while it is held leaves nothing half done, so poison is no reason
+    /// to lose every other expert.
     fn yard(&self) -> MutexGuard<'_, Yard<Expert>> {
         self.yard.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -240,7 +238,11 @@ impl Inner {
 
     fn unloadable(&self, at: usize, problem: String) -> EngineError {
         let settings = &self.members[at].settings;
-        EngineError::Unloadable { expert: settings.id.clone(), path: settings.path.clone(), problem }
+        EngineError::Unloadable {
+            expert: settings.id.clone(),
+            path: settings.path.clone(),
+            problem,
+        }
     }
 
     /// Inspects an expert that failed once more, and gives it another chance when it is mended.
@@ -306,7 +308,8 @@ impl Inner {
 fn look(settings: &ExpertSettings, bytes_max: u64) -> Inspection {
     let mut seen = inspect(settings);
     if let Some(needed) = seen.memory_bytes.filter(|&needed| needed > bytes_max) {
-        let message = format!("it needs {}, the limit for all experts is {}", mib(needed), mib(bytes_max));
+        let message =
+            format!("it needs {}, the limit for all experts is {}", mib(needed), mib(bytes_max));
         let mend = "raise the memory limit, or lower max_model_len";
         seen.add(Severity::Error, "memory-over-limit", message, mend);
     }

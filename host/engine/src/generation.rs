@@ -1,4 +1,5 @@
-//! What a checkpoint says about generating: the tokens that end a reply, and how to draw the others.
+//! What a checkpoint says about generating: the tokens that end a reply, and how to draw the
+//! others.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -53,10 +54,14 @@ impl Generation {
     fn from_folder(folder: &Path) -> Self {
         let declared: Declared = read_json(&folder.join("generation_config.json"));
         let config: Value = read_json(&folder.join("config.json"));
-        let ends = [&declared.eos_token_id, &config["eos_token_id"], &config["text_config"]["eos_token_id"]]
-            .into_iter()
-            .flat_map(token_ids)
-            .collect();
+        let ends = [
+            &declared.eos_token_id,
+            &config["eos_token_id"],
+            &config["text_config"]["eos_token_id"],
+        ]
+        .into_iter()
+        .flat_map(token_ids)
+        .collect();
         let greedy = declared.do_sample == Some(false);
         Self {
             ends,
@@ -108,8 +113,8 @@ fn token_ids(value: &Value) -> Vec<u32> {
     }
 }
 
-/// A JSON file of bounded size; the default for one that is missing, too large or malformed, because
-/// each of these files is optional and the ones that matter are judged by inspection.
+/// A JSON file of bounded size; the default for one that is missing, too large or malformed,
+/// because each of these files is optional and the ones that matter are judged by inspection.
 pub(crate) fn read_json<T: Default + serde::de::DeserializeOwned>(path: &Path) -> T {
     let small = fs::metadata(path).is_ok_and(|file| file.len() <= CONFIG_BYTES_MAX);
     let text = if small { fs::read(path).unwrap_or_default() } else { Vec::new() };
@@ -148,7 +153,8 @@ mod tests {
         assert_eq!(rules(&folder(&[]), Sampling::default()), (0.7, 0.9, 0));
         let warm = folder(&[("generation_config.json", r#"{"temperature": 0.3, "top_k": 20}"#)]);
         assert_eq!(rules(&warm, Sampling::default()), (0.3, 0.9, 20));
-        let greedy = folder(&[("generation_config.json", r#"{"do_sample": false, "temperature": 1}"#)]);
+        let greedy =
+            folder(&[("generation_config.json", r#"{"do_sample": false, "temperature": 1}"#)]);
         assert_eq!(rules(&greedy, Sampling::default()).0, 0.0);
         let hot = Sampling { temperature: Some(1.5), top_k: Some(3), ..Sampling::default() };
         assert_eq!(rules(&greedy, hot), (1.5, 0.9, 3));

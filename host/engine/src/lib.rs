@@ -1,8 +1,8 @@
 //! From prompt to tokens. The engine owns every byte of model memory and knows nothing of HTTP or
 //! WebAssembly.
 //!
-//! Start at [`Fleet`]: it holds the experts, loads and unloads them, and answers a [`Request`] with a
-//! [`TokenStream`].
+//! Start at [`Fleet`]: it holds the experts, loads and unloads them, and answers a [`Request`] with
+//! a [`TokenStream`].
 
 mod cache;
 mod checkpoint;

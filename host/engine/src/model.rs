@@ -2,8 +2,6 @@
 
 mod batch;
 #[cfg(test)]
-mod devtest;
-#[cfg(test)]
 mod goldens;
 mod weights;
 
@@ -39,11 +37,6 @@ impl Model {
     /// Weights of the shapes that `spec` asks for.
     pub(crate) fn new(spec: ModelSpec, weights: Loaded) -> Self {
         Self { spec, weights }
-    }
-
-    /// The architecture and its numbers.
-    pub(crate) fn spec(&self) -> &ModelSpec {
-        &self.spec
     }
 
     /// An empty cache for a sequence expected to reach `tokens_expected` (prompt and reply together).

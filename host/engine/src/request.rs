@@ -22,8 +22,8 @@ pub enum Prompt {
     Text(String),
 }
 
-/// How the next token is drawn. `None` means the checkpoint's `generation_config`, and where that is
-/// silent, the value given here.
+/// How the next token is drawn. `None` means the checkpoint's `generation_config`, and where that
+/// is silent, the value given here.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sampling {
     /// 0 is greedy; 0 to 2. Default 0.7.

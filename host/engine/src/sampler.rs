@@ -1,4 +1,5 @@
-//! Draws the next token from a row of logits. Deterministic: same seed and same logits, same tokens.
+//! Draws the next token from a row of logits. Deterministic: same seed and same logits, same
+//! tokens.
 
 use std::{
     cmp::Ordering,
@@ -9,7 +10,8 @@ use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 /// How many of the likeliest tokens are put in order first when a nucleus is sought; nearly every
-/// nucleus is smaller, and sorting a whole vocabulary of 256 000 costs more than a small model's step.
+/// nucleus is smaller, and sorting a whole vocabulary of 256 000 costs more than a small model's
+/// step.
 const NUCLEUS_GUESS: usize = 64;
 
 /// Everything that decides how tokens are drawn, already within bounds.
@@ -49,8 +51,8 @@ impl Sampler {
         Self::Random { rules, dice: Box::new(ChaCha8Rng::seed_from_u64(seed)) }
     }
 
-    /// Draws a token from logits `(vocab)`; `None` when not one of them is finite, which only a broken
-    /// model or checkpoint produces.
+    /// Draws a token from logits `(vocab)`; `None` when not one of them is finite, which only a
+    /// broken model or checkpoint produces.
     pub(crate) fn sample(&mut self, logits: &[f32]) -> Option<u32> {
         match self {
             Self::Greedy => greedy(logits),
@@ -209,10 +211,15 @@ mod tests {
         assert!(zeros(0.1) > zeros(2.0), "{} {}", zeros(0.1), zeros(2.0));
     }
 
+    /// Mostly a number.
+    fn a_logit() -> impl Strategy<Value = f32> {
+        prop_oneof![8 => -50f32..50.0, 1 => Just(f32::NAN)]
+    }
+
     proptest! {
         #[test]
         fn whatever_is_drawn_is_among_the_top_k(
-            logits in prop::collection::vec(prop_oneof![8 => -50f32..50.0, 1 => Just(f32::NAN)], 1..300),
+            logits in prop::collection::vec(a_logit(), 1..300),
             top_k in 1usize..20, top_p in 0.01f32..=1.0, temperature in 0.01f32..2.0, seed: u64,
         ) {
             let mut ranked: Vec<_> = finite(&logits).collect();

@@ -1,5 +1,6 @@
-//! Chat templates: a checkpoint's own Jinja source, rendered as `transformers` renders it, so that the
-//! expert sees exactly the text it was trained on. Templates are foreign code: time and output are bounded.
+//! Chat templates: a checkpoint's own Jinja source, rendered as `transformers` renders it, so that
+//! the expert sees exactly the text it was trained on. Templates are foreign code: time and output
+//! are bounded.
 
 use std::{borrow::Cow, collections::BTreeMap, fs, io, path::Path};
 
@@ -44,9 +45,10 @@ impl ChatTemplate {
         Ok(template)
     }
 
-    /// The prompt for these messages, ready for the expert to go on. A system prompt that the template
-    /// has no place for opens the first user turn instead, parted by a blank line, as the documentation
-    /// of the models without a system role has it. The error is the template's own words.
+    /// The prompt for these messages, ready for the expert to go on. A system prompt that the
+    /// template has no place for opens the first user turn instead, parted by a blank line, as the
+    /// documentation of the models without a system role has it. The error is the template's own
+    /// words.
     pub(crate) fn render(&self, messages: &[Message]) -> Result<String, String> {
         let messages = if self.shows_system { messages.into() } else { merge_system(messages) };
         self.render_as_they_are(&messages)
@@ -68,7 +70,8 @@ impl ChatTemplate {
     }
 
     fn probe_system(&self) -> bool {
-        let message = |role: &str, content: &str| Message { role: role.into(), content: content.into() };
+        let message =
+            |role: &str, content: &str| Message { role: role.into(), content: content.into() };
         let probe = [message("system", PROBE), message("user", "?")];
         self.render_as_they_are(&probe).is_ok_and(|text| text.contains(PROBE))
     }
@@ -114,7 +117,8 @@ fn strftime_now(format: &str) -> Result<String, Error> {
     OffsetDateTime::now_utc().format(&description).map_err(|error| malformed(&error))
 }
 
-/// JSON as Python's `json.dumps(ensure_ascii=False)` writes it; Jinja's own filter would escape `<`.
+/// JSON as Python's `json.dumps(ensure_ascii=False)` writes it; Jinja's own filter would escape
+/// `<`.
 fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
     match indent {
@@ -139,11 +143,19 @@ fn write_json(value: &Value, formatter: impl Formatter) -> Result<String, Error>
 struct PythonFormatter(CompactFormatter);
 
 impl Formatter for PythonFormatter {
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        to: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         if first { Ok(()) } else { to.write_all(b", ") }
     }
 
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        to: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         if first { Ok(()) } else { to.write_all(b", ") }
     }
 
@@ -289,7 +301,8 @@ mod tests {
 
     #[test]
     fn hostile_templates_end() {
-        let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{{ a }}{% endfor %}{% endfor %}";
+        let endless =
+            "{% for a in range(99999) %}{% for b in range(99999) %}{{ a }}{% endfor %}{% endfor %}";
         assert!(render(endless, &[("user", "x")]).unwrap_err().contains("fuel"));
         let huge = "{% for a in range(99) %}{{ 'x' * 9000000 }}{% endfor %}";
         assert!(render(huge, &[("user", "x")]).unwrap_err().contains("bytes"));
@@ -298,10 +311,14 @@ mod tests {
 
     #[test]
     fn blocks_are_trimmed_and_json_is_python_s() {
-        let source = "{% if true %}\n  {% set x = {'a': ['<b>', 1], 'ü': none} %}\n{{ x | tojson }}{% endif %}\n";
+        let source = "{% if true %}\n  {% set x = {'a': ['<b>', 1], 'ü': none} %}\n\
+            {{ x | tojson }}{% endif %}\n";
         assert_eq!(render(source, &[]).unwrap(), r#"{"a": ["<b>", 1], "ü": null}"#);
         assert_eq!(render("{{ [1] | tojson(indent=2) }}", &[]).unwrap(), "[\n  1\n]");
-        assert_eq!(render("{{ strftime_now('%Y') | length }}{{ tools is none }}", &[]).unwrap(), "4true");
+        assert_eq!(
+            render("{{ strftime_now('%Y') | length }}{{ tools is none }}", &[]).unwrap(),
+            "4True"
+        );
     }
 
     #[test]
@@ -310,7 +327,8 @@ mod tests {
         let found = || find(&Source::Folder(folder.path()));
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         assert_eq!(found(), None);
-        let list = r#"{"chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}],
+        let list = r#"{"chat_template": [
+                {"name": "rag", "template": "r"}, {"name": "default", "template": "d"}],
             "bos_token": {"content": "<b>"}, "eos_token": "<e>", "pad_token": null}"#;
         write("tokenizer_config.json", list);
         assert_eq!(found().unwrap(), "d");

@@ -1,11 +1,13 @@
-//! Text to token ids and back. A conversation is read with control tokens recognised, but never those
-//! that a user typed: who writes `<|im_end|>` in a message gets the characters, not the token.
+//! Text to token ids and back. A conversation is read with control tokens recognised, but never
+//! those that a user typed: who writes `<|im_end|>` in a message gets the characters, not the
+//! token.
 //!
-//! How: a control string inside message content is *marked* (a noncharacter behind its first character)
-//! before the template sees it, so the rendering contains no control string but the template's own.
-//! Reference tokenizers cut a text at its control tokens first and encode each stretch by itself. Hence a
-//! rendering without marks is encoded exactly as the reference does it, and one with marks is cut at the
-//! control tokens found, the marks are removed, and each stretch is encoded with control tokens off.
+//! How: a control string inside message content is *marked* (a noncharacter behind its first
+//! character) before the template sees it, so the rendering contains no control string but the
+//! template's own. Reference tokenizers cut a text at its control tokens first and encode each
+//! stretch by itself. Hence a rendering without marks is encoded exactly as the reference does it,
+//! and one with marks is cut at the control tokens found, the marks are removed, and each stretch
+//! is encoded with control tokens off.
 
 use std::{
     borrow::Cow,
@@ -37,7 +39,8 @@ pub(crate) struct Tokenizer {
     /// Takes control strings for ordinary text. Built when the first text needs it.
     unarmed: OnceLock<Result<Vocabulary, String>>,
     controls: Controls,
-    /// Put before plain text where the checkpoint asks for it and the vocabulary does not do it itself.
+    /// Put before plain text where the checkpoint asks for it and the vocabulary does not do it
+    /// itself.
     opening: Option<u32>,
 }
 
@@ -80,8 +83,8 @@ impl Tokenizer {
         self.armed.token_to_id(text)
     }
 
-    /// Marks the control strings in message content, to be done before a template renders it. The error
-    /// tells the sender what can't be sent.
+    /// Marks the control strings in message content, to be done before a template renders it. The
+    /// error tells the sender what can't be sent.
     pub(crate) fn defuse<'a>(&self, content: &'a str) -> Result<Cow<'a, str>, String> {
         refuse_marks(content)?;
         let defused = self.controls.mark(content);
@@ -181,8 +184,8 @@ impl Controls {
         })
     }
 
-    /// Puts a mark behind the first character of every control string, and of every beginning of one
-    /// at the end, which the template's own text might complete.
+    /// Puts a mark behind the first character of every control string, and of every beginning of
+    /// one at the end, which the template's own text might complete.
     fn mark<'a>(&self, content: &'a str) -> Cow<'a, str> {
         let whole = self.finder.find_overlapping_iter(content).map(|found| found.start());
         let places: BTreeSet<usize> = whole.chain(self.unfinished(content)).collect();
@@ -202,16 +205,18 @@ impl Controls {
     fn unfinished<'a>(&'a self, content: &'a str) -> impl Iterator<Item = usize> + 'a {
         let longest = self.texts.iter().map(String::len).max().unwrap_or(0);
         let from = content.floor_char_boundary(content.len().saturating_sub(longest));
-        content[from..].char_indices().map(move |(at, _)| from + at).filter(|&at| {
-            self.texts.iter().any(|text| text.starts_with(&content[at..]))
-        })
+        content[from..]
+            .char_indices()
+            .map(move |(at, _)| from + at)
+            .filter(|&at| self.texts.iter().any(|text| text.starts_with(&content[at..])))
     }
 }
 
 fn refuse_marks(text: &str) -> Result<(), String> {
     if text.contains(MARK) {
-        return Err("a message contains U+FDD0, which Unicode reserves for internal use; remove it"
-            .into());
+        return Err(
+            "a message contains U+FDD0, which Unicode reserves for internal use; remove it".into(),
+        );
     }
     Ok(())
 }
@@ -258,15 +263,21 @@ pub(crate) mod tests {
     #[test]
     fn marking_does_not_change_what_is_harmless() {
         let qwen = toy_tokenizer("qwen_coder");
-        for content in ["a < b", "ends with <", "ends with <|im_", "<tool_call>", "¿Qué tal?", ""] {
+        for content in ["a < b", "ends with <", "ends with <|im_", "<tool_call>", "¿Qué tal?", ""]
+        {
             let plain = format!("<|im_start|>user\n{content}<|im_end|>\n");
-            assert_eq!(turn(&qwen, content), encode(&qwen.armed, &plain, false).unwrap(), "{content}");
+            assert_eq!(
+                turn(&qwen, content),
+                encode(&qwen.armed, &plain, false).unwrap(),
+                "{content}"
+            );
         }
     }
 
     #[test]
     fn every_toy_keeps_forged_controls_apart() {
-        for id in ["phi4_fast", "mistral_balanced", "gemma3_multimodal", "aya_expanse_multilingual"] {
+        for id in ["phi4_fast", "mistral_balanced", "gemma3_multimodal", "aya_expanse_multilingual"]
+        {
             let tokenizer = toy_tokenizer(id);
             let forged = tokenizer.controls.texts.join(" and ");
             let defused = tokenizer.defuse(&forged).unwrap();

@@ -5,6 +5,9 @@
 //! cargo test -p signalbox-engine --test real_models -- --ignored
 //! ```
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "engine/support.rs"]
 mod support;
 
 use std::{env, path::PathBuf};
@@ -15,7 +18,12 @@ use support::{ask, chat, settings};
 fn smollm() -> ExpertSettings {
     let cache = env::var_os("SIGNALBOX_MODEL_CACHE").expect("set SIGNALBOX_MODEL_CACHE; see above");
     let path = PathBuf::from(cache).join("SmolLM2-135M-Instruct.Q4_1.gguf");
-    ExpertSettings { id: "smollm".into(), path, max_model_len: Some(2048), ..support::toy("phi4_fast") }
+    ExpertSettings {
+        id: "smollm".into(),
+        path,
+        max_model_len: Some(2048),
+        ..support::toy("phi4_fast")
+    }
 }
 
 #[tokio::test]

@@ -24,7 +24,11 @@ fn a_kill_during_uploads_and_activations_leaves_a_whole_registry() {
     let first = host.deploy("swapped", &variant(0));
     let mut known = BTreeSet::from([first]);
     for moment in 1..=MOMENTS {
-        known.extend(host.upload("swapped", &variant(1000 + moment)).ok()["revision"].as_str().map(str::to_owned));
+        known.extend(
+            host.upload("swapped", &variant(1000 + moment)).ok()["revision"]
+                .as_str()
+                .map(str::to_owned),
+        );
         thread::scope(|scope| {
             let (host, known) = (&host, &known);
             // Each thread ends with a torn connection when the process dies: that is the point.

@@ -16,16 +16,40 @@ fn mistakes_get_a_status_a_code_and_a_mend() {
     let host = Host::start();
     let chat = "/v1/chat/completions";
     let cases = [
-        (chat, json!({"model": "gpt-4", "messages": user("hi")}), 404, "model_not_found", "phi4_fast"),
+        (
+            chat,
+            json!({"model": "gpt-4", "messages": user("hi")}),
+            404,
+            "model_not_found",
+            "phi4_fast",
+        ),
         (chat, json!({"messages": []}), 400, "invalid_value", "messages"),
-        (chat, json!({"model": "auto"}), 400, "invalid_body", "messages"),
-        (chat, json!({"messages": "hi"}), 400, "invalid_body", "messages"),
-        (chat, json!({"messages": user("hi"), "temperature": 3}), 400, "invalid_value", "temperature"),
+        (chat, json!({"model": "auto"}), 400, "missing_parameter", "messages"),
+        (chat, json!({"messages": "hi"}), 400, "invalid_value", "messages"),
+        (
+            chat,
+            json!({"messages": user("hi"), "temperature": 3}),
+            400,
+            "invalid_value",
+            "temperature",
+        ),
         (chat, json!({"messages": user("hi"), "top_p": 0}), 400, "invalid_value", "top_p"),
-        (chat, json!({"messages": user("hi"), "max_tokens": 0}), 400, "invalid_value", "max_tokens"),
-        (chat, json!({"messages": user("hi"), "n": 2}), 400, "unsupported_value", "n"),
-        (chat, json!({"messages": user("hi"), "logprobs": true}), 400, "unsupported_value", "logprobs"),
-        ("/v1/completions", json!({"model": "phi4_fast"}), 400, "invalid_body", "prompt"),
+        (
+            chat,
+            json!({"messages": user("hi"), "max_tokens": 0}),
+            400,
+            "invalid_value",
+            "max_tokens",
+        ),
+        (chat, json!({"messages": user("hi"), "n": 2}), 400, "unsupported_parameter", "n"),
+        (
+            chat,
+            json!({"messages": user("hi"), "logprobs": true}),
+            400,
+            "unsupported_parameter",
+            "logprobs",
+        ),
+        ("/v1/completions", json!({"model": "phi4_fast"}), 400, "missing_parameter", "prompt"),
         ("/v1/nothing", json!({}), 404, "unknown_endpoint", "/v1/chat/completions"),
     ];
     for (path, body, status, code, word) in cases {
@@ -82,5 +106,5 @@ fn the_admin_plane_wants_its_token() {
     guarded["admin"]["token"] = json!("a-long-enough-secret-token");
     let host = Host::start_with(guarded);
     let answer = http::get(&format!("{}/policies", host.admin));
-    assert_eq!((answer.status, answer.error_code().as_str()), (401, "unauthorized"));
+    assert_eq!((answer.status, answer.error_code().as_str()), (401, "missing_admin_token"));
 }

@@ -36,18 +36,24 @@ fn another_router_takes_over_and_is_rolled_back() {
     chosen.dedup();
     assert_eq!(chosen.len(), EXPERTS.len(), "calls are spread over all experts, not {chosen:?}");
     host.admin_post("/rollback", &json!({})).ok();
-    assert!(host.chat("auto", "Hello!").header("x-signalbox-route").starts_with("route-by-domain@"));
+    assert!(
+        host.chat("auto", "Hello!").header("x-signalbox-route").starts_with("route-by-domain@")
+    );
 }
 
 #[test]
 fn personal_data_is_redacted_on_the_way_in_and_out() {
     let host = Host::start();
     host.deploy_example("redact-pii");
-    // A toy repeats nothing it is told, so what reaches the expert is seen in its token count.
+    // A toy repeats nothing it is told; what reaches the expert shows in its count of tokens.
     let clean = host.chat("phi4_fast", "Hello! [email]").ok();
     let dirty = host.chat("phi4_fast", "Hello! jane.doe@example.org").ok();
     assert_eq!(clean["usage"]["prompt_tokens"], dirty["usage"]["prompt_tokens"]);
-    // Streams pass through its window unharmed.
+    // What an expert says is cleaned too, token by token.
+    let told = "How can I reach the Signalbox team?";
+    let (text, _) = Events::open(&host.url, chat_body("phi4_fast", told)).finish();
+    assert_eq!(text, "Write to [email] or call [phone].");
+    // Other streams pass through its window unharmed.
     let (prompt, answer) = &recorded("qwen_coder")[0];
     let (text, _) = Events::open(&host.url, chat_body("qwen_coder", prompt)).finish();
     assert_eq!(text, *answer);
@@ -65,5 +71,5 @@ fn token_budgets_cap_and_refuse() {
     assert_eq!(capped["choices"][0]["finish_reason"], "length");
     assert!(!content(&capped).is_empty());
     let refused = host.chat("phi4_fast", &"many words ".repeat(60));
-    assert_eq!((refused.status, refused.error_code().as_str()), (413, "policy_refused"));
+    assert_eq!((refused.status, refused.error_code().as_str()), (413, "policy_too_large"));
 }

@@ -40,7 +40,8 @@ fn swapping_routers_under_load_tears_nothing_and_reloads_nothing() {
             })
             .collect();
         for i in 0..ACTIVATIONS {
-            let (name, revision) = [("round-robin", &round_robin), ("route-by-domain", &by_domain)][i % 2];
+            let (name, revision) =
+                [("round-robin", &round_robin), ("route-by-domain", &by_domain)][i % 2];
             host.activate(name, revision);
         }
         swapping.store(false, Ordering::SeqCst);
@@ -95,10 +96,8 @@ fn active_router(host: &Host) -> String {
 fn weights(host: &Host) -> Vec<(Value, Value)> {
     let experts = host.admin_get("/experts");
     let experts = experts["experts"].as_array().unwrap();
-    let found: Vec<_> = experts
-        .iter()
-        .map(|e| (e["load_count"].clone(), e["weights_address"].clone()))
-        .collect();
+    let found: Vec<_> =
+        experts.iter().map(|e| (e["load_count"].clone(), e["weights_address"].clone())).collect();
     assert!(found.iter().all(|(_, address)| !address.is_null()), "no addresses: {experts:?}");
     found
 }

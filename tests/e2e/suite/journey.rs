@@ -33,7 +33,9 @@ fn from_an_empty_folder_to_a_routed_answer_and_back() {
     assert!(run(&["policy", "list"]).contains("my-router"));
     assert!(run(&["policy", "show", "my-router"]).contains("route"));
     run(&["policy", "rollback"]);
-    assert!(host.chat("auto", "Hello!").header("x-signalbox-route").starts_with("route-by-domain@"));
+    assert!(
+        host.chat("auto", "Hello!").header("x-signalbox-route").starts_with("route-by-domain@")
+    );
     run(&["policy", "activate", "my-router"]);
     assert!(host.chat("auto", "Hello!").header("x-signalbox-route").starts_with("my-router@"));
 }

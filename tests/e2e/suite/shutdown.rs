@@ -25,7 +25,7 @@ fn a_stream_in_flight_is_finished_before_the_exit() {
 #[test]
 fn a_stream_that_does_not_end_is_cut_at_the_bound() {
     let mut hasty = config();
-    hasty["limits"] = json!({"drain_seconds": 1});
+    hasty["limits"] = json!({"drain_s": 1});
     let mut host = Host::start_with(hasty);
     let mut body = chat_body("gemma3_multimodal", "Hello there");
     body["temperature"] = json!(2);

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::{
-    host::{Host, config, example},
+    host::{Host, config, example, misbehaving_component},
     http,
 };
 
@@ -19,13 +19,13 @@ fn refused() -> Vec<(&'static str, Vec<u8>, u16, &'static str, &'static str)> {
     let torn = example("round-robin")[..1000].to_vec();
     let import = "(component (import \"wasi:nn/tensor@0.2.0\" (instance)))";
     vec![
-        ("empty", Vec::new(), 422, "not_webassembly", "wasm"),
-        ("text", b"print('hello')".to_vec(), 422, "not_webassembly", "wasm"),
-        ("core module", wat("(module)"), 422, "not_a_component", "wasm32-wasip2"),
-        ("torn component", torn, 422, "invalid_component", "component"),
-        ("no hook", wat("(component)"), 422, "no_hooks", "route"),
-        ("strange import", wat(import), 422, "import_not_offered", "wasi:nn/tensor"),
-        ("precompiled", b"\x7fELF\x02\x01\x01\0rest".to_vec(), 422, "precompiled", "native"),
+        ("empty", Vec::new(), 422, "upload_empty", "empty"),
+        ("text", b"print('hello')".to_vec(), 422, "upload_not_a_component", "component"),
+        ("core module", wat("(module)"), 422, "upload_core_module", "wasm32-wasip2"),
+        ("torn component", torn, 422, "upload_malformed", "component"),
+        ("no hook", wat("(component)"), 422, "upload_no_hook", "route"),
+        ("strange import", wat(import), 422, "upload_import_not_offered", "wasi:nn/tensor"),
+        ("precompiled", b"\x7fELF\x02\x01\x01\0rest".to_vec(), 422, "upload_precompiled", "compiled"),
     ]
 }
 
@@ -47,19 +47,23 @@ fn refused_uploads_say_why_and_leave_nothing() {
 
 #[test]
 fn a_component_that_fails_the_probe_is_refused() {
-    let host = Host::start();
-    let answer = host.upload("trapper", &fs::read(env!("PROBE_FAILS_COMPONENT")).unwrap());
-    assert_eq!((answer.status, answer.error_code().as_str()), (422, "probe_failed"));
-    assert!(host.admin_get("/policies").to_string().find("trapper").is_none());
+    let mut trapping = config();
+    trapping["policies"]["settings"] =
+        json!({"trapper": {"always": guests::request_for("route", "trap")}});
+    let host = Host::start_with(trapping);
+    let answer = host.upload("trapper", &misbehaving_component());
+    assert_eq!((answer.status, answer.error_code().as_str()), (422, "upload_probe_failed"));
+    assert!(answer.text.contains("asked to trap"), "the guest's own words: {}", answer.text);
+    assert!(!host.admin_get("/policies").to_string().contains("trapper"));
 }
 
 #[test]
 fn an_upload_over_the_limit_is_refused_by_size() {
     let mut small = config();
-    small["policies"] = json!({"limits": {"component_bytes_max": 1_000_000}});
+    small["policies"] = json!({"limits": {"upload_bytes": 1_000_000}});
     let host = Host::start_with(small);
     let answer = host.upload("large", &vec![0; 2_000_000]);
-    assert_eq!((answer.status, answer.error_code().as_str()), (413, "component_too_large"));
+    assert_eq!((answer.status, answer.error_code().as_str()), (413, "upload_too_large"));
 }
 
 #[test]
@@ -74,7 +78,7 @@ fn names_and_revisions_are_checked() {
         assert_eq!((answer.status, answer.error_code().as_str()), (404, code), "{path}");
     }
     let answer = host.upload("Not%20A%20Name", example("round-robin"));
-    assert_eq!((answer.status, answer.error_code().as_str()), (400, "invalid_policy_name"));
+    assert_eq!((answer.status, answer.error_code().as_str()), (400, "policy_name_invalid"));
 }
 
 /// Everything in the policies folder, by name.

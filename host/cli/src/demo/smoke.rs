@@ -17,8 +17,8 @@ use crate::{
 
 /// The router that is swapped in.
 const OTHER_ROUTER: &str = "round-robin";
-/// Characters of an answer that the table shows.
-const ANSWER_SHOWN: usize = 44;
+/// Characters of a question and of an answer that the table shows.
+const SHOWN: usize = 36;
 
 /// A question of one expert's domain, as it was learnt.
 struct Question {
@@ -200,10 +200,10 @@ impl Tour {
         for row in &self.rows {
             let (router, revision) = row.route.split_once('@').unwrap_or((&row.route, ""));
             lines.add_row([
-                row.question.to_owned(),
+                short(row.question, SHOWN),
                 row.expert.clone(),
                 format!("{router}@{}", short_revision(revision)),
-                short(&row.answer, ANSWER_SHOWN),
+                short(&row.answer, SHOWN),
                 row.milliseconds.to_string(),
             ]);
         }

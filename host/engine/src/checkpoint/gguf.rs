@@ -193,7 +193,10 @@ fn explain(file: &Path, head: &[u8], error: &candle_core::Error) -> CheckpointEr
         return CheckpointError::new(Kind::Unsupported, file, text, mend);
     }
     if head.len() == HEADER_BYTES_MAX {
-        return malformed(file, format!("its header is broken or over {HEADER_BYTES_MAX} bytes: {text}"));
+        return malformed(
+            file,
+            format!("its header is broken or over {HEADER_BYTES_MAX} bytes: {text}"),
+        );
     }
     let problem = format!("its header is broken or cut off: {text}");
     CheckpointError::new(Kind::Truncated, file, problem, "fetch the file again")

@@ -8,8 +8,7 @@ use memmap2::Mmap;
 use signalbox_kernels::{Format, Rows};
 
 use super::{
-    CheckpointError,
-    awq,
+    CheckpointError, awq,
     catalogue::{Catalogue, Entry},
     config::malformed,
     mmap,

@@ -30,17 +30,13 @@ pub(super) const GATE: Name = name("mlp.gate_proj", "ffn_gate");
 pub(super) const UP: Name = name("mlp.up_proj", "ffn_up");
 pub(super) const GATE_UP: Name = name("mlp.gate_up_proj", "ffn_up");
 pub(super) const DOWN: Name = name("mlp.down_proj", "ffn_down");
-pub(super) const POST_FEED_FORWARD_NORM: Name =
-    name("post_feedforward_layernorm", "post_ffw_norm");
+pub(super) const POST_FEED_FORWARD_NORM: Name = name("post_feedforward_layernorm", "post_ffw_norm");
 
 /// How one checkpoint calls its tensors; names are without `.weight`.
 #[derive(Debug)]
 pub(super) enum Names {
     /// A Hugging Face folder, by what stands before the decoder and before the head.
-    HuggingFace {
-        decoder: &'static str,
-        head: &'static str,
-    },
+    HuggingFace { decoder: &'static str, head: &'static str },
     /// A GGUF file.
     Gguf,
 }

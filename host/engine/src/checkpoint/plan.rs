@@ -77,7 +77,8 @@ pub(super) fn plan(spec: &ModelSpec, names: &Names, catalogue: &Catalogue) -> Re
     let planner = Planner { spec, names, catalogue };
     let vocab = spec.vocab_size as usize;
     let layers = (0..spec.layers.len()).map(|index| planner.layer(index)).collect::<Result<_>>()?;
-    let head = (!spec.tied).then(|| planner.whole(&names.head(), vocab, spec.hidden)).transpose()?;
+    let head =
+        (!spec.tied).then(|| planner.whole(&names.head(), vocab, spec.hidden)).transpose()?;
     Ok(Plan {
         embedding: planner.whole(&names.embedding(), vocab, spec.hidden)?,
         layers,
@@ -90,7 +91,11 @@ pub(super) fn plan(spec: &ModelSpec, names: &Names, catalogue: &Catalogue) -> Re
 pub(super) fn stored(plan: &Plan, gguf: bool) -> Stored {
     let linears = plan.layers.iter().flat_map(|layer| {
         let attention = [&layer.query, &layer.key, &layer.value, &layer.output];
-        attention.map(|linear| &linear.weight).into_iter().chain([&layer.gate, &layer.up, &layer.down])
+        attention.map(|linear| &linear.weight).into_iter().chain([
+            &layer.gate,
+            &layer.up,
+            &layer.down,
+        ])
     });
     let mut bytes = BTreeMap::new();
     for matrix in linears {
@@ -144,7 +149,8 @@ impl Planner<'_> {
         let fed = if sandwich { names::PRE_FEED_FORWARD_NORM } else { names::FEED_FORWARD_NORM };
 
         let qkv = [query, key_value, key_value];
-        let [q, k, v] = self.linears(index, [names::QUERY, names::KEY, names::VALUE], names::QKV, qkv);
+        let [q, k, v] =
+            self.linears(index, [names::QUERY, names::KEY, names::VALUE], names::QKV, qkv);
         let [gate, up] = self.linears(index, [names::GATE, names::UP], names::GATE_UP, [wide; 2]);
         let biased = biases != Biases::None;
         Ok(Layer {
@@ -209,7 +215,8 @@ impl Planner<'_> {
         let entry = self.find(&full_name, &[of, cols])?;
         let format = self.format(&full_name, entry)?;
         if format.row_bytes(cols).is_none() {
-            let problem = format!("tensor '{full_name}' has rows of {cols}: not whole {format} blocks");
+            let problem =
+                format!("tensor '{full_name}' has rows of {cols}: not whole {format} blocks");
             return Err(malformed(self.file(entry), problem));
         }
         Ok(Matrix { name, format, rows, cols, source: Source::Plain(entry.clone()) })
@@ -222,11 +229,13 @@ impl Planner<'_> {
         let groups = scales.shape.first().copied().unwrap_or_default();
         let group = cols.checked_div(groups).unwrap_or_default();
         let fits = |entry: &Entry, shape: [usize; 2]| entry.shape == shape;
-        let (qweight, qzeros) = (self.present(&tensor("qweight"))?, self.present(&tensor("qzeros"))?);
+        let (qweight, qzeros) =
+            (self.present(&tensor("qweight"))?, self.present(&tensor("qzeros"))?);
         let gemm = fits(qweight, [cols, rows / 8])
             && fits(qzeros, [groups, rows / 8])
             && fits(scales, [groups, rows]);
-        if !gemm || rows % 8 != 0 || group < 2 || group % 2 != 0 || group * groups != cols {
+        let whole = rows.is_multiple_of(8) && group.is_multiple_of(2) && group * groups == cols;
+        if !gemm || !whole || group == 0 {
             let problem = format!(
                 "'{name}' is {rows} x {cols}, but qweight {:?}, qzeros {:?} and scales {:?} are not \
                  AWQ's gemm layout of it",

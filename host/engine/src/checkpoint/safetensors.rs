@@ -48,7 +48,10 @@ fn read_shards(folder: &Path, catalogue: &mut Catalogue) -> Result<(), Checkpoin
     for shard in shards {
         let mut parts = Path::new(shard).components();
         if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
-            return Err(malformed(&file, format!("names a shard outside of its folder: '{shard}'")));
+            return Err(malformed(
+                &file,
+                format!("names a shard outside of its folder: '{shard}'"),
+            ));
         }
         read_shard(&file, &folder.join(shard), catalogue)?;
     }
@@ -99,7 +102,12 @@ fn read_header(file: &Path, catalogue: &mut Catalogue) -> Result<(), CheckpointE
 fn explain(file: &Path, bytes: &[u8], error: &SafeTensorError) -> CheckpointError {
     if bytes.starts_with(b"version https://git-lfs") {
         let mend = "run `git lfs pull` in the checkpoint's folder";
-        return CheckpointError::new(Kind::Missing, file, "is a Git LFS pointer, not weights", mend);
+        return CheckpointError::new(
+            Kind::Missing,
+            file,
+            "is a Git LFS pointer, not weights",
+            mend,
+        );
     }
     let actual = bytes.len();
     match promised_bytes(bytes) {

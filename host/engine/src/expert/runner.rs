@@ -11,8 +11,8 @@ use std::{
 use super::{Bounds, Command, Job, Tally, sequence::Sequence};
 use crate::{EngineError, Event, model::Model};
 
-/// Prompt tokens fed in one step, all sequences together. Running replies get a token between any two
-/// chunks, so a long prompt slows them down but never stops them.
+/// Prompt tokens fed in one step, all sequences together. Running replies get a token between any
+/// two chunks, so a long prompt slows them down but never stops them.
 const PREFILL_CHUNK: usize = 128;
 
 /// The state of an expert's thread.
@@ -101,7 +101,8 @@ impl Runner {
         }
     }
 
-    /// One batched forward pass: a token for each decoding sequence, a chunk for the oldest prompts.
+    /// One batched forward pass: a token for each decoding sequence, a chunk for the oldest
+    /// prompts.
     fn step(&mut self) {
         let mut budget = PREFILL_CHUNK;
         let (mut part, mut slots) = (Vec::new(), Vec::new());

@@ -1,10 +1,6 @@
 //! One running call: its cache, what is still to be fed, and the text that leaves it.
 
-use std::{
-    slice,
-    sync::atomic::Ordering::Relaxed,
-    time::Instant,
-};
+use std::{slice, sync::atomic::Ordering::Relaxed, time::Instant};
 
 use super::{Job, Tally};
 use crate::{
@@ -60,8 +56,8 @@ impl Sequence {
         self.ended || self.job.events.is_closed()
     }
 
-    /// Takes this sequence's part of the next step: one token when decoding, else a chunk of the prompt
-    /// out of what is left of the step's `budget`. `None` waits for a later step.
+    /// Takes this sequence's part of the next step: one token when decoding, else a chunk of the
+    /// prompt out of what is left of the step's `budget`. `None` waits for a later step.
     pub(super) fn slot(&mut self, budget: &mut usize) -> Option<Slot<'_>> {
         let rest = &self.job.prompt[self.fed..];
         if rest.is_empty() {

@@ -1,5 +1,5 @@
-//! What an expert has done, counted and measured. Outlives unloading, and is read without asking the
-//! expert's thread.
+//! What an expert has done, counted and measured. Outlives unloading, and is read without asking
+//! the expert's thread.
 
 use std::{
     sync::{

@@ -142,8 +142,8 @@ enum Approach {
     Later,
 }
 
-/// The expert in memory, and how long its load was waited for. However many calls come at once, it is
-/// loaded once.
+/// The expert in memory, and how long its load was waited for. However many calls come at once, it
+/// is loaded once.
 pub(super) async fn resident(
     inner: &Arc<Inner>,
     at: usize,
@@ -158,8 +158,10 @@ pub(super) async fn resident(
                 loaded.await.unwrap_or(Err(EngineError::ShuttingDown))?;
                 waited = Some(began.elapsed());
             }
-            // The sender lives in `inner`, so this can't fail.
-            Approach::Later => drop(changed.changed().await),
+            Approach::Later => {
+                // Fails only without a sender, and that lives in `inner`.
+                let _ = changed.changed().await;
+            }
         }
     }
 }

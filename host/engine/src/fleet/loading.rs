@@ -1,5 +1,5 @@
-//! How experts come into memory and leave it. Each load has its own thread, which first makes room; an
-//! expert that leaves keeps its reservation until its thread has ended and its memory is free.
+//! How experts come into memory and leave it. Each load has its own thread, which first makes room;
+//! an expert that leaves keeps its reservation until its thread has ended and its memory is free.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -82,7 +82,8 @@ fn wait_while_loading(inner: &Inner, pool: &[usize]) {
     let loading = |at: &usize, yard: &super::Yard<Expert>| {
         matches!(yard.berths[*at].stage, Stage::Loading(_))
     };
-    let waited = inner.moved.wait_while(inner.yard(), |yard| pool.iter().any(|at| loading(at, yard)));
+    let waited =
+        inner.moved.wait_while(inner.yard(), |yard| pool.iter().any(|at| loading(at, yard)));
     drop(waited.unwrap_or_else(PoisonError::into_inner));
 }
 
@@ -97,11 +98,7 @@ fn load(inner: &Arc<Inner>, at: usize, evict: bool) {
 }
 
 /// Reserves memory first, then reads. Returns the running expert and how long reading took.
-fn bring_in(
-    inner: &Arc<Inner>,
-    at: usize,
-    evict: bool,
-) -> Result<(Expert, Duration), EngineError> {
+fn bring_in(inner: &Arc<Inner>, at: usize, evict: bool) -> Result<(Expert, Duration), EngineError> {
     make_room(inner, at, evict)?;
     let began = Instant::now();
     let member = &inner.members[at];
@@ -112,10 +109,7 @@ fn bring_in(
     let model = checkpoint.load().map_err(|error| broken(error.to_string()))?;
     let context = inner.inspection(at).context_length.unwrap_or(0);
     let sequences = member.settings.max_num_seqs;
-    let bounds = Bounds {
-        sequences: sequences as usize,
-        kv_tokens: kv_tokens(context, sequences),
-    };
+    let bounds = Bounds { sequences: sequences as usize, kv_tokens: kv_tokens(context, sequences) };
     let home = Arc::downgrade(inner);
     let notify = move |notice| heed(&home, at, notice);
     let expert = Expert::spawn(&member.settings.id, model, bounds, member.tally.clone(), notify)
@@ -123,8 +117,8 @@ fn bring_in(
     Ok((expert, began.elapsed()))
 }
 
-/// Sends idle experts away until there is room. While those in the way are merely busy, waits for one of
-/// them, up to [`ROOM_WAIT`].
+/// Sends idle experts away until there is room. While those in the way are merely busy, waits for
+/// one of them, up to [`ROOM_WAIT`].
 fn make_room(inner: &Inner, at: usize, evict: bool) -> Result<(), EngineError> {
     let deadline = Instant::now() + ROOM_WAIT;
     let mut yard = inner.yard();
@@ -161,14 +155,15 @@ fn finish(inner: &Inner, at: usize, outcome: Result<(Expert, Duration), EngineEr
     let closing = yard.closing;
     let berth = &mut yard.berths[at];
     let (stage, result, surplus) = match outcome {
-        Ok((expert, _)) if closing => {
-            (Stage::Leaving, Err(EngineError::ShuttingDown), Some(expert))
-        }
         Ok((expert, took)) => {
             berth.loads += 1;
             berth.last_load = Some(took);
             berth.last_used = Instant::now();
-            (Stage::Resident(expert), Ok(()), None)
+            if closing {
+                (Stage::Leaving, Err(EngineError::ShuttingDown), Some(expert))
+            } else {
+                (Stage::Resident(expert), Ok(()), None)
+            }
         }
         Err(error) => {
             berth.reserved = 0;
@@ -232,8 +227,10 @@ pub(super) async fn unload(inner: &Arc<Inner>, at: usize) -> Result<(), EngineEr
         };
         match leaving {
             Some(expert) => stop_all(vec![expert]).await,
-            // The sender lives in `inner`, so this can't fail.
-            None => drop(changed.changed().await),
+            None => {
+                // Fails only without a sender, and that lives in `inner`.
+                let _ = changed.changed().await;
+            }
         }
     }
 }
@@ -283,4 +280,114 @@ fn send_away(inner: &Inner, limit: Duration) {
         stale.into_iter().filter_map(|at| yard.berths[at].leave()).collect()
     };
     leaving.into_iter().for_each(Expert::stop);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        DType, Event, ExpertSettings, ExpertState, Fleet, FleetSettings, LazyLoading, Prompt,
+        Request, Sampling, TokenStream,
+        expert::Job,
+        fleet::call,
+        sampler::{Rules, Sampler},
+        tokenizer::{Stops, tests::toy},
+    };
+
+    fn fleet() -> Fleet {
+        let expert = ExpertSettings {
+            id: "a".into(),
+            path: toy("phi4_fast"),
+            domain: String::new(),
+            description: String::new(),
+            use_cases: Vec::new(),
+            priority: 0,
+            quantization: None,
+            dtype: DType::Auto,
+            max_model_len: None,
+            max_num_seqs: 4,
+            pinned: false,
+        };
+        let lazy_loading = LazyLoading {
+            enabled: true,
+            warmup_pool_size: 0,
+            max_loaded_experts: 1,
+            auto_unload_after: None,
+        };
+        let memory_bytes_max = 1 << 30;
+        Fleet::start(FleetSettings {
+            experts: vec![expert],
+            lazy_loading,
+            memory_bytes_max,
+            queue_max: 4,
+        })
+    }
+
+    fn words() -> Request {
+        let sampling = Sampling { temperature: Some(0.0), ..Sampling::default() };
+        let prompt = Prompt::Text("Hello".into());
+        Request { prompt, sampling, max_tokens: Some(400), stop: Vec::new() }
+    }
+
+    /// Takes the expert's thread down from within when its job is done.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("boom");
+        }
+    }
+
+    /// A job that panics in the expert's thread, because nobody listens to it and it is cleared
+    /// away.
+    async fn crash(fleet: &Fleet) {
+        let dialect = fleet.0.dialect(0).unwrap();
+        let rules = Rules { temperature: 0.0, top_p: 1.0, top_k: 0, seed: None };
+        let job = Job {
+            prompt: vec![1],
+            max_tokens: 1,
+            sampler: Sampler::new(rules),
+            stops: Stops::new(&[]).unwrap(),
+            dialect,
+            events: TokenStream::open("a", 1).0,
+            submitted: Instant::now(),
+            loading: None,
+            _hold: Box::new(Bomb),
+        };
+        let (desk, _) = call::resident(&fleet.0, 0).await.unwrap();
+        assert!(desk.submit(Box::new(job)).is_ok());
+    }
+
+    async fn last(mut stream: TokenStream) -> Option<Event> {
+        let mut last = None;
+        while let Some(event) = stream.next().await {
+            last = Some(event);
+        }
+        last
+    }
+
+    #[tokio::test]
+    async fn a_crash_is_told_and_the_next_call_loads_anew() {
+        let fleet = fleet();
+        let stream = fleet.generate("a", words()).await.unwrap();
+        crash(&fleet).await;
+        match last(stream).await {
+            Some(Event::Failed(EngineError::Crashed { problem, .. })) => {
+                assert_eq!(problem, "boom")
+            }
+            other => panic!("{other:?}"),
+        }
+        let mut changed = fleet.0.changed.subscribe();
+        while fleet.memory().reserved_bytes > 0 {
+            changed.changed().await.unwrap();
+        }
+        let status = fleet.status("a").unwrap();
+        assert_eq!(
+            (status.state, status.queue_depth, status.unload_count),
+            (ExpertState::Cold, 0, 1)
+        );
+        let again = fleet.generate("a", words()).await.unwrap();
+        assert!(matches!(last(again).await, Some(Event::Finished { .. })));
+        assert_eq!(fleet.status("a").unwrap().load_count, 2);
+    }
 }

@@ -1,5 +1,5 @@
-//! Where experts stand: who is in memory, who may go, and whether another one fits. Pure bookkeeping under
-//! one lock that nobody holds while loading, unloading or answering.
+//! Where experts stand: who is in memory, who may go, and whether another one fits. Pure
+//! bookkeeping under one lock that nobody holds while loading, unloading or answering.
 
 use std::time::{Duration, Instant};
 
@@ -110,8 +110,8 @@ impl<T> Berth<T> {
 }
 
 impl<T> Yard<T> {
-    /// Reserves memory for an expert, or says what is in the way. With `evict`, idle experts make way,
-    /// the least recently used first.
+    /// Reserves memory for an expert, or says what is in the way. With `evict`, idle experts make
+    /// way, the least recently used first.
     pub(super) fn room(&mut self, who: usize, evict: bool) -> Room {
         if self.fits(who, |_| true) {
             self.berths[who].reserved = self.berths[who].needs;
@@ -178,8 +178,8 @@ impl<T> Yard<T> {
 mod tests {
     use super::*;
 
-    /// One letter per expert: `.` cold, `i` idle, `b` busy, `p` pinned and idle, `l` leaving. Each takes
-    /// 10 bytes; the earlier in the word, the longer unused. Expert 0 wants in.
+    /// One letter per expert: `.` cold, `i` idle, `b` busy, `p` pinned and idle, `l` leaving. Each
+    /// takes 10 bytes; the earlier in the word, the longer unused. Expert 0 wants in.
     fn yard(word: &str, bytes_max: u64, loaded_max: usize) -> Yard<()> {
         let start = Instant::now();
         let berth = |(index, letter): (usize, char)| {

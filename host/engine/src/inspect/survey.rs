@@ -23,7 +23,12 @@ const KV_SEQUENCES_RESERVED: u64 = 2;
 pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
     if !settings.path.exists() {
         let message = format!("{} does not exist", settings.path.display());
-        inspection.add(Error, "path-missing", message, "download the checkpoint, or correct model_path");
+        inspection.add(
+            Error,
+            "path-missing",
+            message,
+            "download the checkpoint, or correct model_path",
+        );
         return;
     }
     match Checkpoint::open(&settings.path) {
@@ -36,7 +41,11 @@ pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
     }
 }
 
-fn survey_checkpoint(settings: &ExpertSettings, checkpoint: &Checkpoint, inspection: &mut Inspection) {
+fn survey_checkpoint(
+    settings: &ExpertSettings,
+    checkpoint: &Checkpoint,
+    inspection: &mut Inspection,
+) {
     let spec = checkpoint.spec();
     inspection.architecture = Some(spec.architecture.to_owned());
     inspection.quantization = Some(checkpoint.stored().to_string());
@@ -79,7 +88,8 @@ fn context(settings: &ExpertSettings, longest: u32, inspection: &mut Inspection)
     let wanted = settings.max_model_len.unwrap_or(longest);
     inspection.context_length = Some(wanted.min(longest));
     if wanted > longest {
-        let message = format!("max_model_len is {wanted}, but the checkpoint ends at {longest} tokens");
+        let message =
+            format!("max_model_len is {wanted}, but the checkpoint ends at {longest} tokens");
         let mend = format!("it is served with {longest}; set max_model_len to that or less");
         inspection.add(Warning, "context-too-long", message, mend);
     }
@@ -122,8 +132,8 @@ pub(crate) fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
-/// The checkpoint decides, whatever was declared: a wrong word in a configuration is no reason to lose
-/// an expert.
+/// The checkpoint decides, whatever was declared: a wrong word in a configuration is no reason to
+/// lose an expert.
 fn quantization(settings: &ExpertSettings, checkpoint: &Checkpoint, inspection: &mut Inspection) {
     let stored = checkpoint.stored();
     let declared = match settings.quantization {
@@ -135,14 +145,15 @@ fn quantization(settings: &ExpertSettings, checkpoint: &Checkpoint, inspection: 
         _ => return,
     };
     let message = format!(
-        "quantization is declared as \"{declared}\", but the checkpoint is {stored}; it is served as it is"
+        "quantization is declared as \"{declared}\", but the checkpoint is {stored}; it is served \
+         as it is"
     );
     let mend = format!("remove \"quantization\", or point model_path to a {declared} checkpoint");
     inspection.add(Warning, "quantization-mismatch", message, mend);
 }
 
-/// Gemma 3 overflows in half precision. We compute in f32 whatever is declared, so this is a word to
-/// whoever runs the same configuration elsewhere.
+/// Gemma 3 overflows in half precision. We compute in f32 whatever is declared, so this is a word
+/// to whoever runs the same configuration elsewhere.
 fn dtype(settings: &ExpertSettings, architecture: &str, inspection: &mut Inspection) {
     if settings.dtype == DType::Float16 && architecture.starts_with("Gemma3") {
         let message =
@@ -155,7 +166,8 @@ fn tokenizer(source: &Source<'_>, inspection: &mut Inspection) {
     match source {
         Source::Folder(folder) if !folder.join("tokenizer.json").is_file() => {
             let message = format!("{}: tokenizer.json is missing", folder.display());
-            let mend = "download it; a bare tokenizer.model must be converted with transformers first";
+            let mend =
+                "download it; a bare tokenizer.model must be converted with transformers first";
             inspection.add(Error, "tokenizer-missing", message, mend);
         }
         Source::Folder(_) => {}
@@ -175,11 +187,17 @@ fn chat_template(source: &Source<'_>, inspection: &mut Inspection) {
         Some(Ok(_)) => inspection.chat = true,
         Some(Err(problem)) => {
             let message = format!("the chat template does not compile: {problem}");
-            inspection.add(Warning, "chat-template-broken", message, "correct it; completions work");
+            inspection.add(
+                Warning,
+                "chat-template-broken",
+                message,
+                "correct it; completions work",
+            );
         }
         None => {
             let message = "the checkpoint has no chat template, so chat calls are refused";
-            let mend = "add chat_template.jinja, or point to the instruct version; completions work";
+            let mend =
+                "add chat_template.jinja, or point to the instruct version; completions work";
             inspection.add(Warning, "chat-template-missing", message, mend);
         }
     }

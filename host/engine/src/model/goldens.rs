@@ -37,9 +37,8 @@ fn best(logits: &[f32]) -> u32 {
 /// `count` tokens after the prompt, each the most likely one.
 fn greedy(model: &Model, prompt: &[u32], count: usize) -> Vec<u32> {
     let mut cache = model.new_cache(prompt.len() + count);
-    let mut step = |tokens: &[u32]| {
-        best(&model.forward(&mut [Slot { cache: &mut cache, tokens }])[0])
-    };
+    let mut step =
+        |tokens: &[u32]| best(&model.forward(&mut [Slot { cache: &mut cache, tokens }])[0]);
     let mut answer = vec![step(prompt)];
     while answer.len() < count {
         answer.push(step(&[answer[answer.len() - 1]]));
@@ -96,7 +95,7 @@ fn check_batching(expert: &str) {
         Slot { cache: split, tokens: tail },
         Slot { cache: beside, tokens: a },
     ]);
-    assert_eq!(alone[0].len(), model.spec().vocab_size as usize, "{expert}");
+    assert_eq!(alone[0].len(), model.spec.vocab_size as usize, "{expert}");
     assert_eq!(alone[0], together[1], "{expert}: in two pieces");
     assert_eq!(alone[0], together[2], "{expert}: in one piece");
 }

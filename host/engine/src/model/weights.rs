@@ -93,10 +93,7 @@ impl<M, V> Weights<M, V> {
 }
 
 impl<M, V> Layer<M, V> {
-    fn fill<F: Fill<M, V>>(
-        &self,
-        fill: &mut F,
-    ) -> Result<Layer<F::Matrix, F::Vector>, F::Error> {
+    fn fill<F: Fill<M, V>>(&self, fill: &mut F) -> Result<Layer<F::Matrix, F::Vector>, F::Error> {
         Ok(Layer {
             attention_norm: fill.vector(&self.attention_norm)?,
             query: self.query.fill(fill)?,
@@ -116,10 +113,7 @@ impl<M, V> Layer<M, V> {
 }
 
 impl<M, V> Linear<M, V> {
-    fn fill<F: Fill<M, V>>(
-        &self,
-        fill: &mut F,
-    ) -> Result<Linear<F::Matrix, F::Vector>, F::Error> {
+    fn fill<F: Fill<M, V>>(&self, fill: &mut F) -> Result<Linear<F::Matrix, F::Vector>, F::Error> {
         let weight = fill.matrix(&self.weight)?;
         Ok(Linear { weight, bias: fill.optional(self.bias.as_ref())? })
     }

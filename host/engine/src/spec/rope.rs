@@ -95,7 +95,8 @@ impl Rope {
         let original = scaling.count("original_max_position_embeddings", 1..=CONTEXT_MAX)? as f32;
         for frequency in &mut self.frequencies {
             let turns = original * *frequency / std::f32::consts::TAU;
-            let kept = if high > low { ((turns - low) / (high - low)).clamp(0.0, 1.0) } else { 0.0 };
+            let kept =
+                if high > low { ((turns - low) / (high - low)).clamp(0.0, 1.0) } else { 0.0 };
             *frequency = (1.0 - kept) * *frequency / factor + kept * *frequency;
         }
         Ok(self)

@@ -1,4 +1,5 @@
-//! Token ids to text as they come: whole characters only, and the blanks that the whole text would have.
+//! Token ids to text as they come: whole characters only, and the blanks that the whole text would
+//! have.
 
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ const HALF: char = '\u{FFFD}';
 
 /// The text of one reply, token by token.
 ///
-/// A token's text depends on its neighbours (a leading blank is dropped at the very beginning, bytes
-/// join into characters), so each new text is the difference between decoding a short window with and
-/// without the new tokens. The window begins one piece before what is new.
+/// A token's text depends on its neighbours (a leading blank is dropped at the very beginning,
+/// bytes join into characters), so each new text is the difference between decoding a short window
+/// with and without the new tokens. The window begins one piece before what is new.
 pub(crate) struct Detokenizer {
     tokenizer: Arc<Tokenizer>,
     window: Vec<u32>,
@@ -64,10 +65,7 @@ impl Detokenizer {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::tests::toy_tokenizer,
-        *,
-    };
+    use super::{super::tests::toy_tokenizer, *};
 
     const TOYS: [&str; 5] = [
         "phi4_fast",

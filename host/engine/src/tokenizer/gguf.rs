@@ -1,12 +1,14 @@
 //! Tokenizers rebuilt from GGUF metadata, equal to the `tokenizer.json` they once came from.
 //!
-//! Two kinds are known: `gpt2` (byte-level BPE with a merge list, cut by a named pre-tokenizer) and `llama`
-//! (SentencePiece BPE with scores and byte fallback). Names as in llama.cpp's `llama-vocab.cpp`.
+//! Two kinds are known: `gpt2` (byte-level BPE with a merge list, cut by a named pre-tokenizer) and
+//! `llama` (SentencePiece BPE with scores and byte fallback). Names as in llama.cpp's
+//! `llama-vocab.cpp`.
 
 use tokenizers::{
     AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer,
     decoders::{
-        DecoderWrapper, byte_fallback::ByteFallback, fuse::Fuse, sequence::Sequence as Decoders, strip::Strip,
+        DecoderWrapper, byte_fallback::ByteFallback, fuse::Fuse, sequence::Sequence as Decoders,
+        strip::Strip,
     },
     models::bpe::{BPE, Merges, Vocab},
     normalizers::{NFC, Prepend, Replace, utils::Sequence as Normalizers},
@@ -27,9 +29,24 @@ const USER_DEFINED: i64 = 4;
 /// Longer pieces are never the result of a merge; keeps the search for merges from growing square.
 const PIECE_CHARS_MAX: usize = 128;
 
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Llama 3: words with one sign before them, numbers of up to three digits.
+const LLAMA3: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}",
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+);
+/// Qwen 2: the same, but every digit by itself.
+const QWEN2: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}",
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+);
+/// GPT-4o and Phi 4: words are also cut where lower case turns to upper case.
+const O200K: &str = concat!(
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*",
+    r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+",
+    r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+);
 
 /// How a byte-level BPE cuts text before merging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,10 +251,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::{
-        super::tests::toy,
-        *,
-    };
+    use super::{super::tests::toy, *};
 
     /// A toy's tokenizer.json taken apart into what a GGUF file would carry.
     struct Carried {
@@ -263,9 +277,12 @@ mod tests {
         let mut types = vec![NORMAL; tokens.len()];
         for token in added {
             let special = token["special"].as_bool().unwrap();
-            types[token["id"].as_u64().unwrap() as usize] = if special { CONTROL } else { USER_DEFINED };
+            types[token["id"].as_u64().unwrap() as usize] =
+                if special { CONTROL } else { USER_DEFINED };
         }
-        let pair = |merge: &Value| format!("{} {}", merge[0].as_str().unwrap(), merge[1].as_str().unwrap());
+        let pair = |merge: &Value| {
+            format!("{} {}", merge[0].as_str().unwrap(), merge[1].as_str().unwrap())
+        };
         Carried {
             scores: (0..tokens.len()).map(|id| -(id as f32)).collect(),
             tokens: tokens.into_iter().map(|(_, text)| text).collect(),
@@ -320,7 +337,8 @@ mod tests {
         let refusal = |kind, cut| {
             let (types, merges, scores) = (&[], &[], &[]);
             let (leading_blank, unknown) = (true, None);
-            let parts = Parts { kind, cut, tokens: &tokens, types, merges, scores, leading_blank, unknown };
+            let parts =
+                Parts { kind, cut, tokens: &tokens, types, merges, scores, leading_blank, unknown };
             parts.build().unwrap_err()
         };
         assert!(refusal("bert", "default").contains("'bert'"));

@@ -27,7 +27,10 @@ impl Stops {
     pub(crate) fn new(wanted: &[String]) -> Result<Self, EngineError> {
         let refuse = |message: String| Err(EngineError::InvalidRequest { message });
         if wanted.len() > STOPS_MAX {
-            return refuse(format!("{} stop strings; at most {STOPS_MAX} are heeded", wanted.len()));
+            return refuse(format!(
+                "{} stop strings; at most {STOPS_MAX} are heeded",
+                wanted.len()
+            ));
         }
         if wanted.iter().any(|stop| stop.is_empty() || stop.len() > STOP_BYTES_MAX) {
             return refuse(format!("a stop string must have 1 to {STOP_BYTES_MAX} bytes"));
@@ -95,7 +98,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_never_matter(text in "[ab]{0,40}", cuts in prop::collection::vec(1usize..4, 40), stop in "[ab]{1,4}") {
+        fn pieces_never_matter(
+            text in "[ab]{0,40}",
+            cuts in prop::collection::vec(1usize..4, 40),
+            stop in "[ab]{1,4}",
+        ) {
             let mut scanner = Stops::new(std::slice::from_ref(&stop)).unwrap();
             let (mut shown, mut rest, mut stopped) = (String::new(), text.as_str(), false);
             for cut in cuts {

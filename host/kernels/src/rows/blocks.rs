@@ -21,12 +21,17 @@ fn half_at(block: &[u8], at: usize) -> f32 {
     half(u16::from_le_bytes([block[at], block[at + 1]]))
 }
 
-/// 32 nibbles: the low ones first, then the high ones.
+/// 32 nibbles: the low ones first, then the high ones. They are spread to bytes before they become
+/// floats, which LLVM vectorises far better than both at once.
 #[inline(always)]
 fn nibbles(bytes: &[u8], out: &mut [f32; 32], weight: impl Fn(usize, u8) -> f32) {
-    for (i, byte) in bytes.iter().enumerate() {
-        out[i] = weight(i, byte & 15);
-        out[i + 16] = weight(i + 16, byte >> 4);
+    let mut quants = [0; 32];
+    let (low, high) = quants.split_at_mut(16);
+    for ((byte, low), high) in bytes.iter().zip(low).zip(high) {
+        (*low, *high) = (byte & 15, byte >> 4);
+    }
+    for (i, (out, quant)) in out.iter_mut().zip(quants).enumerate() {
+        *out = weight(i, quant);
     }
 }
 
@@ -82,8 +87,8 @@ pub(super) fn q5_1(packed: &[u8], out: &mut [f32]) {
 pub(super) fn q8_0(packed: &[u8], out: &mut [f32]) {
     each(packed, out, |block: &[u8; 34], out: &mut [f32; 32]| {
         let scale = half_at(block, 0);
-        for (out, q) in out.iter_mut().zip(&block[2..]) {
-            *out = f32::from(*q as i8) * scale;
+        for (out, quants) in out.as_chunks_mut::<8>().0.iter_mut().zip(block[2..].as_chunks().0) {
+            *out = quants.map(|quant: u8| f32::from(quant as i8) * scale);
         }
     });
 }

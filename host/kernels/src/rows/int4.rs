@@ -13,8 +13,10 @@ pub(super) fn int4(packed: &[u8], group: usize, out: &mut [f32]) {
         let scale = half(u16::from_le_bytes([header[0], header[1]]));
         let zero = i32::from(header[2]);
         let (low, high) = out.split_at_mut(group / 2);
-        for ((byte, low), high) in nibbles.iter().zip(low).zip(high) {
+        for (byte, low) in nibbles.iter().zip(low) {
             *low = (i32::from(byte & 15) - zero) as f32 * scale;
+        }
+        for (byte, high) in nibbles.iter().zip(high) {
             *high = (i32::from(byte >> 4) - zero) as f32 * scale;
         }
     }

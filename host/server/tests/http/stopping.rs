@@ -21,26 +21,45 @@ fn begin(server: &Server, body: &str) -> BufReader<TcpStream> {
     (&stream).write_all(body.as_bytes()).unwrap();
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
-    while !line.contains("\"content\":\"H") {
+    while !line.contains("\"content\":\"") || line.contains("\"content\":\"\"") {
         line.clear();
         assert!(reader.read_line(&mut line).unwrap() > 0, "ended before the first text");
     }
     reader
 }
 
+/// A call whose reply is long, and how many tokens it has: hot, so the expert rambles, and seeded,
+/// so that it does so twice.
+fn long_winded(server: &Server) -> (String, u64) {
+    for seed in 0..100 {
+        let more = format!(r#", "temperature": 2, "top_p": 1, "seed": {seed}, "max_tokens": 1000"#);
+        let body = chat_body("Hello", &more).replacen("\"temperature\": 0, ", "", 1);
+        let reply = server.post("/v1/chat/completions", &body).json();
+        let tokens = reply["usage"]["completion_tokens"].as_u64().unwrap();
+        if tokens >= 100 {
+            return (body, tokens);
+        }
+    }
+    panic!("no seed makes it ramble");
+}
+
 #[test]
 fn a_client_that_leaves_cancels_its_call() {
     let server = Server::start();
-    let (prompt, ..) = recorded(GENERAL);
-    drop(begin(&server, &chat_body(&prompt, r#", "stream": true"#)));
-    let idle = |server: &Server| {
+    let (body, tokens) = long_winded(&server);
+    let spent = || server.fleet.status(GENERAL).unwrap().completion_tokens_total;
+    let before = spent();
+    drop(begin(&server, &body.replacen('{', "{\"stream\": true, ", 1)));
+    let cancelled = |server: &Server| {
+        let recent = server.operate("GET", "/decisions?limit=1", b"").json();
+        recent["decisions"][0]["outcome"] == "cancelled"
+    };
+    server.wait_until("the call is cancelled", cancelled);
+    server.wait_until("the expert is idle", |server| {
         let status = server.fleet.status(GENERAL).unwrap();
         status.running == 0 && status.queue_depth == 0
-    };
-    server.wait_until("the expert is idle", idle);
-    let recent = server.operate("GET", "/decisions?limit=1", b"").json();
-    let outcome = &recent["decisions"][0]["outcome"];
-    assert!(outcome == "cancelled" || outcome == "completed", "{recent}");
+    });
+    assert!(spent() - before < tokens, "{} of {tokens} tokens", spent() - before);
 }
 
 #[test]

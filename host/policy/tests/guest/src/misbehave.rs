@@ -21,7 +21,7 @@ pub(crate) fn misbehave(told: &str) {
         "recurse" => drop(recurse(u64::MAX)),
         "handles" => keep_handles(),
         "sleep" => thread::sleep(Duration::from_secs(100)),
-        "flood" => (0..100_000).for_each(|_| log(Level::Info, "flood", "line\nforged line")),
+        "flood" => (0..5_000).for_each(|_| log(Level::Info, "flood", "line\nforged line")),
         _ => {}
     }
 }

@@ -1,10 +1,8 @@
 //! The toy experts answer as transformers recorded it, through the same door that the server uses.
 
-mod support;
-
+use crate::support::{TOYS, ask, chat, fleet, recorded, toy};
 use serde_json::Value;
 use signalbox_engine::{Finish, Fleet, Message, Prompt};
-use support::{TOYS, ask, chat, fleet, recorded, toy};
 
 /// A recorded entry as a request; just enough tokens, so that nothing hides behind a cut.
 fn question(entry: &Value) -> signalbox_engine::Request {
@@ -16,7 +14,9 @@ fn question(entry: &Value) -> signalbox_engine::Request {
                 content: turn["content"].as_str().unwrap().into(),
             })
             .collect(),
-        None => vec![Message { role: "user".into(), content: entry["prompt"].as_str().unwrap().into() }],
+        None => {
+            vec![Message { role: "user".into(), content: entry["prompt"].as_str().unwrap().into() }]
+        }
     };
     let tokens = entry["answer_ids"].as_array().unwrap().len() as u32;
     let mut request = chat("");
@@ -40,7 +40,8 @@ async fn mistakes(fleet: &Fleet, id: &'static str) -> (usize, Vec<String>) {
                 && reply.usage.prompt_tokens as usize == prompt_tokens
                 && reply.usage.completion_tokens as usize
                     == entry["answer_ids"].as_array().unwrap().len();
-            (!right).then(|| format!("{}: {:?} instead of {expected:?}", entry["prompt"], reply.text))
+            (!right)
+                .then(|| format!("{}: {:?} instead of {expected:?}", entry["prompt"], reply.text))
         })
     });
     let mut wrong = Vec::new();

@@ -1,24 +1,12 @@
 //! Broken and mistaken configurations are named in milliseconds, and cost nobody else an expert.
 
-mod support;
-
 use std::{fs, path::Path, time::Instant};
 
+use crate::support::{ask, chat, copy, settings, toy};
 use signalbox_engine::{
     DType, EngineError, ExpertSettings, ExpertState, Fleet, Inspection, Quantization, Severity,
     inspect,
 };
-use support::{ask, chat, folder, settings, toy};
-
-/// A toy's folder copied, to be spoilt.
-fn copy(id: &str) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for file in fs::read_dir(folder(id)).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
-    }
-    copy
-}
 
 fn at(id: &str, path: &Path) -> ExpertSettings {
     ExpertSettings { path: path.into(), ..toy(id) }
@@ -47,7 +35,8 @@ fn check(seen: &Inspection, severity: Severity, code: &str, words: &str) {
 #[test]
 fn the_predecessor_s_four_failures_are_warnings_here() {
     let began = Instant::now();
-    let declared = ExpertSettings { quantization: Some(Quantization::Awq), ..toy("gemma3_multimodal") };
+    let declared =
+        ExpertSettings { quantization: Some(Quantization::Awq), ..toy("gemma3_multimodal") };
     let seen = inspect(&declared);
     check(&seen, Severity::Warning, "quantization-mismatch", "served as it is");
     assert_eq!(seen.failure(), None);
@@ -77,12 +66,26 @@ fn broken_folders_are_named_with_the_mend() {
     check(&seen, Severity::Error, "checkpoint-unsupported", "MambaForCausalLM");
 
     let gptq = copy("qwen_coder");
-    rewrite(&gptq.path().join("config.json"), "\"quant_method\": \"awq\"", "\"quant_method\": \"gptq\"");
-    check(&inspect(&at("qwen_coder", gptq.path())), Severity::Error, "checkpoint-unsupported", "gptq");
+    rewrite(
+        &gptq.path().join("config.json"),
+        "\"quant_method\": \"awq\"",
+        "\"quant_method\": \"gptq\"",
+    );
+    check(
+        &inspect(&at("qwen_coder", gptq.path())),
+        Severity::Error,
+        "checkpoint-unsupported",
+        "gptq",
+    );
 
     let mute = copy("qwen_coder");
     fs::remove_file(mute.path().join("tokenizer.json")).unwrap();
-    check(&inspect(&at("qwen_coder", mute.path())), Severity::Error, "tokenizer-missing", "tokenizer.json");
+    check(
+        &inspect(&at("qwen_coder", mute.path())),
+        Severity::Error,
+        "tokenizer-missing",
+        "tokenizer.json",
+    );
 }
 
 #[test]
@@ -119,7 +122,9 @@ async fn one_bad_expert_never_takes_the_others_down() {
     let failed = fleet.status("qwen_coder").unwrap();
     assert!(matches!(&failed.state, ExpertState::Failed(why) if why.contains("model.safetensors")));
     match ask(&fleet, "qwen_coder", chat("Hello")).await {
-        Err(EngineError::Unloadable { problem, .. }) => assert!(problem.contains("model.safetensors")),
+        Err(EngineError::Unloadable { problem, .. }) => {
+            assert!(problem.contains("model.safetensors"))
+        }
         other => panic!("{other:?}"),
     }
     assert!(fleet.load("qwen_coder").await.is_err());

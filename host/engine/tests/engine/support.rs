@@ -1,15 +1,21 @@
-//! What the engine's integration tests share: toy experts, a fleet of them, and a reply read to its end.
+//! What the engine's integration tests share: toy experts, a fleet of them, and a reply read to its
+//! end.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use signalbox_engine::{
     DType, EngineError, Event, ExpertSettings, Finish, Fleet, FleetSettings, LazyLoading, Message,
     Prompt, Request, Sampling, Timings, TokenStream, Usage,
 };
+use tempfile::TempDir;
 
-pub const TOYS: [&str; 5] = [
+pub(crate) const TOYS: [&str; 5] = [
     "phi4_fast",
     "mistral_balanced",
     "qwen_coder",
@@ -17,12 +23,12 @@ pub const TOYS: [&str; 5] = [
     "aya_expanse_multilingual",
 ];
 
-pub fn folder(id: &str) -> PathBuf {
+pub(crate) fn folder(id: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/models")).join(id)
 }
 
 /// A toy as an operator would declare it. Earlier in the list is of higher priority.
-pub fn toy(id: &str) -> ExpertSettings {
+pub(crate) fn toy(id: &str) -> ExpertSettings {
     let rank = TOYS.iter().position(|toy| *toy == id).unwrap_or(TOYS.len());
     ExpertSettings {
         id: id.into(),
@@ -40,7 +46,7 @@ pub fn toy(id: &str) -> ExpertSettings {
 }
 
 /// Lazy loading with nothing warm and room for all.
-pub fn settings(ids: &[&str]) -> FleetSettings {
+pub(crate) fn settings(ids: &[&str]) -> FleetSettings {
     FleetSettings {
         experts: ids.iter().map(|id| toy(id)).collect(),
         lazy_loading: LazyLoading {
@@ -54,18 +60,51 @@ pub fn settings(ids: &[&str]) -> FleetSettings {
     }
 }
 
-pub fn fleet(ids: &[&str]) -> Fleet {
+pub(crate) fn fleet(ids: &[&str]) -> Fleet {
     Fleet::start(settings(ids))
 }
 
-pub fn recorded(id: &str) -> Vec<Value> {
+/// Settings whose experts never end a reply by themselves, and the folders they live in: toys with
+/// every end token taken out of their files.
+pub(crate) fn endless(ids: &[&str]) -> (Vec<TempDir>, FleetSettings) {
+    let mut settings = settings(ids);
+    let folders = ids.iter().map(|id| copy(id)).collect::<Vec<_>>();
+    for (expert, folder) in settings.experts.iter_mut().zip(&folders) {
+        for file in ["generation_config.json", "config.json"] {
+            put(&folder.path().join(file), "eos_token_id", json!([]));
+        }
+        for file in ["tokenizer_config.json", "special_tokens_map.json"] {
+            put(&folder.path().join(file), "eos_token", Value::Null);
+        }
+        expert.path = folder.path().into();
+    }
+    (folders, settings)
+}
+
+fn put(file: &Path, key: &str, value: Value) {
+    let mut json: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    json[key] = value;
+    fs::write(file, json.to_string()).unwrap();
+}
+
+/// A toy's folder copied, to be spoilt.
+pub(crate) fn copy(id: &str) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(folder(id)).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    copy
+}
+
+pub(crate) fn recorded(id: &str) -> Vec<Value> {
     let text = fs::read_to_string(folder(id).join("recorded.json")).unwrap();
     let mut recorded: Value = serde_json::from_str(&text).unwrap();
     serde_json::from_value(recorded["entries"].take()).unwrap()
 }
 
 /// A greedy chat call of one user turn.
-pub fn chat(content: &str) -> Request {
+pub(crate) fn chat(content: &str) -> Request {
     let message = Message { role: "user".into(), content: content.into() };
     Request {
         prompt: Prompt::Chat(vec![message]),
@@ -75,8 +114,8 @@ pub fn chat(content: &str) -> Request {
     }
 }
 
-/// Free text at a temperature that never comes to an end soon.
-pub fn ramble(max_tokens: u32) -> Request {
+/// Free text, hot; for [`endless`] experts.
+pub(crate) fn ramble(max_tokens: u32) -> Request {
     Request {
         prompt: Prompt::Text("Once".into()),
         sampling: Sampling { temperature: Some(2.0), top_p: Some(1.0), top_k: None, seed: Some(1) },
@@ -86,15 +125,15 @@ pub fn ramble(max_tokens: u32) -> Request {
 }
 
 #[derive(Debug)]
-pub struct Reply {
-    pub text: String,
-    pub pieces: usize,
-    pub reason: Finish,
-    pub usage: Usage,
-    pub timings: Timings,
+pub(crate) struct Reply {
+    pub(crate) text: String,
+    pub(crate) pieces: usize,
+    pub(crate) reason: Finish,
+    pub(crate) usage: Usage,
+    pub(crate) timings: Timings,
 }
 
-pub async fn read(mut stream: TokenStream) -> Result<Reply, EngineError> {
+pub(crate) async fn read(mut stream: TokenStream) -> Result<Reply, EngineError> {
     let (mut text, mut pieces) = (String::new(), 0);
     while let Some(event) = stream.next().await {
         match event {
@@ -112,12 +151,12 @@ pub async fn read(mut stream: TokenStream) -> Result<Reply, EngineError> {
     panic!("a reply ended without saying why")
 }
 
-pub async fn ask(fleet: &Fleet, id: &str, request: Request) -> Result<Reply, EngineError> {
+pub(crate) async fn ask(fleet: &Fleet, id: &str, request: Request) -> Result<Reply, EngineError> {
     read(fleet.generate(id, request).await?).await
 }
 
 /// Waits until something holds; a test that waits too long has failed.
-pub async fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     for _ in 0..2000 {
         if holds() {
             return;

@@ -1,13 +1,10 @@
-//! How experts come and go, and how calls run: loading once, making way, cancelling, stopping, closing.
-
-mod support;
+//! How experts come and go, and how calls run: loading once, making way, cancelling, stopping,
+//! closing.
 
 use std::time::Duration;
 
-use signalbox_engine::{
-    EngineError, Event, ExpertState, Finish, Fleet, Message, Prompt, Sampling,
-};
-use support::{ask, chat, fleet, ramble, read, recorded, settings, until};
+use crate::support::{ask, chat, endless, fleet, ramble, read, recorded, settings, until};
+use signalbox_engine::{EngineError, Event, ExpertState, Finish, Fleet, Message, Prompt, Sampling};
 
 const A: &str = "phi4_fast";
 const B: &str = "qwen_coder";
@@ -21,10 +18,12 @@ fn state(fleet: &Fleet, id: &str) -> ExpertState {
 async fn concurrent_first_requests_load_once() {
     let fleet = fleet(&[A]);
     assert_eq!(state(&fleet, A), ExpertState::Cold);
-    let calls = (0..12).map(|_| tokio::spawn({
-        let fleet = fleet.clone();
-        async move { ask(&fleet, A, chat("Hello")).await.unwrap() }
-    }));
+    let calls = (0..12).map(|_| {
+        tokio::spawn({
+            let fleet = fleet.clone();
+            async move { ask(&fleet, A, chat("Hello")).await.unwrap() }
+        })
+    });
     let mut texts = Vec::new();
     for call in calls.collect::<Vec<_>>() {
         texts.push(call.await.unwrap().text);
@@ -67,7 +66,10 @@ async fn the_least_recently_used_makes_way() {
         ask(&fleet, id, chat("Hello")).await.unwrap();
     }
     assert_eq!(state(&fleet, B), ExpertState::Cold);
-    assert_eq!((state(&fleet, A), state(&fleet, C)), (ExpertState::Resident, ExpertState::Resident));
+    assert_eq!(
+        (state(&fleet, A), state(&fleet, C)),
+        (ExpertState::Resident, ExpertState::Resident)
+    );
     let gone = fleet.status(B).unwrap();
     assert_eq!((gone.load_count, gone.unload_count, gone.weights_address), (1, 1, None));
 }
@@ -75,7 +77,8 @@ async fn the_least_recently_used_makes_way() {
 #[tokio::test]
 async fn memory_is_reserved_and_given_back() {
     let mut settings = settings(&[A, B]);
-    let needs = |id: &str| signalbox_engine::inspect(&support::toy(id)).memory_bytes.unwrap();
+    let needs =
+        |id: &str| signalbox_engine::inspect(&crate::support::toy(id)).memory_bytes.unwrap();
     settings.memory_bytes_max = needs(A).max(needs(B));
     let fleet = Fleet::start(settings);
     assert_eq!(fleet.memory().reserved_bytes, 0);
@@ -89,7 +92,7 @@ async fn memory_is_reserved_and_given_back() {
 
 #[tokio::test]
 async fn an_answering_expert_is_waited_for_and_never_sent_away() {
-    let mut settings = settings(&[A, B]);
+    let (_folders, mut settings) = endless(&[A, B]);
     settings.lazy_loading.max_loaded_experts = 1;
     let fleet = Fleet::start(settings);
     let mut long = fleet.generate(A, ramble(300)).await.unwrap();
@@ -123,7 +126,8 @@ async fn pinned_experts_stay_and_the_refusal_says_so() {
 
 #[tokio::test]
 async fn dropping_a_reply_ends_it_within_a_step() {
-    let fleet = fleet(&[A]);
+    let (_folders, settings) = endless(&[A]);
+    let fleet = Fleet::start(settings);
     let mut stream = fleet.generate(A, ramble(1500)).await.unwrap();
     assert!(matches!(stream.next().await, Some(Event::Text(_))));
     drop(stream);
@@ -147,7 +151,8 @@ async fn stop_strings_end_a_reply_before_themselves() {
 
 #[tokio::test]
 async fn seeds_repeat_and_max_tokens_is_exact() {
-    let fleet = fleet(&[B]);
+    let (_folders, settings) = endless(&[B]);
+    let fleet = Fleet::start(settings);
     let first = ask(&fleet, B, ramble(40)).await.unwrap();
     let again = ask(&fleet, B, ramble(40)).await.unwrap();
     assert_eq!(first.text, again.text);
@@ -159,7 +164,8 @@ async fn seeds_repeat_and_max_tokens_is_exact() {
 
 #[tokio::test]
 async fn replies_are_measured() {
-    let fleet = fleet(&[A]);
+    let (_folders, settings) = endless(&[A]);
+    let fleet = Fleet::start(settings);
     let before = fleet.status(A).unwrap();
     assert_eq!((before.tokens_per_second, before.estimated_wait, before.idle), (None, None, None));
     let reply = ask(&fleet, A, ramble(20)).await.unwrap();
@@ -175,7 +181,10 @@ async fn replies_are_measured() {
 async fn mistakes_are_told_before_anything_is_loaded() {
     let fleet = fleet(&[A, "mistral_balanced"]);
     let refused = async |id: &str, request| fleet.generate(id, request).await.err().unwrap();
-    assert_eq!(refused("nobody", chat("x")).await, EngineError::UnknownExpert { expert: "nobody".into() });
+    assert_eq!(
+        refused("nobody", chat("x")).await,
+        EngineError::UnknownExpert { expert: "nobody".into() }
+    );
     let mut hot = chat("x");
     hot.sampling.temperature = Some(9.0);
     assert!(matches!(refused(A, hot).await, EngineError::InvalidRequest { .. }));
@@ -199,7 +208,7 @@ async fn mistakes_are_told_before_anything_is_loaded() {
 
 #[tokio::test]
 async fn a_full_queue_turns_calls_away() {
-    let mut settings = settings(&[A]);
+    let (_folders, mut settings) = endless(&[A]);
     settings.queue_max = 1;
     settings.experts[0].max_num_seqs = 1;
     let fleet = Fleet::start(settings);
@@ -225,7 +234,8 @@ async fn tokens_are_counted_without_weights() {
 
 #[tokio::test]
 async fn closing_waits_then_cancels() {
-    let fleet = fleet(&[A, B]);
+    let (_folders, settings) = endless(&[A, B]);
+    let fleet = Fleet::start(settings);
     let short = fleet.generate(A, ramble(20)).await.unwrap();
     let long = fleet.generate(B, ramble(4000)).await.unwrap();
     fleet.shutdown(Duration::from_millis(300)).await;
@@ -241,7 +251,8 @@ async fn closing_waits_then_cancels() {
 
 #[tokio::test]
 async fn replies_outlive_the_last_handle() {
-    let fleet = fleet(&[A]);
+    let (_folders, settings) = endless(&[A]);
+    let fleet = Fleet::start(settings);
     let stream = fleet.generate(A, ramble(30)).await.unwrap();
     drop(fleet);
     assert_eq!(read(stream).await.unwrap().usage.completion_tokens, 30);
