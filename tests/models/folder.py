@@ -134,7 +134,9 @@ def write_shards(tensors: dict[str, Tensor], shards: int, folder: Path) -> None:
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Every stored tensor in f32 under transformers' own names, AWQ undone."""
     index = folder / INDEX
-    names = sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.exists() else ["model.safetensors"]
+    names = ["model.safetensors"]
+    if index.exists():
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
     stored = {k: v for name in names for k, v in load_file(folder / name).items()}
     weights = {private_name(k): v.float() for k, v in stored.items() if not k.endswith(PACKED)}
     for name in stored:

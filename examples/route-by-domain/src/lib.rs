@@ -17,7 +17,8 @@ impl Route for RouteByDomain {
         let images = request.hint("has-images").is_some();
         let refuge = config::get("abstain-to").unwrap_or_else(|| "general".to_owned());
         let verdict = if images { images_verdict() } else { judge(request, &refuge) };
-        let suits = |e: &Expert| if images { e.can("images") } else { e.domain() == verdict.domain };
+        let suits =
+            |e: &Expert| if images { e.can("images") } else { e.domain() == verdict.domain };
         let mut plan = most_ready(experts, suits);
         let missing = if plan.is_empty() { "; its expert is not available" } else { "" };
         plan.extend(most_ready(experts, |e| e.domain() == refuge && !suits(e)));

@@ -39,10 +39,15 @@ impl Model {
         Self { spec, weights }
     }
 
-    /// An empty cache for a sequence expected to reach `tokens_expected` (prompt and reply together).
-    /// The length decides the rotary regime of long-context models and stays fixed for the sequence.
-    pub(crate) fn new_cache(&self, tokens_expected: usize) -> KvCache {
-        let long = self.spec.is_long(tokens_expected);
+    /// The architecture and its numbers.
+    pub(crate) fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// An empty cache for a sequence of `tokens`. The length decides the rotary regime of
+    /// long-context models, which stays fixed for the cache.
+    pub(crate) fn new_cache(&self, tokens: usize) -> KvCache {
+        let long = self.spec.is_long(tokens);
         KvCache::new(self.spec.layers.len(), self.spec.kv_width(), long)
     }
 

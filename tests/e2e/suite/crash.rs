@@ -66,7 +66,7 @@ fn assert_whole(host: &Host) -> BTreeSet<String> {
     assert!(revisions.contains(policy["active"].as_str().unwrap()), "{policy}");
     let route = host.chat("auto", "Hello!");
     assert!(route.header("x-signalbox-route").starts_with("swapped@"));
-    assert_eq!(host.admin_get("/pipeline")["route"], "swapped");
+    assert_eq!(host.admin_get("/pipeline")["route"]["name"], "swapped");
     let strays: Vec<_> = fs::read_dir(host.policies_dir())
         .unwrap()
         .map(|e| e.unwrap().file_name().into_string().unwrap())

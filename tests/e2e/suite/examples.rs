@@ -11,7 +11,7 @@ use crate::{
 #[test]
 fn the_default_router_is_there_and_says_why() {
     let host = Host::start();
-    assert_eq!(host.admin_get("/pipeline")["route"], "route-by-domain");
+    assert_eq!(host.admin_get("/pipeline")["route"]["name"], "route-by-domain");
     let answer = host.chat("auto", "Write a Python function that reverses a string");
     assert_eq!(answer.header("x-signalbox-expert"), "qwen_coder");
     assert!(answer.header("x-signalbox-route").starts_with("route-by-domain@"));

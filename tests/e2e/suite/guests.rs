@@ -7,10 +7,7 @@ use serde_json::json;
 
 use ::guests::{TROUBLES, request_for};
 
-use crate::{
-    host::{Host, config, misbehaving_component},
-    http::chat_body,
-};
+use crate::host::{Host, config, eventually, misbehaving_component};
 
 /// The deadline of a hook and the time of a toy's answer, with room for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(5);
@@ -64,8 +61,10 @@ fn a_revision_that_keeps_failing_makes_room_for_the_last_good_one() {
     for _ in 0..3 {
         ask_for(&host, "route", "trap");
     }
-    let answer =
-        host.post("/v1/chat/completions", &chat_body("auto", &request_for("route", "trap")));
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert!(!answer.header("x-signalbox-route").starts_with("misbehaving"), "it still routes");
+    eventually("the revision is demoted", IN_TIME, || {
+        let answer = host.chat("auto", &request_for("route", "trap"));
+        answer.status == 200 && !answer.header("x-signalbox-route").starts_with("misbehaving")
+    });
+    let causes = host.admin_get("/activations").to_string();
+    assert!(causes.contains("breaker"), "operators are not told: {causes}");
 }

@@ -65,7 +65,7 @@ fn broken_experts_are_named_and_the_others_serve() {
         assert!(answer.text.contains(word), "{}", answer.text);
     }
     for (id, code) in
-        [("phi4_fast", "quantization-mismatch"), ("gemma3_multimodal", "gemma-float16")]
+        [("phi4_fast", "quantization-mismatch"), ("gemma3_multimodal", "dtype-overflow")]
     {
         let expert = host.expert(id);
         assert_eq!(expert["state"], "resident", "{expert}");

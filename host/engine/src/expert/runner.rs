@@ -107,6 +107,7 @@ impl Runner {
         let mut budget = PREFILL_CHUNK;
         let (mut part, mut slots) = (Vec::new(), Vec::new());
         for (index, sequence) in self.running.iter_mut().enumerate() {
+            sequence.keep_regime(&self.model);
             if let Some(slot) = sequence.slot(&mut budget) {
                 part.push(index);
                 slots.push(slot);

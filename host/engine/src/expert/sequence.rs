@@ -1,6 +1,6 @@
 //! One running call: its cache, what is still to be fed, and the text that leaves it.
 
-use std::{slice, sync::atomic::Ordering::Relaxed, time::Instant};
+use std::{sync::atomic::Ordering::Relaxed, time::Instant};
 
 use super::{Job, Tally};
 use crate::{
@@ -14,10 +14,12 @@ use crate::{
 pub(super) struct Sequence {
     job: Box<Job>,
     cache: KvCache,
-    /// Tokens of the prompt that are in the cache.
+    /// The prompt and what was generated so far.
+    tokens: Vec<u32>,
+    /// How many of them are in the cache.
     fed: usize,
-    /// The newest token, to be fed next.
-    newest: u32,
+    /// The rotary regime of the cache, where the model has two.
+    long: bool,
     generated: u32,
     detokenizer: Detokenizer,
     started: Instant,
@@ -27,13 +29,14 @@ pub(super) struct Sequence {
 
 impl Sequence {
     pub(super) fn start(job: Box<Job>, model: &Model) -> Self {
-        let cache = model.new_cache(job.most_tokens());
+        let tokens = job.prompt.clone();
         let detokenizer = Detokenizer::new(job.dialect.tokenizer.clone());
         Self {
             job,
-            cache,
+            cache: model.new_cache(tokens.len()),
+            long: model.spec().is_long(tokens.len()),
+            tokens,
             fed: 0,
-            newest: 0,
             generated: 0,
             detokenizer,
             started: Instant::now(),
@@ -56,23 +59,35 @@ impl Sequence {
         self.ended || self.job.events.is_closed()
     }
 
-    /// Takes this sequence's part of the next step: one token when decoding, else a chunk of the
-    /// prompt out of what is left of the step's `budget`. `None` waits for a later step.
-    pub(super) fn slot(&mut self, budget: &mut usize) -> Option<Slot<'_>> {
-        let rest = &self.job.prompt[self.fed..];
-        if rest.is_empty() {
-            let tokens = slice::from_ref(&self.newest);
-            return Some(Slot { cache: &mut self.cache, tokens });
+    /// Models with two rotary regimes use the long one from a certain length on, and keys of one
+    /// mean nothing in the other. A sequence begins in the regime of its prompt; the rare one that
+    /// grows across the border is fed anew, once.
+    pub(super) fn keep_regime(&mut self, model: &Model) {
+        if !self.long && model.spec().is_long(self.tokens.len()) {
+            self.cache = model.new_cache(self.tokens.len());
+            self.long = true;
+            self.fed = 0;
         }
-        let share = rest.len().min(*budget);
-        *budget -= share;
+    }
+
+    /// Takes this sequence's part of the next step: one token when decoding, else a chunk of what
+    /// is not fed yet, out of what is left of the step's `budget`. `None` waits for a later step.
+    pub(super) fn slot(&mut self, budget: &mut usize) -> Option<Slot<'_>> {
+        let rest = &self.tokens[self.fed..];
+        let share = match rest.len() {
+            1 => 1,
+            many => many.min(*budget),
+        };
+        if rest.len() > 1 {
+            *budget -= share;
+        }
         self.fed += share;
         (share > 0).then_some(Slot { cache: &mut self.cache, tokens: &rest[..share] })
     }
 
-    /// Takes the logits `(vocab)` of the step; they mean something once the whole prompt is fed.
+    /// Takes the logits `(vocab)` of the step; they mean something once everything is fed.
     pub(super) fn advance(&mut self, logits: &[f32], expert: &str, tally: &Tally) {
-        if self.fed < self.job.prompt.len() {
+        if self.fed < self.tokens.len() {
             return;
         }
         self.first_token.get_or_insert_with(Instant::now);
@@ -87,7 +102,7 @@ impl Sequence {
     }
 
     fn accept(&mut self, token: u32) -> Option<Finish> {
-        self.newest = token;
+        self.tokens.push(token);
         self.generated += 1;
         if self.job.dialect.generation.ends.contains(&token) {
             return Some(self.say_rest(Finish::Stop));
