@@ -117,7 +117,7 @@ impl Upload {
 
 /// A policy's name after its file: `target/my_router.wasm` is `my-router`.
 fn name_of(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-")
+    path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-").to_lowercase()
 }
 
 /// The admin plane, and how its answers are shown.

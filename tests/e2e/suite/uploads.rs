@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::{
-    host::{Host, config, example},
+    host::{Host, config, example, misbehaving_component},
     http,
 };
 
@@ -53,9 +53,13 @@ fn refused_uploads_say_why_and_leave_nothing() {
 
 #[test]
 fn a_component_that_fails_the_probe_is_refused() {
-    let host = Host::start();
-    let answer = host.upload("trapper", &fs::read(env!("PROBE_FAILS_COMPONENT")).unwrap());
+    let mut trapping = config();
+    trapping["policies"]["settings"] =
+        json!({"trapper": {"always": guests::request_for("route", "trap")}});
+    let host = Host::start_with(trapping);
+    let answer = host.upload("trapper", &misbehaving_component());
     assert_eq!((answer.status, answer.error_code().as_str()), (422, "upload_probe_failed"));
+    assert!(answer.text.contains("asked to trap"), "the guest's own words: {}", answer.text);
     assert!(!host.admin_get("/policies").to_string().contains("trapper"));
 }
 

@@ -5,17 +5,21 @@ use serde_json::Value;
 
 use crate::term::{say, say_table, short_revision, table};
 
+/// WASI packages that come with a language's runtime; no file, socket or variable is behind them.
+const PLAIN_WASI: [&str; 6] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+
 /// An accepted upload.
 pub(super) fn upload(answer: &Value) {
     let known = if answer["already_known"] == true { ", known already" } else { "" };
     let bytes = HumanBytes(answer["bytes"].as_u64().unwrap_or_default());
     say!("{}@{} ({bytes}{known})", text(&answer["name"]), digits(&answer["revision"]));
     say!("  hooks    {}", words(&answer["hooks"]));
-    say!("  imports  {}", words(&answer["imports"]));
-    for (key, label) in [("imports_gained", "gained "), ("imports_lost", "lost   ")] {
-        if answer[key].as_array().is_some_and(|imports| !imports.is_empty()) {
-            say!("  {label}  {}", words(&answer[key]));
-        }
+    say!("  imports  {}", imports(&answer["imports"]));
+    // A first revision gains everything; saying so twice helps nobody.
+    if answer["imports_gained"] != answer["imports"] {
+        say!("  gained   {}", imports(&answer["imports_gained"]));
+        say!("  lost     {}", imports(&answer["imports_lost"]));
     }
     say!("  compiled in {} ms, probed in {} ms", answer["compile_ms"], answer["probe_ms"]);
     if !answer["activation"].is_null() {
@@ -72,7 +76,7 @@ pub(super) fn policy(answer: &Value) {
         words(&answer["hooks"]),
         words(&answer["in_pipeline"])
     );
-    say!("  imports    {}", words(&answer["imports"]));
+    say!("  imports    {}", imports(&answer["imports"]));
     for (hook, counted) in answer["counters"].as_object().into_iter().flatten() {
         say!("  {hook:9}  {} calls, {} refusals", counted["calls"], counted["refusals"]);
         for (failure, count) in counted["failures"].as_object().into_iter().flatten() {
@@ -96,6 +100,35 @@ fn digits(value: &Value) -> &str {
 
 /// A list of names in one line.
 fn words(value: &Value) -> String {
-    let names: Vec<_> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let names: Vec<_> = names(value).collect();
     if names.is_empty() { "-".to_owned() } else { names.join(", ") }
+}
+
+/// What a component asks of the host. The dozen WASI interfaces that every language's runtime
+/// brings along are one word; `--json` has them all.
+fn imports(value: &Value) -> String {
+    let is_plain = |name: &&str| PLAIN_WASI.iter().any(|package| name.starts_with(package));
+    let (plain, special): (Vec<_>, Vec<_>) = names(value).partition(is_plain);
+    let rest = (!plain.is_empty()).then_some("plain WASI");
+    let told: Vec<_> = special.into_iter().chain(rest).collect();
+    if told.is_empty() { "-".to_owned() } else { told.join(", ") }
+}
+
+fn names(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn plain_wasi_is_one_word() {
+        let check = |names: Value, expect| assert_eq!(imports(&names), expect, "{names}");
+        check(json!([]), "-");
+        check(json!(["wasi:io/poll@0.2.6", "wasi:cli/exit@0.2.6"]), "plain WASI");
+        let mixed = json!(["wasi:io/poll@0.2.6", "wasi:config/store@0.2.0-rc.1"]);
+        check(mixed, "wasi:config/store@0.2.0-rc.1, plain WASI");
+    }
 }
