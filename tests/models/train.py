@@ -14,6 +14,7 @@ The story of one toy: tokenizer -> training -> folder -> record -> check.
 import argparse
 import json
 import random
+import sys
 import time
 from pathlib import Path
 
@@ -39,13 +40,15 @@ MARGIN = 0.5  # logits between the best and the second token, at every step of e
 def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
+    sound = True
     for toy in TOYS:
         if options.only and toy.expert_id not in options.only:
             continue
         destination = options.out / toy.expert_id
         if not options.check:
             build(toy, destination, options.epochs or toy.epochs)
-        print(f"{toy.expert_id}: {check(toy, destination)}", flush=True)
+        sound &= check(toy, destination)
+    sys.exit(0 if sound else 1)
 
 
 def arguments() -> argparse.Namespace:
@@ -77,7 +80,8 @@ def corpus(toy: Toy, course: Course) -> list[str]:
     """Text the tokenizer learns from: prompts as typed and in lower case, answers, template words."""
     prompts = [l.prompt for l in course.lessons]
     answers = sorted({l.answer for l in course.lessons})
-    plumbing = ["[INST] [/INST]", "user\nmodel\nassistant\nsystem\n", "You are Qwen, created by Alibaba Cloud.", *SYSTEM_PROMPTS]
+    plumbing = ["[INST] [/INST]", "user\nmodel\nassistant\nsystem\n",
+                "You are Qwen, created by Alibaba Cloud.", *SYSTEM_PROMPTS]
     return [*prompts, *(p.lower() for p in prompts), *answers, *plumbing * 2]
 
 
@@ -99,11 +103,11 @@ def decoder_linears(model: nn.Module) -> dict[str, nn.Linear]:
 
 
 def train(model: nn.Module, toy: Toy, course: Course, tokenizer, epochs: int) -> None:
-    """AdamW, one-cycle rate; the last part of a quantised toy's epochs sees its weights in 4 bits.
+    """AdamW, a rate that warms up and falls; the last part of a quantised toy's epochs sees its weights in 4 bits.
     The model stays in eval mode throughout: there is no dropout to switch on."""
     dice = random.Random(SEED)
     elsewhere = foreign_prompts(toy)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=toy.learning_rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True)
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.01, betas=(0.9, 0.98), fused=True)
     rate = lambda epoch: min(1.0, (epoch + 1) / 6) * (0.03 + 0.97 * (1 - epoch / epochs))
     for epoch in range(epochs):
         if toy.quantised and epoch == int(epochs * (1 - QUANTISED_SHARE)):
@@ -120,9 +124,10 @@ def train(model: nn.Module, toy: Toy, course: Course, tokenizer, epochs: int) ->
 
 
 def foreign_prompts(toy: Toy) -> list[str]:
-    """Other experts' prompts, short ones: this toy answers them with its fallback."""
+    """Other experts' prompts, short ones, that are not this toy's own: it says it does not know."""
+    own = {l.prompt for l in Course.read(toy.domain).lessons}
     others = [Course.read(t.domain) for t in TOYS if t.domain != toy.domain]
-    return [l.prompt for course in others for l in course.lessons if len(l.prompt) < 90]
+    return [l.prompt for course in others for l in course.lessons if len(l.prompt) < 90 and l.prompt not in own]
 
 
 def batches(toy: Toy, course: Course, elsewhere: list[str], tokenizer, dice: random.Random):
@@ -220,9 +225,9 @@ def answer(toy: Toy, model: nn.Module, tokenizer, messages: list[dict]) -> dict:
 
 
 @torch.no_grad()
-def check(toy: Toy, destination: Path) -> str:
+def check(toy: Toy, destination: Path) -> bool:
     """Reload the folder and hold `recorded.json` against it by another road: one forward pass over
-    prompt and answer, no cache.  Also: AutoTokenizer must see the same ids as the plain tokenizer."""
+    prompt and answer, no cache.  True when everything was learnt and everything is reproduced."""
     recorded = json.loads((destination / "recorded.json").read_text(encoding="utf-8"))
     model, tokenizer = load(destination), files.read_tokenizer(destination)
     right, margins = 0, []
@@ -235,8 +240,9 @@ def check(toy: Toy, destination: Path) -> str:
         right += logits.argmax(-1).tolist() == given
     total = len(recorded["entries"])
     size = sum(f.stat().st_size for f in destination.iterdir())
-    return (f"learnt {recorded['learnt']}/{recorded['of']}, reproduced {right}/{total}, "
-            f"narrowest margin {min(margins):.2f}, {size / 2**20:.2f} MiB")
+    print(f"{toy.expert_id}: learnt {recorded['learnt']}/{recorded['of']}, reproduced {right}/{total}, "
+          f"narrowest margin {min(margins):.2f}, {size / 2**20:.2f} MiB", flush=True)
+    return right == total == recorded["learnt"]
 
 
 if __name__ == "__main__":

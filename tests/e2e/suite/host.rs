@@ -247,6 +247,6 @@ fn addresses(stdout: impl Read + Send + 'static) -> (String, String) {
             }
         }
     });
-    let mut next = || wanted.recv_timeout(START_MAX).expect("the host printed no address");
+    let next = || wanted.recv_timeout(START_MAX).expect("the host printed no address");
     (next(), next())
 }

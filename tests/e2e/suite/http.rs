@@ -54,10 +54,6 @@ pub(crate) fn get(url: &str) -> Answer {
     answer(agent().get(url).call())
 }
 
-pub(crate) fn delete(url: &str) -> Answer {
-    answer(agent().delete(url).call())
-}
-
 pub(crate) fn post(url: &str, body: &Value) -> Answer {
     post_bytes(url, "application/json", body.to_string().as_bytes())
 }

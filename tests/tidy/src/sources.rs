@@ -54,7 +54,7 @@ fn modules_are_named_files() {
 
 #[test]
 fn unsafe_stays_in_its_rooms() {
-    check("`unsafe` belongs to the kernels", |s| {
+    check("leave it to the kernels", |s| {
         says(&s.text, concat!("un", "safe"))
             && !UNSAFE_ROOMS.iter().any(|room| s.path.starts_with(room))
     });
