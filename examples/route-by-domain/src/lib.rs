@@ -48,10 +48,11 @@ fn images_verdict() -> Verdict {
 /// The domain with the most points, or `refuge` when none stands out.
 fn judge(request: &Request, refuge: &str) -> Verdict {
     let found = signals::evidence(&request.last_user_text());
-    let total: f32 = found.iter().map(|signal| signal.points).sum();
-    let points = |domain: &str| -> f32 {
-        found.iter().filter(|signal| signal.domain == domain).map(|signal| signal.points).sum()
+    let points = |domain: &str| {
+        let own = found.iter().filter(|signal| signal.domain == domain);
+        own.fold(0.0, |points, signal| points + signal.points)
     };
+    let total = found.iter().fold(0.0, |points, signal| points + signal.points);
     let domains = found.iter().map(|signal| signal.domain);
     let best = domains.max_by(|a, b| points(a).total_cmp(&points(b))).unwrap_or(refuge);
     // One point stands for everything that the tables do not know.

@@ -35,6 +35,8 @@ const PHRASES: &[(&str, f32, &str)] = &[
     (TECHNICAL, 2.0, "densidad, kelvin"),
     (TECHNICAL, 2.0, "celsius, fahrenheit, hexadecimal, bits, byte, bytes, gigabyte*, gib, watts"),
     (TECHNICAL, 2.0, "joules, pascals, radians, hertz, volts, ohms, kilomet*, kilóm*, centimet*"),
+    (TECHNICAL, 2.0, "quantum, cuántic*, semiconductor*, transistor*"),
+    (TECHNICAL, 1.0, "ordenador, ordenadores"),
     (TECHNICAL, 1.0, "miles, millas, inch*, pulgada*, pound*, libra*, kilogram*, ounce*, gallon*"),
     (TECHNICAL, 1.0, "litres, liters, energy, pressure, presión, frequency, fuerza, corriente"),
     (TECHNICAL, 1.0, "binary, degrees, grados, server, network, database, hardware, software"),

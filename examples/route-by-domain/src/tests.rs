@@ -58,6 +58,7 @@ fn the_reason_names_what_was_seen() {
     testing::set_config("confidence-min", "0.6");
     let unsure = decide("Compare the price of a kettle", &menu());
     assert_eq!(unsure.reason, "general: no domain stands out; 0.50");
+    assert_eq!(decide("", &menu()).reason, "general: no domain stands out; 0.00");
 }
 
 #[test]

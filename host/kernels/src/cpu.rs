@@ -35,24 +35,33 @@ fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Independent partial sums: enough to hide the latency of an addition in eight-wide registers.
-const LANES: usize = 32;
+/// Lanes of a wide register, and how many registers of partial sums hide the latency of an addition.
+const LANES: usize = 8;
+const REGISTERS: usize = 4;
 
 /// Sum of products, always in the same order for the same length.
 #[inline(always)]
 pub(crate) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
-    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
-    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0f32; LANES];
+    let (a_chunks, a_rest) = a.as_chunks::<{ LANES * REGISTERS }>();
+    let (b_chunks, b_rest) = b.as_chunks::<{ LANES * REGISTERS }>();
+    let mut sums = [[0.0f32; LANES]; REGISTERS];
     for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for lane in 0..LANES {
-            sums[lane] = multiply_add::<FMA>(a[lane], b[lane], sums[lane]);
+        for (register, sums) in sums.iter_mut().enumerate() {
+            for (lane, sum) in sums.iter_mut().enumerate() {
+                let at = register * LANES + lane;
+                *sum = multiply_add::<FMA>(a[at], b[at], *sum);
+            }
         }
     }
-    for (lane, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[lane] = multiply_add::<FMA>(*a, *b, sums[lane]);
+    // The rest has a sum of its own: an index into `sums` would keep them out of registers.
+    let rest = a_rest.iter().zip(b_rest);
+    let rest = rest.fold(0.0, |sum, (a, b)| multiply_add::<FMA>(*a, *b, sum));
+    let [first, second, third, fourth] = sums;
+    let mut lanes = first;
+    for (lane, sum) in lanes.iter_mut().enumerate() {
+        *sum = (first[lane] + second[lane]) + (third[lane] + fourth[lane]);
     }
-    fold(sums)
+    lanes.iter().sum::<f32>() + rest
 }
 
 /// `out += factor * x`.
@@ -61,19 +70,6 @@ pub(crate) fn add_scaled<const FMA: bool>(out: &mut [f32], factor: f32, x: &[f32
     for (out, x) in out.iter_mut().zip(x) {
         *out = multiply_add::<FMA>(factor, *x, *out);
     }
-}
-
-/// Halves the lanes until one is left.
-#[inline(always)]
-pub(crate) fn fold(mut sums: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            sums[lane] += sums[lane + width];
-        }
-        width /= 2;
-    }
-    sums[0]
 }
 
 #[cfg(test)]

@@ -145,6 +145,11 @@ impl Post for Guest {
 
 export!(Guest: pre, route, post);
 
+/// The README's policy, so that it compiles for as long as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ReadmePolicy;
+
 #[cfg(test)]
 mod tests {
     use super::*;
