@@ -26,10 +26,10 @@ pub fn get(key: &str) -> Option<String> {
 /// assert_eq!(config::parse("limit", 100), 12);
 /// assert_eq!(config::parse("absent", 100), 100);
 /// ```
-pub fn parse<T: FromStr<Err: Display> + Display>(key: &str, default: T) -> T {
+pub fn parse<T: FromStr<Err: Display>>(key: &str, default: T) -> T {
     let Some(text) = get(key) else { return default };
     text.trim().parse().unwrap_or_else(|error| {
-        log::warn(format_args!("setting '{key}' is '{text}' ({error}); using {default}"));
+        log::warn(format_args!("setting '{key}' is '{text}' ({error}); using the default"));
         default
     })
 }
@@ -44,6 +44,9 @@ mod tests {
         testing::set_config("limit", "many");
         assert_eq!(parse("limit", 7), 7);
         let [(log::Level::Warn, line)] = &testing::logs()[..] else { panic!("one warning") };
-        assert!(line.contains("'limit' is 'many'") && line.ends_with("using 7"), "{line}");
+        assert!(
+            line.contains("'limit' is 'many'") && line.ends_with("using the default"),
+            "{line}"
+        );
     }
 }

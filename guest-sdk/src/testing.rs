@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use crate::bindings::signalbox::policy::types::ExpertState;
+use crate::bindings::signalbox::policy::types::{self, ExpertState};
 use crate::log::Level;
 use crate::native::{self, Edit, WORLD};
 use crate::{Action, Edits, Expert, Message, Post, Request, State};
@@ -225,13 +225,25 @@ pub fn edits() -> Edits<'static> {
 /// When an edit is one that the host would not take.
 pub fn apply(request: &Request, edits: &Edits) -> Request<'static> {
     let mut after = native::Request { borrow: Default::default(), ..request.0.clone() };
+    let mut inserted = Vec::new();
     for edit in edits.0.made.borrow().iter() {
-        apply_one(&mut after, edit.clone());
+        apply_one(&mut after, &mut inserted, edit.clone());
+    }
+    inserted.sort_by_key(|(index, _)| *index);
+    for (earlier, (index, message)) in inserted.into_iter().enumerate() {
+        after.messages.insert(index + earlier, message);
     }
     Request(after)
 }
 
-fn apply_one(call: &mut native::Request, edit: Edit) {
+fn check_insertion(index: u32, role: &str, count: usize) {
+    assert!(index as usize <= count, "insert_message({index}): there are {count} messages");
+    let known = ["system", "user", "assistant", "tool"].contains(&role);
+    assert!(known, "insert_message({index}): a message can't have the role '{role}'");
+}
+
+/// Every index is one of the call as the hook saw it, so insertions wait in `inserted`.
+fn apply_one(call: &mut native::Request, inserted: &mut Vec<(usize, types::Message)>, edit: Edit) {
     let count = call.messages.len();
     match edit {
         Edit::Content(index, content) => {
@@ -239,8 +251,8 @@ fn apply_one(call: &mut native::Request, edit: Edit) {
             call.messages[index as usize].content = content;
         }
         Edit::Insert(index, message) => {
-            assert!(index as usize <= count, "insert_message({index}): there are {count} messages");
-            call.messages.insert(index as usize, message);
+            check_insertion(index, &message.role, count);
+            inserted.push((index as usize, message));
         }
         Edit::MaxTokens(tokens) => {
             assert!(tokens > 0, "set_max_tokens(0): at least 1");
@@ -317,8 +329,9 @@ mod tests {
     impl Pre for Shout {
         fn handle(request: &Request, edits: &Edits) -> Result<Outcome, Refusal> {
             let last = request.message_count() - 1;
-            edits.set_content(last, &request.last_user_text().to_uppercase());
+            edits.insert_message(last + 1, Message::new("system", "Mind the neighbours."));
             edits.insert_message(0, Message::new("system", "Be loud."));
+            edits.set_content(last, &request.last_user_text().to_uppercase());
             edits.set_max_tokens(9);
             edits.add_hint("loud", "yes");
             Ok(Outcome::Proceed)
@@ -333,7 +346,8 @@ mod tests {
 
         let after = apply(&call, &edits);
         assert_eq!(after.message(0), Some(Message::new("system", "Be loud.")));
-        assert_eq!(after.last_user_text(), "HELLO");
+        assert_eq!(after.message(1), Some(Message::new("user", "HELLO")));
+        assert_eq!(after.message(2), Some(Message::new("system", "Mind the neighbours.")));
         assert_eq!((after.max_tokens(), after.hint("loud")), (Some(9), Some("yes".into())));
     }
 

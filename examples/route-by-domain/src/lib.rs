@@ -27,7 +27,8 @@ impl Route for RouteByDomain {
             return Err(Refusal::other("no-expert", "no expert can answer: all of them failed"));
         }
         let Verdict { domain, confidence, why } = verdict;
-        let reason = format!("{domain}: {why}; {confidence:.2}{missing}");
+        let percent = (confidence * 100.0).round() as u32;
+        let reason = format!("{domain}: {why}; {percent} %{missing}");
         Ok(Decision::first_of(plan).because(reason).confidence(confidence).tag("domain", domain))
     }
 }

@@ -51,14 +51,14 @@ fn words_count_only_whole() {
 #[test]
 fn the_reason_names_what_was_seen() {
     let decision = decide("Write a Python function that adds", &menu());
-    assert_eq!(decision.reason, "coding: 'python', 'function that', 'function'; 0.86");
+    assert_eq!(decision.reason, "coding: 'python', 'function that', 'function'; 86 %");
     assert_eq!(order(&decision), ["qwen_coder", "phi4_fast"]);
     let unsure = decide("Compare the price of a kettle", &menu());
-    assert_eq!(unsure.reason, "multimodal_expert: 'compare'; 0.50");
+    assert_eq!(unsure.reason, "multimodal_expert: 'compare'; 50 %");
     testing::set_config("confidence-min", "0.6");
     let unsure = decide("Compare the price of a kettle", &menu());
-    assert_eq!(unsure.reason, "general: no domain stands out; 0.50");
-    assert_eq!(decide("", &menu()).reason, "general: no domain stands out; 0.00");
+    assert_eq!(unsure.reason, "general: no domain stands out; 50 %");
+    assert_eq!(decide("", &menu()).reason, "general: no domain stands out; 0 %");
 }
 
 #[test]

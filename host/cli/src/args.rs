@@ -33,17 +33,17 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Port for clients; 0 picks a free one.
-    #[arg(long, default_value_t = 8080)]
-    pub(crate) port: u16,
-    /// Port for operators; 0 picks a free one.
-    #[arg(long, default_value_t = 8081)]
-    pub(crate) admin_port: u16,
+    /// Port for clients; 0 picks a free one. Default 8080, or a free one with --smoke.
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Port for operators; 0 picks a free one. Default 8081, or a free one with --smoke.
+    #[arg(long)]
+    pub(crate) admin_port: Option<u16>,
     /// Keep policies here; without it the demo forgets them.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Ask every expert, swap the router, ask again, print a table and exit.
-    #[arg(long, conflicts_with_all = ["port", "admin_port", "data_dir"])]
+    #[arg(long)]
     pub(crate) smoke: bool,
 }
 

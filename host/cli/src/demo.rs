@@ -20,6 +20,8 @@ mod toys;
 
 /// The demo's configuration, in the format of any other.
 const CONFIG: &str = include_str!("../demo.json");
+/// Where the demo serves unless told otherwise: clients, operators.
+const PORTS: (u16, u16) = (8080, 8081);
 /// Printed when the demo is ready.
 const WHAT_TO_TRY: &str = include_str!("../demo.txt");
 
@@ -31,7 +33,9 @@ pub(crate) fn run(args: Demo) -> Result<ExitCode> {
     let forgotten = TempDir::with_prefix("signalbox-demo-").context("no temporary folder")?;
     settings.policies.registry.data_dir =
         args.data_dir.unwrap_or_else(|| forgotten.path().to_owned());
-    (settings.data.port, settings.admin.port) = (args.port, args.admin_port);
+    let (data, admin) = if args.smoke { (0, 0) } else { PORTS };
+    settings.data.port = args.port.unwrap_or(data);
+    settings.admin.port = args.admin_port.unwrap_or(admin);
     runtime::log(settings.log_level);
     let threads = runtime::start().context("no threads can be started")?;
     match args.smoke {

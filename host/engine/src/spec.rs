@@ -9,6 +9,8 @@ mod mistral;
 mod phi3;
 mod qwen2;
 mod rope;
+#[cfg(test)]
+mod tests;
 
 use signalbox_kernels::Heads;
 

@@ -59,22 +59,24 @@ impl<'p, P: Iterator<Item = Page<'p>> + Clone> Body for Attention<'_, P> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let Heads { heads, kv_heads, head_dim } = self.heads;
-        let rows = |data: &'p [f32], head: usize| {
-            let offset = head / (heads / kv_heads) * head_dim;
-            data.chunks_exact(kv_heads * head_dim).map(move |row| &row[offset..offset + head_dim])
-        };
+        let width = kv_heads * head_dim;
         let mut scores = Vec::new(); // (tokens)
         let queries = self.q.chunks_exact(head_dim).zip(self.out.chunks_exact_mut(head_dim));
         for (head, (q, out)) in queries.enumerate() {
+            let offset = head / (heads / kv_heads) * head_dim;
             scores.clear();
             for page in self.pages.clone() {
-                scores.extend(rows(page.keys, head).map(|key| dot::<FMA>(q, key) * self.scale));
+                for keys in page.keys.chunks_exact(width) {
+                    scores.push(dot::<FMA>(q, &keys[offset..offset + head_dim]) * self.scale);
+                }
             }
             softmax(&mut scores);
             out.fill(0.0);
-            let values = self.pages.clone().flat_map(|page| rows(page.values, head));
-            for (value, weight) in values.zip(&scores) {
-                add_scaled::<FMA>(out, *weight, value);
+            let mut weights = scores.iter();
+            for page in self.pages.clone() {
+                for (values, weight) in page.values.chunks_exact(width).zip(&mut weights) {
+                    add_scaled::<FMA>(out, *weight, &values[offset..offset + head_dim]);
+                }
             }
         }
     }

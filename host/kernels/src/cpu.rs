@@ -2,8 +2,8 @@
 //! LLVM can vectorise, and compiled once for the baseline and once for AVX2 with FMA. On aarch64 the
 //! baseline already has both wide registers and fused multiply-add.
 
-/// A kernel's arguments and the code over them. `run` must be `#[inline(always)]`, or it is compiled
-/// for the baseline only.
+/// A kernel's arguments and the code over them. `run` and all it calls must be `#[inline(always)]`: what
+/// is not inlined is compiled for the baseline. Closures can't be, so inner loops do without.
 pub(crate) trait Body {
     /// Does the work; `FMA` says that a fused multiply-add costs no more than a multiplication.
     fn run<const FMA: bool>(self);
@@ -54,8 +54,10 @@ pub(crate) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     // The rest has a sum of its own: an index into `sums` would keep them out of registers.
-    let rest = a_rest.iter().zip(b_rest);
-    let rest = rest.fold(0.0, |sum, (a, b)| multiply_add::<FMA>(*a, *b, sum));
+    let mut rest = 0.0;
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        rest = multiply_add::<FMA>(*a, *b, rest);
+    }
     let [first, second, third, fourth] = sums;
     let mut lanes = first;
     for (lane, sum) in lanes.iter_mut().enumerate() {

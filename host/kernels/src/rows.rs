@@ -7,6 +7,7 @@ mod int4;
 use std::fmt;
 
 use crate::cpu::{Body, fastest};
+use blocks::each;
 
 /// How the weights of a row are packed. A row is a sequence of blocks of a fixed number of weights.
 /// All numbers are little-endian. The `Q` formats are those of GGUF, byte for byte.
@@ -172,19 +173,20 @@ impl Rows {
     #[inline(always)]
     pub(crate) fn unpack(&self, row: usize, out: &mut [f32]) {
         let packed = &self.bytes[row * self.row_bytes..][..self.row_bytes];
+        let (len, _) = self.format.block();
         match self.format {
             Format::F32 => float::f32(packed, out),
             Format::F16 => float::f16(packed, out),
             Format::Bf16 => float::bf16(packed, out),
             Format::Int4 { group } => int4::int4(packed, group, out),
-            Format::Q4_0 => blocks::q4_0(packed, out),
-            Format::Q4_1 => blocks::q4_1(packed, out),
-            Format::Q5_0 => blocks::q5_0(packed, out),
-            Format::Q5_1 => blocks::q5_1(packed, out),
-            Format::Q8_0 => blocks::q8_0(packed, out),
-            Format::Q4K => blocks::q4_k(packed, out),
-            Format::Q5K => blocks::q5_k(packed, out),
-            Format::Q6K => blocks::q6_k(packed, out),
+            Format::Q4_0 => each(blocks::q4_0, len, packed, out),
+            Format::Q4_1 => each(blocks::q4_1, len, packed, out),
+            Format::Q5_0 => each(blocks::q5_0, len, packed, out),
+            Format::Q5_1 => each(blocks::q5_1, len, packed, out),
+            Format::Q8_0 => each(blocks::q8_0, len, packed, out),
+            Format::Q4K => each(blocks::q4_k, len, packed, out),
+            Format::Q5K => each(blocks::q5_k, len, packed, out),
+            Format::Q6K => each(blocks::q6_k, len, packed, out),
         }
     }
 }

@@ -136,7 +136,11 @@ const IGNORED: &[Group] = &[
         why: "routing belongs to the active route policy",
         keys: &["chunk_size", "routing_threshold", "use_fast_classifier"],
     },
-    Group { sections: &[""], why: NOT_YET, keys: &["consensus_model", "enable_consensus"] },
+    Group {
+        sections: &[""],
+        why: "a consensus and its judge are planned by the active route policy",
+        keys: &["consensus_model", "enable_consensus"],
+    },
     Group {
         sections: &["embedding_model"],
         why: NOT_YET,

@@ -1,16 +1,22 @@
 //! Unpacking of GGUF's block formats. The layouts are those of `ggml-common.h` in ggml; every function
-//! takes whole blocks and is checked against candle's dequantisation by the engine's tests.
+//! takes one block and is checked against candle's dequantisation by the engine's tests.
+
+use std::hint::black_box;
 
 use super::float::half;
 
-/// Calls `unpack` for each block of `BYTES` packed bytes and `LEN` weights.
+/// Unpacks a row of blocks of `BYTES` packed bytes and `len` weights.
+///
+/// The length is hidden from LLVM on purpose: it would unroll loops of a known length before it
+/// vectorises them, and what is unrolled stays scalar.
 #[inline(always)]
-fn each<const BYTES: usize, const LEN: usize>(
+pub(super) fn each<const BYTES: usize>(
+    unpack: impl Fn(&[u8; BYTES], &mut [f32]),
+    len: usize,
     packed: &[u8],
     out: &mut [f32],
-    unpack: impl Fn(&[u8; BYTES], &mut [f32; LEN]),
 ) {
-    for (block, out) in packed.as_chunks().0.iter().zip(out.as_chunks_mut().0) {
+    for (block, out) in packed.as_chunks().0.iter().zip(out.chunks_exact_mut(black_box(len))) {
         unpack(block, out);
     }
 }
@@ -21,76 +27,72 @@ fn half_at(block: &[u8], at: usize) -> f32 {
     half(u16::from_le_bytes([block[at], block[at + 1]]))
 }
 
-/// 32 nibbles: the low ones first, then the high ones. They are spread to bytes before they become
-/// floats, which LLVM vectorises far better than both at once.
+/// 32 nibbles: the low ones first, then the high ones. They become bytes before they become floats, which
+/// LLVM vectorises far better than both at once.
 #[inline(always)]
-fn nibbles(bytes: &[u8], out: &mut [f32; 32], weight: impl Fn(usize, u8) -> f32) {
+fn nibbles(bytes: &[u8]) -> [u8; 32] {
     let mut quants = [0; 32];
     let (low, high) = quants.split_at_mut(16);
     for ((byte, low), high) in bytes.iter().zip(low).zip(high) {
         (*low, *high) = (byte & 15, byte >> 4);
     }
-    for (i, (out, quant)) in out.iter_mut().zip(quants).enumerate() {
-        *out = weight(i, quant);
+    quants
+}
+
+/// [`nibbles`] with a fifth bit each, from a u32.
+#[inline(always)]
+fn nibbles_and_fifths(fifths: &[u8], bytes: &[u8]) -> [u8; 32] {
+    let fifths = u32::from_le_bytes([fifths[0], fifths[1], fifths[2], fifths[3]]);
+    let mut quants = nibbles(bytes);
+    for (i, quant) in quants.iter_mut().enumerate() {
+        *quant |= ((fifths >> i & 1) << 4) as u8;
     }
+    quants
 }
 
 /// Scale f16, nibbles.
 #[inline(always)]
-pub(super) fn q4_0(packed: &[u8], out: &mut [f32]) {
-    each(packed, out, |block: &[u8; 18], out| {
-        let scale = half_at(block, 0);
-        nibbles(&block[2..], out, |_, q| (i32::from(q) - 8) as f32 * scale);
-    });
+pub(super) fn q4_0(block: &[u8; 18], out: &mut [f32]) {
+    let scale = half_at(block, 0);
+    for (out, quant) in out.iter_mut().zip(&nibbles(&block[2..])) {
+        *out = (i32::from(*quant) - 8) as f32 * scale;
+    }
 }
 
 /// Scale f16, minimum f16, nibbles.
 #[inline(always)]
-pub(super) fn q4_1(packed: &[u8], out: &mut [f32]) {
-    each(packed, out, |block: &[u8; 20], out| {
-        let (scale, min) = (half_at(block, 0), half_at(block, 2));
-        nibbles(&block[4..], out, |_, q| f32::from(q) * scale + min);
-    });
-}
-
-/// The fifth bit of weight `i`, in place.
-#[inline(always)]
-fn fifth_bit(bits: &[u8], i: usize) -> i32 {
-    let bits = u32::from_le_bytes([bits[0], bits[1], bits[2], bits[3]]);
-    ((bits >> i & 1) << 4) as i32
+pub(super) fn q4_1(block: &[u8; 20], out: &mut [f32]) {
+    let (scale, min) = (half_at(block, 0), half_at(block, 2));
+    for (out, quant) in out.iter_mut().zip(&nibbles(&block[4..])) {
+        *out = f32::from(*quant) * scale + min;
+    }
 }
 
 /// Scale f16, fifth bits u32, nibbles.
 #[inline(always)]
-pub(super) fn q5_0(packed: &[u8], out: &mut [f32]) {
-    each(packed, out, |block: &[u8; 22], out| {
-        let scale = half_at(block, 0);
-        nibbles(&block[6..], out, |i, q| {
-            (i32::from(q) + fifth_bit(&block[2..6], i) - 16) as f32 * scale
-        });
-    });
+pub(super) fn q5_0(block: &[u8; 22], out: &mut [f32]) {
+    let scale = half_at(block, 0);
+    for (out, quant) in out.iter_mut().zip(&nibbles_and_fifths(&block[2..6], &block[6..])) {
+        *out = (i32::from(*quant) - 16) as f32 * scale;
+    }
 }
 
 /// Scale f16, minimum f16, fifth bits u32, nibbles.
 #[inline(always)]
-pub(super) fn q5_1(packed: &[u8], out: &mut [f32]) {
-    each(packed, out, |block: &[u8; 24], out| {
-        let (scale, min) = (half_at(block, 0), half_at(block, 2));
-        nibbles(&block[8..], out, |i, q| {
-            (i32::from(q) + fifth_bit(&block[4..8], i)) as f32 * scale + min
-        });
-    });
+pub(super) fn q5_1(block: &[u8; 24], out: &mut [f32]) {
+    let (scale, min) = (half_at(block, 0), half_at(block, 2));
+    for (out, quant) in out.iter_mut().zip(&nibbles_and_fifths(&block[4..8], &block[8..])) {
+        *out = f32::from(*quant) * scale + min;
+    }
 }
 
 /// Scale f16, signed bytes.
 #[inline(always)]
-pub(super) fn q8_0(packed: &[u8], out: &mut [f32]) {
-    each(packed, out, |block: &[u8; 34], out: &mut [f32; 32]| {
-        let scale = half_at(block, 0);
-        for (out, quants) in out.as_chunks_mut::<8>().0.iter_mut().zip(block[2..].as_chunks().0) {
-            *out = quants.map(|quant: u8| f32::from(quant as i8) * scale);
-        }
-    });
+pub(super) fn q8_0(block: &[u8; 34], out: &mut [f32]) {
+    let scale = half_at(block, 0);
+    for (out, quant) in out.iter_mut().zip(&block[2..]) {
+        *out = f32::from(*quant as i8) * scale;
+    }
 }
 
 /// The 6-bit scale and minimum of sub-block `i` of 8, out of 12 bytes: the first four of each lie in the
@@ -107,57 +109,49 @@ fn scale_and_min(bytes: &[u8], i: usize) -> (f32, f32) {
 }
 
 /// The shared body of the 4- and 5-bit formats of 256 weights: scale f16, minimum f16, 12 bytes of
-/// scales and minima, ..., 128 bytes of nibbles. `fifth(sub_block, i)` is the fifth bit, in place.
+/// scales and minima, ..., 128 bytes of nibbles. Bit `i` of `fifths[j]` is the fifth of weight `j` of
+/// sub-block `i`.
 #[inline(always)]
-fn super_block(
-    block: &[u8],
-    quants: &[u8],
-    out: &mut [f32; 256],
-    fifth: impl Fn(usize, usize) -> u8,
-) {
-    let (scale, min) = (half_at(block, 0), half_at(block, 2));
+fn super_block(header: &[u8], fifths: &[u8], quants: &[u8], out: &mut [f32]) {
+    let (scale, min) = (half_at(header, 0), half_at(header, 2));
     for (i, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-        let (sub_scale, sub_min) = scale_and_min(&block[4..16], i);
+        let (sub_scale, sub_min) = scale_and_min(&header[4..16], i);
         let (scale, min) = (scale * sub_scale, min * sub_min);
         let (quants, shift) = (&quants[i / 2 * 32..][..32], i % 2 * 4);
-        for (j, (out, quant)) in out.iter_mut().zip(quants).enumerate() {
-            *out = f32::from(quant >> shift & 15 | fifth(i, j)) * scale - min;
+        for ((out, quant), fifth) in out.iter_mut().zip(quants).zip(fifths) {
+            *out = f32::from(quant >> shift & 15 | (fifth >> i & 1) << 4) * scale - min;
         }
     }
 }
 
 /// Scale f16, minimum f16, scales and minima, nibbles.
 #[inline(always)]
-pub(super) fn q4_k(packed: &[u8], out: &mut [f32]) {
-    each(packed, out, |block: &[u8; 144], out| super_block(block, &block[16..], out, |_, _| 0));
+pub(super) fn q4_k(block: &[u8; 144], out: &mut [f32]) {
+    super_block(&block[..16], &[0; 32], &block[16..], out);
 }
 
-/// Scale f16, minimum f16, scales and minima, fifth bits (bit `i` of byte `j`), nibbles.
+/// Scale f16, minimum f16, scales and minima, fifth bits, nibbles.
 #[inline(always)]
-pub(super) fn q5_k(packed: &[u8], out: &mut [f32]) {
-    each(packed, out, |block: &[u8; 176], out| {
-        super_block(block, &block[48..], out, |i, j| (block[16 + j] >> i & 1) << 4);
-    });
+pub(super) fn q5_k(block: &[u8; 176], out: &mut [f32]) {
+    super_block(&block[..16], &block[16..48], &block[48..], out);
 }
 
 /// Low nibbles (128 bytes), high bit pairs (64 bytes), sixteen i8 scales, scale f16. Each half of the
 /// block holds 128 weights in four rows of 32.
 #[inline(always)]
-pub(super) fn q6_k(packed: &[u8], out: &mut [f32]) {
-    each(packed, out, |block: &[u8; 210], out: &mut [f32; 256]| {
-        let scale = half_at(block, 208);
-        for (row, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-            let (side, row) = (row / 4, row % 4);
-            let low = &block[side * 64 + row % 2 * 32..][..32];
-            let high = &block[128 + side * 32..][..32];
-            let scales = &block[192 + side * 8 + row * 2..][..2];
-            for (i, out) in out.iter_mut().enumerate() {
-                let quant = low[i] >> (row / 2 * 4) & 15 | (high[i] >> (row * 2) & 3) << 4;
-                let scale = scale * f32::from(scales[i / 16] as i8);
-                *out = (i32::from(quant) - 32) as f32 * scale;
-            }
+pub(super) fn q6_k(block: &[u8; 210], out: &mut [f32]) {
+    let scale = half_at(block, 208);
+    for (row, out) in out.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let (side, row) = (row / 4, row % 4);
+        let low = &block[side * 64 + row % 2 * 32..][..32];
+        let high = &block[128 + side * 32..][..32];
+        let scales = &block[192 + side * 8 + row * 2..][..2];
+        for (i, out) in out.iter_mut().enumerate() {
+            let quant = low[i] >> (row / 2 * 4) & 15 | (high[i] >> (row * 2) & 3) << 4;
+            let scale = scale * f32::from(scales[i / 16] as i8);
+            *out = (i32::from(quant) - 32) as f32 * scale;
         }
-    });
+    }
 }
 
 #[cfg(test)]
