@@ -54,8 +54,12 @@ fn nibbles_and_fifths(fifths: &[u8], bytes: &[u8]) -> [u8; 32] {
 #[inline(always)]
 pub(super) fn q4_0(block: &[u8; 18], out: &mut [f32]) {
     let scale = half_at(block, 0);
-    for (out, quant) in out.iter_mut().zip(&nibbles(&block[2..])) {
-        *out = (i32::from(*quant) - 8) as f32 * scale;
+    let (low, high) = out.split_at_mut(out.len() / 2);
+    for (out, byte) in low.iter_mut().zip(&block[2..]) {
+        *out = (i32::from(byte & 15) - 8) as f32 * scale;
+    }
+    for (out, byte) in high.iter_mut().zip(&block[2..]) {
+        *out = (i32::from(byte >> 4) - 8) as f32 * scale;
     }
 }
 
@@ -63,8 +67,12 @@ pub(super) fn q4_0(block: &[u8; 18], out: &mut [f32]) {
 #[inline(always)]
 pub(super) fn q4_1(block: &[u8; 20], out: &mut [f32]) {
     let (scale, min) = (half_at(block, 0), half_at(block, 2));
-    for (out, quant) in out.iter_mut().zip(&nibbles(&block[4..])) {
-        *out = f32::from(*quant) * scale + min;
+    let (low, high) = out.split_at_mut(out.len() / 2);
+    for (out, byte) in low.iter_mut().zip(&block[4..]) {
+        *out = f32::from(byte & 15) * scale + min;
+    }
+    for (out, byte) in high.iter_mut().zip(&block[4..]) {
+        *out = f32::from(byte >> 4) * scale + min;
     }
 }
 
