@@ -27,23 +27,15 @@ fn half_at(block: &[u8], at: usize) -> f32 {
     half(u16::from_le_bytes([block[at], block[at + 1]]))
 }
 
-/// 32 nibbles: the low ones first, then the high ones. They become bytes before they become floats, which
-/// LLVM vectorises far better than both at once.
+/// 32 nibbles, the low ones first, then the high ones, with a fifth bit each from a u32.
 #[inline(always)]
-fn nibbles(bytes: &[u8]) -> [u8; 32] {
+fn five_bits(fifths: &[u8], bytes: &[u8]) -> [u8; 32] {
+    let fifths = u32::from_le_bytes([fifths[0], fifths[1], fifths[2], fifths[3]]);
     let mut quants = [0; 32];
     let (low, high) = quants.split_at_mut(16);
     for ((byte, low), high) in bytes.iter().zip(low).zip(high) {
         (*low, *high) = (byte & 15, byte >> 4);
     }
-    quants
-}
-
-/// [`nibbles`] with a fifth bit each, from a u32.
-#[inline(always)]
-fn nibbles_and_fifths(fifths: &[u8], bytes: &[u8]) -> [u8; 32] {
-    let fifths = u32::from_le_bytes([fifths[0], fifths[1], fifths[2], fifths[3]]);
-    let mut quants = nibbles(bytes);
     for (i, quant) in quants.iter_mut().enumerate() {
         *quant |= ((fifths >> i & 1) << 4) as u8;
     }
@@ -80,7 +72,7 @@ pub(super) fn q4_1(block: &[u8; 20], out: &mut [f32]) {
 #[inline(always)]
 pub(super) fn q5_0(block: &[u8; 22], out: &mut [f32]) {
     let scale = half_at(block, 0);
-    for (out, quant) in out.iter_mut().zip(&nibbles_and_fifths(&block[2..6], &block[6..])) {
+    for (out, quant) in out.iter_mut().zip(&five_bits(&block[2..6], &block[6..])) {
         *out = (i32::from(*quant) - 16) as f32 * scale;
     }
 }
@@ -89,7 +81,7 @@ pub(super) fn q5_0(block: &[u8; 22], out: &mut [f32]) {
 #[inline(always)]
 pub(super) fn q5_1(block: &[u8; 24], out: &mut [f32]) {
     let (scale, min) = (half_at(block, 0), half_at(block, 2));
-    for (out, quant) in out.iter_mut().zip(&nibbles_and_fifths(&block[4..8], &block[8..])) {
+    for (out, quant) in out.iter_mut().zip(&five_bits(&block[4..8], &block[8..])) {
         *out = f32::from(*quant) * scale + min;
     }
 }
