@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    EngineError, Message, Prompt,
+    EngineError, Message, Part, Prompt,
     checkpoint::Checkpoint,
     generation::Generation,
     template::{self, ChatTemplate},
@@ -72,6 +72,9 @@ impl Dialect {
 
     fn encode_chat(&self, expert: &str, messages: &[Message]) -> Result<Vec<u32>, EngineError> {
         check_turns(messages)?;
+        if messages.iter().flat_map(Message::images).next().is_some() {
+            return Err(EngineError::Blind { expert: expert.into(), seeing: Vec::new() });
+        }
         let refused = |message: String| EngineError::Template { expert: expert.into(), message };
         let template = self.template.as_ref().map_err(|why| refused(why.clone()))?;
         let defused: Vec<Message> =
@@ -81,8 +84,14 @@ impl Dialect {
     }
 
     fn defuse(&self, message: &Message) -> Result<Message, EngineError> {
-        let content = self.tokenizer.defuse(&message.content).map_err(invalid)?.into_owned();
-        Ok(Message { role: message.role.clone(), content })
+        let defuse = |part: &Part| match part {
+            Part::Text(text) => {
+                self.tokenizer.defuse(text).map(|text| Part::Text(text.into_owned()))
+            }
+            Part::Image(image) => Ok(Part::Image(image.clone())),
+        };
+        let content = message.content.iter().map(defuse).collect::<Result<_, _>>();
+        Ok(Message { role: message.role.clone(), content: content.map_err(invalid)? })
     }
 
     fn check_ids(&self, expert: &str, ids: &[u32], context: u32) -> Result<(), EngineError> {
@@ -134,7 +143,7 @@ fn check_turns(messages: &[Message]) -> Result<(), EngineError> {
 fn check_size(prompt: &Prompt, context: u32) -> Result<(), EngineError> {
     let bytes: usize = match prompt {
         Prompt::Text(text) => text.len(),
-        Prompt::Chat(messages) => messages.iter().map(|message| message.content.len()).sum(),
+        Prompt::Chat(messages) => messages.iter().flat_map(Message::texts).map(str::len).sum(),
     };
     let most = (context as usize).saturating_mul(BYTES_PER_TOKEN_MAX);
     if bytes > most {
@@ -155,9 +164,8 @@ mod tests {
     use crate::tokenizer::tests::toy;
 
     fn messages(entry: &Value) -> Vec<Message> {
-        let turn = |role: &Value, content: &Value| Message {
-            role: role.as_str().unwrap().into(),
-            content: content.as_str().unwrap().into(),
+        let turn = |role: &Value, content: &Value| {
+            Message::text(role.as_str().unwrap(), content.as_str().unwrap())
         };
         match entry["messages"].as_array() {
             Some(turns) => turns.iter().map(|t| turn(&t["role"], &t["content"])).collect(),
@@ -190,11 +198,9 @@ mod tests {
 
     #[test]
     fn a_system_prompt_reaches_every_expert() {
-        let turn =
-            |role: &str, content: &str| Message { role: role.into(), content: content.into() };
         for id in ["mistral_balanced", "gemma3_multimodal", "phi4_fast", "qwen_coder"] {
             let dialect = Dialect::open(&toy(id)).unwrap();
-            let turns = [turn("system", "Be brief."), turn("user", "Hi")];
+            let turns = [Message::text("system", "Be brief."), Message::text("user", "Hi")];
             let rendered = dialect.template.as_ref().unwrap().render(&turns).unwrap();
             assert!(rendered.contains("Be brief."), "{id}: {rendered}");
         }

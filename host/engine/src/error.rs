@@ -49,6 +49,14 @@ pub enum EngineError {
         /// The template's own words.
         message: String,
     },
+    /// The prompt has images, and the expert can't see.
+    #[error("'{expert}' can't see images; {}", instead(seeing))]
+    Blind {
+        /// The expert asked.
+        expert: String,
+        /// Experts that can.
+        seeing: Vec<String>,
+    },
     /// The expert can't be loaded from its files.
     #[error("expert '{expert}' can't be loaded from {}: {problem}", path.display())]
     Unloadable {
@@ -110,6 +118,14 @@ pub enum EngineError {
     ShuttingDown,
 }
 
+/// What to do with a picture.
+fn instead(seeing: &[String]) -> String {
+    match seeing {
+        [] => "no expert here can; send text only".to_owned(),
+        names => format!("ask {}, or send text only", names.join(" or ")),
+    }
+}
+
 impl EngineError {
     /// Who has to act.
     pub fn blame(&self) -> Blame {
@@ -118,6 +134,7 @@ impl EngineError {
             | Self::InvalidRequest { .. }
             | Self::PromptTooLong { .. }
             | Self::Template { .. }
+            | Self::Blind { .. }
             | Self::Busy { .. } => Blame::Client,
             Self::Unloadable { .. } | Self::Crashed { .. } => Blame::Expert,
             Self::OutOfMemory { .. }

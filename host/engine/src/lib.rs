@@ -2,7 +2,7 @@
 //! WebAssembly.
 //!
 //! Start at [`Fleet`]: it holds the experts, loads and unloads them, and answers a [`Request`] with
-//! a [`TokenStream`].
+//! a [`TokenStream`]. [`Scorer`] holds one checkpoint and says what it thinks of a given text.
 
 mod cache;
 mod checkpoint;
@@ -11,10 +11,12 @@ mod error;
 mod expert;
 mod fleet;
 mod generation;
+mod image;
 mod inspect;
 mod model;
 mod request;
 mod sampler;
+mod score;
 mod settings;
 mod spec;
 mod template;
@@ -23,6 +25,8 @@ mod tokenizer;
 pub use error::{Blame, EngineError};
 pub use expert::TokenStream;
 pub use fleet::{ExpertState, ExpertStatus, Fleet, MemoryStatus};
+pub use image::{Image, ImageError, ImageLimits};
 pub use inspect::{Finding, Inspection, Severity, inspect};
-pub use request::{Event, Finish, Message, Prompt, Request, Sampling, Timings, Usage};
+pub use request::{Event, Finish, Message, Part, Prompt, Request, Sampling, Timings, Usage};
+pub use score::{Scorer, Scoring, nll, top1};
 pub use settings::{DType, ExpertSettings, FleetSettings, LazyLoading, Quantization};

@@ -17,6 +17,9 @@ use batch::Batch;
 use weights::Loaded;
 pub(crate) use weights::{Fill, Layer, Linear, Weights};
 
+/// Rows whose logits are held at once when every one of them is wanted: a vocabulary is long.
+const LOGIT_ROWS: usize = 16;
+
 type LoadedLayer = Layer<Rows, Vec<f32>>;
 
 /// A loaded model: packed weights and the spec they obey. Shared by reference between threads.
@@ -57,15 +60,31 @@ impl Model {
     }
 
     /// One batched step. Returns the logits `(vocab)` of every slot's last token.
+    pub(crate) fn forward(&self, slots: &mut [Slot<'_>]) -> Vec<Vec<f32>> {
+        let batch = Batch::new(&self.spec, slots);
+        let x = self.decode(&batch, slots); // (rows, hidden)
+        self.logits(&batch.last_rows(&x))
+    }
+
+    /// One step of one sequence. Calls `see` with the logits `(vocab)` of every token.
+    pub(crate) fn score(&self, slot: Slot<'_>, see: &mut dyn FnMut(&[f32])) {
+        let mut slots = [slot];
+        let batch = Batch::new(&self.spec, &slots);
+        let x = self.decode(&batch, &mut slots); // (rows, hidden)
+        for rows in x.chunks(LOGIT_ROWS * self.spec.hidden) {
+            self.logits(rows).iter().for_each(|logits| see(logits));
+        }
+    }
+
+    /// All layers: the residual stream `(rows, hidden)` behind the last one.
     ///
     /// Linears see the rows of all slots at once; attention sees each slot's own cache. A row's result
     /// does not depend on which rows share its batch.
-    pub(crate) fn forward(&self, slots: &mut [Slot<'_>]) -> Vec<Vec<f32>> {
-        let batch = Batch::new(&self.spec, slots);
+    fn decode(&self, batch: &Batch, slots: &mut [Slot<'_>]) -> Vec<f32> {
         let mut x = self.embed(slots); // (rows, hidden)
         for (index, layer) in self.weights.layers.iter().enumerate() {
             let normed = self.norm(&x, &layer.attention_norm);
-            let attended = self.attend(index, layer, &normed, &batch, slots); // (rows, hidden)
+            let attended = self.attend(index, layer, &normed, batch, slots); // (rows, hidden)
             if self.spec.residual == Residual::Parallel {
                 add(&mut x, &attended);
                 add(&mut x, &self.feed_forward(layer, &normed));
@@ -77,8 +96,7 @@ impl Model {
             add(&mut x, &self.norm_if(fed, layer.post_feed_forward_norm.as_ref()));
         }
         slots.iter_mut().for_each(|slot| slot.cache.advance(slot.tokens.len()));
-        let last = batch.last_rows(&x); // (slots, hidden)
-        self.logits(&self.norm(&last, &self.weights.final_norm))
+        x
     }
 
     /// (rows, hidden)
@@ -171,10 +189,11 @@ impl Model {
         weight.map(|weight| self.norm(&x, weight)).unwrap_or(x)
     }
 
-    /// (slots, hidden) to (slots)(vocab)
-    fn logits(&self, normed: &[f32]) -> Vec<Vec<f32>> {
+    /// (rows, hidden) to (rows)(vocab)
+    fn logits(&self, x: &[f32]) -> Vec<Vec<f32>> {
+        let normed = self.norm(x, &self.weights.final_norm);
         let head = self.weights.head.as_ref().unwrap_or(&self.weights.embedding);
-        let mut logits = product(normed, head);
+        let mut logits = product(&normed, head);
         logits.iter_mut().for_each(|logit| *logit *= self.spec.logit_scale);
         logits.chunks_exact(head.rows()).map(<[f32]>::to_vec).collect()
     }

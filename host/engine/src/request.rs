@@ -2,15 +2,47 @@
 
 use std::time::Duration;
 
-use crate::EngineError;
+use crate::{EngineError, Image};
 
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// `system`, `user`, `assistant` or `tool`; the chat template decides what it accepts.
     pub role: String,
+    /// Text and pictures in the order they are read.
+    pub content: Vec<Part>,
+}
+
+/// A piece of a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
     /// Plain text.
-    pub content: String,
+    Text(String),
+    /// A picture, for experts that can see.
+    Image(Image),
+}
+
+impl Message {
+    /// A turn of nothing but text.
+    pub fn text(role: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { role: role.into(), content: vec![Part::Text(text.into())] }
+    }
+
+    /// Its texts.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.content.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Image(_) => None,
+        })
+    }
+
+    /// Its pictures.
+    pub(crate) fn images(&self) -> impl Iterator<Item = &Image> {
+        self.content.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Image(image) => Some(image),
+        })
+    }
 }
 
 /// The text an expert continues.

@@ -10,7 +10,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use time::{OffsetDateTime, format_description::parse_strftime_owned};
 
 use crate::{
-    Message,
+    Message, Part,
     checkpoint::{GgufMetadata, Source},
     generation::read_json,
 };
@@ -57,7 +57,7 @@ impl ChatTemplate {
     fn render_as_they_are(&self, messages: &[Message]) -> Result<String, String> {
         let messages: Vec<Value> = messages
             .iter()
-            .map(|message| context! { role => message.role, content => message.content })
+            .map(|message| context! { role => message.role, content => content(message) })
             .collect();
         // `tools` and `documents` are defined and none, as transformers passes them.
         let context = context! {
@@ -70,9 +70,7 @@ impl ChatTemplate {
     }
 
     fn probe_system(&self) -> bool {
-        let message =
-            |role: &str, content: &str| Message { role: role.into(), content: content.into() };
-        let probe = [message("system", PROBE), message("user", "?")];
+        let probe = [Message::text("system", PROBE), Message::text("user", "?")];
         self.render_as_they_are(&probe).is_ok_and(|text| text.contains(PROBE))
     }
 }
@@ -80,12 +78,34 @@ impl ChatTemplate {
 fn merge_system(messages: &[Message]) -> Cow<'_, [Message]> {
     match messages {
         [system, user, rest @ ..] if system.role == "system" && user.role == "user" => {
-            let content = format!("{}\n\n{}", system.content, user.content);
-            let merged = Message { role: user.role.clone(), content };
+            let merged = Message { role: user.role.clone(), content: joined(system, user) };
             std::iter::once(merged).chain(rest.iter().cloned()).collect()
         }
         _ => messages.into(),
     }
+}
+
+/// A system prompt, a blank line, and a user's turn.
+fn joined(system: &Message, user: &Message) -> Vec<Part> {
+    let opening = format!("{}\n\n", system.texts().collect::<String>());
+    match &user.content[..] {
+        [Part::Text(text), rest @ ..] => {
+            std::iter::once(Part::Text(opening + text)).chain(rest.iter().cloned()).collect()
+        }
+        parts => std::iter::once(Part::Text(opening)).chain(parts.iter().cloned()).collect(),
+    }
+}
+
+/// What templates are shown: plain text, or a list of parts where there are pictures among them.
+fn content(message: &Message) -> Value {
+    if message.images().next().is_none() {
+        return message.texts().collect::<String>().into();
+    }
+    let part = |part: &Part| match part {
+        Part::Text(text) => context! { type => "text", text },
+        Part::Image(_) => context! { type => "image" },
+    };
+    message.content.iter().map(part).collect()
 }
 
 /// Jinja set up as `transformers.utils.chat_template_utils` sets it up.
@@ -268,10 +288,8 @@ mod tests {
     }
 
     fn render(source: &str, turns: &[(&str, &str)]) -> Result<String, String> {
-        let messages: Vec<_> = turns
-            .iter()
-            .map(|(role, content)| Message { role: (*role).into(), content: (*content).into() })
-            .collect();
+        let messages: Vec<_> =
+            turns.iter().map(|(role, content)| Message::text(*role, *content)).collect();
         compile(source).render(&messages)
     }
 

@@ -157,9 +157,9 @@ impl From<EngineError> for ApiError {
         };
         let refused = Self::new(status, code, blame, error.to_string());
         match error {
-            EngineError::PromptTooLong { .. } | EngineError::Template { .. } => {
-                refused.at("messages")
-            }
+            EngineError::PromptTooLong { .. }
+            | EngineError::Template { .. }
+            | EngineError::Blind { .. } => refused.at("messages"),
             EngineError::UnknownExpert { .. } => refused.at("model"),
             EngineError::QueueFull { .. }
             | EngineError::OutOfMemory { .. }
@@ -177,6 +177,7 @@ fn engine(error: &EngineError) -> (StatusCode, &'static str) {
         EngineError::InvalidRequest { .. } => (StatusCode::BAD_REQUEST, "invalid_value"),
         EngineError::PromptTooLong { .. } => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
         EngineError::Template { .. } => (StatusCode::BAD_REQUEST, "template_refused"),
+        EngineError::Blind { .. } => (StatusCode::BAD_REQUEST, "images_not_supported"),
         EngineError::Unloadable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "expert_unloadable"),
         EngineError::OutOfMemory { .. } => (StatusCode::SERVICE_UNAVAILABLE, "out_of_memory"),
         EngineError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room"),

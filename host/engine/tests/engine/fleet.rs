@@ -194,10 +194,10 @@ async fn mistakes_are_told_before_anything_is_loaded() {
     let long = chat(&"word ".repeat(9000));
     assert!(matches!(refused(A, long).await, EngineError::PromptTooLong { context: 2048, .. }));
     let mut odd = chat("x");
-    odd.prompt = Prompt::Chat(vec![Message { role: "wizard".into(), content: "x".into() }]);
+    odd.prompt = Prompt::Chat(vec![Message::text("wizard", "x")]);
     assert!(matches!(refused(A, odd).await, EngineError::InvalidRequest { .. }));
     let mut twice = chat("x");
-    let turn = Message { role: "user".into(), content: "x".into() };
+    let turn = Message::text("user", "x");
     twice.prompt = Prompt::Chat(vec![turn.clone(), turn]);
     match refused("mistral_balanced", twice).await {
         EngineError::Template { message, .. } => assert!(message.contains("must alternate")),

@@ -105,7 +105,7 @@ pub(crate) fn recorded(id: &str) -> Vec<Value> {
 
 /// A greedy chat call of one user turn.
 pub(crate) fn chat(content: &str) -> Request {
-    let message = Message { role: "user".into(), content: content.into() };
+    let message = Message::text("user", content);
     Request {
         prompt: Prompt::Chat(vec![message]),
         sampling: Sampling::default(),

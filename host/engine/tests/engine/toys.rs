@@ -9,14 +9,11 @@ fn question(entry: &Value) -> signalbox_engine::Request {
     let messages = match entry["messages"].as_array() {
         Some(turns) => turns
             .iter()
-            .map(|turn| Message {
-                role: turn["role"].as_str().unwrap().into(),
-                content: turn["content"].as_str().unwrap().into(),
+            .map(|turn| {
+                Message::text(turn["role"].as_str().unwrap(), turn["content"].as_str().unwrap())
             })
             .collect(),
-        None => {
-            vec![Message { role: "user".into(), content: entry["prompt"].as_str().unwrap().into() }]
-        }
+        None => vec![Message::text("user", entry["prompt"].as_str().unwrap())],
     };
     let tokens = entry["answer_ids"].as_array().unwrap().len() as u32;
     let mut request = chat("");

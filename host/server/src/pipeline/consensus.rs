@@ -3,7 +3,9 @@
 //! first member's answer stands. The usage of the reply is the sum of all of them.
 
 use futures_util::future::join_all;
-use signalbox_engine::{EngineError, Event, Finish, Message, Prompt, Request, Timings, Usage};
+use signalbox_engine::{
+    EngineError, Event, Finish, Message, Part, Prompt, Request, Timings, Usage,
+};
 use signalbox_policy::ConsensusMode;
 
 use super::{
@@ -148,9 +150,9 @@ fn asking(call: &Call, answers: &[Answer], task: &str) -> Prompt {
     let addition = format!("{}\n\n{task}", given.collect::<Vec<_>>().join("\n\n"));
     match messages.last_mut() {
         Some(last) if last.role == "user" => {
-            last.content = format!("{}\n\n{addition}", last.content);
+            last.content.push(Part::Text(format!("\n\n{addition}")));
         }
-        _ => messages.push(Message { role: "user".to_owned(), content: addition }),
+        _ => messages.push(Message::text("user", addition)),
     }
     Prompt::Chat(messages)
 }

@@ -67,7 +67,7 @@ fn prompt(call: &Call) -> Prompt {
 }
 
 pub(super) fn message(message: &signalbox_policy::Message) -> Message {
-    Message { role: message.role.clone(), content: message.content.clone() }
+    Message::text(&message.role, &message.content)
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
         let text = request(&call(Form::Text, &["context", "once upon"], None), &BOUNDS);
         assert_eq!(text.prompt, Prompt::Text("context\nonce upon".into()));
         let chat = request(&call(Form::Chat, &["hello"], None), &BOUNDS);
-        let hello = Message { role: "user".into(), content: "hello".into() };
+        let hello = Message::text("user", "hello");
         assert_eq!(chat.prompt, Prompt::Chat(vec![hello]));
         assert_eq!((chat.sampling.seed, chat.sampling.top_k), (Some(7), Some(5)));
         assert_eq!(chat.stop, ["END"]);
