@@ -28,5 +28,5 @@ pub use fleet::{ExpertState, ExpertStatus, Fleet, MemoryStatus};
 pub use image::{Image, ImageError, ImageLimits};
 pub use inspect::{Finding, Inspection, Severity, inspect};
 pub use request::{Event, Finish, Message, Part, Prompt, Request, Sampling, Timings, Usage};
-pub use score::{Scorer, Scoring, nll, top1};
+pub use score::{Agreement, Scorer, Scoring, nll, top1};
 pub use settings::{DType, ExpertSettings, FleetSettings, LazyLoading, Quantization};

@@ -6,7 +6,7 @@ mod goldens;
 mod weights;
 
 use signalbox_kernels::{
-    Rows, attention, gelu_tanh_gate, layer_norm, matmul, rms_norm, rope, silu_gate,
+    Compute, Rows, attention, gelu_tanh_gate, layer_norm, matmul, rms_norm, rope, silu_gate,
 };
 
 use crate::{
@@ -26,6 +26,7 @@ type LoadedLayer = Layer<Rows, Vec<f32>>;
 pub(crate) struct Model {
     spec: ModelSpec,
     weights: Loaded,
+    compute: Compute,
 }
 
 /// One sequence's share of a step: `tokens` are appended to `cache` at `cache.len()`.
@@ -39,7 +40,12 @@ pub(crate) struct Slot<'a> {
 impl Model {
     /// Weights of the shapes that `spec` asks for.
     pub(crate) fn new(spec: ModelSpec, weights: Loaded) -> Self {
-        Self { spec, weights }
+        Self { spec, weights, compute: Compute::serving() }
+    }
+
+    /// The same model, computing in another way.
+    pub(crate) fn computing(self, compute: Compute) -> Self {
+        Self { compute, ..self }
     }
 
     /// The architecture and its numbers.
@@ -121,9 +127,9 @@ impl Model {
     ) -> Vec<f32> {
         let spec = &self.spec;
         let LayerSpec { window, rope } = spec.layers[index];
-        let mut queries = linear(normed, &layer.query); // (rows, heads, head_dim)
-        let mut keys = linear(normed, &layer.key); // (rows, kv_heads, head_dim)
-        let values = linear(normed, &layer.value); // (rows, kv_heads, head_dim)
+        let mut queries = self.linear(normed, &layer.query); // (rows, heads, head_dim)
+        let mut keys = self.linear(normed, &layer.key); // (rows, kv_heads, head_dim)
+        let values = self.linear(normed, &layer.value); // (rows, kv_heads, head_dim)
         self.norm_heads(&mut queries, layer.query_norm.as_ref());
         self.norm_heads(&mut keys, layer.key_norm.as_ref());
         self.rotate(&mut queries, batch, rope);
@@ -139,9 +145,9 @@ impl Model {
             let end = place.position + 1;
             let start = window.map_or(0, |window| end.saturating_sub(window));
             let pages = cache.pages(index, start..end);
-            attention(query, pages, spec.heads, spec.attention_scale, mixed);
+            attention(query, pages, spec.heads, spec.attention_scale, mixed, self.compute);
         }
-        linear(&mixed, &layer.output)
+        self.linear(&mixed, &layer.output)
     }
 
     /// Rotates every row `(heads, head_dim)` by the angles of its position.
@@ -166,13 +172,13 @@ impl Model {
 
     /// (rows, hidden) to (rows, hidden)
     fn feed_forward(&self, layer: &LoadedLayer, normed: &[f32]) -> Vec<f32> {
-        let mut gate = product(normed, &layer.gate); // (rows, intermediate)
-        let up = product(normed, &layer.up); // (rows, intermediate)
+        let mut gate = self.product(normed, &layer.gate); // (rows, intermediate)
+        let up = self.product(normed, &layer.up); // (rows, intermediate)
         match self.spec.activation {
             Activation::Silu => silu_gate(&mut gate, &up),
             Activation::GeluTanh => gelu_tanh_gate(&mut gate, &up),
         }
-        product(&gate, &layer.down)
+        self.product(&gate, &layer.down)
     }
 
     fn norm(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
@@ -193,24 +199,24 @@ impl Model {
     fn logits(&self, x: &[f32]) -> Vec<Vec<f32>> {
         let normed = self.norm(x, &self.weights.final_norm);
         let head = self.weights.head.as_ref().unwrap_or(&self.weights.embedding);
-        let mut logits = product(&normed, head);
+        let mut logits = self.product(&normed, head);
         logits.iter_mut().for_each(|logit| *logit *= self.spec.logit_scale);
         logits.chunks_exact(head.rows()).map(<[f32]>::to_vec).collect()
     }
-}
 
-fn linear(x: &[f32], linear: &Linear<Rows, Vec<f32>>) -> Vec<f32> {
-    let mut y = product(x, &linear.weight);
-    if let Some(bias) = &linear.bias {
-        y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+    fn linear(&self, x: &[f32], linear: &Linear<Rows, Vec<f32>>) -> Vec<f32> {
+        let mut y = self.product(x, &linear.weight);
+        if let Some(bias) = &linear.bias {
+            y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+        }
+        y
     }
-    y
-}
 
-fn product(x: &[f32], weight: &Rows) -> Vec<f32> {
-    let mut y = vec![0.0; x.len() / weight.cols() * weight.rows()];
-    matmul(x, weight, &mut y);
-    y
+    fn product(&self, x: &[f32], weight: &Rows) -> Vec<f32> {
+        let mut y = vec![0.0; x.len() / weight.cols() * weight.rows()];
+        matmul(x, weight, &mut y, self.compute);
+        y
+    }
 }
 
 fn add(x: &mut [f32], y: &[f32]) {

@@ -1,7 +1,11 @@
 //! Teacher-forced scoring: what a model would have said at every position of a given text. This is how
 //! an engine is compared with a reference, so it runs the very path that serving runs.
 
+mod agreement;
+
 use std::path::{Path, PathBuf};
+
+use signalbox_kernels::Compute;
 
 use crate::{
     EngineError, Image,
@@ -9,6 +13,8 @@ use crate::{
     model::{Model, Slot},
     tokenizer::Tokenizer,
 };
+
+pub use agreement::Agreement;
 
 /// A checkpoint loaded for scoring, outside of any fleet.
 pub struct Scorer {
@@ -21,7 +27,7 @@ pub struct Scorer {
 /// How to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scoring {
-    /// The f32 reference path instead of the one that serving runs.
+    /// The scalar f32 reference path instead of the one that serving runs.
     pub exact: bool,
     /// Threads that share the work.
     pub threads: usize,
@@ -38,6 +44,7 @@ impl Scorer {
         let unloadable = |problem: String| unloadable(path, problem);
         let checkpoint = Checkpoint::open(path).map_err(|error| unloadable(error.to_string()))?;
         let model = checkpoint.load().map_err(|error| unloadable(error.to_string()))?;
+        let model = model.computing(Compute { exact: how.exact, threads: how.threads });
         Ok(Self { path: path.to_owned(), checkpoint, model, how })
     }
 
