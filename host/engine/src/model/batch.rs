@@ -1,7 +1,7 @@
 //! Which row of a step belongs to which sequence, and at what angle it stands there.
 
 use super::Slot;
-use crate::spec::ModelSpec;
+use crate::{spec::ModelSpec, vision::Picture};
 
 /// Cosines and sines of one row, one for each rotated pair.
 type Angles = (Vec<f32>, Vec<f32>);
@@ -15,23 +15,35 @@ pub(super) struct Batch {
     last: Vec<usize>,
 }
 
-/// Where a row's token stands.
+/// Where a row's token stands, and what it sees.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     /// Which sequence.
     pub(super) slot: usize,
     /// Which token of it, from zero.
     pub(super) position: usize,
+    /// How many tokens of it this one sees, or fewer where a layer has a window: all up to
+    /// itself, and within a picture all of the picture.
+    pub(super) sight: usize,
 }
 
 impl Batch {
     pub(super) fn new(spec: &ModelSpec, slots: &[Slot<'_>]) -> Self {
         let mut rows = Vec::new();
         let mut last = Vec::new();
-        for (slot, Slot { cache, tokens }) in slots.iter().enumerate() {
-            assert!(!tokens.is_empty(), "slot {slot} has no tokens");
-            let positions = cache.len()..cache.len() + tokens.len();
-            rows.extend(positions.map(|position| Place { slot, position }));
+        for (slot, part) in slots.iter().enumerate() {
+            let positions = part.positions();
+            assert!(!positions.is_empty(), "slot {slot} has no tokens");
+            for edge in [positions.start, positions.end] {
+                let splits =
+                    |picture: &Picture| picture.span.start < edge && edge < picture.span.end;
+                assert!(!part.pictures.iter().any(splits), "slot {slot} splits a picture");
+            }
+            let place = |position| {
+                let sight = part.picture(position).map_or(position + 1, |seen| seen.span.end);
+                Place { slot, position, sight }
+            };
+            rows.extend(positions.map(place));
             last.push(rows.len() - 1);
         }
         let angles = spec.ropes.iter().map(|rope| {
