@@ -17,6 +17,7 @@ mod plan;
 mod safetensors;
 #[cfg(test)]
 mod tests;
+mod vision;
 
 use std::{
     fmt,
@@ -43,6 +44,8 @@ pub(crate) struct Checkpoint {
     spec: ModelSpec,
     catalogue: Catalogue,
     plan: Plan,
+    /// The eyes, where the files have them all.
+    vision: Option<vision::Plan>,
     stored: Stored,
 }
 
@@ -121,13 +124,20 @@ impl Checkpoint {
 
     fn planned(
         origin: Origin,
-        spec: ModelSpec,
+        mut spec: ModelSpec,
         catalogue: Catalogue,
         names: &Names,
     ) -> Result<Self> {
         let plan = plan::plan(&spec, names, &catalogue)?;
+        let vision = match (&origin, &spec.vision) {
+            (Origin::Folder(folder), Some(vision)) => {
+                vision::Plan::make(folder, vision, spec.hidden, &catalogue)?
+            }
+            _ => None,
+        };
+        spec.vision = spec.vision.filter(|_| vision.is_some());
         let stored = plan::stored(&plan, matches!(origin, Origin::Gguf(_)));
-        Ok(Self { origin, spec, catalogue, plan, stored })
+        Ok(Self { origin, spec, catalogue, plan, vision, stored })
     }
 
     /// The architecture and its numbers.
@@ -150,13 +160,21 @@ impl Checkpoint {
 
     /// Bytes that [`Self::load`] will hold.
     pub(crate) fn weight_bytes(&self) -> u64 {
-        plan::weight_bytes(&self.plan)
+        let vision = self.vision.as_ref().map_or(0, |vision| vision.bytes);
+        plan::weight_bytes(&self.plan) + vision
     }
 
     /// Copies the weights into packed memory.
     pub(crate) fn load(&self) -> Result<Model> {
         let mut loader = load::Loader::new(&self.catalogue)?;
-        Ok(Model::new(self.spec.clone(), self.plan.fill(&mut loader)?))
+        let weights = self.plan.fill(&mut loader)?;
+        let vision = self.vision.as_ref().map(|vision| vision.load(&self.catalogue, &loader));
+        Ok(Model::new(self.spec.clone(), weights, vision.transpose()?))
+    }
+
+    /// The checkpoint asks for crops of long pictures, which are not made.
+    pub(crate) fn wants_crops(&self) -> bool {
+        self.vision.as_ref().is_some_and(vision::Plan::wants_crops)
     }
 }
 

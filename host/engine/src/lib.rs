@@ -21,6 +21,7 @@ mod settings;
 mod spec;
 mod template;
 mod tokenizer;
+mod vision;
 
 pub use error::{Blame, EngineError};
 pub use expert::TokenStream;

@@ -3,7 +3,11 @@
 mod batch;
 #[cfg(test)]
 mod goldens;
+#[cfg(test)]
+mod pictures;
 mod weights;
+
+use std::ops::Range;
 
 use signalbox_kernels::{
     Compute, Rows, attention, gelu_tanh_gate, layer_norm, matmul, rms_norm, rope, silu_gate,
@@ -12,6 +16,7 @@ use signalbox_kernels::{
 use crate::{
     cache::KvCache,
     spec::{Activation, LayerSpec, ModelSpec, NormKind, Residual},
+    vision::{Picture, Placed, Vision},
 };
 use batch::Batch;
 use weights::Loaded;
@@ -26,6 +31,8 @@ type LoadedLayer = Layer<Rows, Vec<f32>>;
 pub(crate) struct Model {
     spec: ModelSpec,
     weights: Loaded,
+    /// There when [`ModelSpec::vision`] is.
+    vision: Option<Vision>,
     compute: Compute,
 }
 
@@ -35,12 +42,26 @@ pub(crate) struct Slot<'a> {
     pub(crate) cache: &'a mut KvCache,
     /// Token ids below the vocabulary size; at least one.
     pub(crate) tokens: &'a [u32],
+    /// Pictures of the sequence; those among `tokens` must be here, and none may begin or end elsewhere.
+    pub(crate) pictures: &'a [Picture],
+}
+
+impl Slot<'_> {
+    /// Positions of `tokens` in the sequence.
+    fn positions(&self) -> Range<usize> {
+        self.cache.len()..self.cache.len() + self.tokens.len()
+    }
+
+    /// The picture that stands at `position`.
+    fn picture(&self, position: usize) -> Option<&Picture> {
+        self.pictures.iter().find(|picture| picture.span.contains(&position))
+    }
 }
 
 impl Model {
     /// Weights of the shapes that `spec` asks for.
-    pub(crate) fn new(spec: ModelSpec, weights: Loaded) -> Self {
-        Self { spec, weights, compute: Compute::serving() }
+    pub(crate) fn new(spec: ModelSpec, weights: Loaded, vision: Option<Vision>) -> Self {
+        Self { spec, weights, vision, compute: Compute::serving() }
     }
 
     /// The same model, computing in another way.
@@ -58,6 +79,12 @@ impl Model {
     pub(crate) fn new_cache(&self, tokens: usize) -> KvCache {
         let long = self.spec.is_long(tokens);
         KvCache::new(self.spec.layers.len(), self.spec.kv_width(), long)
+    }
+
+    /// Looks at a picture, so that it can be fed. The error says what went wrong.
+    pub(crate) fn see(&self, placed: &Placed) -> Result<Picture, String> {
+        let vision = self.vision.as_ref().ok_or("the model has no vision tower")?;
+        vision.see(placed).map_err(|error| error.to_string())
     }
 
     /// Where the first weight lies: stays the same for as long as the model is loaded.
@@ -105,18 +132,27 @@ impl Model {
         x
     }
 
-    /// (rows, hidden)
+    /// (rows, hidden). A picture's features are taken as they are, unscaled.
     fn embed(&self, slots: &[Slot<'_>]) -> Vec<f32> {
-        let tokens: Vec<u32> = slots.iter().flat_map(|slot| slot.tokens.iter().copied()).collect();
-        let mut x = vec![0.0; tokens.len() * self.spec.hidden];
-        for (token, row) in tokens.iter().zip(x.chunks_exact_mut(self.spec.hidden)) {
-            self.weights.embedding.decode(*token as usize, row);
+        let hidden = self.spec.hidden;
+        let rows: usize = slots.iter().map(|slot| slot.tokens.len()).sum();
+        let mut x = vec![0.0; rows * hidden];
+        let tokens = slots.iter().flat_map(|slot| {
+            slot.positions().zip(slot.tokens).map(move |(at, token)| (slot.picture(at), at, *token))
+        });
+        for ((picture, position, token), row) in tokens.zip(x.chunks_exact_mut(hidden)) {
+            if let Some(Picture { span, features }) = picture {
+                row.copy_from_slice(&features[(position - span.start) * hidden..][..hidden]);
+                continue;
+            }
+            self.weights.embedding.decode(token as usize, row);
             row.iter_mut().for_each(|x| *x *= self.spec.embedding_scale);
         }
         x
     }
 
-    /// Attention of one layer, keys and values written on the way: (rows, hidden) to (rows, hidden).
+    /// Attention of one layer: (rows, hidden) to (rows, hidden). Keys and values of all rows are written
+    /// first, for within a picture a token sees those behind it.
     fn attend(
         &self,
         index: usize,
@@ -135,16 +171,15 @@ impl Model {
         self.rotate(&mut queries, batch, rope);
         self.rotate(&mut keys, batch, rope);
 
+        let kv_rows = keys.chunks_exact(spec.kv_width()).zip(values.chunks_exact(spec.kv_width()));
+        for (place, (key, value)) in batch.rows().zip(kv_rows) {
+            slots[place.slot].cache.write(index, place.position, key, value);
+        }
         let mut mixed = vec![0.0; queries.len()]; // (rows, heads, head_dim)
         let query_width = spec.heads.heads * spec.heads.head_dim;
-        let kv_rows = keys.chunks_exact(spec.kv_width()).zip(values.chunks_exact(spec.kv_width()));
         let rows = queries.chunks_exact(query_width).zip(mixed.chunks_exact_mut(query_width));
-        for ((place, (query, mixed)), (key, value)) in batch.rows().zip(rows).zip(kv_rows) {
-            let cache = &mut *slots[place.slot].cache;
-            cache.write(index, place.position, key, value);
-            let end = place.position + 1;
-            let start = window.map_or(0, |window| end.saturating_sub(window));
-            let pages = cache.pages(index, start..end);
+        for (place, (query, mixed)) in batch.rows().zip(rows) {
+            let pages = slots[place.slot].cache.pages(index, place.sees(window));
             attention(query, pages, spec.heads, spec.attention_scale, mixed, self.compute);
         }
         self.linear(&mixed, &layer.output)

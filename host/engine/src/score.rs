@@ -12,6 +12,7 @@ use crate::{
     checkpoint::Checkpoint,
     model::{Model, Slot},
     tokenizer::Tokenizer,
+    vision::{self, Picture},
 };
 
 pub use agreement::Agreement;
@@ -31,7 +32,8 @@ pub struct Scoring {
     pub exact: bool,
     /// Threads that share the work.
     pub threads: usize,
-    /// Tokens fed in one step; `None` feeds all at once.
+    /// Tokens fed in one step; `None` feeds all at once. An image is never split, so the chunk it is in
+    /// may be longer.
     pub chunk: Option<usize>,
 }
 
@@ -67,7 +69,8 @@ impl Scorer {
     /// placeholders of `images` already.
     ///
     /// # Errors
-    /// When an id is not in the vocabulary, or there are none, or more than the model can hold.
+    /// When an id is not in the vocabulary, or there are none, or more than the model can hold, or the
+    /// images and their places do not match.
     pub fn score(
         &self,
         ids: &[u32],
@@ -75,14 +78,29 @@ impl Scorer {
         see: &mut dyn FnMut(&[f32]),
     ) -> Result<(), EngineError> {
         self.check(ids)?;
-        if !images.is_empty() {
-            return Err(EngineError::Blind { expert: self.name(), seeing: Vec::new() });
-        }
+        let pictures = self.look(ids, images)?;
+        let spans: Vec<_> = pictures.iter().map(|picture| picture.span.clone()).collect();
+        let chunk = self.how.chunk.unwrap_or(ids.len()).max(1);
         let mut cache = self.model.new_cache(ids.len());
-        for tokens in ids.chunks(self.how.chunk.unwrap_or(ids.len()).max(1)) {
-            self.model.score(Slot { cache: &mut cache, tokens }, see);
+        while cache.len() < ids.len() {
+            let from = cache.len();
+            let end = vision::chunk_end(&spans, from, from.saturating_add(chunk).min(ids.len()));
+            let (tokens, pictures) = (&ids[from..end], &pictures[..]);
+            self.model.score(Slot { cache: &mut cache, tokens, pictures }, see);
         }
         Ok(())
+    }
+
+    /// Encodes the images and finds their places.
+    fn look(&self, ids: &[u32], images: &[Image]) -> Result<Vec<Picture>, EngineError> {
+        let spec = self.model.spec().vision.as_ref();
+        if spec.is_none() && !images.is_empty() {
+            return Err(EngineError::Blind { expert: self.name(), seeing: Vec::new() });
+        }
+        let placed = vision::place(spec, ids, images)
+            .map_err(|message| EngineError::InvalidRequest { message })?;
+        let crashed = |problem: String| EngineError::Crashed { expert: self.name(), problem };
+        placed.iter().map(|placed| self.model.see(placed).map_err(crashed)).collect()
     }
 
     fn check(&self, ids: &[u32]) -> Result<(), EngineError> {

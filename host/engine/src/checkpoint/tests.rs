@@ -245,7 +245,7 @@ fn a_llama_is_the_same_in_a_folder_and_in_a_gguf_file() {
         let model = checkpoint.load().unwrap();
         let mut cache = model.new_cache(8);
         let tokens = &[3, 1, 4, 1, 5, 9];
-        model.forward(&mut [Slot { cache: &mut cache, tokens }]).remove(0)
+        model.forward(&mut [Slot { cache: &mut cache, tokens, pictures: &[] }]).remove(0)
     };
     let (ours, theirs) = (logits(folder.path(), "f32"), logits(&file, "gguf f32"));
     let apart = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -5,5 +5,6 @@
 
 mod fleet;
 mod inspection;
+mod sight;
 mod support;
 mod toys;
