@@ -5,6 +5,7 @@ and Qwen published it; these are better witnesses than anything rebuilt from the
 is put together here as its `tokenizer.json` is: digits alone, then GPT-2's cut, then the merges.
 """
 
+import json
 import subprocess
 import tarfile
 import tempfile
@@ -34,7 +35,11 @@ def real(name: str, folder: Path) -> Tokenizer:
     metadata = Metadata(folder / FILES[name])
     if name not in PUBLISHED:
         return smollm2(metadata)
-    tokenizer = Tokenizer.from_str(published(PUBLISHED[name]))
+    described = json.loads(published(PUBLISHED[name]))
+    for token in described["added_tokens"]:
+        # The file is stricter: Gemma's <unused0>, say, is a control token there and no special one here.
+        token["special"] |= token["id"] in metadata.controls
+    tokenizer = Tokenizer.from_str(json.dumps(described))
     for id_, (text, type_) in enumerate(zip(metadata.tokens, metadata.types)):
         known = tokenizer.id_to_token(id_)
         # llama.cpp's converter writes runs of blanks as such where SentencePiece writes "▁".
@@ -51,6 +56,7 @@ class Metadata:
         read = lambda name: fields[name].contents() if name in fields else None
         self.tokens: list[str] = read("tokenizer.ggml.tokens")
         self.types: list[int] = read("tokenizer.ggml.token_type")
+        self.controls = {id_ for id_, type_ in enumerate(self.types) if type_ == CONTROL}
         self.merges: list[str] = read("tokenizer.ggml.merges")
         self.template: str | None = read("tokenizer.chat_template")
         names = {role: read(f"tokenizer.ggml.{role}_token_id") for role in ("bos", "eos", "unknown", "padding")}
@@ -64,7 +70,7 @@ def smollm2(metadata: Metadata) -> Tokenizer:
         pre_tokenizers.Digits(individual_digits=True),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
     tokenizer.decoder = decoders.ByteLevel()
-    control = [text for text, type_ in zip(metadata.tokens, metadata.types) if type_ == CONTROL]
+    control = [text for id_, text in enumerate(metadata.tokens) if id_ in metadata.controls]
     tokenizer.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in control])
     return tokenizer
 

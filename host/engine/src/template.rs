@@ -23,8 +23,8 @@ const OUTPUT_BYTES_MAX: usize = 64 << 20;
 const SOURCE_BYTES_MAX: u64 = 1 << 20;
 /// The one template of each environment.
 const NAME: &str = "chat";
-/// Stands where a system prompt would, to see whether a template shows it.
-const PROBE: &str = "system-prompt-probe";
+/// Stands where a text would, to see whether a template shows it.
+const PROBE: &str = "template-probe";
 
 /// Names and texts of the tokens that templates may mention: `bos_token`, `eos_token`, ...
 pub(crate) type TokenNames = BTreeMap<String, String>;
@@ -33,6 +33,8 @@ pub(crate) type TokenNames = BTreeMap<String, String>;
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
     shows_system: bool,
+    /// Content may be a list of parts, and not only a string.
+    reads_parts: bool,
 }
 
 impl ChatTemplate {
@@ -40,7 +42,8 @@ impl ChatTemplate {
     pub(crate) fn compile(source: String, names: &TokenNames) -> Result<Self, String> {
         let mut environment = environment(names);
         environment.add_template_owned(NAME, source).map_err(|error| words(&error))?;
-        let mut template = Self { environment, shows_system: true };
+        let mut template = Self { environment, shows_system: true, reads_parts: true };
+        template.reads_parts = template.probe_parts();
         template.shows_system = template.probe_system();
         Ok(template)
     }
@@ -57,7 +60,7 @@ impl ChatTemplate {
     fn render_as_they_are(&self, messages: &[Message]) -> Result<String, String> {
         let messages: Vec<Value> = messages
             .iter()
-            .map(|message| context! { role => message.role, content => content(message) })
+            .map(|message| context! { role => message.role, content => self.content(message) })
             .collect();
         // `tools` and `documents` are defined and none, as transformers passes them.
         let context = context! {
@@ -72,6 +75,25 @@ impl ChatTemplate {
     fn probe_system(&self) -> bool {
         let probe = [Message::text("system", PROBE), Message::text("user", "?")];
         self.render_as_they_are(&probe).is_ok_and(|text| text.contains(PROBE))
+    }
+
+    /// A template that expects a string fails on a list, or prints it as the list that it is.
+    fn probe_parts(&self) -> bool {
+        let content = vec![Part::Text(PROBE.into()), Part::Text(PROBE.into())];
+        let probe = [Message { role: "user".into(), content }];
+        let shown = self.render_as_they_are(&probe);
+        shown.is_ok_and(|text| text.matches(PROBE).count() == 2 && !text.contains("\"text\""))
+    }
+
+    /// What the template is shown: plain text, or a list of parts where there are pictures among
+    /// them or several parts that it can read. Of a system prompt's parts some templates read only
+    /// the first, so that one is always plain.
+    fn content(&self, message: &Message) -> Value {
+        let several = message.content.len() > 1 && self.reads_parts && message.role != "system";
+        if several || message.images().next().is_some() {
+            return message.content.iter().map(shown).collect();
+        }
+        message.texts().collect::<String>().into()
     }
 }
 
@@ -96,16 +118,11 @@ fn joined(system: &Message, user: &Message) -> Vec<Part> {
     }
 }
 
-/// What templates are shown: plain text, or a list of parts where there are pictures among them.
-fn content(message: &Message) -> Value {
-    if message.images().next().is_none() {
-        return message.texts().collect::<String>().into();
-    }
-    let part = |part: &Part| match part {
+fn shown(part: &Part) -> Value {
+    match part {
         Part::Text(text) => context! { type => "text", text },
         Part::Image(_) => context! { type => "image" },
-    };
-    message.content.iter().map(part).collect()
+    }
 }
 
 /// Jinja set up as `transformers.utils.chat_template_utils` sets it up.
