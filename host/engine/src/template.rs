@@ -283,15 +283,18 @@ fn names_in_folder(folder: &Path) -> TokenNames {
 
 fn names_in_gguf(metadata: &GgufMetadata) -> TokenNames {
     let tokens = metadata.get_strings("tokenizer.ggml.tokens").unwrap_or_default();
-    let text = |name: &str| {
-        let id = metadata.get_u32(&format!("tokenizer.ggml.{name}_token_id"))?;
+    let text = |(name, key): (&str, &str)| {
+        let id = metadata.get_u32(&format!("tokenizer.ggml.{key}_token_id"))?;
         Some((format!("{name}_token"), tokens.get(id as usize)?.clone()))
     };
-    ["bos", "eos", "unk", "pad"].into_iter().filter_map(text).collect()
+    let keys = [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")];
+    keys.into_iter().filter_map(text).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use candle_core::quantized::gguf_file::Value as Datum;
+
     use super::*;
 
     const ALTERNATING: &str = "{{ bos_token }}{% for message in messages %}\
@@ -326,6 +329,22 @@ mod tests {
         assert_eq!(render(silent, &turns[..2]).unwrap(), "Be brief.\n\nHi");
         let native = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}";
         assert_eq!(render(native, &turns[..2]).unwrap(), "system:Be brief.;user:Hi;");
+    }
+
+    #[test]
+    fn parts_are_shown_as_such_only_where_a_template_reads_them() {
+        let parts = |role: &str, texts: [&str; 2]| Message {
+            role: role.into(),
+            content: texts.map(|text| Part::Text(text.into())).into(),
+        };
+        let turns = [parts("system", ["a", "b"]), parts("user", ["c", "d"])];
+        let reading = "{% for m in messages %}{% if m.content is string %}{{ m.content }}\
+            {% else %}{% for p in m.content %}[{{ p.text }}]{% endfor %}{% endif %}{% endfor %}";
+        assert_eq!(compile(reading).render(&turns).unwrap(), "ab[c][d]");
+        let printing = "{% for m in messages %}({{ m.content }}){% endfor %}";
+        assert_eq!(compile(printing).render(&turns).unwrap(), "(ab)(cd)");
+        let joining = "{% for m in messages %}{{ m.role + ': ' + m.content }};{% endfor %}";
+        assert_eq!(compile(joining).render(&turns).unwrap(), "system: ab;user: cd;");
     }
 
     #[test]
@@ -371,5 +390,19 @@ mod tests {
         assert_eq!(found().unwrap(), "file");
         let names = token_names(&Source::Folder(folder.path()));
         assert_eq!(names.into_values().collect::<Vec<_>>(), ["<b>", "<e>"]);
+    }
+
+    #[test]
+    fn a_gguf_file_names_its_tokens_by_their_ids() {
+        let key = |name: &str| format!("tokenizer.ggml.{name}");
+        let tokens = ["<b>", "<e>", "<u>", "<p>"].map(|text| Datum::String(text.into()));
+        let ids = ["bos", "eos", "unknown", "padding"].into_iter().zip(0..);
+        let ids = ids.map(|(name, id)| (key(&format!("{name}_token_id")), Datum::U32(id)));
+        let metadata: GgufMetadata =
+            ids.chain([(key("tokens"), Datum::Array(tokens.into()))]).collect();
+        let names = token_names(&Source::Gguf(&metadata));
+        let expected = [("bos", "<b>"), ("eos", "<e>"), ("pad", "<p>"), ("unk", "<u>")];
+        let expected = expected.map(|(name, text)| (format!("{name}_token"), text.to_owned()));
+        assert_eq!(names, TokenNames::from(expected));
     }
 }

@@ -7,7 +7,7 @@
 //! cargo test --release -p signalbox-engine --test real_models -- --ignored --nocapture smollm2
 //! ```
 //!
-//! After `tests/models/fetch all`, leave the filter out.
+//! After `tests/models/fetch all`, leave the last word out.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests")]
 

@@ -280,7 +280,9 @@ pub(crate) fn check_vocabulary(metadata: &GgufMetadata) -> Result<(), String> {
 pub(super) fn rebuild(metadata: &GgufMetadata) -> Result<(Tokenizer, Option<u32>), String> {
     let parts = Parts::of(metadata);
     let tokenizer = parts.build()?;
-    let asked = metadata.get_bool("tokenizer.ggml.add_bos_token").unwrap_or(parts.kind == "llama");
+    // Older files leave it to whoever knows the kind.
+    let usual = parts.kind == "llama" || keeps_whole_words(parts.cut);
+    let asked = metadata.get_bool("tokenizer.ggml.add_bos_token").unwrap_or(usual);
     let opening = metadata.get_u32("tokenizer.ggml.bos_token_id").filter(|_| asked);
     Ok((tokenizer, opening))
 }
@@ -290,6 +292,7 @@ mod tests {
     use std::fs;
 
     use serde_json::Value;
+    use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
     use super::{
         super::{Tokenizer, corpus::check_texts, tests::toy},
@@ -376,6 +379,51 @@ mod tests {
     fn sentencepiece_vocabularies_are_rebuilt() {
         check("mistral_balanced", "llama", "default", true);
         check("gemma3_multimodal", "llama", "default", false);
+    }
+
+    /// Where they cut a text, byte by byte, before anything is merged.
+    fn pieces(cut: &str, text: &str) -> Vec<String> {
+        let mut text = PreTokenizedString::from(text);
+        Cut::named(cut).unwrap().pre_tokenizer().unwrap().pre_tokenize(&mut text).unwrap();
+        let splits = text.get_splits(OffsetReferential::Original, OffsetType::Byte);
+        splits.into_iter().map(|(piece, ..)| piece.replace('Ġ', " ")).collect()
+    }
+
+    #[test]
+    fn each_cut_has_its_own_idea_of_a_word() {
+        let check = |names: &[&str], expected: &[&str]| {
+            for name in names {
+                assert_eq!(pieces(name, "don't 2024 parseXML"), expected, "{name}");
+            }
+        };
+        check(&["default", "gpt-2"], &["don", "'t", " 2024", " parseXML"]);
+        let digits = ["don", "'t", " ", "2", "0", "2", "4", " parseXML"];
+        check(&["smollm", "starcoder", "command-r", "qwen2", "deepseek-r1-qwen"], &digits);
+        let threes = ["don", "'t", " ", "202", "4", " parseXML"];
+        check(&["llama-bpe", "falcon3", "smaug-bpe", "dbrx"], &threes);
+        check(&["gpt-4o", "llama4"], &["don't", " ", "202", "4", " parse", "XML"]);
+        check(&["tekken"], &["don", "'t", " ", "2", "0", "2", "4", " parse", "XML"]);
+    }
+
+    #[test]
+    fn runs_of_blanks_that_were_given_come_before_what_was_learnt() {
+        let tokens = ["<unk>", "▁", "a", "  ", "   ", "▁a"].map(str::to_owned);
+        let parts = Parts {
+            kind: "llama",
+            cut: "default",
+            tokens: &tokens,
+            types: &[2, NORMAL, NORMAL, USER_DEFINED, USER_DEFINED, NORMAL],
+            merges: &[],
+            scores: &[0.0, -3.0, -1.0, -1000.0, -1000.0, -2.0],
+            leading_blank: false,
+            unknown: Some(0),
+        };
+        let tokenizer = Tokenizer::new(parts.build().unwrap(), None).unwrap();
+        for (text, ids) in [("a   a", vec![2, 4, 2]), ("a a", vec![2, 5]), ("     ", vec![4, 3])] {
+            assert_eq!(tokenizer.encode_text(text).unwrap(), ids, "{text:?}");
+            assert_eq!(tokenizer.decode(&ids), text);
+        }
+        assert_eq!(tokenizer.encode_text("▁▁").unwrap(), [3], "as the published tokenizer has it");
     }
 
     #[test]

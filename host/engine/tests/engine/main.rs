@@ -6,4 +6,5 @@
 mod fleet;
 mod inspection;
 mod support;
+mod templates;
 mod toys;
