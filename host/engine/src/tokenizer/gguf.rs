@@ -28,6 +28,9 @@ use crate::checkpoint::GgufMetadata;
 const NORMAL: i64 = 1;
 const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
+/// Gemma's control tokens that llama.cpp's converter files under `USER_DEFINED`; nobody may type
+/// them.
+const IMAGE_MARKS: [&str; 3] = ["<start_of_image>", "<end_of_image>", "<image_soft_token>"];
 /// SentencePiece's blank.
 const BLANK: &str = "▁";
 /// Longer pieces are never the result of a merge; keeps the search for merges from growing square.
@@ -267,7 +270,14 @@ impl<'a> Parts<'a> {
     }
 
     fn type_of(&self, id: u32) -> i64 {
-        self.types.get(id as usize).copied().unwrap_or(NORMAL)
+        match self.types.get(id as usize).copied().unwrap_or(NORMAL) {
+            USER_DEFINED if self.is_image_mark(id) => CONTROL,
+            filed => filed,
+        }
+    }
+
+    fn is_image_mark(&self, id: u32) -> bool {
+        self.tokens.get(id as usize).is_some_and(|text| IMAGE_MARKS.contains(&text.as_str()))
     }
 }
 
@@ -424,6 +434,24 @@ mod tests {
             assert_eq!(tokenizer.decode(&ids), text);
         }
         assert_eq!(tokenizer.encode_text("▁▁").unwrap(), [3], "as the published tokenizer has it");
+    }
+
+    #[test]
+    fn nobody_types_an_image_mark() {
+        let tokens = ["<unk>", "<", "<start_of_image>"].map(str::to_owned);
+        let parts = Parts {
+            kind: "llama",
+            cut: "default",
+            tokens: &tokens,
+            types: &[2, NORMAL, USER_DEFINED],
+            merges: &[],
+            scores: &[],
+            leading_blank: false,
+            unknown: Some(0),
+        };
+        let tokenizer = Tokenizer::new(parts.build().unwrap(), None).unwrap();
+        assert_eq!(tokenizer.encode_text("<start_of_image>").unwrap(), [1, 0]);
+        assert_eq!(tokenizer.encode_rendered("<start_of_image>").unwrap(), [2]);
     }
 
     #[test]
