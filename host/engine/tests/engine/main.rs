@@ -7,4 +7,5 @@ mod fleet;
 mod inspection;
 mod sight;
 mod support;
+mod templates;
 mod toys;

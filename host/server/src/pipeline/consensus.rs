@@ -150,7 +150,12 @@ fn asking(call: &Call, answers: &[Answer], task: &str) -> Prompt {
     let addition = format!("{}\n\n{task}", given.collect::<Vec<_>>().join("\n\n"));
     match messages.last_mut() {
         Some(last) if last.role == "user" => {
-            last.content.push(Part::Text(format!("\n\n{addition}")));
+            let addition = format!("\n\n{addition}");
+            // Templates that read parts trim each by itself, and the blank line would be lost.
+            match last.content.last_mut() {
+                Some(Part::Text(text)) => text.push_str(&addition),
+                _ => last.content.push(Part::Text(addition)),
+            }
         }
         _ => messages.push(Message::text("user", addition)),
     }
