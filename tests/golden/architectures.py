@@ -1,0 +1,74 @@
+"""A small `config.json` of each architecture, spelt as published ones are; a case changes what it is about."""
+
+VOCAB = 96
+
+
+def merged(config: dict, changes: dict) -> dict:
+    """`config` with `changes`; None removes a key, and a dict changes a section."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(config.get(key), dict):
+            value = merged(dict(config[key]), value)
+        config = config | {key: value}
+    return {key: value for key, value in config.items() if value is not REMOVED}
+
+
+REMOVED = object()
+
+
+# What stands for a picture: its beginning, its soft tokens, its end.
+BOI, EOI, SOFT = 92, 93, 94
+
+
+def gemma_text(**changes) -> dict:
+    """`Gemma3ForCausalLM` as transformers 4 spells it."""
+    return merged({
+        "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text",
+        "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": VOCAB,
+        "hidden_activation": "gelu_pytorch_tanh", "rms_norm_eps": 1e-6, "attention_bias": False,
+        "query_pre_attn_scalar": 20, "sliding_window": 8, "sliding_window_pattern": 3,
+        "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+        "max_position_embeddings": 512, "tie_word_embeddings": True,
+        "bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0,
+        "torch_dtype": "bfloat16", "transformers_version": "4.50.0.dev0",
+    }, changes)
+
+
+def gemma_text_5(**changes) -> dict:
+    """`Gemma3ForCausalLM` as transformers 5 spells it."""
+    return gemma_text(**{
+        "sliding_window_pattern": REMOVED, "rope_theta": REMOVED, "rope_local_base_freq": REMOVED,
+        "rope_scaling": REMOVED, "torch_dtype": REMOVED, "dtype": "bfloat16", "transformers_version": "5.23.0",
+        "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+        "rope_parameters": {
+            "full_attention": {"factor": 8.0, "rope_theta": 1000000.0, "rope_type": "linear"},
+            "sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"},
+        },
+    } | changes)
+
+
+def seeing(text: dict, **changes) -> dict:
+    """`Gemma3ForConditionalGeneration` around a text configuration."""
+    top = ("architectures", "torch_dtype", "dtype", "transformers_version", "tie_word_embeddings")
+    outer = {key: text[key] for key in top[1:4] if key in text}
+    return merged(outer | {
+        "architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3",
+        "boi_token_index": BOI, "eoi_token_index": EOI, "image_token_index": SOFT,
+        "eos_token_id": [1, 3], "initializer_range": 0.02, "mm_tokens_per_image": 4,
+        "text_config": {key: value for key, value in text.items() if key not in top},
+        "vision_config": {
+            "hidden_size": 32, "image_size": 56, "intermediate_size": 48, "model_type": "siglip_vision_model",
+            "num_attention_heads": 2, "num_hidden_layers": 2, "patch_size": 14, "vision_use_head": False,
+        },
+    }, changes)
+
+
+PREPROCESSOR = {
+    "do_convert_rgb": None, "do_normalize": True, "do_pan_and_scan": None, "do_rescale": True,
+    "do_resize": True, "image_mean": [0.5, 0.5, 0.5], "image_processor_type": "Gemma3ImageProcessor",
+    "image_seq_length": 4, "image_std": [0.5, 0.5, 0.5], "pan_and_scan_max_num_crops": None,
+    "pan_and_scan_min_crop_size": None, "pan_and_scan_min_ratio_to_activate": None,
+    "processor_class": "Gemma3Processor", "resample": 2, "rescale_factor": 0.00392156862745098,
+    "size": {"height": 56, "width": 56},
+}

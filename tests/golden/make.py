@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Build the golden cases, or check that transformers still says what is recorded of them."""
+
+import argparse
+import json
+import random
+import shutil
+import zlib
+from pathlib import Path
+
+import torch
+
+import pictures
+import plain
+import reference
+from architectures import BOI, EOI, PREPROCESSOR, SOFT
+from cases import CASES, Case
+from weights import random_weights
+
+FOLDER = Path(__file__).parent / "cases"
+FILE_BYTES_MAX = 600_000
+TOLERANCE = 2e-5  # of the largest logit: another machine rounds differently
+TEXT_IDS = 90  # those above may mean something
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--only", action="append", metavar="NAME", help="this case, or those that begin so")
+    arguments.add_argument("--check", action="store_true", help="compute the logits again and compare")
+    arguments = arguments.parse_args()
+    torch.set_num_threads(1)
+    for case in CASES:
+        if not arguments.only or any(case.name.startswith(name) for name in arguments.only):
+            print(f"{case.name:40}", check(case) if arguments.check else build(case))
+
+
+def build(case: Case) -> str:
+    """Write the folder of a case afresh; what is recorded is computed from the files written."""
+    folder = FOLDER / case.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    seed = zlib.crc32(case.name.encode())
+    write_json(folder / "config.json", case.config)
+    if case.images:
+        write_json(folder / "preprocessor_config.json", PREPROCESSOR)
+    for image in case.images:
+        pictures.paint(image, folder)
+    config = reference.configuration(case.config)
+    weights = random_weights(reference.fresh(config, case.config), config, seed)
+    case.write(weights, case.config, folder)
+    ids = text(case, seed)
+    logits = recompute(case, folder, ids)
+    write_expected(folder, case, ids, logits)
+    assert 0.8 < logits.std() < 4, f"logits of {case.name} have a deviation of {logits.std()}"
+    sizes = [file.stat().st_size for file in folder.iterdir()]
+    assert max(sizes) < FILE_BYTES_MAX, f"a file of {case.name} is too large"
+    return f"{sum(sizes) / 1000:6.0f} kB   std {logits.std():.2f}"
+
+
+def check(case: Case) -> str:
+    """Compare what transformers says now with what is recorded."""
+    folder = FOLDER / case.name
+    expected = json.loads((folder / "expected.json").read_text())
+    recorded = torch.tensor(expected["logits"])
+    error = (recompute(case, folder, expected["ids"]) - recorded).abs().max() / recorded.abs().max()
+    assert error < TOLERANCE, f"{case.name} is off by {error}"
+    return f"off by {error:.1e}"
+
+
+def recompute(case: Case, folder: Path, ids: list[int]) -> torch.Tensor:
+    """Logits of the stored weights."""
+    weights = {name: tensor.float() for name, tensor in plain.load(folder).items()}
+    images = [folder / image for image in case.images]
+    return reference.logits(reference.loaded(case.config, weights), ids, images)
+
+
+def text(case: Case, seed: int) -> list[int]:
+    """Random ids, begin to end; pictures stand among them, and text follows the last."""
+    draw = random.Random(seed)
+    words = lambda count: [draw.randrange(4, TEXT_IDS) for _ in range(count)]
+    pictures = [[BOI, *[SOFT] * case.config["mm_tokens_per_image"], EOI] for _ in case.images]
+    gap = (case.tokens - sum(map(len, pictures))) // (len(pictures) + 1)
+    ids = [2, *words(gap - 1)]
+    for picture in pictures:
+        ids += picture + words(gap)
+    return ids
+
+
+def write_expected(folder: Path, case: Case, ids: list[int], logits: torch.Tensor) -> None:
+    """A row of logits a line, seven digits a number."""
+    rows = ",\n".join("[" + ",".join(f"{number:.7g}" for number in row) + "]" for row in logits.tolist())
+    head = {"ids": ids} | ({"images": list(case.images)} if case.images else {})
+    head |= {"note": case.note} if case.note else {}
+    (folder / "expected.json").write_text(f'{json.dumps(head)[:-1]}, "logits": [\n{rows}\n]}}\n')
+
+
+def write_json(path: Path, contents: dict) -> None:
+    path.write_text(json.dumps(contents, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
