@@ -15,6 +15,99 @@ def merged(config: dict, changes: dict) -> dict:
 REMOVED = object()
 
 
+def llama(**changes) -> dict:
+    """`LlamaForCausalLM` as transformers 4 spells it."""
+    return merged({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama",
+        "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": VOCAB,
+        "hidden_act": "silu", "rms_norm_eps": 1e-5, "attention_bias": False, "mlp_bias": False,
+        "max_position_embeddings": 512, "rope_theta": 10000.0, "rope_scaling": None,
+        "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2,
+        "torch_dtype": "bfloat16", "transformers_version": "4.44.0",
+    }, changes)
+
+
+def in_5(config: dict) -> dict:
+    """The same configuration as transformers 5 spells it."""
+    scaling = dict(config.get("rope_scaling") or {"rope_type": "default"})
+    rope = {"rope_theta": config["rope_theta"], "rope_type": scaling.pop("type", "default")} | scaling
+    for key in ("partial_rotary_factor", "original_max_position_embeddings"):
+        rope |= {key: config[key]} if key in config else {}
+    return merged(config, {
+        "rope_parameters": rope, "dtype": config["torch_dtype"], "transformers_version": "5.23.0",
+        "rope_theta": REMOVED, "rope_scaling": REMOVED, "partial_rotary_factor": REMOVED, "torch_dtype": REMOVED,
+    })
+
+
+LLAMA_3 = {  # stretched as Llama 3.1 is, from a context so short that it matters here
+    "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16, "rope_type": "llama3",
+}
+
+
+def mistral(**changes) -> dict:
+    """`MistralForCausalLM` version 0.2: no window."""
+    return merged({
+        "architectures": ["MistralForCausalLM"], "model_type": "mistral",
+        "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": VOCAB,
+        "hidden_act": "silu", "rms_norm_eps": 1e-5, "attention_dropout": 0.0,
+        "max_position_embeddings": 512, "rope_theta": 1000000.0, "sliding_window": None,
+        "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2,
+        "torch_dtype": "float16", "transformers_version": "4.36.0",
+    }, changes)
+
+
+def qwen2(**changes) -> dict:
+    """`Qwen2ForCausalLM`, tied as the small ones are."""
+    return merged({
+        "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2",
+        "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": VOCAB,
+        "hidden_act": "silu", "rms_norm_eps": 1e-6, "attention_dropout": 0.0,
+        "max_position_embeddings": 512, "rope_theta": 1000000.0, "max_window_layers": 2,
+        "sliding_window": 512, "use_sliding_window": False,
+        "tie_word_embeddings": True, "bos_token_id": 1, "eos_token_id": 2,
+        "torch_dtype": "bfloat16", "transformers_version": "4.44.0",
+    }, changes)
+
+
+def phi3(original: int, **changes) -> dict:
+    """`Phi3ForCausalLM` as Phi-4-mini is; texts longer than `original` are in the long regime."""
+    pairs = 6  # three quarters of heads of 16
+    return merged({
+        "architectures": ["Phi3ForCausalLM"], "model_type": "phi3",
+        "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": VOCAB,
+        "hidden_act": "silu", "rms_norm_eps": 1e-5, "attention_bias": False, "attention_dropout": 0.0,
+        "embd_pdrop": 0.0, "resid_pdrop": 0.0,
+        "max_position_embeddings": 8 * original, "original_max_position_embeddings": original,
+        "partial_rotary_factor": 0.75, "rope_theta": 10000.0,
+        "rope_scaling": {
+            "type": "longrope",
+            "short_factor": [1.0 + 0.125 * pair for pair in range(pairs)],
+            "long_factor": [1.5 + 0.25 * pair**2 for pair in range(pairs)],
+        },
+        "sliding_window": 262144, "tie_word_embeddings": True,
+        "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2,
+        "torch_dtype": "bfloat16", "transformers_version": "4.45.0",
+    }, changes)
+
+
+def cohere(**changes) -> dict:
+    """`CohereForCausalLM` as Aya Expanse is."""
+    return merged({
+        "architectures": ["CohereForCausalLM"], "model_type": "cohere",
+        "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": VOCAB,
+        "hidden_act": "silu", "layer_norm_eps": 1e-5, "attention_bias": False, "attention_dropout": 0.0,
+        "max_position_embeddings": 512, "rope_theta": 10000.0, "logit_scale": 0.125,
+        "use_qk_norm": False, "pad_token_id": 0, "bos_token_id": 5, "eos_token_id": 2,
+        "torch_dtype": "float16", "transformers_version": "4.44.0",
+    }, changes)
+
+
 # What stands for a picture: its beginning, its soft tokens, its end.
 BOI, EOI, SOFT = 92, 93, 94
 

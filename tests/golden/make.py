@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 import pictures
-import plain
 import reference
+import stored
 from architectures import BOI, EOI, PREPROCESSOR, SOFT
 from cases import CASES, Case
 from weights import random_weights
@@ -47,6 +47,7 @@ def build(case: Case) -> str:
         pictures.paint(image, folder)
     config = reference.configuration(case.config)
     weights = random_weights(reference.fresh(config, case.config), config, seed)
+    case.alter(weights)
     case.write(weights, case.config, folder)
     ids = text(case, seed)
     logits = recompute(case, folder, ids)
@@ -69,9 +70,8 @@ def check(case: Case) -> str:
 
 def recompute(case: Case, folder: Path, ids: list[int]) -> torch.Tensor:
     """Logits of the stored weights."""
-    weights = {name: tensor.float() for name, tensor in plain.load(folder).items()}
     images = [folder / image for image in case.images]
-    return reference.logits(reference.loaded(case.config, weights), ids, images)
+    return reference.logits(reference.loaded(case.config, stored.read(folder)), ids, images)
 
 
 def text(case: Case, seed: int) -> list[int]:

@@ -1,5 +1,6 @@
 """What transformers says: f32, eager attention, one forward pass without a cache over the stored weights."""
 
+import copy
 from pathlib import Path
 
 import torch
@@ -15,7 +16,8 @@ STORAGE = ("quantization_config", "torch_dtype", "dtype", "transformers_version"
 
 def configuration(published: dict) -> PreTrainedConfig:
     """The transformers object for a `config.json`."""
-    config = AutoConfig.for_model(**{key: value for key, value in published.items() if key not in STORAGE})
+    told = copy.deepcopy({key: value for key, value in published.items() if key not in STORAGE})
+    config = AutoConfig.for_model(**told)  # writes into the dicts it is given
     config._attn_implementation = "eager"
     return config
 

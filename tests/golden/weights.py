@@ -22,7 +22,8 @@ def random_weights(model: nn.Module, config: PreTrainedConfig, seed: int) -> dic
         if parameter.ndim == 1 or "norm" in name:
             # Behind a block, a norm is all that keeps the embedding from drowning the block out.
             behind = "post_" in name and not parameter.any()
-            weights[name] = parameter.detach() + 0.3 * noise + (1.5 if behind else 0.0)
+            focus = 0.3 if name.endswith(("q_norm.weight", "k_norm.weight")) else 0.0
+            weights[name] = parameter.detach() + 0.3 * noise + (1.5 if behind else focus)
         else:
             weights[name] = noise * scale_of(name, parameter, text, tied)
     return weights
@@ -49,3 +50,14 @@ def scale_of(name: str, parameter: Tensor, text: PreTrainedConfig, tied: bool) -
     if name.endswith(("q_proj.weight", "k_proj.weight", "qkv_proj.weight")):
         return FOCUS / math.sqrt(fan_in)
     return 1.2 / math.sqrt(fan_in)
+
+
+def with_large_key_biases(weights: dict[str, Tensor]) -> None:
+    """Key biases of about a hundred where rotation is slowest, as Qwen2 has them.
+
+    They move all scores of a query alike, so attention is as before; but f16 loses what is behind them.
+    """
+    for name, bias in weights.items():
+        if name.endswith("k_proj.bias"):
+            heads = bias.unflatten(0, (2, 2, -1))  # (heads, halves, pairs), a view
+            heads[..., -1] = torch.tensor([[97.0, -110.0], [-104.0, 89.0]])

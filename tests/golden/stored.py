@@ -1,0 +1,24 @@
+"""Reading a case back: whatever its files hold, as f32 weights under the names of transformers 5."""
+
+import json
+from pathlib import Path
+
+from torch import Tensor
+
+import awq
+import compressed
+import plain
+
+
+def read(folder: Path) -> dict[str, Tensor]:
+    """Nothing is taken from the writer but the files."""
+    tensors = plain.load(folder)
+    older = folder / "quant_config.json"
+    if older.exists():
+        return awq.unpacked(tensors, json.loads(older.read_text()))
+    told = json.loads((folder / "config.json").read_text()).get("quantization_config", {})
+    if told.get("quant_method") == "awq":
+        return awq.unpacked(tensors, told)
+    if told.get("quant_method") == "compressed-tensors":
+        return compressed.unpacked(tensors, told)
+    return {name: tensor.float() for name, tensor in tensors.items()}
