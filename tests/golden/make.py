@@ -3,24 +3,24 @@
 
 import argparse
 import json
-import random
 import shutil
 import zlib
 from pathlib import Path
 
 import torch
+from torch import nn
 
 import pictures
 import reference
 import stored
-from architectures import BOI, EOI, PREPROCESSOR, SOFT
+import texts
+from architectures import PREPROCESSOR
 from cases import CASES, Case
 from weights import random_weights
 
 FOLDER = Path(__file__).parent / "cases"
 FILE_BYTES_MAX = 600_000
 TOLERANCE = 2e-5  # of the largest logit: another machine rounds differently
-TEXT_IDS = 90  # those above may mean something
 
 
 def main() -> None:
@@ -49,8 +49,9 @@ def build(case: Case) -> str:
     weights = random_weights(reference.fresh(config, case.config), config, seed)
     case.alter(weights)
     case.write(weights, case.config, folder)
-    ids = text(case, seed)
-    logits = recompute(case, folder, ids)
+    model, images = open_case(case, folder)
+    ids = texts.choose(case, seed, lambda ids: reference.logits(model, ids, images))
+    logits = reference.logits(model, ids, images)
     write_expected(folder, case, ids, logits)
     assert 0.8 < logits.std() < 4, f"logits of {case.name} have a deviation of {logits.std()}"
     sizes = [file.stat().st_size for file in folder.iterdir()]
@@ -63,27 +64,15 @@ def check(case: Case) -> str:
     folder = FOLDER / case.name
     expected = json.loads((folder / "expected.json").read_text())
     recorded = torch.tensor(expected["logits"])
-    error = (recompute(case, folder, expected["ids"]) - recorded).abs().max() / recorded.abs().max()
+    model, images = open_case(case, folder)
+    error = (reference.logits(model, expected["ids"], images) - recorded).abs().max() / recorded.abs().max()
     assert error < TOLERANCE, f"{case.name} is off by {error}"
     return f"off by {error:.1e}"
 
 
-def recompute(case: Case, folder: Path, ids: list[int]) -> torch.Tensor:
-    """Logits of the stored weights."""
-    images = [folder / image for image in case.images]
-    return reference.logits(reference.loaded(case.config, stored.read(folder)), ids, images)
-
-
-def text(case: Case, seed: int) -> list[int]:
-    """Random ids, begin to end; pictures stand among them, and text follows the last."""
-    draw = random.Random(seed)
-    words = lambda count: [draw.randrange(4, TEXT_IDS) for _ in range(count)]
-    pictures = [[BOI, *[SOFT] * case.config["mm_tokens_per_image"], EOI] for _ in case.images]
-    gap = (case.tokens - sum(map(len, pictures))) // (len(pictures) + 1)
-    ids = [2, *words(gap - 1)]
-    for picture in pictures:
-        ids += picture + words(gap)
-    return ids
+def open_case(case: Case, folder: Path) -> tuple[nn.Module, list[Path]]:
+    """The model that the stored files are, and the pictures it is shown."""
+    return reference.loaded(case.config, stored.read(folder)), [folder / image for image in case.images]
 
 
 def write_expected(folder: Path, case: Case, ids: list[int], logits: torch.Tensor) -> None:
