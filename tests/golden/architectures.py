@@ -115,7 +115,7 @@ def gemma_text(**changes) -> dict:
     """`Gemma3ForCausalLM` as transformers 4 spells it."""
     return merged({
         "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text",
-        "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 3,
+        "hidden_size": 64, "intermediate_size": 48, "num_hidden_layers": 3,
         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 24, "vocab_size": VOCAB,
         "hidden_activation": "gelu_pytorch_tanh", "rms_norm_eps": 1e-3, "attention_bias": False,
         "query_pre_attn_scalar": 20, "sliding_window": 8, "sliding_window_pattern": 3,

@@ -12,14 +12,13 @@ For a linear with K inputs and N outputs, W[n, k] = (q[n, k] - z[n, k / g]) * s[
 Everything else is f16. Newer files say so in `quantization_config`, older ones in `quant_config.json`.
 """
 
-import json
 import math
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from plain import Write, save
+from plain import Write, save, write_json
 
 ORDER = {"gemm": [0, 2, 4, 6, 1, 3, 5, 7], "gemv": [0, 1, 2, 3, 4, 5, 6, 7]}
 PADDING = {128: 1, 64: 2, 32: 4}
@@ -36,21 +35,15 @@ def awq(group: int, version: str = "gemm", skip: list[str] | None = None, older:
                 tensors |= {f"{stem}.{part}": tensor for part, tensor in packed(weight, group, version).items()}
             else:
                 tensors[name] = weight.half()
-        save(tensors, 1, folder)
-        say(folder, group, version, skip, older)
+        if older:
+            told = {"zero_point": True, "q_group_size": group, "w_bit": 4, "version": version.upper()}
+            write_json(folder / "quant_config.json", told)
+        else:
+            told = {"bits": 4, "group_size": group, "modules_to_not_convert": skip, "quant_method": "awq",
+                    "version": version, "zero_point": True}
+            config = config | {"quantization_config": told}
+        save(tensors, config, folder)
     return write
-
-
-def say(folder: Path, group: int, version: str, skip: list[str] | None, older: bool) -> None:
-    """Tell readers of the folder how it is packed."""
-    if older:
-        told = {"zero_point": True, "q_group_size": group, "w_bit": 4, "version": version.upper()}
-        (folder / "quant_config.json").write_text(json.dumps(told, indent=2) + "\n")
-        return
-    path = folder / "config.json"
-    told = {"bits": 4, "group_size": group, "modules_to_not_convert": skip, "quant_method": "awq",
-            "version": version, "zero_point": True}
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"quantization_config": told}, indent=2) + "\n")
 
 
 def packed(weight: Tensor, group: int, version: str) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from architectures import (
 )
 from awq import awq
 from compressed import compressed
+from gguf_file import gguf_file
 from plain import Write, plain
 from weights import with_large_key_biases
 
@@ -21,7 +22,7 @@ class Case:
     name: str
     config: dict
     write: Write
-    tokens: int = 28
+    tokens: int = 24
     images: tuple[str, ...] = ()
     note: str = ""
     alter: Callable[[dict[str, Tensor]], None] = lambda weights: None
@@ -30,6 +31,7 @@ class Case:
 # Sizes that groups of 32, 64 and 128 divide, and one where a row has two groups of 128.
 OF_32 = {"intermediate_size": 96}
 OF_64 = {"intermediate_size": 128}
+OF_256 = {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 1, "head_dim": 16}  # and K-quants
 OF_128 = {"hidden_size": 128, "intermediate_size": 128, "num_hidden_layers": 1}
 TWICE_128 = OF_128 | {"intermediate_size": 256}
 
@@ -56,12 +58,12 @@ CASES = [
     Case("qwen2-awq-some-plain-g32", qwen2(**OF_32), awq(32, skip=["v_proj", "down_proj"])),
     Case("qwen2-awq-older-g64", qwen2(**OF_64), awq(64, older=True)),
     # Phi3
-    Case("phi3-longrope-short-bf16", phi3(40), plain("bf16"), note="short regime: 28 ids of 40"),
+    Case("phi3-longrope-short-bf16", phi3(40), plain("bf16"), note="short regime: 24 ids of 40"),
     Case("phi3-longrope-edge-v5-f16",
-         in_5(phi3(28, torch_dtype="float16")), plain("f16"), note="short regime: 28 ids of 28"),
-    Case("phi3-longrope-long-bf16", phi3(16), plain("bf16"), note="long regime: 28 ids of 16"),
+         in_5(phi3(24, torch_dtype="float16")), plain("f16"), note="short regime: 24 ids of 24"),
+    Case("phi3-longrope-long-bf16", phi3(16), plain("bf16"), note="long regime: 24 ids of 16"),
     Case("phi3-longrope-long-awq-g128", phi3(16, torch_dtype="float16", num_attention_heads=8, **OF_128), awq(128),
-         note="long regime: 28 ids of 16"),
+         note="long regime: 24 ids of 16"),
     # Cohere
     Case("cohere-f16", cohere(), plain("f16")),
     Case("cohere-qk-norm-v5-bf16", in_5(cohere(use_qk_norm=True, torch_dtype="bfloat16")), plain("bf16")),
@@ -81,6 +83,32 @@ CASES = [
     Case("phi3-ct-g32-bf16", phi3(16, **OF_32), compressed("bf16", 32)),
     Case("cohere-ct-some-plain-g32-bf16", cohere(torch_dtype="bfloat16", **OF_32),
          compressed("bf16", 32, ignore=["model.layers.0.self_attn.o_proj", "model.layers.1.mlp.up_proj"])),
-    Case("gemma3-text-six-layers-ct-g32-asym-bf16", gemma_text(num_hidden_layers=6, sliding_window_pattern=REMOVED),
+    Case("gemma3-text-six-layers-ct-g32-asym-bf16",
+         gemma_text(num_hidden_layers=6, sliding_window_pattern=REMOVED, intermediate_size=64),
          compressed("bf16", 32, symmetric=False)),
+    # GGUF: every type of tensor
+    Case("gguf-llama-f32", llama(num_hidden_layers=1), gguf_file("F32")),
+    Case("gguf-llama-f16", llama(num_hidden_layers=1), gguf_file("F16")),
+    Case("gguf-llama-bf16", llama(num_hidden_layers=1), gguf_file("BF16")),
+    Case("gguf-llama-q4_0", llama(**OF_32), gguf_file("Q4_0")),
+    Case("gguf-llama-q4_1", llama(**OF_32), gguf_file("Q4_1")),
+    Case("gguf-llama-q5_0", llama(**OF_32), gguf_file("Q5_0")),
+    Case("gguf-llama-q5_1", llama(**OF_32), gguf_file("Q5_1")),
+    Case("gguf-llama-q8_0", llama(**OF_32), gguf_file("Q8_0")),
+    Case("gguf-llama-q4_k", llama(**OF_256), gguf_file("Q4_K")),
+    Case("gguf-llama-q5_k", llama(**OF_256), gguf_file("Q5_K")),
+    Case("gguf-llama-q6_k", llama(**OF_256), gguf_file("Q6_K")),
+    # GGUF: every architecture
+    Case("gguf-llama-rope3-tied-q8_0",
+         llama(**OF_32, rope_theta=500000.0, rope_scaling=LLAMA_3, tie_word_embeddings=True), gguf_file("Q8_0")),
+    Case("gguf-mistral-q8_0", mistral(**OF_32), gguf_file("Q8_0")),
+    Case("gguf-qwen2-q8_0", qwen2(**OF_32), gguf_file("Q8_0")),
+    Case("gguf-phi3-short-q8_0", phi3(40, **OF_32), gguf_file("Q8_0"), note="short regime: 24 ids of 40"),
+    Case("gguf-phi3-long-q8_0", phi3(16, **OF_32, sliding_window=None), gguf_file("Q8_0"),
+         note="long regime: 24 ids of 16"),
+    Case("gguf-gemma3-q8_0",
+         gemma_text(num_hidden_layers=6, sliding_window_pattern=6, query_pre_attn_scalar=24, intermediate_size=32),
+         gguf_file("Q8_0")),
+    Case("gguf-command-r-q8_0", cohere(**OF_32), gguf_file("Q8_0")),
+    Case("gguf-command-r-qk-norm-f16", cohere(use_qk_norm=True, num_hidden_layers=1), gguf_file("F16")),
 ]

@@ -4,7 +4,6 @@ For a linear with K inputs and N outputs: `weight_packed` int32 (N, K/8), `weigh
 `weight_zero_point` int32 (N/8, K/g) or (N/8, 1) where asymmetric, `weight_shape` int64 (2).
 """
 
-import json
 from pathlib import Path
 
 import torch
@@ -31,9 +30,7 @@ def compressed(dtype: str, group: int | None, symmetric: bool = True, ignore: li
                 tensors |= {f"{stem}.{part}": tensor for part, tensor in packed(weight, scheme).items()}
             else:
                 tensors[name] = weight
-        save(tensors, 1, folder)
-        path = folder / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"quantization_config": told}, indent=2) + "\n")
+        save(tensors, config | {"quantization_config": told}, folder)
     return write
 
 

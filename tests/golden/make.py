@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import pictures
+import plain
 import reference
 import stored
 import texts
@@ -40,9 +41,8 @@ def build(case: Case) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     seed = zlib.crc32(case.name.encode())
-    write_json(folder / "config.json", case.config)
     if case.images:
-        write_json(folder / "preprocessor_config.json", PREPROCESSOR)
+        plain.write_json(folder / "preprocessor_config.json", PREPROCESSOR)
     for image in case.images:
         pictures.paint(image, folder)
     config = reference.configuration(case.config)
@@ -72,7 +72,7 @@ def check(case: Case) -> str:
 
 def open_case(case: Case, folder: Path) -> tuple[nn.Module, list[Path]]:
     """The model that the stored files are, and the pictures it is shown."""
-    return reference.loaded(case.config, stored.read(folder)), [folder / image for image in case.images]
+    return reference.loaded(case.config, lambda names: stored.read(folder, names)), [folder / image for image in case.images]
 
 
 def write_expected(folder: Path, case: Case, ids: list[int], logits: torch.Tensor) -> None:
@@ -81,10 +81,6 @@ def write_expected(folder: Path, case: Case, ids: list[int], logits: torch.Tenso
     head = {"ids": ids} | ({"images": list(case.images)} if case.images else {})
     head |= {"note": case.note} if case.note else {}
     (folder / "expected.json").write_text(f'{json.dumps(head)[:-1]}, "logits": [\n{rows}\n]}}\n')
-
-
-def write_json(path: Path, contents: dict) -> None:
-    path.write_text(json.dumps(contents, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -25,12 +25,13 @@ def plain(dtype: str, shards: int = 1, gemma_4: bool = False) -> Write:
     """A writer of weights as they are, but for their type."""
     def write(weights: dict[str, Tensor], config: dict, folder: Path) -> None:
         named = {published(name) if gemma_4 else name: weight for name, weight in weights.items()}
-        save({name: weight.to(TYPES[dtype]) for name, weight in named.items()}, shards, folder)
+        save({name: weight.to(TYPES[dtype]) for name, weight in named.items()}, config, folder, shards)
     return write
 
 
-def save(tensors: dict[str, Tensor], shards: int, folder: Path) -> None:
-    """One file; or about equal shards, and the index that says what lies where."""
+def save(tensors: dict[str, Tensor], config: dict, folder: Path, shards: int = 1) -> None:
+    """The folder of a model: one file, or about equal shards and the index that says what lies where."""
+    write_json(folder / "config.json", config)
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     if shards == 1:
         write_file(tensors, folder / "model.safetensors")
@@ -45,12 +46,16 @@ def save(tensors: dict[str, Tensor], shards: int, folder: Path) -> None:
         chosen = {name: tensor for name, tensor in tensors.items() if where[name] == file}
         write_file(chosen, folder / file)
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(where.items()))}
-    (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n")
+    write_json(folder / INDEX, index)
 
 
 def write_file(tensors: dict[str, Tensor], path: Path) -> None:
     save_file(tensors, path, {"format": "pt"})
     path.chmod(0o644)  # save_file leaves 0600
+
+
+def write_json(path: Path, contents: dict) -> None:
+    path.write_text(json.dumps(contents, indent=2) + "\n")
 
 
 def load(folder: Path) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """What transformers says: f32, eager attention, one forward pass without a cache over the stored weights."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -28,12 +29,12 @@ def fresh(config: PreTrainedConfig, published: dict) -> nn.Module:
     return getattr(transformers, published["architectures"][0])(config).float().eval()
 
 
-def loaded(published: dict, weights: dict[str, Tensor]) -> nn.Module:
-    """A model with exactly these weights, and a head tied as the configuration says."""
+def loaded(published: dict, read: Callable[[list[str]], dict[str, Tensor]]) -> nn.Module:
+    """A model with exactly the weights that `read` returns for its names, and a head tied as it should be."""
     config = configuration(published)
     model = fresh(config, published)
     tied = config.get_text_config().tie_word_embeddings
-    absent, strange = model.load_state_dict(weights, strict=False)
+    absent, strange = model.load_state_dict(read([name for name, _ in model.named_parameters()]), strict=False)
     assert not strange and set(absent) <= ({"lm_head.weight"} if tied else set()), (absent, strange)
     model.tie_weights()
     head, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight

@@ -7,11 +7,14 @@ from torch import Tensor
 
 import awq
 import compressed
+import gguf_file
 import plain
 
 
-def read(folder: Path) -> dict[str, Tensor]:
-    """Nothing is taken from the writer but the files."""
+def read(folder: Path, names: list[str]) -> dict[str, Tensor]:
+    """The weights called `names`. Nothing is taken from the writer but the files."""
+    if (folder / gguf_file.FILE).exists():
+        return gguf_file.read(folder, names)
     tensors = plain.load(folder)
     older = folder / "quant_config.json"
     if older.exists():
