@@ -20,20 +20,21 @@ class Case:
     """One checkpoint and one text."""
 
     name: str
-    config: dict
-    write: Write
-    tokens: int = 24
-    images: tuple[str, ...] = ()
-    note: str = ""
-    alter: Callable[[dict[str, Tensor]], None] = lambda weights: None
+    config: dict  # as published, but for what storage adds
+    write: Write  # how the weights are stored
+    tokens: int = 24  # of the text, pictures included
+    images: tuple[str, ...] = ()  # of `pictures.SIZES`
+    note: str = ""  # goes into expected.json
+    alter: Callable[[dict[str, Tensor]], None] = lambda weights: None  # changes random weights in place
 
 
-# Sizes that groups of 32, 64 and 128 divide, and one where a row has two groups of 128.
+# Sizes that groups of 32, 64 and 128 divide, one where a row has two groups of 128, and one for K-quants.
 OF_32 = {"intermediate_size": 96}
 OF_64 = {"intermediate_size": 128}
-OF_256 = {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 1, "head_dim": 16}  # and K-quants
 OF_128 = {"hidden_size": 128, "intermediate_size": 128, "num_hidden_layers": 1}
 TWICE_128 = OF_128 | {"intermediate_size": 256}
+OF_256 = {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 1, "head_dim": 16,
+          "tie_word_embeddings": True}
 
 CASES = [
     # Llama
@@ -44,7 +45,8 @@ CASES = [
     Case("llama-tied-v5-f16", in_5(llama(torch_dtype="float16", tie_word_embeddings=True)), plain("f16")),
     # Mistral
     Case("mistral-v02-shards-f16", mistral(), plain("f16", shards=2)),
-    Case("mistral-v01-window-bf16", mistral(sliding_window=8, rope_theta=10000.0, torch_dtype="bfloat16"), plain("bf16")),
+    Case("mistral-v01-window-bf16", mistral(sliding_window=8, rope_theta=10000.0, torch_dtype="bfloat16"),
+         plain("bf16")),
     Case("mistral-awq-g128", mistral(**OF_128), awq(128)),
     Case("mistral-awq-g64", mistral(**OF_64), awq(64)),
     Case("mistral-awq-g32", mistral(**OF_32), awq(32)),

@@ -37,7 +37,7 @@ def gguf_file(kind: str) -> Write:
         add_tokenizer(writer, config["vocab_size"])
         for name, factors in rope_factors(config).items():
             writer.add_tensor(name, np.array(factors, np.float32))
-        names = gguf.get_tensor_name_map(writer_architecture(architecture), config["num_hidden_layers"])
+        names = gguf.get_tensor_name_map(known_as(architecture), config["num_hidden_layers"])
         heads = config["num_attention_heads"], config["num_key_value_heads"]
         for name, weight in weights.items():
             data, chosen = encoded(converted(name, weight, architecture, heads).numpy(), name, Type[kind])
@@ -49,7 +49,7 @@ def gguf_file(kind: str) -> Write:
     return write
 
 
-def writer_architecture(name: str) -> gguf.MODEL_ARCH:
+def known_as(name: str) -> gguf.MODEL_ARCH:
     return next(arch for arch, known in gguf.MODEL_ARCH_NAMES.items() if known == name)
 
 
@@ -124,7 +124,7 @@ def read(folder: Path, names: list[str]) -> dict[str, Tensor]:
     architecture = reader.fields["general.architecture"].contents()
     said = lambda key: reader.fields[f"{architecture}.{key}"].contents()
     heads = said("attention.head_count"), said("attention.head_count_kv")
-    called = gguf.get_tensor_name_map(writer_architecture(architecture), said("block_count"))
+    called = gguf.get_tensor_name_map(known_as(architecture), said("block_count"))
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     weights = {}
     for name in names:

@@ -20,6 +20,7 @@ from cases import CASES, Case
 from weights import random_weights
 
 FOLDER = Path(__file__).parent / "cases"
+BYTES_MAX = 7_000_000
 FILE_BYTES_MAX = 600_000
 TOLERANCE = 2e-5  # of the largest logit: another machine rounds differently
 
@@ -30,9 +31,14 @@ def main() -> None:
     arguments.add_argument("--check", action="store_true", help="compute the logits again and compare")
     arguments = arguments.parse_args()
     torch.set_num_threads(1)
+    if not arguments.only and not arguments.check:
+        shutil.rmtree(FOLDER, ignore_errors=True)
     for case in CASES:
         if not arguments.only or any(case.name.startswith(name) for name in arguments.only):
-            print(f"{case.name:40}", check(case) if arguments.check else build(case))
+            print(f"{case.name:40}", check(case) if arguments.check else build(case), flush=True)
+    total = sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file())
+    print(f"{len(CASES)} cases, {total / 1e6:.2f} MB")
+    assert total < BYTES_MAX, "the cases are too large together"
 
 
 def build(case: Case) -> str:
@@ -71,8 +77,10 @@ def check(case: Case) -> str:
 
 
 def open_case(case: Case, folder: Path) -> tuple[nn.Module, list[Path]]:
-    """The model that the stored files are, and the pictures it is shown."""
-    return reference.loaded(case.config, lambda names: stored.read(folder, names)), [folder / image for image in case.images]
+    """The model that the stored files are, and the pictures it is shown. A GGUF file's configuration is the case's."""
+    config = stored.config(folder) or case.config
+    model = reference.loaded(config, lambda names: stored.read(folder, names))
+    return model, [folder / image for image in case.images]
 
 
 def write_expected(folder: Path, case: Case, ids: list[int], logits: torch.Tensor) -> None:

@@ -11,6 +11,12 @@ import gguf_file
 import plain
 
 
+def config(folder: Path) -> dict | None:
+    """`config.json`, if there is one."""
+    path = folder / "config.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
 def read(folder: Path, names: list[str]) -> dict[str, Tensor]:
     """The weights called `names`. Nothing is taken from the writer but the files."""
     if (folder / gguf_file.FILE).exists():
@@ -19,7 +25,7 @@ def read(folder: Path, names: list[str]) -> dict[str, Tensor]:
     older = folder / "quant_config.json"
     if older.exists():
         return awq.unpacked(tensors, json.loads(older.read_text()))
-    told = json.loads((folder / "config.json").read_text()).get("quantization_config", {})
+    told = config(folder).get("quantization_config", {})
     if told.get("quant_method") == "awq":
         return awq.unpacked(tensors, told)
     if told.get("quant_method") == "compressed-tensors":
