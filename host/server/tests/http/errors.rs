@@ -56,7 +56,7 @@ fn wrong_values() {
     let hot = chat_body("hi", "").replace("\"temperature\": 0", "\"temperature\": 3");
     check(&server.post(CHAT, &hot), 400, "invalid_value", "0 to 2");
     let image = r#"{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}"#;
-    check(&server.post(CHAT, image), 400, "images_not_supported", "images");
+    check(&server.post(CHAT, image), 400, "invalid_value", "data:image/png;base64");
 }
 
 #[test]
