@@ -225,7 +225,8 @@ fn fetch(agent: &Agent, address: &Uri, bytes_max: usize) -> Result<Vec<u8>, Imag
         let host = format!("'{}'", address.host().unwrap_or_default());
         ImageProblem::Unreachable { host, why }
     };
-    let mut answer = agent.get(address).call().map_err(|error| unreachable(error.to_string()))?;
+    let mut answer =
+        agent.get(address.clone()).call().map_err(|error| unreachable(error.to_string()))?;
     let status = answer.status();
     if status.is_redirection() {
         return Err(unreachable("it sends us elsewhere, and we don't follow".to_owned()));
