@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
-use signalbox_engine::{EngineError, Scorer, Scoring, nll, top1};
+use signalbox_engine::{Agreement, EngineError, Scorer, Scoring, nll, top1};
 
 use crate::{
     args::Eval,
@@ -21,7 +21,7 @@ mod compare;
 mod input;
 mod record;
 
-use compare::{Comparison, Verdict};
+use compare::Comparison;
 use input::Input;
 use record::Record;
 
@@ -80,7 +80,7 @@ struct Scores {
     nll: Vec<f64>,
     /// The most likely id behind every position.
     top1: Vec<u32>,
-    verdict: Option<Verdict>,
+    verdict: Option<Agreement>,
     took: Duration,
 }
 
@@ -113,7 +113,7 @@ impl<'i> Watch<'i> {
             self.ids.len()
         );
         self.record.map_or(Ok(()), Record::finish)?;
-        let verdict = self.comparison.map(Comparison::verdict);
+        let verdict = self.comparison.as_ref().map(Comparison::verdict);
         Ok(Scores { nll: self.nll, top1: self.top1, verdict, took })
     }
 }
@@ -147,7 +147,7 @@ impl Scores {
         let speed = self.tokens_per_second();
         say!("scored in {:.3} s, {speed:.1} tokens/s", self.took.as_secs_f64());
         if let Some(verdict) = &self.verdict {
-            say!("{verdict}");
+            say!("against the reference: {verdict}");
         }
     }
 
@@ -164,7 +164,7 @@ impl Scores {
             "perplexity": self.mean().map(f64::exp),
             "seconds": self.took.as_secs_f64(),
             "tokens_per_second": self.tokens_per_second(),
-            "comparison": self.verdict.as_ref().map(|verdict| verdict.as_json(how.exact)),
+            "comparison": self.verdict.as_ref().map(|verdict| compare::as_json(verdict, how.exact)),
         })
     }
 
