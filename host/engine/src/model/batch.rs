@@ -24,18 +24,15 @@ pub(super) struct Place {
     pub(super) slot: usize,
     /// Which token of it, from zero.
     pub(super) position: usize,
-    /// First token of the picture it belongs to; without one, itself.
-    first: usize,
-    /// One past the last token of that picture.
+    /// One past the last token it may see: all up to itself, and within a picture all of the picture.
     end: usize,
 }
 
 impl Place {
-    /// Positions that its query sees: all up to itself, or those within the layer's window, and within
-    /// a picture all of the picture.
+    /// Positions that its query sees. A window bounds what lies behind, in a picture as elsewhere, and
+    /// nothing ahead: `sliding_window_causal_mask_function` of transformers says so.
     pub(super) fn sees(self, window: Option<usize>) -> Range<usize> {
-        let start = window.map_or(0, |window| (self.position + 1).saturating_sub(window));
-        start.min(self.first)..self.end
+        window.map_or(0, |window| (self.position + 1).saturating_sub(window))..self.end
     }
 }
 
@@ -52,9 +49,8 @@ impl Batch {
                 assert!(!part.pictures.iter().any(splits), "slot {slot} splits a picture");
             }
             let place = |position| {
-                let itself = position..position + 1;
-                let span = part.picture(position).map_or(itself, |picture| picture.span.clone());
-                Place { slot, position, first: span.start, end: span.end }
+                let end = part.picture(position).map_or(position + 1, |seen| seen.span.end);
+                Place { slot, position, end }
             };
             rows.extend(positions.map(place));
             last.push(rows.len() - 1);
@@ -87,16 +83,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_never_cuts_a_picture() {
-        let word = Place { slot: 0, position: 9, first: 9, end: 10 };
+    fn a_window_bounds_what_lies_behind_and_a_picture_what_lies_ahead() {
+        let word = Place { slot: 0, position: 9, end: 10 };
         assert_eq!(
-            [word.sees(None), word.sees(Some(4)), word.sees(Some(99))],
+            [None, Some(4), Some(99)].map(|window| word.sees(window)),
             [0..10, 6..10, 0..10]
         );
-        let soft = Place { slot: 0, position: 9, first: 3, end: 12 };
+        let soft = Place { slot: 0, position: 9, end: 12 };
         assert_eq!(
-            [soft.sees(None), soft.sees(Some(4)), soft.sees(Some(8))],
-            [0..12, 3..12, 2..12]
+            [None, Some(4), Some(99)].map(|window| soft.sees(window)),
+            [0..12, 6..12, 0..12]
         );
     }
 }
