@@ -4,8 +4,6 @@ Sizes are small, and some numbers are larger than published ones, so that an eng
 """
 
 VOCAB = 64
-
-
 REMOVED = object()  # as the value of a key, takes it out
 
 
