@@ -157,8 +157,10 @@ fn images_are_bounded_and_fetched_from_named_hosts() {
     );
     check(
         r#""images": { "allowed_hosts": ["http://example.com/"] }"#,
-        &["line 1: images.allowed_hosts: \"http://example.com/\" is no host; write example.com, or \
-           example.com:8443 for another port"],
+        &[
+            "line 1: images.allowed_hosts: \"http://example.com/\" is no host; write example.com, or \
+           example.com:8443 for another port",
+        ],
     );
 }
 
