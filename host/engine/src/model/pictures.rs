@@ -31,8 +31,13 @@ fn scene() -> Scene {
         ids.extend(vec![spec.placeholder; if place < 3 { spec.tokens() } else { 0 }]);
     }
     let placed = place(Some(&spec), &ids, &[picture(7), picture(11), picture(13)]).unwrap();
-    let pictures = placed.iter().map(|placed| model.see(placed).unwrap()).collect();
-    Scene { model, ids, pictures }
+    let pictures = placed.iter().enumerate().map(|(index, placed)| {
+        let mut picture = model.see(placed).unwrap();
+        let wave = |i: usize| 3.0 * (i as f32 * 0.7 + index as f32).sin(); // whatever the toy sees
+        picture.features.iter_mut().enumerate().for_each(|(i, x)| *x += wave(i));
+        picture
+    });
+    Scene { pictures: pictures.collect(), model, ids }
 }
 
 impl Scene {
@@ -78,7 +83,7 @@ fn every_chunking_gives_the_same_logits() {
     let scene = scene();
     let whole = scene.logits(&scene.pictures, scene.ids.len());
     for size in 1..scene.ids.len() {
-        assert_eq!(scene.logits(&scene.pictures, size), whole, "chunks of {size}");
+        assert!(scene.logits(&scene.pictures, size) == whole, "chunks of {size}");
     }
 }
 
@@ -96,7 +101,7 @@ fn every_split_outside_of_a_picture_continues_the_same_conversation() {
         model.forward(&mut [Slot { cache: &mut cache, tokens: head, pictures: &seen }]);
         let logits =
             model.forward(&mut [Slot { cache: &mut cache, tokens: tail, pictures: &rest }]);
-        assert_eq!(logits, whole, "split at {split}");
+        assert!(logits == whole, "split at {split}");
     }
 }
 
@@ -107,19 +112,14 @@ fn a_picture_and_plain_text_do_not_notice_each_other() {
     let mut caches: Vec<_> = (0..5).map(|_| model.new_cache(ids.len())).collect();
     let [seen, read, first, second, third] = &mut caches[..] else { unreachable!() };
     let (tokens, pictures) = (&ids[..], &pictures[..]);
-    let alone = [
-        model.forward(&mut [Slot { cache: seen, tokens, pictures }]),
-        model.forward(&mut [Slot { cache: read, tokens: words, pictures: &[] }]),
-    ];
+    let seen = model.forward(&mut [Slot { cache: seen, tokens, pictures }]).remove(0);
+    let read = model.forward(&mut [Slot { cache: read, tokens: words, pictures: &[] }]).remove(0);
     let together = model.forward(&mut [
         Slot { cache: first, tokens: words, pictures: &[] },
         Slot { cache: second, tokens, pictures },
         Slot { cache: third, tokens: words, pictures: &[] },
     ]);
-    assert_eq!(
-        [&together[1], &together[0], &together[2]],
-        [&alone[0][0], &alone[1][0], &alone[1][0]]
-    );
+    assert!(together == [read.clone(), seen, read]);
 }
 
 #[test]
