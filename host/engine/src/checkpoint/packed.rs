@@ -281,9 +281,8 @@ mod tests {
             let linear = linear(layout, scale, [&weights, scales]);
             check(&Linear { zeros: Some(&zeros), ..linear }, expect);
         }
-        let symmetric = |row: usize, col: usize| {
-            (quant(row, col) as f32 - 8.0) * scale(row, col / GROUP)
-        };
+        let symmetric =
+            |row: usize, col: usize| (quant(row, col) as f32 - 8.0) * scale(row, col / GROUP);
         check(&linear(layout, Format::F16, [&weights, &narrow]), symmetric);
     }
 
@@ -296,9 +295,8 @@ mod tests {
         let scales: Vec<u8> = scales.flat_map(f32::to_le_bytes).collect();
         let layout = Layout::CompressedTensors { bits: 8 };
         let linear = linear(layout, Format::F32, [&weights, &scales]);
-        let expect = |row: usize, col: usize| {
-            (f32::from(byte(row, col)) - 128.0) * scale(row, col / GROUP)
-        };
+        let expect =
+            |row: usize, col: usize| (f32::from(byte(row, col)) - 128.0) * scale(row, col / GROUP);
         check(&linear, expect);
     }
 }

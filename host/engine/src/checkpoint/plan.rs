@@ -116,14 +116,16 @@ pub(super) fn plan(
     })
 }
 
-/// What the linears of the layers are, by the format that takes most bytes.
+/// What most weights of the linears are. Packed ones take so few bytes that a few plain ones beside them
+/// would outweigh them.
 pub(super) fn stored(plan: &Plan, gguf: bool) -> Stored {
-    let mut bytes = BTreeMap::new();
+    let mut weights = BTreeMap::new();
     for matrix in plan.layers.iter().flat_map(linears) {
         let stored = Stored { format: matrix.format, origin: matrix.source.origin(gguf) };
-        bytes.entry(stored.to_string()).or_insert((0, stored)).0 += matrix.bytes();
+        weights.entry(stored.to_string()).or_insert((0, stored)).0 +=
+            matrix.rows.len() * matrix.cols;
     }
-    let most = bytes.into_values().max_by_key(|(bytes, _)| *bytes);
+    let most = weights.into_values().max_by_key(|(weights, _)| *weights);
     most.map_or(Stored { format: Format::F32, origin: Origin::Plain }, |(_, stored)| stored)
 }
 

@@ -77,7 +77,7 @@ fn read_shard(
     shard: &Path,
     catalogue: &mut Catalogue,
 ) -> Result<(), CheckpointError> {
-    if !shard.exists() {
+    if shard.symlink_metadata().is_err() {
         let problem = format!("the shard is missing, though {} names it", index.display());
         let mend = "fetch the missing shard";
         return Err(CheckpointError::new(Kind::Missing, shard, problem, mend));

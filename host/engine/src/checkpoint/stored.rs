@@ -4,7 +4,7 @@ use std::fmt;
 
 use signalbox_kernels::Format;
 
-/// What most bytes of the layers are: displays as `awq int4 g128`, `bf16`, `gguf q4_1`,
+/// What most weights of the layers are: displays as `awq int4 g128`, `bf16`, `gguf q4_1`,
 /// `int4 g128 (quantised while loading from bf16)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stored {

@@ -158,7 +158,8 @@ fn translate_gemma(metadata: &GgufMetadata, values: &mut Map<String, Value>) {
         values.insert("sliding_window_pattern".to_owned(), json!(pattern));
     }
     if let Some(windowed) = metadata.get_integers(PATTERN) {
-        let kind = |windowed: &i64| if *windowed == 0 { "full_attention" } else { "sliding_attention" };
+        let kind =
+            |windowed: &i64| if *windowed == 0 { "full_attention" } else { "sliding_attention" };
         values.insert("layer_types".to_owned(), windowed.iter().map(kind).collect());
     }
 }

@@ -16,9 +16,7 @@ pub(super) fn is_finite(format: Format, packed: &[u8]) -> bool {
         Format::Bf16 => all(packed.as_chunks::<2>().0, |[low, high]| {
             u16::from_le_bytes([*low, *high]) & 0x7f80 != 0x7f80
         }),
-        Format::Int4Wide { .. } | Format::Int8 { .. } => {
-            packed.chunks_exact(block).all(wide)
-        }
+        Format::Int4Wide { .. } | Format::Int8 { .. } => packed.chunks_exact(block).all(wide),
         Format::Int4 { .. } | Format::Q4_0 | Format::Q5_0 | Format::Q8_0 => halves(&[0]),
         Format::Q4_1 | Format::Q5_1 | Format::Q4K | Format::Q5K => halves(&[0, 2]),
         Format::Q6K => halves(&[block - 2]),

@@ -95,8 +95,8 @@ impl Planner<'_> {
     }
 
     fn awq(&self, name: &str) -> Result<[&Entry; 3]> {
-        let [weights, zeros, scales] = ["qweight", "qzeros", "scales"]
-            .map(|suffix| self.present(&format!("{name}.{suffix}")));
+        let [weights, zeros, scales] =
+            ["qweight", "qzeros", "scales"].map(|suffix| self.present(&format!("{name}.{suffix}")));
         Ok([weights?, zeros?, scales?])
     }
 
@@ -140,13 +140,15 @@ impl Planner<'_> {
                 && (bits == 8 || group.is_multiple_of(2))
         };
         let Some(bits) = bits.filter(|bits| fits(*bits)) else {
-            let zeros = zeros.map_or(String::new(), |z| format!(", weight_zero_point {:?}", z.shape));
+            let zeros =
+                zeros.map_or(String::new(), |z| format!(", weight_zero_point {:?}", z.shape));
             let shapes = format!(
                 "weight_packed {:?}{zeros} and weight_scale {:?} are not compressed-tensors' \
                  pack-quantized layout of it in 4 or 8 bits",
                 weights.shape, scales.shape
             );
-            let mend = "use a checkpoint in the format \"pack-quantized\" with group or channel scales";
+            let mend =
+                "use a checkpoint in the format \"pack-quantized\" with group or channel scales";
             return Err(self.misfit(weights, name, [rows, cols], &shapes, mend));
         };
         self.expect_element(&tensor("weight_packed"), weights, &Element::Words)?;

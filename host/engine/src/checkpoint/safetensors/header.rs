@@ -126,9 +126,9 @@ impl<'de> Visitor<'de> for Entries {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let info = map.next_value().map_err(|error| {
-                A::Error::custom(format_args!("tensor '{name}': {error}"))
-            })?;
+            let info = map
+                .next_value()
+                .map_err(|error| A::Error::custom(format_args!("tensor '{name}': {error}")))?;
             tensors.push((name, info));
         }
         Ok(Tensors(tensors))

@@ -131,10 +131,13 @@ fn words_of_transformers_4_and_5_are_the_same() {
     let config = gemma.config.as_object_mut().unwrap();
     config.remove("rope_scaling");
     config.remove("rope_theta");
-    config.insert("rope_parameters".to_owned(), json!({
-        "full_attention": { "rope_type": "linear", "factor": 8.0, "rope_theta": 1e6 },
-        "sliding_attention": { "rope_type": "default", "rope_theta": 1e4 },
-    }));
+    config.insert(
+        "rope_parameters".to_owned(),
+        json!({
+            "full_attention": { "rope_type": "linear", "factor": 8.0, "rope_theta": 1e6 },
+            "sliding_attention": { "rope_type": "default", "rope_theta": 1e4 },
+        }),
+    );
     check_same("gemma3", |folder| gemma.write_folder(folder), &Small::gemma3());
 }
 

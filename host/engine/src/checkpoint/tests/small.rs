@@ -181,8 +181,10 @@ impl Small {
 
     /// Every layer but each sixth is windowed, so both are.
     pub(super) fn gemma3() -> Self {
-        let mut model =
-            Self::new("Gemma3ForCausalLM", "gemma3").with_attention().with_feed_forward().set(json!({
+        let mut model = Self::new("Gemma3ForCausalLM", "gemma3")
+            .with_attention()
+            .with_feed_forward()
+            .set(json!({
                 "rms_norm_eps": 1e-6, "sliding_window": 3, "query_pre_attn_scalar": HEAD_DIM,
                 "rope_theta": 1e6, "rope_scaling": { "rope_type": "linear", "factor": 8.0 },
                 "layer_types": ["sliding_attention", "full_attention"],
