@@ -169,7 +169,9 @@ impl<'a> Section<'a> {
         let text = self.text(key)?;
         let chosen = of.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
         let names: Vec<_> = of.iter().map(|(name, _)| *name).collect();
-        let problem = format!("\"{text}\" is not known; use one of {}", names.join(", "));
+        let meant = nearest(text, names.iter().copied());
+        let meant = meant.map_or(String::new(), |name| format!(" (did you mean \"{name}\"?)"));
+        let problem = format!("\"{text}\" is not known{meant}; use one of {}", names.join(", "));
         self.expect(key, chosen.map(|(_, value)| *value), &problem)
     }
 

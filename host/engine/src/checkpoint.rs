@@ -2,10 +2,10 @@
 //! everything the architecture needs is there, complete and of the right shape; `load` then copies the
 //! weights into packed memory.
 //!
-//! The headers are parsed by the `safetensors` crate and by candle, which bound what hostile files can
-//! make them allocate. The weights themselves stay as packed as they are in the file.
+//! A checkpoint is input from strangers: what a header promises is held against the size of its file
+//! before anything is allocated for it, and every number is looked at on its way into memory. The
+//! weights stay as packed as they are in the file, unless the operator wants plain ones quantised.
 
-mod awq;
 mod catalogue;
 mod config;
 mod error;
@@ -13,29 +13,34 @@ mod gguf;
 mod load;
 mod mmap;
 mod names;
+mod packed;
+mod packing;
 mod plan;
+mod quantise;
 mod safetensors;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod vision;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use signalbox_kernels::Format;
 
 pub(crate) use config::Config;
 pub(crate) use error::{CheckpointError, Kind};
 pub(crate) use gguf::GgufMetadata;
+pub(crate) use quantise::Bits;
+pub(crate) use stored::Stored;
 
 use crate::{
+    inspect::{machine_memory, mib},
     model::{Fill, Model},
     spec::{self, ModelSpec},
 };
 use catalogue::{Catalogue, Element};
 use names::Names;
+use packing::Packing;
 use plan::{Plan, Vector};
 
 /// What is known of a checkpoint from its headers.
@@ -62,37 +67,6 @@ pub(crate) enum Source<'a> {
     Gguf(&'a GgufMetadata),
 }
 
-/// How the weights are stored, whatever the configuration says: displays as `awq int4 g128`, `bf16`,
-/// `gguf q4_1`, after the format that takes most bytes of the layers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stored {
-    format: Format,
-    gguf: bool,
-}
-
-impl Stored {
-    /// The linears are AWQ int4.
-    pub(crate) fn is_awq(&self) -> bool {
-        matches!(self.format, Format::Int4 { .. })
-    }
-
-    /// The linears are f32, f16 or bf16.
-    pub(crate) fn is_plain(&self) -> bool {
-        matches!(self.format, Format::F32 | Format::F16 | Format::Bf16)
-    }
-}
-
-impl fmt::Display for Stored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = match self {
-            Self { gguf: true, .. } => "gguf ",
-            _ if self.is_awq() => "awq ",
-            _ => "",
-        };
-        write!(f, "{prefix}{}", self.format)
-    }
-}
-
 type Result<T> = std::result::Result<T, CheckpointError>;
 
 impl Checkpoint {
@@ -108,18 +82,19 @@ impl Checkpoint {
 
     fn open_folder(folder: &Path) -> Result<Self> {
         let config = Config::read(&folder.join("config.json"))?;
-        refuse_foreign_packing(&config)?;
+        let packing = Packing::read(folder, &config)?;
         let spec = ModelSpec::read(&config)?;
         let catalogue = safetensors::catalogue(folder)?;
         let names = Names::of_folder(&catalogue);
-        Self::planned(Origin::Folder(folder.into()), spec, catalogue, &names)
+        Self::planned(Origin::Folder(folder.into()), spec, catalogue, &names, packing)
     }
 
     fn open_gguf(file: &Path) -> Result<Self> {
         let (metadata, catalogue) = gguf::read(file)?;
         let described = described(&catalogue)?;
         let spec = spec::gguf::read(file, &metadata, &described)?;
-        Self::planned(Origin::Gguf(metadata), spec, catalogue, &Names::Gguf)
+        let packing = Packing::AwqGemm; // which no GGUF file has
+        Self::planned(Origin::Gguf(metadata), spec, catalogue, &Names::Gguf, packing)
     }
 
     fn planned(
@@ -127,8 +102,9 @@ impl Checkpoint {
         mut spec: ModelSpec,
         catalogue: Catalogue,
         names: &Names,
+        packing: Packing,
     ) -> Result<Self> {
-        let plan = plan::plan(&spec, names, &catalogue)?;
+        let plan = plan::plan(&spec, names, packing, &catalogue)?;
         let vision = match (&origin, &spec.vision) {
             (Origin::Folder(folder), Some(vision)) => {
                 vision::Plan::make(folder, vision, spec.hidden, &catalogue)?
@@ -164,8 +140,27 @@ impl Checkpoint {
         plan::weight_bytes(&self.plan) + vision
     }
 
-    /// Copies the weights into packed memory.
+    /// Has plain linears quantised by [`Self::load`]. A checkpoint that is packed stays as it is: each
+    /// rounding on top of another costs quality and saves next to nothing.
+    pub(crate) fn quantised(mut self, bits: Option<Bits>) -> Self {
+        if let Some(bits) = bits.filter(|_| self.stored.is_plain()) {
+            plan::quantise(&mut self.plan, bits);
+            self.stored = plan::stored(&self.plan, matches!(self.origin, Origin::Gguf(_)));
+        }
+        self
+    }
+
+    /// Copies the weights into packed memory, if the machine has as much at all.
     pub(crate) fn load(&self) -> Result<Model> {
+        let (needed, machine) = (self.weight_bytes(), machine_memory());
+        if needed > machine {
+            let file = self.catalogue.files.first().map(PathBuf::as_path);
+            let problem =
+                format!("its weights need {}, this machine has {}", mib(needed), mib(machine));
+            let mend = "use a smaller or quantised checkpoint";
+            let file = file.unwrap_or(Path::new(""));
+            return Err(CheckpointError::new(Kind::Unsupported, file, problem, mend));
+        }
         let mut loader = load::Loader::new(&self.catalogue)?;
         let weights = self.plan.fill(&mut loader)?;
         let vision = self.vision.as_ref().map(|vision| vision.load(&self.catalogue, &loader));
@@ -178,21 +173,6 @@ impl Checkpoint {
     }
 }
 
-/// Names packings of weights that look loadable and are not.
-fn refuse_foreign_packing(config: &Config) -> Result<()> {
-    let Some(packing) = config.section("quantization_config")? else { return Ok(()) };
-    let method = packing.text_opt("quant_method")?.unwrap_or("unknown");
-    let version = packing.text_opt("version")?.unwrap_or("gemm").to_ascii_lowercase();
-    let bits = packing.count_opt("bits", 1..=64)?.unwrap_or(4);
-    let problem = match (method, version.as_str(), bits) {
-        ("awq", "gemm", 4) => return Ok(()),
-        ("awq", version, bits) => format!("AWQ {version} with {bits} bits is not supported"),
-        (other, ..) => format!("the packing '{other}' is not supported"),
-    };
-    let mend = "use AWQ with 4 bits and version \"gemm\", an unpacked checkpoint, or a GGUF file";
-    Err(packing.unsupported(problem, mend))
-}
-
 /// Reads what a GGUF file tells about the model by its tensors.
 fn described(catalogue: &Catalogue) -> Result<spec::gguf::Described> {
     let embedding = catalogue.tensors.get("token_embd.weight");
@@ -202,6 +182,7 @@ fn described(catalogue: &Catalogue) -> Result<spec::gguf::Described> {
         vocab_size: embedding.and_then(|entry| entry.shape.first().copied()).unwrap_or_default(),
         has_head: catalogue.has("output.weight"),
         has_bias: catalogue.has("blk.0.attn_q.bias"),
+        has_query_norm: catalogue.has("blk.0.attn_q_norm.weight"),
         rope_factors: [freqs?, short?, long?],
     })
 }
@@ -212,6 +193,7 @@ fn rope_factors(catalogue: &Catalogue, name: &str) -> Result<Option<Vec<f32>>> {
         return Ok(None);
     };
     let elements = 0..entry.bytes / size_of::<f32>();
-    let vector = Vector { entry: entry.clone(), format: Format::F32, elements, plus_one: false };
+    let (name, entry) = (format!("{name}.weight"), entry.clone());
+    let vector = Vector { name, entry, format: Format::F32, elements, plus_one: false };
     load::Loader::new(catalogue)?.vector(&vector).map(Some)
 }

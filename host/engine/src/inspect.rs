@@ -7,7 +7,7 @@ use crate::settings::ExpertSettings;
 
 mod survey;
 
-pub(crate) use survey::{kv_tokens, mib};
+pub(crate) use survey::{kv_tokens, machine_memory, mib};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,8 @@ impl fmt::Display for Finding {
 pub struct Inspection {
     /// The checkpoint's own name for its architecture, as in `Phi3ForCausalLM`.
     pub architecture: Option<String>,
-    /// What the weights really are: `awq int4 g128`, `bf16`, `gguf q4_1`.
+    /// What the weights really are: `awq int4 g128`, `bf16`, `gguf q4_1`,
+    /// `int4 g128 (quantised while loading from bf16)`.
     pub quantization: Option<String>,
     /// Bytes the weights take when loaded.
     pub weight_bytes: Option<u64>,

@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-/// The weight format the operator declared.
+use crate::checkpoint::Bits;
+
+/// The weight format the operator declared, or wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantization {
     /// AWQ: 4 bits in groups with zero points.
@@ -11,6 +13,22 @@ pub enum Quantization {
     Gptq,
     /// compressed-tensors, pack-quantized.
     CompressedTensors,
+    /// Plain linears are quantised while they are loaded: 4 bits, a scale and a zero point for every 128
+    /// inputs.
+    Int4,
+    /// The same in 8 bits, a scale for every 32 inputs.
+    Int8,
+}
+
+impl Quantization {
+    /// To what plain linears are to be quantised.
+    pub(crate) fn bits(self) -> Option<Bits> {
+        match self {
+            Self::Awq | Self::Gptq | Self::CompressedTensors => None,
+            Self::Int4 => Some(Bits::Four),
+            Self::Int8 => Some(Bits::Eight),
+        }
+    }
 }
 
 /// The number type the operator asked for.
@@ -42,7 +60,7 @@ pub struct ExpertSettings {
     pub use_cases: Vec<String>,
     /// Higher is loaded earlier and preferred.
     pub priority: i32,
-    /// Declared weight format; the checkpoint decides, a difference is a warning.
+    /// Declared weight format; a packed checkpoint decides, a difference is a warning.
     pub quantization: Option<Quantization>,
     /// Declared number type.
     pub dtype: DType,
@@ -52,6 +70,13 @@ pub struct ExpertSettings {
     pub max_num_seqs: u32,
     /// Never unloaded, whatever happens.
     pub pinned: bool,
+}
+
+impl ExpertSettings {
+    /// To what plain linears of its checkpoint are to be quantised.
+    pub(crate) fn bits(&self) -> Option<Bits> {
+        self.quantization.and_then(Quantization::bits)
+    }
 }
 
 /// When experts are loaded and when they go.

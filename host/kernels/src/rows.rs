@@ -1,8 +1,9 @@
 //! Weight matrices as they lie in memory: packed, row-major, never expanded as a whole.
 
 mod blocks;
+mod finite;
 mod float;
-mod int4;
+mod groups;
 
 use std::fmt;
 
@@ -24,6 +25,17 @@ pub enum Format {
     /// nibble and weight `i + group / 2` in its high one.
     Int4 {
         /// Weights that share a scale; even.
+        group: usize,
+    },
+    /// [`Self::Int4`] with an f32 scale, for checkpoints whose scales have more range than an f16.
+    Int4Wide {
+        /// Weights that share a scale; even.
+        group: usize,
+    },
+    /// 8 bits with a scale and a zero point per group: `w = (q - zero) * scale`. A group is an f32
+    /// scale, a u8 zero point, then one byte per weight.
+    Int8 {
+        /// Weights that share a scale.
         group: usize,
     },
     /// 32 weights, 4 bits, f16 scale, symmetric.
@@ -50,7 +62,9 @@ impl Format {
         match self {
             Self::F32 => (1, 4),
             Self::F16 | Self::Bf16 => (1, 2),
-            Self::Int4 { group } => (group, int4::HEADER_BYTES + group / 2),
+            Self::Int4 { group } => (group, groups::HEADER_BYTES + group / 2),
+            Self::Int4Wide { group } => (group, groups::WIDE_HEADER_BYTES + group / 2),
+            Self::Int8 { group } => (group, groups::WIDE_HEADER_BYTES + group),
             Self::Q4_0 => (32, 18),
             Self::Q4_1 => (32, 20),
             Self::Q5_0 => (32, 22),
@@ -76,7 +90,8 @@ impl fmt::Display for Format {
             Self::F32 => "f32",
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
-            Self::Int4 { group } => return write!(f, "int4 g{group}"),
+            Self::Int4 { group } | Self::Int4Wide { group } => return write!(f, "int4 g{group}"),
+            Self::Int8 { group } => return write!(f, "int8 g{group}"),
             Self::Q4_0 => "q4_0",
             Self::Q4_1 => "q4_1",
             Self::Q5_0 => "q5_0",
@@ -135,6 +150,13 @@ impl Rows {
         Ok(Self { format, rows, cols, row_bytes, bytes: bytes.into_boxed_slice() })
     }
 
+    /// The first row that holds an infinity or a NaN, by its plain numbers or by the scales of its
+    /// blocks. Reads every byte of plain numbers, and the heads of blocks only.
+    pub fn first_not_finite(&self) -> Option<usize> {
+        let mut rows = self.bytes.chunks_exact(self.row_bytes);
+        rows.position(|row| !finite::is_finite(self.format, row))
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -178,7 +200,9 @@ impl Rows {
             Format::F32 => float::f32(packed, out),
             Format::F16 => float::f16(packed, out),
             Format::Bf16 => float::bf16(packed, out),
-            Format::Int4 { group } => int4::int4(packed, group, out),
+            Format::Int4 { group } => groups::int4(packed, group, out),
+            Format::Int4Wide { group } => groups::int4_wide(packed, group, out),
+            Format::Int8 { group } => groups::int8(packed, group, out),
             Format::Q4_0 => each(blocks::q4_0, len, packed, out),
             Format::Q4_1 => each(blocks::q4_1, len, packed, out),
             Format::Q5_0 => each(blocks::q5_0, len, packed, out),

@@ -34,6 +34,8 @@ const QUANTIZATIONS: &[(&str, Option<Quantization>)] = &[
     ("gptq", Some(Quantization::Gptq)),
     ("gptq_marlin", Some(Quantization::Gptq)),
     ("compressed-tensors", Some(Quantization::CompressedTensors)),
+    ("int4", Some(Quantization::Int4)),
+    ("int8", Some(Quantization::Int8)),
     ("gguf", None),
     ("q4_0", None),
     ("q8_0", None),

@@ -96,7 +96,7 @@ fn unknown_keys_are_named_with_the_nearest() {
 fn all_mistakes_are_named_at_once() {
     let text = r#"{
         "experts": [
-            { "expert_id": "a", "model_path": "m", "quantization": "int4" },
+            { "expert_id": "a", "model_path": "m", "quantization": "compressed_tensors" },
             { "expert_id": "a", "model_path": "m", "dtype": "float8" },
             { "expert_id": "auto", "max_num_seqs": 0 }
         ],
@@ -106,7 +106,8 @@ fn all_mistakes_are_named_at_once() {
     }"#;
     let found = mistakes(text).join("\n");
     for expect in [
-        "line 3: experts[0].quantization: \"int4\" is not known; use one of awq, ",
+        "line 3: experts[0].quantization: \"compressed_tensors\" is not known (did you mean \
+         \"compressed-tensors\"?); use one of awq, ",
         "line 4: experts[1].expert_id: is taken",
         "line 4: experts[1].dtype: \"float8\" is not known",
         "line 5: experts[2].expert_id: \"auto\" means that the router decides",

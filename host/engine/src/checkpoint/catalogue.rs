@@ -1,10 +1,15 @@
 //! Which tensors lie where: what the headers of safetensors and of GGUF files have in common.
 
-use std::{collections::HashMap, fmt, path::PathBuf};
+use std::{
+    collections::{HashMap, hash_map},
+    fmt,
+    path::{Path, PathBuf},
+};
 
-use candle_core::quantized::GgmlDType;
 use safetensors::Dtype;
 use signalbox_kernels::Format;
+
+use super::{CheckpointError, config::malformed};
 
 /// What the numbers of a tensor are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,26 +31,6 @@ impl From<Dtype> for Element {
             Dtype::I32 | Dtype::U32 => Self::Words,
             other => Self::Other(format!("{other:?}")),
         }
-    }
-}
-
-impl From<GgmlDType> for Element {
-    fn from(dtype: GgmlDType) -> Self {
-        let format = match dtype {
-            GgmlDType::F32 => Format::F32,
-            GgmlDType::F16 => Format::F16,
-            GgmlDType::BF16 => Format::Bf16,
-            GgmlDType::Q4_0 => Format::Q4_0,
-            GgmlDType::Q4_1 => Format::Q4_1,
-            GgmlDType::Q5_0 => Format::Q5_0,
-            GgmlDType::Q5_1 => Format::Q5_1,
-            GgmlDType::Q8_0 => Format::Q8_0,
-            GgmlDType::Q4K => Format::Q4K,
-            GgmlDType::Q5K => Format::Q5K,
-            GgmlDType::Q6K => Format::Q6K,
-            other => return Self::Other(format!("{other:?}")),
-        };
-        Self::Weights(format)
     }
 }
 
@@ -74,6 +59,13 @@ pub(super) struct Entry {
     pub(super) bytes: usize,
 }
 
+impl Entry {
+    /// A tensor of no type this engine reads, of which only the name is of use.
+    pub(super) fn unread(element: Element, shape: Vec<usize>) -> Self {
+        Self { file: 0, element, shape, offset: 0, bytes: 0 }
+    }
+}
+
 /// All tensors of a checkpoint by name.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
@@ -84,6 +76,44 @@ pub(super) struct Catalogue {
 }
 
 impl Catalogue {
+    /// The file of a tensor.
+    pub(super) fn file(&self, entry: &Entry) -> &Path {
+        &self.files[entry.file]
+    }
+
+    /// Adds a tensor of the file that is being read.
+    pub(super) fn insert(&mut self, name: String, entry: Entry) -> Result<(), CheckpointError> {
+        match self.tensors.entry(name) {
+            hash_map::Entry::Vacant(place) => {
+                place.insert(entry);
+                Ok(())
+            }
+            hash_map::Entry::Occupied(place) => {
+                let (name, other) = (place.key(), &self.files[place.get().file]);
+                let problem = match place.get().file == entry.file {
+                    true => format!("has the tensor '{name}' twice"),
+                    false => format!("has the tensor '{name}', which {} has, too", other.display()),
+                };
+                Err(malformed(&self.files[entry.file], problem))
+            }
+        }
+    }
+
+    /// Names two tensors that share bytes, if any do.
+    pub(super) fn refuse_overlaps(&self) -> Result<(), CheckpointError> {
+        let mut tensors: Vec<_> =
+            self.tensors.iter().filter(|(_, entry)| entry.bytes > 0).collect();
+        tensors.sort_by_key(|(name, entry)| (entry.file, entry.offset, *name));
+        for pair in tensors.windows(2) {
+            let [(first, a), (second, b)] = pair else { continue };
+            if a.file == b.file && a.offset + a.bytes > b.offset {
+                let problem = format!("its tensors '{first}' and '{second}' overlap");
+                return Err(malformed(&self.files[a.file], problem));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there is a tensor of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)

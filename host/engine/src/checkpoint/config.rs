@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::Read,
+    io::{self, Read},
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::{CheckpointError, Kind};
 
-/// A configuration or an index larger than this is not read.
-pub(super) const JSON_BYTES_MAX: u64 = 64 << 20;
+/// A configuration larger than this is not read.
+const CONFIG_BYTES_MAX: u64 = 4 << 20;
 
 /// A JSON object of a checkpoint, or a section of one.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ type Result<T> = std::result::Result<T, CheckpointError>;
 impl Config {
     /// Reads and parses `file`.
     pub(crate) fn read(file: &Path) -> Result<Self> {
-        match serde_json::from_slice(&read_bounded(file)?) {
+        match serde_json::from_slice(&read_bounded(file, CONFIG_BYTES_MAX)?) {
             Ok(Value::Object(values)) => Ok(Self::new(file, values)),
             Ok(_) => Err(malformed(file, "is JSON, but not an object")),
             Err(error) => Err(malformed(file, format!("is not valid JSON: {error}"))),
@@ -58,6 +58,11 @@ impl Config {
     /// The value of `key`, unless it is absent or null.
     pub(crate) fn value(&self, key: &str) -> Option<&Value> {
         self.values.get(key).filter(|value| !value.is_null())
+    }
+
+    /// What is said of anything here, nulls included.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
     }
 
     /// A nested object.
@@ -175,15 +180,25 @@ pub(super) fn malformed(file: &Path, problem: impl Into<String>) -> CheckpointEr
     CheckpointError::new(Kind::Malformed, file, problem, mend)
 }
 
-/// The whole of a small file.
-pub(super) fn read_bounded(file: &Path) -> Result<Vec<u8>> {
+/// Opens what must be a file: a folder has no bytes, and a pipe might never give any.
+pub(super) fn open(file: &Path) -> Result<File> {
+    let opened = file.metadata().and_then(|metadata| {
+        let plain = metadata.is_file();
+        plain.then(|| File::open(file)).ok_or(io::ErrorKind::InvalidInput)?
+    });
+    opened.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => malformed(file, "is not a file"),
+        _ => CheckpointError::unreadable(file, &error),
+    })
+}
+
+/// The whole of a file of at most `bytes_max` bytes.
+pub(super) fn read_bounded(file: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let opened = File::open(file);
-    opened
-        .and_then(|opened| opened.take(JSON_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| CheckpointError::unreadable(file, &error))?;
-    if bytes.len() as u64 > JSON_BYTES_MAX {
-        return Err(malformed(file, format!("is larger than {JSON_BYTES_MAX} bytes")));
+    let read = open(file)?.take(bytes_max + 1).read_to_end(&mut bytes);
+    read.map_err(|error| CheckpointError::unreadable(file, &error))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(malformed(file, format!("is larger than {bytes_max} bytes")));
     }
     Ok(bytes)
 }

@@ -34,14 +34,22 @@ pub(crate) struct CheckpointError {
 }
 
 impl CheckpointError {
-    /// All four parts at once.
+    /// All four parts at once. What a file says of itself goes into `problem` as it is: it is cut to a
+    /// length people read, and loses what a terminal would obey.
     pub(crate) fn new(
         kind: Kind,
         file: &Path,
         problem: impl Into<String>,
         mend: impl Into<String>,
     ) -> Self {
-        Self { kind, file: file.into(), problem: problem.into(), mend: mend.into() }
+        const SHOWN_MAX: usize = 1000;
+        let mut problem: String = problem.into();
+        if let Some((end, _)) = problem.char_indices().nth(SHOWN_MAX) {
+            problem.truncate(end);
+            problem.push('…');
+        }
+        let problem = problem.replace(char::is_control, "\u{fffd}");
+        Self { kind, file: file.into(), problem, mend: mend.into() }
     }
 
     /// What the operating system says of a file it would not read.

@@ -1,10 +1,8 @@
-//! GGUF files: metadata and tensor list. candle reads the header: its parser holds every count and
-//! length against the bytes that are left. What it can't bound is how much larger than the file its
-//! values are in memory, so it is shown the beginning of the file only.
+//! GGUF files: metadata and tensor list.
 
-use std::{collections::HashMap, io::Cursor, path::Path};
+mod header;
 
-use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
+use std::{collections::HashMap, path::Path};
 
 use super::{
     CheckpointError, Kind,
@@ -12,6 +10,7 @@ use super::{
     config::malformed,
     mmap,
 };
+use header::{Fault, Tensor};
 
 /// A header longer than this is refused. The largest vocabularies take a quarter of it.
 const HEADER_BYTES_MAX: usize = 64 << 20;
@@ -30,7 +29,7 @@ enum Datum {
     Texts(Vec<String>),
     Integers(Vec<i64>),
     Floats(Vec<f32>),
-    /// Nothing a model or tokenizer keeps: nested lists, lists of bools.
+    /// Nothing a model or tokenizer keeps: lists of lists, lists of bytes.
     Unused,
 }
 
@@ -92,81 +91,51 @@ impl GgufMetadata {
     }
 }
 
-impl FromIterator<(String, Value)> for GgufMetadata {
-    fn from_iter<I: IntoIterator<Item = (String, Value)>>(values: I) -> Self {
-        Self(values.into_iter().map(|(key, value)| (key, value.into())).collect())
-    }
-}
-
-impl From<Value> for Datum {
-    fn from(value: Value) -> Self {
-        match value {
-            Value::String(text) => Self::Text(text),
-            Value::Bool(flag) => Self::Flag(flag),
-            Value::F32(float) => Self::Float(float),
-            Value::F64(float) => Self::Float(float as f32),
-            Value::Array(list) => unboxed(list),
-            other => integer(&other).map_or(Self::Unused, Self::Integer),
-        }
-    }
-}
-
-/// A list by the type of its first value; the format lets a list have one type only.
-fn unboxed(list: Vec<Value>) -> Datum {
-    match list.first() {
-        Some(Value::String(_)) => {
-            let text = |value| if let Value::String(text) = value { Some(text) } else { None };
-            Datum::Texts(list.into_iter().filter_map(text).collect())
-        }
-        Some(Value::F32(_)) => {
-            Datum::Floats(list.iter().filter_map(|value| value.to_f32().ok()).collect())
-        }
-        _ => list.iter().map(integer).collect::<Option<_>>().map_or(Datum::Unused, Datum::Integers),
-    }
-}
-
-fn integer(value: &Value) -> Option<i64> {
-    match value {
-        Value::I8(v) => Some(i64::from(*v)),
-        Value::I16(v) => Some(i64::from(*v)),
-        Value::I32(v) => Some(i64::from(*v)),
-        Value::I64(v) => Some(*v),
-        Value::U8(_) | Value::U16(_) | Value::U32(_) | Value::U64(_) => {
-            value.to_u64().ok().and_then(|v| i64::try_from(v).ok())
-        }
-        _ => None,
-    }
-}
-
 /// Reads the header of `file`.
 pub(super) fn read(file: &Path) -> Result<(GgufMetadata, Catalogue), CheckpointError> {
     let map = mmap::map(file)?;
     let head = &map[..map.len().min(HEADER_BYTES_MAX)];
-    let content =
-        Content::read(&mut Cursor::new(head)).map_err(|error| explain(file, head, &error))?;
+    let header = header::parse(head).map_err(|fault| explain(file, head, fault))?;
+    refuse_parts(file, &header.metadata)?;
     let mut catalogue = Catalogue { files: vec![file.into()], ..Catalogue::default() };
-    for (name, info) in content.tensor_infos {
-        let entry = entry(file, &name, &info, content.tensor_data_offset, map.len())?;
-        catalogue.tensors.insert(name, entry);
+    for tensor in header.tensors {
+        let entry = entry(file, &tensor, header.data, map.len())?;
+        catalogue.insert(tensor.name, entry)?;
     }
-    Ok((content.metadata.into_iter().collect(), catalogue))
+    catalogue.refuse_overlaps()?;
+    Ok((header.metadata, catalogue))
 }
 
-/// Checks a tensor's extent against the file.
+/// A file that holds some of a model's tensors only.
+fn refuse_parts(file: &Path, metadata: &GgufMetadata) -> Result<(), CheckpointError> {
+    let parts = metadata.get_u32("split.count").unwrap_or(1);
+    if parts < 2 {
+        return Ok(());
+    }
+    let problem = format!("is one of {parts} parts of a model");
+    let mend = "join the parts with llama.cpp's gguf-split --merge";
+    Err(CheckpointError::new(Kind::Unsupported, file, problem, mend))
+}
+
+/// Checks a tensor's extent against the file. Tensors of types that this engine does not read may lie
+/// anywhere: they are refused when one of them is needed.
 fn entry(
     file: &Path,
-    name: &str,
-    info: &TensorInfo,
+    tensor: &Tensor,
     data: u64,
     file_bytes: usize,
 ) -> Result<Entry, CheckpointError> {
-    let shape = info.shape.dims().to_vec();
-    let (weights, block_bytes) = (info.ggml_dtype.block_size(), info.ggml_dtype.type_size());
+    let Tensor { name, shape, element, offset } = tensor;
+    let format = match element {
+        Element::Weights(format) => *format,
+        other => return Ok(Entry::unread(other.clone(), shape.clone())),
+    };
+    let (weights, block_bytes) = format.block();
     let extent = || {
         let count = shape.iter().try_fold(1usize, |count, side| count.checked_mul(*side))?;
         let bytes = count.is_multiple_of(weights).then_some(count / weights)?;
         let bytes = bytes.checked_mul(block_bytes)?;
-        let offset = usize::try_from(data.checked_add(info.offset)?).ok()?;
+        let offset = usize::try_from(data.checked_add(*offset)?).ok()?;
         Some((offset, bytes, offset.checked_add(bytes)?))
     };
     let Some((offset, bytes, end)) = extent() else {
@@ -177,27 +146,21 @@ fn entry(
             format!("ends after {file_bytes} bytes, but tensor '{name}' reaches to byte {end}");
         return Err(CheckpointError::new(Kind::Truncated, file, problem, "fetch the file again"));
     }
-    Ok(Entry { file: 0, element: Element::from(info.ggml_dtype), shape, offset, bytes })
+    Ok(Entry { file: 0, element: element.clone(), shape: shape.clone(), offset, bytes })
 }
 
-/// Turns the parser's error into what happened to the file.
-fn explain(file: &Path, head: &[u8], error: &candle_core::Error) -> CheckpointError {
-    let text = error.to_string();
-    let text = text.lines().next().unwrap_or_default();
-    if !head.starts_with(b"GGUF") {
-        let mend = "point the expert at a GGUF file or a Hugging Face folder";
-        return CheckpointError::new(Kind::Malformed, file, "is not a GGUF file", mend);
+/// Turns the parser's fault into what happened to the file.
+fn explain(file: &Path, head: &[u8], fault: Fault) -> CheckpointError {
+    let Fault { kind, problem } = fault;
+    if kind == Kind::Truncated && head.len() == HEADER_BYTES_MAX {
+        return malformed(file, format!("its header is over {HEADER_BYTES_MAX} bytes"));
     }
-    if text.contains("unknown dtype") || text.contains("unsupported magic/version") {
-        let mend = "use a file of F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K";
-        return CheckpointError::new(Kind::Unsupported, file, text, mend);
-    }
-    if head.len() == HEADER_BYTES_MAX {
-        return malformed(
-            file,
-            format!("its header is broken or over {HEADER_BYTES_MAX} bytes: {text}"),
-        );
-    }
-    let problem = format!("its header is broken or cut off: {text}");
-    CheckpointError::new(Kind::Truncated, file, problem, "fetch the file again")
+    let mend = if !head.starts_with(b"GGUF") {
+        "point the expert at a GGUF file or a Hugging Face folder"
+    } else if kind == Kind::Unsupported {
+        "convert the model again with a recent llama.cpp"
+    } else {
+        "fetch the file again"
+    };
+    CheckpointError::new(kind, file, problem, mend)
 }

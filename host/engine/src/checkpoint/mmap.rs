@@ -2,21 +2,18 @@
 //! read or its weights are copied out. A loaded model keeps no mapping, so that replacing or truncating
 //! the files of a running expert can't hurt it.
 
-use std::{fs::File, path::Path};
+use std::path::Path;
 
 use memmap2::Mmap;
 
-use super::CheckpointError;
+use super::{CheckpointError, config::open};
 
 /// Maps `file` read-only.
 pub(super) fn map(file: &Path) -> Result<Mmap, CheckpointError> {
-    let mapped = File::open(file).and_then(|opened| {
-        #[expect(unsafe_code, reason = "a mapping of a file that others could change")]
-        // SAFETY: the bytes are only ever read as numbers, for which any value is valid. A file that
-        // shrinks meanwhile ends the process with SIGBUS; it can't corrupt memory.
-        unsafe {
-            Mmap::map(&opened)
-        }
-    });
+    let opened = open(file)?;
+    #[expect(unsafe_code, reason = "a mapping of a file that others could change")]
+    // SAFETY: the bytes are only ever read as numbers, for which any value is valid. A file that
+    // shrinks meanwhile ends the process with SIGBUS; it can't corrupt memory.
+    let mapped = unsafe { Mmap::map(&opened) };
     mapped.map_err(|error| CheckpointError::unreadable(file, &error))
 }

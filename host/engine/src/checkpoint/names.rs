@@ -44,7 +44,8 @@ pub(super) enum Names {
 impl Names {
     /// Multimodal checkpoints put the language model under a name of its own, and not always the same.
     pub(super) fn of_folder(catalogue: &Catalogue) -> Self {
-        const DECODERS: [&str; 3] = ["model.", "language_model.model.", "model.language_model."];
+        const DECODERS: [&str; 4] =
+            ["model.", "language_model.model.", "model.language_model.", ""];
         let holds = |decoder: &&str| catalogue.has(&format!("{decoder}embed_tokens.weight"));
         let decoder = DECODERS.into_iter().find(holds).unwrap_or(DECODERS[0]);
         let nested = catalogue.has("language_model.lm_head.weight");

@@ -1,20 +1,28 @@
 //! What the architecture needs, held against what the files have: every tensor is found, its shape and
 //! type are checked, and its memory is counted, before a byte of it is read.
 
+mod packed;
+
 use std::{collections::BTreeMap, ops::Range};
 
 use signalbox_kernels::{Format, Heads};
 
 use super::{
-    CheckpointError, Kind, Stored,
+    CheckpointError, Kind,
     catalogue::{Catalogue, Element, Entry},
     config::malformed,
     names::{self, Name, Names},
+    packed::Layout,
+    packing::Packing,
+    quantise::{self, Bits},
+    stored::{Origin, Stored},
 };
 use crate::{
     model::{Layer, Linear, Weights},
     spec::{Biases, ModelSpec, QkNorm, Residual},
 };
+
+pub(super) use packed::Packed;
 
 /// Where every tensor of the model lies.
 pub(super) type Plan = Weights<Matrix, Vector>;
@@ -39,20 +47,22 @@ pub(super) struct Matrix {
 pub(super) enum Source {
     /// One tensor, packed as it will be.
     Plain(Entry),
-    /// AWQ, gemm layout.
-    Awq {
-        /// Weights, `(cols, rows / 8)` words.
-        qweight: Entry,
-        /// Zero points, `(cols / group, rows / 8)` words.
-        qzeros: Entry,
-        /// Scales, `(cols / group, rows)` f16.
-        scales: Entry,
+    /// Plain numbers that are quantised while they are loaded.
+    Quantised {
+        /// The tensor.
+        entry: Entry,
+        /// Its numbers.
+        from: Format,
     },
+    /// Several tensors that some tool has packed.
+    Packed(Packed),
 }
 
 /// An f32 vector to be, all or some elements of a tensor.
 #[derive(Debug)]
 pub(super) struct Vector {
+    /// Its name in the file.
+    pub(super) name: String,
     /// The tensor.
     pub(super) entry: Entry,
     /// Its numbers.
@@ -70,11 +80,30 @@ impl Matrix {
     }
 }
 
+impl Source {
+    fn origin(&self, gguf: bool) -> Origin {
+        match self {
+            Self::Plain(_) if gguf => Origin::Gguf,
+            Self::Plain(_) => Origin::Plain,
+            Self::Packed(Packed { layout: Layout::CompressedTensors { .. }, .. }) => {
+                Origin::CompressedTensors
+            }
+            Self::Packed(_) => Origin::Awq,
+            Self::Quantised { from, .. } => Origin::Quantised { from: *from },
+        }
+    }
+}
+
 type Result<T> = std::result::Result<T, CheckpointError>;
 
 /// Makes the plan of a model.
-pub(super) fn plan(spec: &ModelSpec, names: &Names, catalogue: &Catalogue) -> Result<Plan> {
-    let planner = Planner { spec, names, catalogue };
+pub(super) fn plan(
+    spec: &ModelSpec,
+    names: &Names,
+    packing: Packing,
+    catalogue: &Catalogue,
+) -> Result<Plan> {
+    let planner = Planner { spec, names, packing, catalogue };
     let vocab = spec.vocab_size as usize;
     let layers = (0..spec.layers.len()).map(|index| planner.layer(index)).collect::<Result<_>>()?;
     let head =
@@ -87,22 +116,40 @@ pub(super) fn plan(spec: &ModelSpec, names: &Names, catalogue: &Catalogue) -> Re
     })
 }
 
-/// What the linears of the layers are: the format that takes most bytes, and whether any is packed.
+/// What most weights of the linears are. Packed ones take so few bytes that a few plain ones beside them
+/// would outweigh them.
 pub(super) fn stored(plan: &Plan, gguf: bool) -> Stored {
-    let linears = plan.layers.iter().flat_map(|layer| {
-        let attention = [&layer.query, &layer.key, &layer.value, &layer.output];
-        attention.map(|linear| &linear.weight).into_iter().chain([
-            &layer.gate,
-            &layer.up,
-            &layer.down,
-        ])
-    });
-    let mut bytes = BTreeMap::new();
-    for matrix in linears {
-        bytes.entry(matrix.format.to_string()).or_insert((0, matrix.format)).0 += matrix.bytes();
+    let mut weights = BTreeMap::new();
+    for matrix in plan.layers.iter().flat_map(linears) {
+        let stored = Stored { format: matrix.format, origin: matrix.source.origin(gguf) };
+        weights.entry(stored.to_string()).or_insert((0, stored)).0 +=
+            matrix.rows.len() * matrix.cols;
     }
-    let most = bytes.into_values().max_by_key(|(bytes, _)| *bytes);
-    Stored { format: most.map_or(Format::F32, |(_, format)| format), gguf }
+    let most = weights.into_values().max_by_key(|(weights, _)| *weights);
+    most.map_or(Stored { format: Format::F32, origin: Origin::Plain }, |(_, stored)| stored)
+}
+
+fn linears(layer: &Layer<Matrix, Vector>) -> [&Matrix; 7] {
+    let Layer { query, key, value, output, gate, up, down, .. } = layer;
+    [&query.weight, &key.weight, &value.weight, &output.weight, gate, up, down]
+}
+
+/// Has the plain linears of the layers quantised while they are loaded. Those whose rows no group
+/// divides stay as they are.
+pub(super) fn quantise(plan: &mut Plan, bits: Bits) {
+    for layer in &mut plan.layers {
+        let Layer { query, key, value, output, gate, up, down, .. } = layer;
+        let attention = [query, key, value, output].map(|linear| &mut linear.weight);
+        for matrix in attention.into_iter().chain([gate, up, down]) {
+            let Source::Plain(entry) = &matrix.source else { continue };
+            let plain = matrix.format.block().0 == 1;
+            if let Some(format) = quantise::format(bits, matrix.cols).filter(|_| plain) {
+                let entry = entry.clone();
+                matrix.source = Source::Quantised { entry, from: matrix.format };
+                matrix.format = format;
+            }
+        }
+    }
 }
 
 /// Bytes of all matrices and vectors of a plan.
@@ -133,6 +180,7 @@ pub(super) fn weight_bytes(plan: &Plan) -> u64 {
 struct Planner<'a> {
     spec: &'a ModelSpec,
     names: &'a Names,
+    packing: Packing,
     catalogue: &'a Catalogue,
 }
 
@@ -207,8 +255,7 @@ impl Planner<'_> {
 
     fn matrix(&self, part: Part, cols: usize) -> Result<Matrix> {
         let Part { name, rows, of } = part;
-        if self.catalogue.has(&format!("{name}.qweight")) {
-            let (format, source) = self.awq(&name, of, cols)?;
+        if let Some((format, source)) = self.packed(&name, of, cols)? {
             return Ok(Matrix { name, format, rows, cols, source });
         }
         let full_name = format!("{name}.weight");
@@ -220,40 +267,6 @@ impl Planner<'_> {
             return Err(malformed(self.file(entry), problem));
         }
         Ok(Matrix { name, format, rows, cols, source: Source::Plain(entry.clone()) })
-    }
-
-    /// The three tensors of an AWQ linear. Other layouts have the same names and other shapes.
-    fn awq(&self, name: &str, rows: usize, cols: usize) -> Result<(Format, Source)> {
-        let tensor = |suffix: &str| format!("{name}.{suffix}");
-        let scales = self.present(&tensor("scales"))?;
-        let groups = scales.shape.first().copied().unwrap_or_default();
-        let group = cols.checked_div(groups).unwrap_or_default();
-        let fits = |entry: &Entry, shape: [usize; 2]| entry.shape == shape;
-        let (qweight, qzeros) =
-            (self.present(&tensor("qweight"))?, self.present(&tensor("qzeros"))?);
-        let gemm = fits(qweight, [cols, rows / 8])
-            && fits(qzeros, [groups, rows / 8])
-            && fits(scales, [groups, rows]);
-        let whole = rows.is_multiple_of(8) && group.is_multiple_of(2) && group * groups == cols;
-        if !gemm || !whole || group == 0 {
-            let problem = format!(
-                "'{name}' is {rows} x {cols}, but qweight {:?}, qzeros {:?} and scales {:?} are not \
-                 AWQ's gemm layout of it",
-                qweight.shape, qzeros.shape, scales.shape
-            );
-            let mend = "use a checkpoint that AutoAWQ wrote with version \"gemm\"";
-            let file = self.file(qweight);
-            return Err(CheckpointError::new(Kind::Unsupported, file, problem, mend));
-        }
-        for (entry, suffix, element) in [
-            (qweight, "qweight", Element::Words),
-            (qzeros, "qzeros", Element::Words),
-            (scales, "scales", Element::Weights(Format::F16)),
-        ] {
-            self.expect_element(&tensor(suffix), entry, &element)?;
-        }
-        let [qweight, qzeros, scales] = [qweight, qzeros, scales].map(Entry::clone);
-        Ok((Format::Int4 { group }, Source::Awq { qweight, qzeros, scales }))
     }
 
     fn norm(&self, name: &str, len: usize) -> Result<Vector> {
@@ -269,21 +282,28 @@ impl Planner<'_> {
             QkNorm::Shared => self.vector(&name, head_dim, plus_one).map(Some),
             QkNorm::PerHead => {
                 let entry = self.find(&name, &[heads, head_dim])?;
-                let format = self.format(&name, entry)?;
+                let format = self.plain(&name, entry)?;
                 let (entry, elements) = (entry.clone(), 0..heads * head_dim);
-                Ok(Some(Vector { entry, format, elements, plus_one }))
+                Ok(Some(Vector { name, entry, format, elements, plus_one }))
             }
         }
     }
 
     fn vector(&self, name: &str, len: usize, plus_one: bool) -> Result<Vector> {
         let entry = self.find(name, &[len])?;
+        let format = self.plain(name, entry)?;
+        let (name, entry) = (name.to_owned(), entry.clone());
+        Ok(Vector { name, entry, format, elements: 0..len, plus_one })
+    }
+
+    /// Numbers without blocks.
+    fn plain(&self, name: &str, entry: &Entry) -> Result<Format> {
         let format = self.format(name, entry)?;
         if format.block().0 != 1 {
-            let problem = format!("tensor '{name}' is {format}, but vectors must be plain numbers");
+            let problem = format!("tensor '{name}' is {format}, but must be of plain numbers");
             return Err(malformed(self.file(entry), problem));
         }
-        Ok(Vector { entry: entry.clone(), format, elements: 0..len, plus_one })
+        Ok(format)
     }
 
     fn find(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
@@ -314,7 +334,8 @@ impl Planner<'_> {
             Element::Weights(format) => Ok(*format),
             other => {
                 let problem = format!("tensor '{name}' holds {other}, which is not supported");
-                let mend = "use a checkpoint in bf16, f16, f32 or AWQ, or a GGUF file";
+                let mend = "use a checkpoint in bf16, f16, f32, AWQ or compressed-tensors, or a GGUF \
+                            file of F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K";
                 Err(CheckpointError::new(Kind::Unsupported, self.file(entry), problem, mend))
             }
         }
@@ -329,7 +350,7 @@ impl Planner<'_> {
     }
 
     fn file(&self, entry: &Entry) -> &std::path::Path {
-        &self.catalogue.files[entry.file]
+        self.catalogue.file(entry)
     }
 }
 

@@ -1,12 +1,13 @@
 //! The weight files of a Hugging Face folder: one `model.safetensors`, or shards and their index. Only
 //! headers are read, and every promise of theirs is held against the size of the file.
 
+mod header;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Component, Path},
 };
 
-use safetensors::{SafeTensorError, SafeTensors, tensor::Metadata};
 use serde::Deserialize;
 
 use super::{
@@ -18,6 +19,8 @@ use super::{
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+/// An index longer than this is not read. The largest models published have half of it.
+const INDEX_BYTES_MAX: u64 = 16 << 20;
 
 /// The part of the index that says where tensors lie.
 #[derive(Deserialize)]
@@ -28,10 +31,11 @@ struct Index {
 /// Reads the headers of a folder's weight files.
 pub(super) fn catalogue(folder: &Path) -> Result<Catalogue, CheckpointError> {
     let mut catalogue = Catalogue::default();
-    if folder.join(INDEX).is_file() {
-        read_shards(folder, &mut catalogue)?;
-    } else if folder.join(SINGLE).is_file() {
+    // Where there are both, transformers reads the single file, too.
+    if folder.join(SINGLE).exists() {
         read_header(&folder.join(SINGLE), &mut catalogue)?;
+    } else if folder.join(INDEX).exists() {
+        read_shards(folder, &mut catalogue)?;
     } else {
         let problem = format!("holds neither {SINGLE} nor {INDEX}");
         let mend = "fetch the checkpoint's weights in safetensors format";
@@ -42,9 +46,12 @@ pub(super) fn catalogue(folder: &Path) -> Result<Catalogue, CheckpointError> {
 
 fn read_shards(folder: &Path, catalogue: &mut Catalogue) -> Result<(), CheckpointError> {
     let file = folder.join(INDEX);
-    let index: Index = serde_json::from_slice(&read_bounded(&file)?)
+    let index: Index = serde_json::from_slice(&read_bounded(&file, INDEX_BYTES_MAX)?)
         .map_err(|error| malformed(&file, format!("is not an index of shards: {error}")))?;
     let shards: BTreeSet<&String> = index.weight_map.values().collect();
+    if shards.is_empty() {
+        return Err(malformed(&file, "names no shards"));
+    }
     for shard in shards {
         let mut parts = Path::new(shard).components();
         if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
@@ -70,7 +77,7 @@ fn read_shard(
     shard: &Path,
     catalogue: &mut Catalogue,
 ) -> Result<(), CheckpointError> {
-    if !shard.exists() {
+    if shard.symlink_metadata().is_err() {
         let problem = format!("the shard is missing, though {} names it", index.display());
         let mend = "fetch the missing shard";
         return Err(CheckpointError::new(Kind::Missing, shard, problem, mend));
@@ -80,54 +87,18 @@ fn read_shard(
 
 fn read_header(file: &Path, catalogue: &mut Catalogue) -> Result<(), CheckpointError> {
     let map = mmap::map(file)?;
-    let (header_bytes, metadata) =
-        SafeTensors::read_metadata(&map).map_err(|error| explain(file, &map, &error))?;
-    let data = size_of::<u64>() + header_bytes;
-    for (name, info) in metadata.tensors() {
+    let header = header::parse(file, &map)?;
+    catalogue.files.push(file.into());
+    for (name, info) in header.tensors {
         let (start, end) = info.data_offsets;
         let entry = Entry {
-            file: catalogue.files.len(),
+            file: catalogue.files.len() - 1,
             element: info.dtype.into(),
-            shape: info.shape.clone(),
-            offset: data + start,
+            shape: info.shape,
+            offset: header.data + start,
             bytes: end - start,
         };
-        catalogue.tensors.insert(name, entry);
+        catalogue.insert(name, entry)?;
     }
-    catalogue.files.push(file.into());
     Ok(())
-}
-
-/// Turns the parser's error into what happened to the file.
-fn explain(file: &Path, bytes: &[u8], error: &SafeTensorError) -> CheckpointError {
-    if bytes.starts_with(b"version https://git-lfs") {
-        let mend = "run `git lfs pull` in the checkpoint's folder";
-        return CheckpointError::new(
-            Kind::Missing,
-            file,
-            "is a Git LFS pointer, not weights",
-            mend,
-        );
-    }
-    let actual = bytes.len();
-    match promised_bytes(bytes) {
-        Some(promised) if promised > actual as u64 => {
-            let problem = format!("ends after {actual} bytes where its header promises {promised}");
-            CheckpointError::new(Kind::Truncated, file, problem, "fetch the file again")
-        }
-        _ => malformed(file, format!("is not a safetensors file: {error}")),
-    }
-}
-
-/// The size the file should have, as far as what is there can tell.
-fn promised_bytes(bytes: &[u8]) -> Option<u64> {
-    let (length, rest) = bytes.split_first_chunk()?;
-    let length = u64::from_le_bytes(*length);
-    let data = length.checked_add(size_of::<u64>() as u64)?;
-    let Some(header) = rest.get(..usize::try_from(length).ok()?) else {
-        const HEADER_BYTES_MAX: u64 = 100_000_000; // the format's own bound
-        return (length <= HEADER_BYTES_MAX && rest.first() == Some(&b'{')).then_some(data);
-    };
-    let metadata: Metadata = serde_json::from_slice(header).ok()?;
-    data.checked_add(metadata.data_len() as u64)
 }

@@ -81,7 +81,8 @@ impl Plan {
     pub(super) fn load(&self, catalogue: &Catalogue, loader: &Loader<'_>) -> Result<Vision> {
         let mut read = |(name, shape): Wanted<'_>| {
             let (entry, dtype) = find(catalogue, &name, shape)?;
-            let tensor = Tensor::from_raw_buffer(loader.bytes(entry)?, dtype, shape, &Device::Cpu);
+            let bytes = loader.finite(entry, &name)?;
+            let tensor = Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu);
             tensor.map_err(|error| {
                 malformed(&catalogue.files[entry.file], format!("tensor '{name}': {error}"))
             })

@@ -106,6 +106,7 @@ fn bring_in(inner: &Arc<Inner>, at: usize, evict: bool) -> Result<(Expert, Durat
     inner.dialect(at)?;
     let checkpoint =
         Checkpoint::open(&member.settings.path).map_err(|error| broken(error.to_string()))?;
+    let checkpoint = checkpoint.quantised(member.settings.bits());
     let model = checkpoint.load().map_err(|error| broken(error.to_string()))?;
     let context = inner.inspection(at).context_length.unwrap_or(0);
     let sequences = member.settings.max_num_seqs;

@@ -9,7 +9,7 @@ use super::{
     Severity::{Error, Note, Warning},
 };
 use crate::{
-    checkpoint::{Checkpoint, CheckpointError, Kind, Source},
+    checkpoint::{Checkpoint, CheckpointError, Kind, Source, Stored},
     generation::{Generation, read_json},
     settings::{DType, ExpertSettings, Quantization},
     template::{self, ChatTemplate},
@@ -32,7 +32,9 @@ pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
         return;
     }
     match Checkpoint::open(&settings.path) {
-        Ok(checkpoint) => survey_checkpoint(settings, &checkpoint, inspection),
+        Ok(checkpoint) => {
+            survey_checkpoint(settings, &checkpoint.quantised(settings.bits()), inspection);
+        }
         Err(error) => {
             inspection.architecture = declared_architecture(&settings.path);
             let (code, message) = (code_of(error.kind), text_of(&error));
@@ -138,7 +140,7 @@ pub(crate) fn kv_tokens(context: u32, max_num_seqs: u32) -> u64 {
 }
 
 /// What the machine, or the container around us, has at most.
-fn machine_memory() -> u64 {
+pub(crate) fn machine_memory() -> u64 {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::everything());
     let system = System::new_with_specifics(memory);
     let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
@@ -150,15 +152,18 @@ pub(crate) fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
-/// The checkpoint decides, whatever was declared: a wrong word in a configuration is no reason to
+/// A packed checkpoint decides, whatever was declared: a wrong word in a configuration is no reason to
 /// lose an expert.
 fn quantization(settings: &ExpertSettings, checkpoint: &Checkpoint, inspection: &mut Inspection) {
     let stored = checkpoint.stored();
     let declared = match settings.quantization {
         Some(Quantization::Awq) if !stored.is_awq() => "awq",
         Some(Quantization::Gptq) => "gptq",
-        Some(Quantization::CompressedTensors) if stored.is_awq() || stored.is_plain() => {
+        Some(Quantization::CompressedTensors) if !stored.is_compressed_tensors() => {
             "compressed-tensors"
+        }
+        Some(wanted @ (Quantization::Int4 | Quantization::Int8)) => {
+            return quantising(wanted, stored, inspection);
         }
         _ => return,
     };
@@ -167,6 +172,22 @@ fn quantization(settings: &ExpertSettings, checkpoint: &Checkpoint, inspection: 
          as it is"
     );
     let mend = format!("remove \"quantization\", or point model_path to a {declared} checkpoint");
+    inspection.add(Warning, "quantization-mismatch", message, mend);
+}
+
+/// What comes of the wish to quantise while loading.
+fn quantising(wanted: Quantization, stored: &Stored, inspection: &mut Inspection) {
+    let wanted = if wanted == Quantization::Int4 { "int4" } else { "int8" };
+    if stored.is_quantised_while_loading() {
+        let message = format!("its linears are held as {stored}");
+        inspection.add(Note, "quantised-while-loading", message, "");
+        return;
+    }
+    let message = format!(
+        "quantization is \"{wanted}\", but the checkpoint is {stored}, which is not quantised \
+         again; it is served as it is"
+    );
+    let mend = "remove \"quantization\", or point model_path to the unpacked checkpoint";
     inspection.add(Warning, "quantization-mismatch", message, mend);
 }
 

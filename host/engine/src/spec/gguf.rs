@@ -27,12 +27,14 @@ const COUNTS: &[(&str, &str)] = &[
     ("attention.head_count", "num_attention_heads"),
     ("attention.head_count_kv", "num_key_value_heads"),
     ("attention.key_length", "head_dim"),
-    ("attention.sliding_window", "sliding_window"),
+    ("attention.sliding_window", WINDOW),
 ];
+const WINDOW: &str = "sliding_window";
 const FLOATS: &[(&str, &str)] = &[
     ("attention.layer_norm_rms_epsilon", "rms_norm_eps"),
     ("attention.layer_norm_epsilon", "layer_norm_eps"),
     ("rope.freq_base", "rope_theta"),
+    ("rope.freq_base_swa", "rope_local_base_freq"),
     ("logit_scale", "logit_scale"),
 ];
 
@@ -45,6 +47,8 @@ pub(crate) struct Described {
     pub(crate) has_head: bool,
     /// Queries have a bias.
     pub(crate) has_bias: bool,
+    /// Queries are normalised.
+    pub(crate) has_query_norm: bool,
     /// Divisors of rotary frequencies: of llama 3, of longrope's short and of its long regime.
     pub(crate) rope_factors: [Option<Vec<f32>>; 3],
 }
@@ -64,11 +68,15 @@ pub(crate) fn read(
     };
     let mut values = translate(name, metadata, tensors);
     values.insert("architectures".to_owned(), json!([architecture]));
-    let mut spec = ModelSpec::read(&Config::new(file, values))?;
+    let config = Config::new(file, values);
+    refuse_capped_logits(name, metadata, &config)?;
+    let mut spec = ModelSpec::read(&config)?;
     spec.norm.plus_one = false; // the converter has added the one
     if name == "llama" {
-        // The converter has reordered queries and keys for neighbours to rotate together.
+        // The converter has reordered queries and keys for neighbours to rotate together. Mistral is a
+        // llama in GGUF, and may have its window.
         spec.ropes.iter_mut().for_each(|rope| rope.layout = RopeLayout::Pairs);
+        spec.set_windows(&config, |_| true)?;
     }
     if let Some(factors) = &tensors.rope_factors[0] {
         spec.ropes = spec.ropes.into_iter().map(|rope| rope.divided_by(factors)).collect();
@@ -76,31 +84,59 @@ pub(crate) fn read(
     Ok(spec)
 }
 
+/// Some fine-tunes of Gemma 3 bring back what Gemma 2 did to its logits.
+fn refuse_capped_logits(
+    name: &str,
+    metadata: &GgufMetadata,
+    config: &Config,
+) -> Result<(), CheckpointError> {
+    let key = format!("{name}.final_logit_softcapping");
+    match metadata.get_f32(&key) {
+        Some(cap) if cap != 0.0 => {
+            let problem = format!("'{key}' is {cap}, and capped logits are not supported");
+            Err(config.unsupported(problem, "use the original model"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn translate(name: &str, metadata: &GgufMetadata, tensors: &Described) -> Map<String, Value> {
     let key = |key: &str| format!("{name}.{key}");
     let mut values = Map::new();
     for (theirs, ours) in COUNTS {
-        if let Some(count) = metadata.get_u32(&key(theirs)) {
+        // Phi writes a window of zero tokens for none.
+        let is_none = |count: &u32| *count == 0 && *ours == WINDOW;
+        if let Some(count) = metadata.get_u32(&key(theirs)).filter(|count| !is_none(count)) {
             values.insert((*ours).to_owned(), json!(count));
         }
     }
     for (theirs, ours) in FLOATS {
         if let Some(float) = metadata.get_f32(&key(theirs)) {
-            values.insert((*ours).to_owned(), json!(float));
+            values.insert((*ours).to_owned(), number(float));
         }
     }
     values.insert("vocab_size".to_owned(), json!(tensors.vocab_size));
     values.insert("tie_word_embeddings".to_owned(), json!(!tensors.has_head));
     values.insert("attention_bias".to_owned(), json!(tensors.has_bias));
+    values.insert("use_qk_norm".to_owned(), json!(tensors.has_query_norm));
     values.insert("rope_scaling".to_owned(), rope_scaling(name, metadata, tensors));
     if name == "gemma3" {
-        translate_gemma(&mut values);
+        translate_gemma(metadata, &mut values);
     }
     if let Some(rotated) = metadata.get_u32(&key("rope.dimension_count")) {
         let head_dim = head_dim(&values);
-        values.insert("partial_rotary_factor".to_owned(), json!(f64::from(rotated) / head_dim));
+        if f64::from(rotated) != head_dim {
+            // The factor will be multiplied with the head again, and rounded down.
+            let factor = (f64::from(rotated) + 0.5) / head_dim;
+            values.insert("partial_rotary_factor".to_owned(), json!(factor));
+        }
     }
     values
+}
+
+/// JSON has no word for a number that is none; this one is refused where a number is needed.
+fn number(float: f32) -> Value {
+    if float.is_finite() { json!(float) } else { json!(float.to_string()) }
 }
 
 fn head_dim(values: &Map<String, Value>) -> f64 {
@@ -109,16 +145,34 @@ fn head_dim(values: &Map<String, Value>) -> f64 {
     number("head_dim").or_else(divided).unwrap_or(f64::NAN)
 }
 
+fn translate_gemma(metadata: &GgufMetadata, values: &mut Map<String, Value>) {
+    const PATTERN: &str = "gemma3.attention.sliding_window_pattern";
+    let scalar = query_scalar(values);
+    values.insert("query_pre_attn_scalar".to_owned(), json!(scalar));
+    let pattern = if !values.contains_key(WINDOW) {
+        Some(1) // every layer is global
+    } else {
+        metadata.get_u32(PATTERN)
+    };
+    if let Some(pattern) = pattern {
+        values.insert("sliding_window_pattern".to_owned(), json!(pattern));
+    }
+    if let Some(windowed) = metadata.get_integers(PATTERN) {
+        let kind =
+            |windowed: &i64| if *windowed == 0 { "full_attention" } else { "sliding_attention" };
+        values.insert("layer_types".to_owned(), windowed.iter().map(kind).collect());
+    }
+}
+
 /// The 27B is the one Gemma whose queries are not scaled by the head; its file does not say so.
-fn translate_gemma(values: &mut Map<String, Value>) {
+fn query_scalar(values: &Map<String, Value>) -> f64 {
     const LAYERS_OF_27B: usize = 62;
     let number = |key: &str| values.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
-    let scalar = if values.get("num_hidden_layers") == Some(&json!(LAYERS_OF_27B)) {
+    if values.get("num_hidden_layers") == Some(&json!(LAYERS_OF_27B)) {
         number("hidden_size") / number("num_attention_heads")
     } else {
         head_dim(values)
-    };
-    values.insert("query_pre_attn_scalar".to_owned(), json!(scalar));
+    }
 }
 
 fn rope_scaling(name: &str, metadata: &GgufMetadata, tensors: &Described) -> Value {
@@ -127,11 +181,13 @@ fn rope_scaling(name: &str, metadata: &GgufMetadata, tensors: &Described) -> Val
         return json!({
             "rope_type": "longrope", "short_factor": short, "long_factor": long,
             "original_max_position_embeddings": metadata.get_u32(&key("original_context_length")),
-            "attention_factor": metadata.get_f32(&key("attn_factor")),
+            "attention_factor": metadata.get_f32(&key("attn_factor")).map(number),
         });
     }
     match metadata.get_str(&key("type")) {
         None | Some("none") => Value::Null,
-        Some(kind) => json!({ "rope_type": kind, "factor": metadata.get_f32(&key("factor")) }),
+        Some(kind) => {
+            json!({ "rope_type": kind, "factor": metadata.get_f32(&key("factor")).map(number) })
+        }
     }
 }

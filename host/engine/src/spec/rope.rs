@@ -10,6 +10,8 @@ use crate::checkpoint::{CheckpointError, Config};
 /// The base of frequencies where a configuration is silent.
 pub(super) const THETA: f64 = 1e4;
 const FACTOR_MAX: f64 = 1e6;
+/// The context a model was first trained on.
+const ORIGINAL: &str = "original_max_position_embeddings";
 
 /// One rotary embedding.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +73,7 @@ impl Rope {
                 let factor = scaling.float_or("factor", 1.0..=FACTOR_MAX, 1.0)? as f32;
                 Ok(plain.divided_by(&vec![factor; rotated / 2]))
             }
-            "llama3" => plain.llama3(&scaling),
+            "llama3" => plain.llama3(config, &scaling),
             "longrope" | "su" => Self::longrope(config, &scaling, theta, rotated),
             other => Err(config.unsupported(
                 format!("the rotary scaling '{other}' is not supported"),
@@ -88,11 +90,14 @@ impl Rope {
     }
 
     /// Llama 3.1: slow pairs are stretched, fast ones are left, those between are blended.
-    fn llama3(mut self, scaling: &Config) -> Result<Self, CheckpointError> {
+    fn llama3(mut self, config: &Config, scaling: &Config) -> Result<Self, CheckpointError> {
         let factor = scaling.float_or("factor", 1.0..=FACTOR_MAX, 8.0)? as f32;
         let low = scaling.float_or("low_freq_factor", 1e-3..=1e3, 1.0)? as f32;
         let high = scaling.float_or("high_freq_factor", 1e-3..=1e3, 4.0)? as f32;
-        let original = scaling.count("original_max_position_embeddings", 1..=CONTEXT_MAX)? as f32;
+        let original = match scaling.count_opt(ORIGINAL, 1..=CONTEXT_MAX)? {
+            Some(original) => original,
+            None => config.count("max_position_embeddings", 1..=CONTEXT_MAX)?,
+        } as f32;
         for frequency in &mut self.frequencies {
             let turns = original * *frequency / std::f32::consts::TAU;
             let kept =
@@ -108,15 +113,18 @@ impl Rope {
         theta: f64,
         rotated: usize,
     ) -> Result<Self, CheckpointError> {
-        const KEY: &str = "original_max_position_embeddings";
+        /// What `Phi3Config` takes when nothing names the original context.
+        const ORIGINAL_OF_PHI3: usize = 4096;
         let context = config.count("max_position_embeddings", 1..=CONTEXT_MAX)?;
-        let original = match scaling.count_opt(KEY, 2..=CONTEXT_MAX)? {
+        // The key outside of the section comes first, as it does in transformers.
+        let original = match config.count_opt(ORIGINAL, 2..=CONTEXT_MAX)? {
             Some(original) => original,
-            None => config.count(KEY, 2..=CONTEXT_MAX)?,
+            None => scaling.count_opt(ORIGINAL, 2..=CONTEXT_MAX)?.unwrap_or(ORIGINAL_OF_PHI3),
         };
         let factors = |key| scaling.floats(key, rotated / 2, 1e-3..=FACTOR_MAX);
         let (short, long) = (factors("short_factor")?, factors("long_factor")?);
-        let stretch = context as f64 / original as f64;
+        let stretch =
+            scaling.float_or("factor", 1e-3..=FACTOR_MAX, context as f64 / original as f64)?;
         let amplitude = (1.0 + stretch.ln() / (original as f64).ln()).sqrt();
         let amplitude = if stretch <= 1.0 { 1.0 } else { amplitude };
         Ok(Self {
