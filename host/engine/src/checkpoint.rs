@@ -188,12 +188,15 @@ fn described(catalogue: &Catalogue) -> Result<spec::gguf::Described> {
 }
 
 fn rope_factors(catalogue: &Catalogue, name: &str) -> Result<Option<Vec<f32>>> {
-    let entry = catalogue.tensors.get(&format!("{name}.weight"));
-    let Some(entry) = entry.filter(|entry| entry.element == Element::Weights(Format::F32)) else {
-        return Ok(None);
-    };
-    let elements = 0..entry.bytes / size_of::<f32>();
-    let (name, entry) = (format!("{name}.weight"), entry.clone());
+    let name = format!("{name}.weight");
+    let Some(entry) = catalogue.tensors.get(&name) else { return Ok(None) };
+    let count = entry.bytes / size_of::<f32>();
+    if entry.element != Element::Weights(Format::F32) || count > spec::gguf::FACTORS_MAX {
+        let (element, shape) = (&entry.element, &entry.shape);
+        let problem = format!("tensor '{name}' holds {element} of the shape {shape:?}, no factors");
+        return Err(config::malformed(catalogue.file(entry), problem));
+    }
+    let (entry, elements) = (entry.clone(), 0..count);
     let vector = Vector { name, entry, format: Format::F32, elements, plus_one: false };
     load::Loader::new(catalogue)?.vector(&vector).map(Some)
 }

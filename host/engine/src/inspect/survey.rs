@@ -184,8 +184,8 @@ fn quantising(wanted: Quantization, stored: &Stored, inspection: &mut Inspection
         return;
     }
     let message = format!(
-        "quantization is \"{wanted}\", but the checkpoint is {stored}, which is not quantised \
-         again; it is served as it is"
+        "quantization is \"{wanted}\", but the checkpoint is already packed as {stored}; it is \
+         served as it is"
     );
     let mend = "remove \"quantization\", or point model_path to the unpacked checkpoint";
     inspection.add(Warning, "quantization-mismatch", message, mend);

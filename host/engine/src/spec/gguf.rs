@@ -38,6 +38,9 @@ const FLOATS: &[(&str, &str)] = &[
     ("logit_scale", "logit_scale"),
 ];
 
+/// Rotary factors of one kind: one for each pair of a head.
+pub(crate) const FACTORS_MAX: usize = super::HEAD_DIM_MAX / 2;
+
 /// What a GGUF file keeps among its tensors although it describes the model.
 #[derive(Debug, Default)]
 pub(crate) struct Described {
@@ -79,6 +82,10 @@ pub(crate) fn read(
         spec.set_windows(&config, |_| true)?;
     }
     if let Some(factors) = &tensors.rope_factors[0] {
+        if !factors.iter().all(|factor| (1e-3..=1e6).contains(factor)) {
+            let problem = "tensor 'rope_freqs.weight' holds factors that are not from 0.001 to 1e6";
+            return Err(config.unsupported(problem, "fetch the file again"));
+        }
         spec.ropes = spec.ropes.into_iter().map(|rope| rope.divided_by(factors)).collect();
     }
     Ok(spec)

@@ -46,6 +46,27 @@ fn the_predecessor_s_four_failures_are_warnings_here() {
 }
 
 #[test]
+fn plain_checkpoints_are_quantised_when_that_is_wanted_and_packed_ones_are_not_again() {
+    let wanted = |id: &str, quantization| inspect(&ExpertSettings { quantization, ..toy(id) });
+    let plain = wanted("gemma3_multimodal", None);
+    for (quantization, stored, least) in [
+        (Quantization::Int4, "int4 g128 (quantised while loading from bf16)", 3.8),
+        (Quantization::Int8, "q8_0 (quantised while loading from bf16)", 1.88),
+    ] {
+        let seen = wanted("gemma3_multimodal", Some(quantization));
+        assert_eq!(seen.quantization.as_deref(), Some(stored));
+        check(&seen, Severity::Note, "quantised-while-loading", stored);
+        // Embeddings stay as they are, so not all is as much smaller as the linears.
+        let [before, after] = [&plain, &seen].map(|seen| seen.weight_bytes.unwrap() as f64);
+        assert!(after < before && before / after < least, "{before} and {after} bytes");
+        assert_eq!(seen.failure(), None);
+    }
+    let packed = wanted("qwen_coder", Some(Quantization::Int4));
+    check(&packed, Severity::Warning, "quantization-mismatch", "already packed as awq int4 g128");
+    assert_eq!(packed.weight_bytes, wanted("qwen_coder", None).weight_bytes);
+}
+
+#[test]
 fn broken_folders_are_named_with_the_mend() {
     check(&inspect(&at("x", Path::new("/nowhere"))), Severity::Error, "path-missing", "/nowhere");
 

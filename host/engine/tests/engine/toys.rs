@@ -1,8 +1,8 @@
 //! The toy experts answer as transformers recorded it, through the same door that the server uses.
 
-use crate::support::{TOYS, ask, chat, fleet, recorded, toy};
+use crate::support::{TOYS, ask, chat, fleet, recorded, settings, toy};
 use serde_json::Value;
-use signalbox_engine::{Finish, Fleet, Message, Prompt};
+use signalbox_engine::{Finish, Fleet, Message, Prompt, Quantization};
 
 /// A recorded entry as a request; just enough tokens, so that nothing hides behind a cut.
 fn question(entry: &Value) -> signalbox_engine::Request {
@@ -89,4 +89,13 @@ fn inspection_finds_nothing_wrong_with_the_toys() {
         let quantised = seen.quantization.unwrap();
         assert_eq!(quantised.contains("awq"), id != "gemma3_multimodal", "{id}: {quantised}");
     }
+}
+
+#[tokio::test]
+async fn an_expert_in_8_bits_answers_nearly_as_it_does_in_16() {
+    const ID: &str = "gemma3_multimodal";
+    let mut declared = settings(&[ID]);
+    declared.experts[0].quantization = Some(Quantization::Int8);
+    let (asked, wrong) = mistakes(&Fleet::start(declared), ID).await;
+    assert!(wrong.len() * 20 <= asked, "{} of {asked} differ:\n{}", wrong.len(), wrong.join("\n"));
 }

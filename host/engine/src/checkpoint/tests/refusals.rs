@@ -224,6 +224,14 @@ fn gguf_types_that_are_not_read_are_refused_by_tensor_and_type() {
     let gguf = capped.gguf.clone().float("gemma3.final_logit_softcapping", 30.0);
     let bytes = capped.with_gguf(gguf).gguf_bytes();
     check_gguf(&bytes, Kind::Unsupported, "capped logits are not supported");
+    let factors = |factor: f32, count: usize| {
+        let llama = small::Small::llama();
+        let bytes = factor.to_le_bytes().repeat(count);
+        let gguf = llama.gguf.clone().tensor("rope_freqs.weight", &[count], 0, &bytes);
+        llama.with_gguf(gguf).gguf_bytes()
+    };
+    check_gguf(&factors(0.0, 8), Kind::Unsupported, "'rope_freqs.weight' holds factors that are");
+    check_gguf(&factors(1.0, 4096), Kind::Malformed, "'rope_freqs.weight' holds f32 of the shape");
     let endless = small::Small::llama();
     let gguf = endless.gguf.clone().float("llama.rope.scaling.factor", f32::INFINITY);
     let gguf = gguf.text("llama.rope.scaling.type", "linear");
