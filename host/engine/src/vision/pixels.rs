@@ -1,6 +1,7 @@
-//! From a picture to what a tower looks at, as transformers' `Gemma3ImageProcessor` does it with
-//! Pillow (`image_processing_pil_gemma3.py`, transformers 5; the only one that transformers 4 calls
-//! slow): resized, scaled, and its levels normalised channel by channel.
+//! From a picture to what a tower looks at, as transformers' `Gemma3ImageProcessor` does it: resized,
+//! scaled, and its levels normalised channel by channel. There are two of that name. This is the one on
+//! Pillow (`Gemma3ImageProcessorPil` in transformers 5, the slow one in transformers 4), which is used
+//! where torchvision is not installed, and which Gemma was published with.
 
 use std::path::Path;
 

@@ -112,7 +112,7 @@ mod tests {
                 assert!(end > from);
                 let split = spans.iter().find(|span| span.start < end && end < span.end);
                 assert_eq!(split, None, "chunks of {size}: {from}..{end}");
-                let whole = spans.iter().any(|span| *span == (from..end));
+                let whole = spans.contains(&(from..end));
                 assert!(end - from <= size || whole, "chunks of {size}: {from}..{end}");
                 from = end;
             }

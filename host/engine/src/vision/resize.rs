@@ -30,8 +30,8 @@ pub(super) fn resize(image: &Image, width: usize, height: usize) -> Vec<u8> {
     stack(rows.map(|row| squeeze(row, &across)), &down, width * CHANNELS)
 }
 
-/// Pillow 13 begins with the axis that leaves less to do; which one is seen in the last bit. Found by trying
-/// thousands of sizes, for the rule stands in no documentation; older versions begin across.
+/// Pillow 13 begins with the axis that leaves less to do, and the order is seen in the last bit. The
+/// rule was found by trying thousands of sizes; older versions always begin across.
 fn down_first(from: (usize, usize), to: (usize, usize)) -> bool {
     let less = |from: usize, to: usize| from as i64 - to as i64;
     to.1 < from.1 && less(from.1, to.1) > 2 * less(from.0, to.0)

@@ -1,5 +1,5 @@
-//! The shape of a vision tower and its projector: which tensors there are, for a plan of what lies where as well as
-//! for the loaded weights.
+//! The shape of a vision tower and its projector: which tensors there are, for the check of what lies
+//! where as well as for the loaded weights.
 
 /// All tensors that seeing takes.
 #[derive(Debug)]
