@@ -154,11 +154,9 @@ impl From<ImageRefusal> for ApiError {
     fn from(refusal: ImageRefusal) -> Self {
         let message = refusal.to_string();
         let code = match &refusal.problem {
-            ImageProblem::Unusable(ImageError::Heavy { .. } | ImageError::Large { .. }) => {
-                "image_too_large"
-            }
             ImageProblem::Unusable(ImageError::Unknown | ImageError::Broken(_))
             | ImageProblem::Url(_) => "image_invalid",
+            ImageProblem::Unusable(_) => "image_too_large",
             ImageProblem::NotAllowed { .. } => "image_url_not_allowed",
             ImageProblem::Unreachable { .. } => "image_unreachable",
             ImageProblem::Full => {
