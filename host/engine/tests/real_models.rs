@@ -43,8 +43,8 @@ fn cached(file: &str) -> PathBuf {
     PathBuf::from(cache).join(file)
 }
 
-fn real(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/real").join(folder)
+fn recorded(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/real").join(name)
 }
 
 /// What transformers recorded of a model, in f32 from the dequantised weights.
@@ -93,11 +93,11 @@ fn check_passages(name: &str, file: &str) {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let how = Scoring { exact: false, threads, chunk: None };
     let scorer = Scorer::open(&cached(file), how).unwrap();
-    let recorded = fs::read(real(&format!("{name}.json"))).unwrap();
+    let recorded = fs::read(recorded(&format!("{name}.json"))).unwrap();
     let recorded: Recorded = serde_json::from_slice(&recorded).unwrap();
     assert_eq!(recorded.passages.len(), 3);
     let check = |(passage, expected): (&String, &Passage)| {
-        let text = fs::read_to_string(real(&format!("passages/{passage}.txt"))).unwrap();
+        let text = fs::read_to_string(recorded(&format!("passages/{passage}.txt"))).unwrap();
         assert_eq!(scorer.encode(&text).unwrap(), expected.ids, "{name}: {passage}");
         !measure(&scorer, &format!("{name} {passage}"), expected)
     };
