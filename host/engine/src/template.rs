@@ -293,8 +293,6 @@ fn names_in_gguf(metadata: &GgufMetadata) -> TokenNames {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::quantized::gguf_file::Value as Datum;
-
     use super::*;
 
     const ALTERNATING: &str = "{{ bos_token }}{% for message in messages %}\
@@ -394,12 +392,12 @@ mod tests {
 
     #[test]
     fn a_gguf_file_names_its_tokens_by_their_ids() {
-        let key = |name: &str| format!("tokenizer.ggml.{name}");
-        let tokens = ["<b>", "<e>", "<u>", "<p>"].map(|text| Datum::String(text.into()));
+        let tokens = ["<b>", "<e>", "<u>", "<p>"];
+        let metadata = GgufMetadata::default().with_strings("tokenizer.ggml.tokens", &tokens);
         let ids = ["bos", "eos", "unknown", "padding"].into_iter().zip(0..);
-        let ids = ids.map(|(name, id)| (key(&format!("{name}_token_id")), Datum::U32(id)));
-        let metadata: GgufMetadata =
-            ids.chain([(key("tokens"), Datum::Array(tokens.into()))]).collect();
+        let metadata = ids.fold(metadata, |metadata, (name, id)| {
+            metadata.with_integer(&format!("tokenizer.ggml.{name}_token_id"), id)
+        });
         let names = token_names(&Source::Gguf(&metadata));
         let expected = [("bos", "<b>"), ("eos", "<e>"), ("pad", "<p>"), ("unk", "<u>")];
         let expected = expected.map(|(name, text)| (format!("{name}_token"), text.to_owned()));

@@ -91,6 +91,21 @@ impl GgufMetadata {
     }
 }
 
+/// What a file would say, without one.
+#[cfg(test)]
+impl GgufMetadata {
+    pub(crate) fn with_integer(mut self, key: &str, value: i64) -> Self {
+        self.0.insert(key.to_owned(), Datum::Integer(value));
+        self
+    }
+
+    pub(crate) fn with_strings(mut self, key: &str, values: &[&str]) -> Self {
+        let values = values.iter().map(ToString::to_string).collect();
+        self.0.insert(key.to_owned(), Datum::Texts(values));
+        self
+    }
+}
+
 /// Reads the header of `file`.
 pub(super) fn read(file: &Path) -> Result<(GgufMetadata, Catalogue), CheckpointError> {
     let map = mmap::map(file)?;
