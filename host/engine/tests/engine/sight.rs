@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fs, io::Cursor, path::Path};
 
 use candle_core::{Device, Tensor, safetensors};
+use serde_json::Value;
 use signalbox_engine::{
     EngineError, ExpertSettings, Fleet, Image, ImageLimits, Message, Part, Prompt, Request, Scorer,
     Scoring, Severity, inspect,
@@ -122,19 +123,37 @@ async fn files_without_a_tower_are_served_as_text() {
     assert_eq!(error, EngineError::Blind { expert: SEES.into(), seeing: Vec::new() });
 }
 
+fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
+    let mut json = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    change(&mut json);
+    fs::write(file, json.to_string()).unwrap();
+}
+
+#[test]
+fn processors_of_other_models_are_named() {
+    let folder = copy(SEES);
+    let file = folder.path().join("preprocessor_config.json");
+    edit(&file, |json| json["do_pan_and_scan"] = true.into());
+    let seen = inspect(&at(folder.path()));
+    let crops = seen.findings.iter().find(|finding| finding.code == "pan-and-scan-ignored");
+    assert_eq!((crops.unwrap().severity, seen.failure()), (Severity::Warning, None));
+    edit(&file, |json| json["size"]["height"] = 55.into());
+    let failure = inspect(&at(folder.path())).failure().unwrap();
+    assert!(failure.contains("preprocessor_config.json: pictures are resized to"), "{failure}");
+}
+
 #[test]
 fn half_a_tower_is_named() {
-    for lost in ["post_layernorm.weight", "encoder.layers.1.mlp.fc2.bias", "q_proj.weight"] {
+    for lost in ["post_layernorm.weight", "encoder.layers.0.mlp.fc2.bias", "q_proj.weight"] {
         let kept = |name: &str| !(name.starts_with(TOWER) && name.ends_with(lost));
         let copy = rewritten(|name, tensor| kept(&name).then_some((name, tensor)));
         let failure = inspect(&at(copy.path())).failure().unwrap();
         assert!(failure.contains(lost) && failure.contains("is missing"), "{failure}");
     }
     let folder = copy(SEES);
-    let config = folder.path().join("config.json");
-    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
-    json["vision_config"]["intermediate_size"] = 100.into();
-    fs::write(&config, json.to_string()).unwrap();
+    edit(&folder.path().join("config.json"), |json| {
+        json["vision_config"]["intermediate_size"] = 100.into();
+    });
     let failure = inspect(&at(folder.path())).failure().unwrap();
     assert!(failure.contains("mlp.fc1.weight' has the shape"), "{failure}");
 }
@@ -173,7 +192,7 @@ fn score(
 #[test]
 fn scoring_takes_pictures_whole_in_every_chunk() {
     let config = fs::read(folder(SEES).join("config.json")).unwrap();
-    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let config: Value = serde_json::from_slice(&config).unwrap();
     let number = |key: &str| config[key].as_u64().unwrap() as usize;
     let places = vec![number("image_token_index") as u32; number("mm_tokens_per_image")];
     let ids = [&[2, 300, 301][..], &places, &[302], &places, &[303, 304, 305]].concat();
