@@ -8,9 +8,13 @@ use crate::host;
 pub struct Message {
     /// `system`, `user`, `assistant` or `tool`.
     pub role: String,
-    /// Plain text.
+    /// Plain text. [`IMAGE_MARK`] stands where an image stands.
     pub content: String,
 }
+
+/// What stands in a text for an image: U+FFFC. Text around it may be changed freely; without it the
+/// image is gone.
+pub const IMAGE_MARK: char = '\u{fffc}';
 
 impl Message {
     /// A message of `role` that says `content`.
@@ -84,10 +88,21 @@ impl Request<'_> {
         self.0.streaming()
     }
 
-    /// Free-form facts about the call: what the host knows (`has-images`), what earlier policies
-    /// added.
+    /// Free-form facts about the call: what the host knows (`has-images`; see
+    /// [`Request::has_images`]), what earlier policies added.
     pub fn hints(&self) -> Vec<(String, String)> {
         self.0.hints()
+    }
+
+    /// How many images the call has. An expert that [can](crate::Expert::can) `images` sees them.
+    pub fn image_count(&self) -> usize {
+        self.hint("has-images").and_then(|count| count.parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether the call has images, so that only an expert that [can](crate::Expert::can) `images`
+    /// answers it.
+    pub fn has_images(&self) -> bool {
+        self.image_count() > 0
     }
 
     /// The newest hint called `key`.

@@ -68,6 +68,6 @@ use bindings::host;
 #[cfg(not(target_arch = "wasm32"))]
 use native as host;
 
-pub use call::{Edits, Message, Request};
+pub use call::{Edits, IMAGE_MARK, Message, Request};
 pub use expert::{Expert, State};
 pub use hooks::{Action, Decision, Mode, Outcome, Plan, Post, Pre, Refusal, RefusalKind, Route};

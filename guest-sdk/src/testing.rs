@@ -88,6 +88,12 @@ impl RequestBuilder {
         self
     }
 
+    /// The call has this many images. Their marks are for the test to write.
+    #[must_use]
+    pub fn images(self, count: usize) -> Self {
+        self.hint("has-images", &count.to_string())
+    }
+
     /// A fact about the call.
     #[must_use]
     pub fn hint(mut self, key: &str, value: &str) -> Self {
@@ -349,6 +355,14 @@ mod tests {
         assert_eq!(after.message(1), Some(Message::new("user", "HELLO")));
         assert_eq!(after.message(2), Some(Message::new("system", "Mind the neighbours.")));
         assert_eq!((after.max_tokens(), after.hint("loud")), (Some(9), Some("yes".into())));
+    }
+
+    #[test]
+    fn images_are_counted_by_the_host() {
+        assert!(!request("hello").build().has_images());
+        let call = request("\u{fffc} and \u{fffc}").images(2).build();
+        assert_eq!((call.has_images(), call.image_count()), (true, 2));
+        assert_eq!(call.last_user_text().matches(crate::IMAGE_MARK).count(), 2);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The default router. It scores a call's newest message by whole words, phrases and signs of code
 //! or foreign script, in English and Spanish, and asks the expert of the domain that stands out;
-//! when none does, it abstains to the general one. An expert that failed is never chosen.
+//! when none does, it abstains to the general one. A call with images goes to experts that can see
+//! them. An expert that failed is never chosen.
 
 mod signals;
 #[cfg(test)]
@@ -14,14 +15,16 @@ struct RouteByDomain;
 
 impl Route for RouteByDomain {
     fn choose(request: &Request, experts: &[Expert]) -> Result<Decision, Refusal> {
-        let images = request.hint("has-images").is_some();
+        let images = request.has_images();
         let refuge = config::get("abstain-to").unwrap_or_else(|| "general".to_owned());
         let verdict = if images { images_verdict() } else { judge(request, &refuge) };
         let suits =
             |e: &Expert| if images { e.can("images") } else { e.domain() == verdict.domain };
         let mut plan = most_ready(experts, suits);
         let missing = if plan.is_empty() { "; its expert is not available" } else { "" };
-        plan.extend(most_ready(experts, |e| e.domain() == refuge && !suits(e)));
+        if !images || plan.is_empty() {
+            plan.extend(most_ready(experts, |e| e.domain() == refuge && !suits(e)));
+        }
         plan.extend(most_ready(experts, |_| plan.is_empty()));
         if plan.is_empty() {
             return Err(Refusal::other("no-expert", "no expert can answer: all of them failed"));

@@ -96,9 +96,14 @@ fn a_failed_expert_is_never_chosen() {
 fn images_go_to_an_expert_that_sees() {
     let experts =
         [testing::expert("chat").build(), testing::expert("seer").capability("images").build()];
-    let call = testing::request("Write a Python class").hint("has-images", "1").build();
+    let call = testing::request("Write a Python class").images(1).build();
     let decision = RouteByDomain::choose(&call, &experts).unwrap();
-    assert_eq!(order(&decision), ["seer", "chat"]);
+    assert_eq!(order(&decision), ["seer"], "a blind expert can't step in");
+    assert_eq!(decision.reason, "images: the call has images; 100 %");
+
+    let blind = [testing::expert("chat").build()];
+    let decision = RouteByDomain::choose(&call, &blind).unwrap();
+    assert_eq!(order(&decision), ["chat"], "and says that it can't see");
 }
 
 /// Prompt by the domains that were recorded with it: "Who are you?" is every expert's.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::settings::TOKEN_VARIABLE;
 
@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Say what is wrong with a configuration and its checkpoints, loading nothing.
     Check(Check),
+    /// Score a given text with a checkpoint: likelihoods, perplexity, and how far from a reference.
+    Eval(Eval),
     /// Talk to a running host.
     Chat(Chat),
     /// Write, build, upload and swap policies.
@@ -71,6 +73,60 @@ pub(crate) struct Check {
     /// The configuration file: JSON, comments allowed.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// Prove every expert: hash its files, load it, render its template and generate 8 tokens, one
+    /// expert after another.
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// For scripts.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    group(ArgGroup::new("text to score").args(["ids", "ids_file", "text", "text_file"])),
+    group(
+        ArgGroup::new("source")
+            .args(["ids", "ids_file", "text", "text_file", "expect"])
+            .required(true)
+            .multiple(true)
+    )
+)]
+pub(crate) struct Eval {
+    /// A Hugging Face folder or a GGUF file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model: PathBuf,
+    /// Token ids, as in 1,2,3; image placeholders are among them already.
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    pub(crate) ids: Vec<u32>,
+    /// A JSON file with a list of token ids, or with one under "ids".
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids_file: Option<PathBuf>,
+    /// Text, encoded behind the beginning-of-sequence token where the checkpoint has one.
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+    /// A file with text.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) text_file: Option<PathBuf>,
+    /// An image (PNG, JPEG, WebP) for the next placeholder; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Vec<PathBuf>,
+    /// Write {"ids": [...], "logits": [[...], ...]} for every position.
+    #[arg(long, value_name = "OUT")]
+    pub(crate) logits: Option<PathBuf>,
+    /// Compare with a reference {"ids", "images", "logits"}; exit 1 beyond the bounds. Ids and images
+    /// are taken from it unless given.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expect: Option<PathBuf>,
+    /// Compute the f32 reference path instead of what serving runs.
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Threads that share the work; without it, one per core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Tokens fed in one step; without it, all at once.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) chunk: Option<u32>,
     /// For scripts.
     #[arg(long)]
     pub(crate) json: bool,
@@ -91,6 +147,9 @@ pub(crate) struct Chat {
     /// The expert to ask; "auto" lets the router choose.
     #[arg(long, default_value = "auto")]
     pub(crate) model: String,
+    /// Show this image (PNG, JPEG, WebP) with the first message; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Vec<PathBuf>,
     /// What to say; without it, lines are read until the end of input.
     pub(crate) message: Vec<String>,
 }

@@ -1,8 +1,14 @@
 //! `signalbox chat`: talk to a running host, one message or a whole conversation.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::{
+    fs,
+    io::{self, BufRead, IsTerminal, Write},
+    path::Path,
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,12 +17,16 @@ use crate::{
     term::{self, say},
 };
 
+/// Files larger than this are not sent; a host that is told nothing takes far less.
+const IMAGE_BYTES_MAX: u64 = 256 << 20;
+
 /// Sends one message, or the lines of standard input one by one as a conversation.
 pub(crate) fn run(args: Chat) -> Result<()> {
     let mut talk = Conversation {
         client: Client::new(&args.plane.url, None),
         model: args.model,
         messages: Vec::new(),
+        images: args.image.iter().map(|file| image(file)).collect::<Result<_>>()?,
     };
     if !args.message.is_empty() {
         return talk.ask(&args.message.join(" "));
@@ -50,14 +60,21 @@ struct Conversation {
     client: Client,
     model: String,
     messages: Vec<Value>,
+    /// What goes with the next message.
+    images: Vec<Value>,
 }
 
 impl Conversation {
     /// Prints the reply as it comes. A question that fails is not remembered.
     fn ask(&mut self, text: &str) -> Result<()> {
-        self.messages.push(json!({ "role": "user", "content": text }));
+        let content = match self.images.as_slice() {
+            [] => json!(text),
+            images => json!([images, &[json!({ "type": "text", "text": text })]].concat()),
+        };
+        self.messages.push(json!({ "role": "user", "content": content }));
         match self.reply() {
             Ok(reply) => {
+                self.images.clear();
                 self.messages.push(json!({ "role": "assistant", "content": reply }));
                 Ok(())
             }
@@ -86,5 +103,43 @@ impl Conversation {
         }
         say!();
         Ok(reply)
+    }
+}
+
+/// A part of a message that shows a file.
+fn image(file: &Path) -> Result<Value> {
+    let unreadable = || format!("{} can't be read", file.display());
+    let size = fs::metadata(file).with_context(unreadable)?.len();
+    let told = HumanBytes(size);
+    ensure!(size <= IMAGE_BYTES_MAX, "{} has {told}; make it smaller", file.display());
+    let bytes = fs::read(file).with_context(unreadable)?;
+    let kind = kind(&bytes);
+    let kind = kind.with_context(|| {
+        format!("{} is neither PNG nor JPEG nor WebP; convert it to one of them", file.display())
+    })?;
+    let url = format!("data:{kind};base64,{}", BASE64_STANDARD.encode(bytes));
+    Ok(json!({ "type": "image_url", "image_url": { "url": url } }))
+}
+
+/// A media type by the first bytes.
+fn kind(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_told_by_their_first_bytes() {
+        assert_eq!(kind(b"\x89PNG\r\n"), Some("image/png"));
+        assert_eq!(kind(b"\xff\xd8\xff\xe0"), Some("image/jpeg"));
+        assert_eq!(kind(b"RIFF1234WEBPVP8 "), Some("image/webp"));
+        assert_eq!([kind(b"GIF89a"), kind(b"")], [None, None]);
     }
 }

@@ -1,5 +1,5 @@
 //! `signalbox check`: what is wrong with a configuration and its checkpoints, before anything is
-//! loaded.
+//! loaded; and with `--deep`, whether every expert really loads and speaks.
 
 use std::{path::Path, process::ExitCode};
 
@@ -15,6 +15,11 @@ use crate::{
     term::{Spinner, say, say_json},
 };
 
+mod deep;
+mod hash;
+
+use deep::Proven;
+
 /// Prints the findings; the exit code is 1 when something keeps an expert from being served.
 pub(crate) fn run(args: &Check) -> Result<ExitCode> {
     let settings = match Settings::load(&args.config) {
@@ -27,11 +32,13 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode> {
         settings.fleet.experts.iter().map(|expert| whole(expert, &settings.fleet)).collect();
     drop(looking);
     let experts: Vec<_> = settings.fleet.experts.iter().zip(&inspections).collect();
+    let proven = if args.deep { Some(deep::prove_all(&settings.fleet)?) } else { None };
     match args.json {
-        true => say_json(&as_json(&args.config, &settings, &experts)),
-        false => say_text(&args.config, &settings, &experts),
+        true => say_json(&as_json(&args.config, &settings, &experts, proven.as_deref())),
+        false => say_text(&args.config, &settings, &experts, proven.as_deref()),
     }
-    let broken = inspections.iter().any(is_broken);
+    let unproven = proven.iter().flatten().any(|expert| expert.problem().is_some());
+    let broken = unproven || inspections.iter().any(is_broken);
     Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -66,13 +73,22 @@ fn is_broken(inspection: &Inspection) -> bool {
 
 type Inspected<'i> = (&'i ExpertSettings, &'i Inspection);
 
-fn say_text(config: &Path, settings: &Settings, experts: &[Inspected<'_>]) {
+fn say_text(
+    config: &Path,
+    settings: &Settings,
+    experts: &[Inspected<'_>],
+    proven: Option<&[Proven]>,
+) {
     let entries: Vec<_> = experts.iter().map(|(e, found)| entry(e, found)).collect();
     let served = entries.iter().filter(|entry| !entry.is_broken()).count();
     say!("{}: {served} of {} experts can be served", config.display(), entries.len());
     report::say_experts(&entries);
     say!();
     say_memory(&settings.fleet, experts);
+    if let Some(proven) = proven {
+        say!();
+        deep::say_all(proven);
+    }
     if !settings.ignored.is_empty() {
         say!();
         say!("Keys that have no effect here:");
@@ -106,12 +122,22 @@ fn entry<'e>(expert: &'e ExpertSettings, found: &'e Inspection) -> Entry<'e> {
     }
 }
 
-fn as_json(config: &Path, settings: &Settings, experts: &[Inspected<'_>]) -> Value {
+fn as_json(
+    config: &Path,
+    settings: &Settings,
+    experts: &[Inspected<'_>],
+    proven: Option<&[Proven]>,
+) -> Value {
+    let mut listed: Vec<_> = experts.iter().map(|(e, found)| expert_json(e, found)).collect();
+    for (expert, proven) in listed.iter_mut().zip(proven.unwrap_or_default()) {
+        expert["proof"] = proven.as_json();
+    }
+    let unproven = proven.unwrap_or_default().iter().any(|expert| expert.problem().is_some());
     json!({
         "config": config.display().to_string(),
-        "ok": !experts.iter().any(|(_, found)| is_broken(found)),
+        "ok": !unproven && !experts.iter().any(|(_, found)| is_broken(found)),
         "mistakes": [],
-        "experts": experts.iter().map(|(e, found)| expert_json(e, found)).collect::<Vec<_>>(),
+        "experts": listed,
         "memory": {
             "limit_bytes": settings.fleet.memory_bytes_max,
             "machine_bytes": Machine::here().memory_bytes,

@@ -11,6 +11,7 @@ mod check;
 mod client;
 mod config;
 mod demo;
+mod eval;
 mod experts;
 mod policy;
 mod report;
@@ -54,6 +55,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Chat(args) => chat::run(args).map(|()| ExitCode::SUCCESS),
         Command::Policy(args) => policy::run(args).map(|()| ExitCode::SUCCESS),
         Command::Experts(args) => experts::run(args).map(|()| ExitCode::SUCCESS),

@@ -1,8 +1,8 @@
 //! A configuration file, checked: every value bounded, every default filled in, all mistakes named
 //! at once. What comes out of here can be wired without asking again.
 //!
-//! The format is the predecessor's JSON, comments allowed, with four sections more: `admin`,
-//! `policies`, `memory` and `limits`. `host/cli/README.md` lists every key with its default.
+//! The format is the predecessor's JSON, comments allowed, with five sections more: `admin`,
+//! `policies`, `memory`, `limits` and `images`. `host/cli/README.md` lists every key with its default.
 
 use std::{
     collections::BTreeSet,

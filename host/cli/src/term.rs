@@ -3,16 +3,18 @@
 use std::{
     fmt,
     io::{self, Write},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use comfy_table::{Table, presets};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Width of wrapped lines, in characters.
 const LINE_WIDTH: usize = 110;
 /// Time between two frames of a spinner.
 const FRAME: Duration = Duration::from_millis(120);
+/// Work that is done by then shows no progress.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Writes to standard output. A reader that went away is not an error: `signalbox ... | head`.
 pub(crate) fn write(text: fmt::Arguments<'_>) {
@@ -47,6 +49,52 @@ impl Spinner {
 impl Drop for Spinner {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// How much of a known amount is done, on standard error; shown after a second, gone when dropped.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    began: Instant,
+}
+
+impl Progress {
+    /// Of `whole` bytes.
+    pub(crate) fn bytes(whole: u64, message: impl Into<String>) -> Self {
+        Self::new(whole, message, "{msg} {wide_bar} {bytes}/{total_bytes} {eta}")
+    }
+
+    /// Of `whole` things.
+    pub(crate) fn count(whole: u64, message: impl Into<String>) -> Self {
+        Self::new(whole, message, "{msg} {wide_bar} {pos}/{len} {eta}")
+    }
+
+    fn new(whole: u64, message: impl Into<String>, template: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(whole), ProgressDrawTarget::hidden());
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(message.into());
+        Self { bar, began: Instant::now() }
+    }
+
+    /// What is worked on now.
+    pub(crate) fn tell(&self, message: impl Into<String>) {
+        self.bar.set_message(message.into());
+    }
+
+    /// So much more is done.
+    pub(crate) fn add(&self, more: u64) {
+        if self.bar.is_hidden() && self.began.elapsed() > PATIENCE {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.inc(more);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

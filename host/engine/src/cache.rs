@@ -47,7 +47,7 @@ impl KvCache {
     }
 
     /// Writes one layer's key and value rows of the token at `position`, which is at most one past the
-    /// last one written.
+    /// last one written. Positions that are not yet [advanced](Self::advance) over can be read already.
     pub(crate) fn write(&mut self, layer: usize, position: usize, key: &[f32], value: &[f32]) {
         let room = || vec![0.0; BLOCK_TOKENS * self.width].into_boxed_slice();
         let blocks = &mut self.layers[layer];

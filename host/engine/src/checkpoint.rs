@@ -21,6 +21,7 @@ mod safetensors;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod vision;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,8 @@ use signalbox_kernels::Format;
 
 pub(crate) use config::Config;
 pub(crate) use error::{CheckpointError, Kind};
+#[cfg(test)]
+pub(crate) use gguf::Datum;
 pub(crate) use gguf::GgufMetadata;
 pub(crate) use quantise::Bits;
 pub(crate) use stored::Stored;
@@ -48,6 +51,8 @@ pub(crate) struct Checkpoint {
     spec: ModelSpec,
     catalogue: Catalogue,
     plan: Plan,
+    /// The eyes, where the files have them all.
+    vision: Option<vision::Plan>,
     stored: Stored,
 }
 
@@ -96,14 +101,21 @@ impl Checkpoint {
 
     fn planned(
         origin: Origin,
-        spec: ModelSpec,
+        mut spec: ModelSpec,
         catalogue: Catalogue,
         names: &Names,
         packing: Packing,
     ) -> Result<Self> {
         let plan = plan::plan(&spec, names, packing, &catalogue)?;
+        let vision = match (&origin, &spec.vision) {
+            (Origin::Folder(folder), Some(vision)) => {
+                vision::Plan::make(folder, vision, spec.hidden, &catalogue)?
+            }
+            _ => None,
+        };
+        spec.vision = spec.vision.filter(|_| vision.is_some());
         let stored = plan::stored(&plan, matches!(origin, Origin::Gguf(_)));
-        Ok(Self { origin, spec, catalogue, plan, stored })
+        Ok(Self { origin, spec, catalogue, plan, vision, stored })
     }
 
     /// The architecture and its numbers.
@@ -126,7 +138,8 @@ impl Checkpoint {
 
     /// Bytes that [`Self::load`] will hold.
     pub(crate) fn weight_bytes(&self) -> u64 {
-        plan::weight_bytes(&self.plan)
+        let vision = self.vision.as_ref().map_or(0, |vision| vision.bytes);
+        plan::weight_bytes(&self.plan) + vision
     }
 
     /// Has plain linears quantised by [`Self::load`]. A checkpoint that is packed stays as it is: each
@@ -151,7 +164,14 @@ impl Checkpoint {
             return Err(CheckpointError::new(Kind::Unsupported, file, problem, mend));
         }
         let mut loader = load::Loader::new(&self.catalogue)?;
-        Ok(Model::new(self.spec.clone(), self.plan.fill(&mut loader)?))
+        let weights = self.plan.fill(&mut loader)?;
+        let vision = self.vision.as_ref().map(|vision| vision.load(&self.catalogue, &loader));
+        Ok(Model::new(self.spec.clone(), weights, vision.transpose()?))
+    }
+
+    /// The checkpoint asks for crops of long pictures, which are not made.
+    pub(crate) fn wants_crops(&self) -> bool {
+        self.vision.as_ref().is_some_and(vision::Plan::wants_crops)
     }
 }
 

@@ -1,4 +1,5 @@
-//! How one expert is spoken to: its tokenizer, chat template, end tokens and sampling defaults.
+//! How one expert is spoken to: its tokenizer, chat template, end tokens, sampling defaults, and the
+//! places it has for pictures.
 //! Needs no weights, so it stays when the weights go.
 
 use std::{
@@ -7,15 +8,19 @@ use std::{
 };
 
 use crate::{
-    EngineError, Message, Part, Prompt,
+    EngineError, Image, Message, Part, Prompt,
     checkpoint::Checkpoint,
     generation::Generation,
+    spec::VisionSpec,
     template::{self, ChatTemplate},
     tokenizer::Tokenizer,
+    vision::{self, Frame, Placed},
 };
 
 /// Turns one conversation may have.
 const MESSAGES_MAX: usize = 8192;
+/// Images one prompt may have.
+const IMAGES_MAX: usize = 16;
 /// No vocabulary spends more bytes on a token on average; longer text can't fit and isn't even
 /// read.
 const BYTES_PER_TOKEN_MAX: usize = 64;
@@ -29,8 +34,26 @@ pub(crate) struct Dialect {
     pub(crate) generation: Generation,
     /// `Err` says why there is none.
     template: Result<ChatTemplate, String>,
+    /// `None` where the expert can't see.
+    sight: Option<Sight>,
     vocab_size: u32,
     path: PathBuf,
+}
+
+/// Eyes, and how a prompt speaks of what they see.
+struct Sight {
+    spec: VisionSpec,
+    /// `Err` says why there is none.
+    frame: Result<Frame, String>,
+}
+
+/// A prompt as its expert takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Encoded {
+    /// At least one, all of them below the vocabulary size.
+    pub(crate) ids: Vec<u32>,
+    /// Where they stand among the ids.
+    pub(crate) images: Vec<Placed>,
 }
 
 impl Dialect {
@@ -49,38 +72,55 @@ impl Dialect {
                 Err("the checkpoint has none; add chat_template.jinja, or use completions".into())
             }
         };
+        let sight = checkpoint.spec().vision.clone().map(|spec| {
+            let frame = Frame::new(&spec, &names, &tokenizer);
+            Sight { spec, frame }
+        });
         let vocab_size = checkpoint.spec().vocab_size;
         let (tokenizer, path) = (Arc::new(tokenizer), path.to_owned());
-        Ok(Self { tokenizer, generation, template, vocab_size, path })
+        Ok(Self { tokenizer, generation, template, sight, vocab_size, path })
     }
 
-    /// The token ids of a prompt for an expert that holds `context` tokens.
+    /// A prompt for an expert that holds `context` tokens.
     pub(crate) fn encode(
         &self,
         expert: &str,
         prompt: &Prompt,
         context: u32,
-    ) -> Result<Vec<u32>, EngineError> {
+    ) -> Result<Encoded, EngineError> {
         check_size(prompt, context)?;
-        let ids = match prompt {
-            Prompt::Text(text) => self.tokenizer.encode_text(text).map_err(invalid)?,
+        let (ids, images) = match prompt {
+            Prompt::Text(text) => (self.tokenizer.encode_text(text).map_err(invalid)?, Vec::new()),
             Prompt::Chat(messages) => self.encode_chat(expert, messages)?,
         };
         self.check_ids(expert, &ids, context)?;
-        Ok(ids)
+        let spec = self.sight.as_ref().map(|sight| &sight.spec);
+        let images = vision::place(spec, &ids, &images).map_err(invalid)?;
+        Ok(Encoded { ids, images })
     }
 
-    fn encode_chat(&self, expert: &str, messages: &[Message]) -> Result<Vec<u32>, EngineError> {
+    fn encode_chat(
+        &self,
+        expert: &str,
+        messages: &[Message],
+    ) -> Result<(Vec<u32>, Vec<Image>), EngineError> {
         check_turns(messages)?;
-        if messages.iter().flat_map(Message::images).next().is_some() {
-            return Err(EngineError::Blind { expert: expert.into(), seeing: Vec::new() });
-        }
+        let images: Vec<Image> = messages.iter().flat_map(Message::images).cloned().collect();
+        check_images(images.len())?;
         let refused = |message: String| EngineError::Template { expert: expert.into(), message };
+        let frame = match &self.sight {
+            _ if images.is_empty() => None,
+            None => return Err(EngineError::Blind { expert: expert.into(), seeing: Vec::new() }),
+            Some(sight) => Some(sight.frame.as_ref().map_err(|why| refused(why.clone()))?),
+        };
         let template = self.template.as_ref().map_err(|why| refused(why.clone()))?;
         let defused: Vec<Message> =
             messages.iter().map(|message| self.defuse(message)).collect::<Result<_, _>>()?;
-        let rendered = template.render(&defused).map_err(refused)?;
-        self.tokenizer.encode_rendered(&rendered).map_err(invalid)
+        let mut rendered = template.render(&defused).map_err(refused)?;
+        if let Some(frame) = frame {
+            rendered = frame.expand(&rendered, images.len()).map_err(refused)?;
+        }
+        Ok((self.tokenizer.encode_rendered(&rendered).map_err(invalid)?, images))
     }
 
     fn defuse(&self, message: &Message) -> Result<Message, EngineError> {
@@ -139,6 +179,13 @@ fn check_turns(messages: &[Message]) -> Result<(), EngineError> {
     }
 }
 
+fn check_images(count: usize) -> Result<(), EngineError> {
+    if count > IMAGES_MAX {
+        return Err(invalid(format!("{count} images; at most {IMAGES_MAX} are looked at")));
+    }
+    Ok(())
+}
+
 /// Refuses what can't fit before any time is spent on it.
 fn check_size(prompt: &Prompt, context: u32) -> Result<(), EngineError> {
     let bytes: usize = match prompt {
@@ -182,7 +229,7 @@ mod tests {
             let messages = messages(entry);
             let rendered = dialect.template.as_ref().unwrap().render(&messages).unwrap();
             assert_eq!(rendered, entry["rendered"].as_str().unwrap());
-            let ids = dialect.encode(id, &Prompt::Chat(messages), 4096).unwrap();
+            let ids = dialect.encode(id, &Prompt::Chat(messages), 4096).unwrap().ids;
             assert_eq!(serde_json::json!(ids), entry["prompt_ids"], "{id}: {rendered:?}");
         }
     }
@@ -194,6 +241,77 @@ mod tests {
         check("qwen_coder");
         check("gemma3_multimodal");
         check("aya_expanse_multilingual");
+    }
+
+    fn image() -> Part {
+        Part::Image(Image::raw(1, 1, vec![0; 3]))
+    }
+
+    fn user(content: Vec<Part>) -> Message {
+        Message { role: "user".into(), content }
+    }
+
+    fn encode(id: &str, messages: Vec<Message>) -> Result<Encoded, EngineError> {
+        Dialect::open(&toy(id)).unwrap().encode(id, &Prompt::Chat(messages), 4096)
+    }
+
+    /// What `Gemma3Processor` makes of it, written out.
+    #[test]
+    fn a_picture_becomes_a_frame_of_placeholders() {
+        let text = |text: &str| Part::Text(text.into());
+        let turns = vec![
+            user(vec![image(), text("What is it?")]),
+            Message::text("assistant", "A circle."),
+            user(vec![text("And"), image(), image()]),
+        ];
+        let frame = "\n\n<start_of_image><image_soft_token><image_soft_token><image_soft_token>\
+            <image_soft_token><end_of_image>\n\n";
+        let expected = format!(
+            "<bos><start_of_turn>user\n{frame}What is it?<end_of_turn>\n<start_of_turn>model\n\
+             A circle.<end_of_turn>\n<start_of_turn>user\nAnd{frame}{frame}<end_of_turn>\n\
+             <start_of_turn>model\n"
+        );
+        let dialect = Dialect::open(&toy("gemma3_multimodal")).unwrap();
+        let encoded = dialect.encode("gemma", &Prompt::Chat(turns), 4096).unwrap();
+        assert_eq!(encoded.ids, dialect.tokenizer.encode_rendered(&expected).unwrap());
+        let placeholder = dialect.tokenizer.id("<image_soft_token>").unwrap();
+        assert_eq!(encoded.images.len(), 3);
+        for placed in encoded.images {
+            assert_eq!(encoded.ids[placed.span], [placeholder; 4]);
+        }
+    }
+
+    #[test]
+    fn nobody_types_a_picture() {
+        let forged = "<start_of_image><image_soft_token><end_of_image>";
+        let typed = |parts| encode("gemma3_multimodal", vec![user(parts)]).unwrap();
+        let [plain, seen] = [
+            typed(vec![Part::Text(forged.into())]),
+            typed(vec![Part::Text(forged.into()), image()]),
+        ];
+        assert_eq!((plain.images.len(), seen.images.len()), (0, 1));
+        let dialect = Dialect::open(&toy("gemma3_multimodal")).unwrap();
+        let placeholder = dialect.tokenizer.id("<image_soft_token>").unwrap();
+        let count = |ids: &[u32]| ids.iter().filter(|id| **id == placeholder).count();
+        assert_eq!((count(&plain.ids), count(&seen.ids)), (0, 4));
+        let text = dialect.encode("gemma", &Prompt::Text(forged.into()), 4096).unwrap();
+        assert_eq!(count(&text.ids), 0);
+    }
+
+    #[test]
+    fn pictures_without_a_place_are_refused() {
+        let lost = vec![
+            Message { role: "system".into(), content: vec![Part::Text("Look.".into()), image()] },
+            Message::text("user", "Hi"),
+        ];
+        let error = encode("gemma3_multimodal", lost).unwrap_err();
+        let message = "it shows 0 of 1 images".to_owned();
+        assert_eq!(error, EngineError::Template { expert: "gemma3_multimodal".into(), message });
+        let error = encode("phi4_fast", vec![user(vec![image()])]).unwrap_err();
+        assert!(matches!(error, EngineError::Blind { .. }), "{error}");
+        let many = vec![image(); IMAGES_MAX + 1];
+        let error = encode("gemma3_multimodal", vec![user(many)]).unwrap_err();
+        assert_eq!(error, invalid("17 images; at most 16 are looked at"));
     }
 
     #[test]

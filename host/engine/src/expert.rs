@@ -18,6 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     EngineError, Event, dialect::Dialect, model::Model, sampler::Sampler, tokenizer::Stops,
+    vision::Placed,
 };
 
 mod runner;
@@ -41,6 +42,8 @@ enum Command {
 pub(crate) struct Job {
     /// Ids below the vocabulary size, at least one, fewer than the context.
     pub(crate) prompt: Vec<u32>,
+    /// Pictures to look at, and their places in the prompt.
+    pub(crate) images: Vec<Placed>,
     /// At least one; together with the prompt within the context.
     pub(crate) max_tokens: u32,
     pub(crate) sampler: Sampler,
@@ -61,7 +64,7 @@ impl Job {
         u32::try_from(self.prompt.len()).unwrap_or(u32::MAX)
     }
 
-    /// Tokens the KV cache may come to hold for this job.
+    /// Tokens the KV cache may come to hold for this job. Decides its rotary regime, once and for all.
     fn most_tokens(&self) -> usize {
         self.prompt.len() + self.max_tokens as usize
     }

@@ -224,6 +224,16 @@ impl Inner {
             .ok_or_else(|| EngineError::UnknownExpert { expert: "auto".into() })
     }
 
+    /// Experts that can be served and can see, in the operator's order.
+    fn seeing(&self) -> Vec<String> {
+        let sees: Vec<bool> =
+            (0..self.members.len()).map(|at| self.inspection(at).images).collect();
+        let yard = self.yard();
+        let sound = |at: &usize| !matches!(yard.berths[*at].stage, Stage::Failed(_));
+        let places = (0..self.members.len()).filter(|at| sees[*at]).filter(sound);
+        places.map(|at| self.members[at].settings.id.clone()).collect()
+    }
+
     fn inspection(&self, at: usize) -> Arc<Inspection> {
         let guard = self.members[at].inspection.lock();
         guard.unwrap_or_else(PoisonError::into_inner).clone()
@@ -320,6 +330,6 @@ fn look(settings: &ExpertSettings, bytes_max: u64) -> Inspection {
 }
 
 fn capabilities(seen: &Inspection) -> Vec<String> {
-    let chat = seen.chat.then_some("chat");
-    chat.into_iter().chain(["completion"]).map(str::to_owned).collect()
+    let (chat, images) = (seen.chat.then_some("chat"), seen.images.then_some("images"));
+    chat.into_iter().chain(["completion"]).chain(images).map(str::to_owned).collect()
 }

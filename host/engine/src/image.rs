@@ -5,6 +5,8 @@ use std::{fmt, io::Cursor, sync::Arc};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+/// The longest side that is taken. JPEG has none longer; a longer one has hardly any other side.
+const SIDE_MAX: u32 = 1 << 16;
 /// What a decoder may use besides the picture itself.
 const SCRATCH_BYTES: u64 = 64 << 20;
 /// The widest pixel any of the formats decodes to: four channels of 16 bits.
@@ -51,6 +53,16 @@ pub enum ImageError {
         /// Pixels taken.
         max: u64,
     },
+    /// Too long, be it ever so narrow.
+    #[error("the image is {width}x{height} and sides up to {max} are taken; send a smaller one")]
+    Long {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// Pixels taken of either.
+        max: u32,
+    },
     /// Starts like an image and does not go on like one.
     #[error("the image can't be decoded: {0}; send it again, or save it anew")]
     Broken(String),
@@ -79,12 +91,22 @@ impl Image {
         if u64::from(width) * u64::from(height) > limits.pixels_max {
             return Err(ImageError::Large { width, height, max: limits.pixels_max });
         }
+        if width.max(height) > SIDE_MAX {
+            return Err(ImageError::Long { width, height, max: SIDE_MAX });
+        }
         let orientation = decoder.orientation().map_err(broken)?;
         let mut decoded = DynamicImage::from_decoder(decoder).map_err(broken)?;
         decoded.apply_orientation(orientation);
         let rgb = decoded.into_rgb8();
         let (width, height) = (rgb.width() as usize, rgb.height() as usize);
         Ok(Self { width, height, rgb: rgb.into_raw().into() })
+    }
+
+    /// A picture of raw pixels `(height, width, 3)`.
+    #[cfg(test)]
+    pub(crate) fn raw(width: usize, height: usize, rgb: Vec<u8>) -> Self {
+        assert_eq!(rgb.len(), width * height * 3);
+        Self { width, height, rgb: rgb.into() }
     }
 
     /// Pixels across.
@@ -149,6 +171,9 @@ mod tests {
     fn what_is_too_large_is_refused_by_its_size() {
         let large = Image::decode(&encoded(9, 8, ImageFormat::Png), &LIMITS).unwrap_err();
         assert_eq!(large, ImageError::Large { width: 9, height: 8, max: 64 });
+        let roomy = ImageLimits { bytes_max: 1 << 20, pixels_max: 1 << 20 };
+        let long = Image::decode(&encoded(65_537, 1, ImageFormat::Png), &roomy).unwrap_err();
+        assert_eq!(long, ImageError::Long { width: 65_537, height: 1, max: 65_536 });
         let heavy = Image::decode(&[0; 10_001], &LIMITS).unwrap_err();
         assert_eq!(heavy, ImageError::Heavy { bytes: 10_001, max: 10_000 });
     }

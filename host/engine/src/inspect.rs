@@ -68,6 +68,8 @@ pub struct Inspection {
     pub memory_bytes: Option<u64>,
     /// There is a chat template that compiles.
     pub chat: bool,
+    /// There is a vision tower, so that prompts may have images.
+    pub images: bool,
     /// Everything noticed, the worst first.
     pub findings: Vec<Finding>,
 }

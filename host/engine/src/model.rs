@@ -3,15 +3,20 @@
 mod batch;
 #[cfg(test)]
 mod goldens;
+#[cfg(test)]
+mod pictures;
 mod weights;
 
+use std::ops::Range;
+
 use signalbox_kernels::{
-    Rows, attention, gelu_tanh_gate, layer_norm, matmul, rms_norm, rope, silu_gate,
+    Compute, Rows, attention, gelu_tanh_gate, layer_norm, matmul, rms_norm, rope, silu_gate,
 };
 
 use crate::{
     cache::KvCache,
     spec::{Activation, LayerSpec, ModelSpec, NormKind, Residual},
+    vision::{Picture, Placed, Vision},
 };
 use batch::Batch;
 use weights::Loaded;
@@ -26,6 +31,9 @@ type LoadedLayer = Layer<Rows, Vec<f32>>;
 pub(crate) struct Model {
     spec: ModelSpec,
     weights: Loaded,
+    /// There when [`ModelSpec::vision`] is.
+    vision: Option<Vision>,
+    compute: Compute,
 }
 
 /// One sequence's share of a step: `tokens` are appended to `cache` at `cache.len()`.
@@ -34,12 +42,31 @@ pub(crate) struct Slot<'a> {
     pub(crate) cache: &'a mut KvCache,
     /// Token ids below the vocabulary size; at least one.
     pub(crate) tokens: &'a [u32],
+    /// Pictures of the sequence; those among `tokens` must be here, and none may begin or end elsewhere.
+    pub(crate) pictures: &'a [Picture],
+}
+
+impl Slot<'_> {
+    /// Positions of `tokens` in the sequence.
+    fn positions(&self) -> Range<usize> {
+        self.cache.len()..self.cache.len() + self.tokens.len()
+    }
+
+    /// The picture that stands at `position`.
+    fn picture(&self, position: usize) -> Option<&Picture> {
+        self.pictures.iter().find(|picture| picture.span.contains(&position))
+    }
 }
 
 impl Model {
     /// Weights of the shapes that `spec` asks for.
-    pub(crate) fn new(spec: ModelSpec, weights: Loaded) -> Self {
-        Self { spec, weights }
+    pub(crate) fn new(spec: ModelSpec, weights: Loaded, vision: Option<Vision>) -> Self {
+        Self { spec, weights, vision, compute: Compute::serving() }
+    }
+
+    /// The same model, computing in another way.
+    pub(crate) fn computing(self, compute: Compute) -> Self {
+        Self { compute, ..self }
     }
 
     /// The architecture and its numbers.
@@ -52,6 +79,12 @@ impl Model {
     pub(crate) fn new_cache(&self, tokens: usize) -> KvCache {
         let long = self.spec.is_long(tokens);
         KvCache::new(self.spec.layers.len(), self.spec.kv_width(), long)
+    }
+
+    /// Looks at a picture, so that it can be fed. The error says what went wrong.
+    pub(crate) fn see(&self, placed: &Placed) -> Result<Picture, String> {
+        let vision = self.vision.as_ref().ok_or("the model has no vision tower")?;
+        vision.see(placed).map_err(|error| error.to_string())
     }
 
     /// Where the first weight lies: stays the same for as long as the model is loaded.
@@ -99,18 +132,27 @@ impl Model {
         x
     }
 
-    /// (rows, hidden)
+    /// (rows, hidden). A picture's features are taken as they are, unscaled.
     fn embed(&self, slots: &[Slot<'_>]) -> Vec<f32> {
-        let tokens: Vec<u32> = slots.iter().flat_map(|slot| slot.tokens.iter().copied()).collect();
-        let mut x = vec![0.0; tokens.len() * self.spec.hidden];
-        for (token, row) in tokens.iter().zip(x.chunks_exact_mut(self.spec.hidden)) {
-            self.weights.embedding.decode(*token as usize, row);
+        let hidden = self.spec.hidden;
+        let rows: usize = slots.iter().map(|slot| slot.tokens.len()).sum();
+        let mut x = vec![0.0; rows * hidden];
+        let tokens = slots.iter().flat_map(|slot| {
+            slot.positions().zip(slot.tokens).map(move |(at, token)| (slot.picture(at), at, *token))
+        });
+        for ((picture, position, token), row) in tokens.zip(x.chunks_exact_mut(hidden)) {
+            if let Some(Picture { span, features }) = picture {
+                row.copy_from_slice(&features[(position - span.start) * hidden..][..hidden]);
+                continue;
+            }
+            self.weights.embedding.decode(token as usize, row);
             row.iter_mut().for_each(|x| *x *= self.spec.embedding_scale);
         }
         x
     }
 
-    /// Attention of one layer, keys and values written on the way: (rows, hidden) to (rows, hidden).
+    /// Attention of one layer: (rows, hidden) to (rows, hidden). Keys and values of all rows are written
+    /// first, for within a picture a token sees those behind it.
     fn attend(
         &self,
         index: usize,
@@ -121,27 +163,26 @@ impl Model {
     ) -> Vec<f32> {
         let spec = &self.spec;
         let LayerSpec { window, rope } = spec.layers[index];
-        let mut queries = linear(normed, &layer.query); // (rows, heads, head_dim)
-        let mut keys = linear(normed, &layer.key); // (rows, kv_heads, head_dim)
-        let values = linear(normed, &layer.value); // (rows, kv_heads, head_dim)
+        let mut queries = self.linear(normed, &layer.query); // (rows, heads, head_dim)
+        let mut keys = self.linear(normed, &layer.key); // (rows, kv_heads, head_dim)
+        let values = self.linear(normed, &layer.value); // (rows, kv_heads, head_dim)
         self.norm_heads(&mut queries, layer.query_norm.as_ref());
         self.norm_heads(&mut keys, layer.key_norm.as_ref());
         self.rotate(&mut queries, batch, rope);
         self.rotate(&mut keys, batch, rope);
 
+        let kv_rows = keys.chunks_exact(spec.kv_width()).zip(values.chunks_exact(spec.kv_width()));
+        for (place, (key, value)) in batch.rows().zip(kv_rows) {
+            slots[place.slot].cache.write(index, place.position, key, value);
+        }
         let mut mixed = vec![0.0; queries.len()]; // (rows, heads, head_dim)
         let query_width = spec.heads.heads * spec.heads.head_dim;
-        let kv_rows = keys.chunks_exact(spec.kv_width()).zip(values.chunks_exact(spec.kv_width()));
         let rows = queries.chunks_exact(query_width).zip(mixed.chunks_exact_mut(query_width));
-        for ((place, (query, mixed)), (key, value)) in batch.rows().zip(rows).zip(kv_rows) {
-            let cache = &mut *slots[place.slot].cache;
-            cache.write(index, place.position, key, value);
-            let end = place.position + 1;
-            let start = window.map_or(0, |window| end.saturating_sub(window));
-            let pages = cache.pages(index, start..end);
-            attention(query, pages, spec.heads, spec.attention_scale, mixed);
+        for (place, (query, mixed)) in batch.rows().zip(rows) {
+            let pages = slots[place.slot].cache.pages(index, place.sees(window));
+            attention(query, pages, spec.heads, spec.attention_scale, mixed, self.compute);
         }
-        linear(&mixed, &layer.output)
+        self.linear(&mixed, &layer.output)
     }
 
     /// Rotates every row `(heads, head_dim)` by the angles of its position.
@@ -166,13 +207,13 @@ impl Model {
 
     /// (rows, hidden) to (rows, hidden)
     fn feed_forward(&self, layer: &LoadedLayer, normed: &[f32]) -> Vec<f32> {
-        let mut gate = product(normed, &layer.gate); // (rows, intermediate)
-        let up = product(normed, &layer.up); // (rows, intermediate)
+        let mut gate = self.product(normed, &layer.gate); // (rows, intermediate)
+        let up = self.product(normed, &layer.up); // (rows, intermediate)
         match self.spec.activation {
             Activation::Silu => silu_gate(&mut gate, &up),
             Activation::GeluTanh => gelu_tanh_gate(&mut gate, &up),
         }
-        product(&gate, &layer.down)
+        self.product(&gate, &layer.down)
     }
 
     fn norm(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
@@ -193,24 +234,24 @@ impl Model {
     fn logits(&self, x: &[f32]) -> Vec<Vec<f32>> {
         let normed = self.norm(x, &self.weights.final_norm);
         let head = self.weights.head.as_ref().unwrap_or(&self.weights.embedding);
-        let mut logits = product(&normed, head);
+        let mut logits = self.product(&normed, head);
         logits.iter_mut().for_each(|logit| *logit *= self.spec.logit_scale);
         logits.chunks_exact(head.rows()).map(<[f32]>::to_vec).collect()
     }
-}
 
-fn linear(x: &[f32], linear: &Linear<Rows, Vec<f32>>) -> Vec<f32> {
-    let mut y = product(x, &linear.weight);
-    if let Some(bias) = &linear.bias {
-        y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+    fn linear(&self, x: &[f32], linear: &Linear<Rows, Vec<f32>>) -> Vec<f32> {
+        let mut y = self.product(x, &linear.weight);
+        if let Some(bias) = &linear.bias {
+            y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+        }
+        y
     }
-    y
-}
 
-fn product(x: &[f32], weight: &Rows) -> Vec<f32> {
-    let mut y = vec![0.0; x.len() / weight.cols() * weight.rows()];
-    matmul(x, weight, &mut y);
-    y
+    fn product(&self, x: &[f32], weight: &Rows) -> Vec<f32> {
+        let mut y = vec![0.0; x.len() / weight.cols() * weight.rows()];
+        matmul(x, weight, &mut y, self.compute);
+        y
+    }
 }
 
 fn add(x: &mut [f32], y: &[f32]) {

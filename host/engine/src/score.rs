@@ -1,14 +1,21 @@
 //! Teacher-forced scoring: what a model would have said at every position of a given text. This is how
 //! an engine is compared with a reference, so it runs the very path that serving runs.
 
+mod agreement;
+
 use std::path::{Path, PathBuf};
+
+use signalbox_kernels::Compute;
 
 use crate::{
     EngineError, Image,
     checkpoint::Checkpoint,
     model::{Model, Slot},
     tokenizer::Tokenizer,
+    vision::{self, Picture},
 };
+
+pub use agreement::Agreement;
 
 /// A checkpoint loaded for scoring, outside of any fleet.
 pub struct Scorer {
@@ -21,11 +28,12 @@ pub struct Scorer {
 /// How to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scoring {
-    /// The f32 reference path instead of the one that serving runs.
+    /// The scalar f32 reference path instead of the one that serving runs.
     pub exact: bool,
     /// Threads that share the work.
     pub threads: usize,
-    /// Tokens fed in one step; `None` feeds all at once.
+    /// Tokens fed in one step; `None` feeds all at once. An image is never split, so the chunk it is in
+    /// may be longer.
     pub chunk: Option<usize>,
 }
 
@@ -38,6 +46,7 @@ impl Scorer {
         let unloadable = |problem: String| unloadable(path, problem);
         let checkpoint = Checkpoint::open(path).map_err(|error| unloadable(error.to_string()))?;
         let model = checkpoint.load().map_err(|error| unloadable(error.to_string()))?;
+        let model = model.computing(Compute { exact: how.exact, threads: how.threads });
         Ok(Self { path: path.to_owned(), checkpoint, model, how })
     }
 
@@ -60,7 +69,8 @@ impl Scorer {
     /// placeholders of `images` already.
     ///
     /// # Errors
-    /// When an id is not in the vocabulary, or there are none, or more than the model can hold.
+    /// When an id is not in the vocabulary, or there are none, or more than the model can hold, or the
+    /// images and their places do not match.
     pub fn score(
         &self,
         ids: &[u32],
@@ -68,14 +78,29 @@ impl Scorer {
         see: &mut dyn FnMut(&[f32]),
     ) -> Result<(), EngineError> {
         self.check(ids)?;
-        if !images.is_empty() {
-            return Err(EngineError::Blind { expert: self.name(), seeing: Vec::new() });
-        }
+        let pictures = self.look(ids, images)?;
+        let spans: Vec<_> = pictures.iter().map(|picture| picture.span.clone()).collect();
+        let chunk = self.how.chunk.unwrap_or(ids.len()).max(1);
         let mut cache = self.model.new_cache(ids.len());
-        for tokens in ids.chunks(self.how.chunk.unwrap_or(ids.len()).max(1)) {
-            self.model.score(Slot { cache: &mut cache, tokens }, see);
+        while cache.len() < ids.len() {
+            let from = cache.len();
+            let end = vision::chunk_end(&spans, from, from.saturating_add(chunk).min(ids.len()));
+            let (tokens, pictures) = (&ids[from..end], &pictures[..]);
+            self.model.score(Slot { cache: &mut cache, tokens, pictures }, see);
         }
         Ok(())
+    }
+
+    /// Encodes the images and finds their places.
+    fn look(&self, ids: &[u32], images: &[Image]) -> Result<Vec<Picture>, EngineError> {
+        let spec = self.model.spec().vision.as_ref();
+        if spec.is_none() && !images.is_empty() {
+            return Err(EngineError::Blind { expert: self.name(), seeing: Vec::new() });
+        }
+        let placed = vision::place(spec, ids, images)
+            .map_err(|message| EngineError::InvalidRequest { message })?;
+        let crashed = |problem: String| EngineError::Crashed { expert: self.name(), problem };
+        placed.iter().map(|placed| self.model.see(placed).map_err(crashed)).collect()
     }
 
     fn check(&self, ids: &[u32]) -> Result<(), EngineError> {

@@ -11,10 +11,12 @@ mod qwen2;
 mod rope;
 #[cfg(test)]
 mod tests;
+mod vision;
 
 use signalbox_kernels::Heads;
 
 pub(crate) use rope::Rope;
+pub(crate) use vision::VisionSpec;
 
 use crate::checkpoint::{CheckpointError, Config};
 
@@ -50,8 +52,8 @@ pub(crate) struct ModelSpec {
     pub(crate) context_length: u32,
     /// Rows of the embedding and of the head.
     pub(crate) vocab_size: u32,
-    /// The checkpoint also carries a vision tower.
-    pub(crate) has_vision: bool,
+    /// The eyes; `None` where there is no tower.
+    pub(crate) vision: Option<VisionSpec>,
     /// Width of the residual stream.
     pub(crate) hidden: usize,
     /// Width inside the feed-forward block.
@@ -182,7 +184,7 @@ impl ModelSpec {
             architecture: "",
             context_length: config.count("max_position_embeddings", 1..=CONTEXT_MAX)? as u32,
             vocab_size: config.count("vocab_size", 1..=VOCAB_MAX)? as u32,
-            has_vision: false,
+            vision: None,
             hidden,
             intermediate: config.count("intermediate_size", 1..=INTERMEDIATE_MAX)?,
             heads,

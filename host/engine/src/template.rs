@@ -23,8 +23,8 @@ const OUTPUT_BYTES_MAX: usize = 64 << 20;
 const SOURCE_BYTES_MAX: u64 = 1 << 20;
 /// The one template of each environment.
 const NAME: &str = "chat";
-/// Stands where a system prompt would, to see whether a template shows it.
-const PROBE: &str = "system-prompt-probe";
+/// Stands where a text would, to see whether a template shows it.
+const PROBE: &str = "template-probe";
 
 /// Names and texts of the tokens that templates may mention: `bos_token`, `eos_token`, ...
 pub(crate) type TokenNames = BTreeMap<String, String>;
@@ -33,6 +33,8 @@ pub(crate) type TokenNames = BTreeMap<String, String>;
 pub(crate) struct ChatTemplate {
     environment: Environment<'static>,
     shows_system: bool,
+    /// Content may be a list of parts, and not only a string.
+    reads_parts: bool,
 }
 
 impl ChatTemplate {
@@ -40,7 +42,8 @@ impl ChatTemplate {
     pub(crate) fn compile(source: String, names: &TokenNames) -> Result<Self, String> {
         let mut environment = environment(names);
         environment.add_template_owned(NAME, source).map_err(|error| words(&error))?;
-        let mut template = Self { environment, shows_system: true };
+        let mut template = Self { environment, shows_system: true, reads_parts: true };
+        template.reads_parts = template.probe_parts();
         template.shows_system = template.probe_system();
         Ok(template)
     }
@@ -57,7 +60,7 @@ impl ChatTemplate {
     fn render_as_they_are(&self, messages: &[Message]) -> Result<String, String> {
         let messages: Vec<Value> = messages
             .iter()
-            .map(|message| context! { role => message.role, content => content(message) })
+            .map(|message| context! { role => message.role, content => self.content(message) })
             .collect();
         // `tools` and `documents` are defined and none, as transformers passes them.
         let context = context! {
@@ -72,6 +75,25 @@ impl ChatTemplate {
     fn probe_system(&self) -> bool {
         let probe = [Message::text("system", PROBE), Message::text("user", "?")];
         self.render_as_they_are(&probe).is_ok_and(|text| text.contains(PROBE))
+    }
+
+    /// A template that expects a string fails on a list, or prints it as the list that it is.
+    fn probe_parts(&self) -> bool {
+        let content = vec![Part::Text(PROBE.into()), Part::Text(PROBE.into())];
+        let probe = [Message { role: "user".into(), content }];
+        let shown = self.render_as_they_are(&probe);
+        shown.is_ok_and(|text| text.matches(PROBE).count() == 2 && !text.contains("\"text\""))
+    }
+
+    /// What the template is shown: plain text, or a list of parts where there are pictures among
+    /// them or several parts that it can read. Of a system prompt's parts some templates read only
+    /// the first, so that one is always plain.
+    fn content(&self, message: &Message) -> Value {
+        let several = message.content.len() > 1 && self.reads_parts && message.role != "system";
+        if several || message.images().next().is_some() {
+            return message.content.iter().map(shown).collect();
+        }
+        message.texts().collect::<String>().into()
     }
 }
 
@@ -96,16 +118,11 @@ fn joined(system: &Message, user: &Message) -> Vec<Part> {
     }
 }
 
-/// What templates are shown: plain text, or a list of parts where there are pictures among them.
-fn content(message: &Message) -> Value {
-    if message.images().next().is_none() {
-        return message.texts().collect::<String>().into();
-    }
-    let part = |part: &Part| match part {
+fn shown(part: &Part) -> Value {
+    match part {
         Part::Text(text) => context! { type => "text", text },
         Part::Image(_) => context! { type => "image" },
-    };
-    message.content.iter().map(part).collect()
+    }
 }
 
 /// Jinja set up as `transformers.utils.chat_template_utils` sets it up.
@@ -266,16 +283,18 @@ fn names_in_folder(folder: &Path) -> TokenNames {
 
 fn names_in_gguf(metadata: &GgufMetadata) -> TokenNames {
     let tokens = metadata.get_strings("tokenizer.ggml.tokens").unwrap_or_default();
-    let text = |name: &str| {
-        let id = metadata.get_u32(&format!("tokenizer.ggml.{name}_token_id"))?;
+    let text = |(name, key): (&str, &str)| {
+        let id = metadata.get_u32(&format!("tokenizer.ggml.{key}_token_id"))?;
         Some((format!("{name}_token"), tokens.get(id as usize)?.clone()))
     };
-    ["bos", "eos", "unk", "pad"].into_iter().filter_map(text).collect()
+    let keys = [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")];
+    keys.into_iter().filter_map(text).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::Datum;
 
     const ALTERNATING: &str = "{{ bos_token }}{% for message in messages %}\
         {% if message['role'] not in ['user', 'assistant'] %}\
@@ -309,6 +328,22 @@ mod tests {
         assert_eq!(render(silent, &turns[..2]).unwrap(), "Be brief.\n\nHi");
         let native = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}";
         assert_eq!(render(native, &turns[..2]).unwrap(), "system:Be brief.;user:Hi;");
+    }
+
+    #[test]
+    fn parts_are_shown_as_such_only_where_a_template_reads_them() {
+        let parts = |role: &str, texts: [&str; 2]| Message {
+            role: role.into(),
+            content: texts.map(|text| Part::Text(text.into())).into(),
+        };
+        let turns = [parts("system", ["a", "b"]), parts("user", ["c", "d"])];
+        let reading = "{% for m in messages %}{% if m.content is string %}{{ m.content }}\
+            {% else %}{% for p in m.content %}[{{ p.text }}]{% endfor %}{% endif %}{% endfor %}";
+        assert_eq!(compile(reading).render(&turns).unwrap(), "ab[c][d]");
+        let printing = "{% for m in messages %}({{ m.content }}){% endfor %}";
+        assert_eq!(compile(printing).render(&turns).unwrap(), "(ab)(cd)");
+        let joining = "{% for m in messages %}{{ m.role + ': ' + m.content }};{% endfor %}";
+        assert_eq!(compile(joining).render(&turns).unwrap(), "system: ab;user: cd;");
     }
 
     #[test]
@@ -354,5 +389,19 @@ mod tests {
         assert_eq!(found().unwrap(), "file");
         let names = token_names(&Source::Folder(folder.path()));
         assert_eq!(names.into_values().collect::<Vec<_>>(), ["<b>", "<e>"]);
+    }
+
+    #[test]
+    fn a_gguf_file_names_its_tokens_by_their_ids() {
+        let key = |name: &str| format!("tokenizer.ggml.{name}");
+        let tokens = ["<b>", "<e>", "<u>", "<p>"].map(str::to_owned);
+        let ids = ["bos", "eos", "unknown", "padding"].into_iter().zip(0..);
+        let ids = ids.map(|(name, id)| (key(&format!("{name}_token_id")), Datum::Integer(id)));
+        let tokens = (key("tokens"), Datum::Texts(tokens.into()));
+        let metadata: GgufMetadata = ids.chain([tokens]).collect();
+        let names = token_names(&Source::Gguf(&metadata));
+        let expected = [("bos", "<b>"), ("eos", "<e>"), ("pad", "<p>"), ("unk", "<u>")];
+        let expected = expected.map(|(name, text)| (format!("{name}_token"), text.to_owned()));
+        assert_eq!(names, TokenNames::from(expected));
     }
 }

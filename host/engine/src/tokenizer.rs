@@ -20,6 +20,8 @@ use tokenizers::{AddedToken, Tokenizer as Vocabulary};
 
 use crate::checkpoint::Source;
 
+#[cfg(test)]
+mod corpus;
 mod detokenizer;
 mod gguf;
 mod stops;

@@ -1,7 +1,8 @@
 //! Attention of one query row over the keys and values of its sequence.
 
 use crate::{
-    cpu::{Body, add_scaled, dot, fastest},
+    Compute,
+    cpu::{Body, add_scaled, dot},
     softmax,
 };
 
@@ -37,6 +38,7 @@ pub fn attention<'a>(
     heads: Heads,
     scale: f32,
     out: &mut [f32],
+    compute: Compute,
 ) {
     let Heads { heads: query_heads, kv_heads, head_dim } = heads;
     assert_eq!(q.len(), query_heads * head_dim, "q has the wrong length");
@@ -44,7 +46,7 @@ pub fn attention<'a>(
     assert_eq!(query_heads % kv_heads, 0, "query heads do not divide among key heads");
     let whole = |page: Page<'_>| page.keys.len().is_multiple_of(kv_heads * head_dim);
     assert!(pages.clone().all(|p| whole(p) && p.keys.len() == p.values.len()), "ragged page");
-    fastest(Attention { q, pages, heads, scale, out });
+    compute.run(Attention { q, pages, heads, scale, out });
 }
 
 struct Attention<'a, P> {
@@ -116,7 +118,7 @@ mod tests {
             let pages = keys.chunks(page * KV).zip(values.chunks(page * KV));
             let pages = pages.map(|(keys, values)| Page { keys, values });
             let mut out = vec![f32::NAN; 12];
-            attention(&q, pages, HEADS, 0.8, &mut out);
+            attention(&q, pages, HEADS, 0.8, &mut out, Compute::serving());
             for (ours, naive) in out.iter().zip(&expect) {
                 assert!((ours - naive).abs() < 1e-5, "pages of {page}: {ours} for {naive}");
             }
@@ -127,6 +129,7 @@ mod tests {
     #[should_panic(expected = "ragged page")]
     fn refuses_half_a_token() {
         let page = Page { keys: &[0.0; 7], values: &[0.0; 7] };
-        attention(&[0.0; 12], std::iter::once(page), HEADS, 1.0, &mut [0.0; 12]);
+        let page = std::iter::once(page);
+        attention(&[0.0; 12], page, HEADS, 1.0, &mut [0.0; 12], Compute::serving());
     }
 }

@@ -9,6 +9,11 @@ pub(crate) trait Body {
     fn run<const FMA: bool>(self);
 }
 
+/// Runs `body` as it is written: the meaning that every faster way is held against.
+pub(crate) fn plainest(body: impl Body) {
+    body.run::<false>();
+}
+
 /// Runs `body` with the best instructions there are.
 pub(crate) fn fastest(body: impl Body) {
     #[cfg(target_arch = "x86_64")]

@@ -6,9 +6,11 @@
 //! of the caller and never of a user's input. Input is checked where it enters, in [`Rows::new`].
 //!
 //! Every output element is reduced in an order that depends on its own row alone. A batch therefore
-//! gives bit for bit what its rows give one at a time.
+//! gives bit for bit what its rows give one at a time, and threads, which share outputs and never a sum,
+//! change nothing.
 
 mod attention;
+mod compute;
 mod cpu;
 mod gate;
 mod matmul;
@@ -18,6 +20,7 @@ mod rows;
 mod softmax;
 
 pub use attention::{Heads, Page, attention};
+pub use compute::Compute;
 pub use gate::{gelu_tanh_gate, silu_gate};
 pub use matmul::matmul;
 pub use norm::{layer_norm, rms_norm};

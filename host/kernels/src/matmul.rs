@@ -1,8 +1,11 @@
 //! Linear layers: activations times packed weights.
 
+use std::ops::Range;
+
 use crate::{
-    Rows,
-    cpu::{Body, dot, fastest},
+    Compute, Rows,
+    compute::spread,
+    cpu::{Body, dot},
 };
 
 /// Weight rows unpacked before the activations are swept, so that activations are read less often.
@@ -15,29 +18,46 @@ const TILE: usize = 4;
 ///
 /// # Panics
 /// When the lengths disagree.
-pub fn matmul(x: &[f32], weight: &Rows, y: &mut [f32]) {
-    assert_eq!(x.len() % weight.cols(), 0, "x is not whole rows of {}", weight.cols());
-    assert_eq!(y.len(), x.len() / weight.cols() * weight.rows(), "y has the wrong length");
-    fastest(Matmul { x, weight, y });
+pub fn matmul(x: &[f32], weight: &Rows, y: &mut [f32], compute: Compute) {
+    let (rows, cols) = (weight.rows(), weight.cols());
+    assert_eq!(x.len() % cols, 0, "x is not whole rows of {cols}");
+    let n = x.len() / cols;
+    assert_eq!(y.len(), n * rows, "y has the wrong length");
+    let ranges = compute.ranges(rows, TILE, n * rows * cols);
+    if ranges.len() <= 1 {
+        return compute.run(Matmul { x, weight, rows: 0..rows, y });
+    }
+    let parts = spread(&ranges, |rows| {
+        let mut y = vec![0.0; n * rows.len()]; // (n, rows of this part)
+        compute.run(Matmul { x, weight, rows, y: &mut y });
+        y
+    });
+    for (range, part) in ranges.into_iter().zip(parts) {
+        for (y, part) in y.chunks_exact_mut(rows).zip(part.chunks_exact(range.len())) {
+            y[range.clone()].copy_from_slice(part);
+        }
+    }
 }
 
+/// Some of the outputs: `y` is `(n, rows.len())`.
 struct Matmul<'a> {
     x: &'a [f32],
     weight: &'a Rows,
+    rows: Range<usize>,
     y: &'a mut [f32],
 }
 
 impl Body for Matmul<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let (rows, cols) = (self.weight.rows(), self.weight.cols());
+        let (width, cols) = (self.rows.len(), self.weight.cols());
         let mut tile = vec![0.0; TILE * cols];
-        for first in (0..rows).step_by(TILE) {
-            let count = TILE.min(rows - first);
+        for first in (0..width).step_by(TILE) {
+            let count = TILE.min(width - first);
             for (row, out) in tile.chunks_exact_mut(cols).enumerate().take(count) {
-                self.weight.unpack(first + row, out);
+                self.weight.unpack(self.rows.start + first + row, out);
             }
-            for (x, y) in self.x.chunks_exact(cols).zip(self.y.chunks_exact_mut(rows)) {
+            for (x, y) in self.x.chunks_exact(cols).zip(self.y.chunks_exact_mut(width)) {
                 let y = &mut y[first..first + count];
                 for (weights, y) in tile.chunks_exact(cols).zip(y) {
                     *y = dot::<FMA>(x, weights);
@@ -66,7 +86,7 @@ mod tests {
         for (n, rows, cols) in [(1, 1, 1), (1, 5, 33), (3, 4, 64), (7, 9, 130)] {
             let (x, weight) = (wave(n * cols, 0.3), weights(rows, cols));
             let mut y = vec![f32::NAN; n * rows];
-            matmul(&x, &weight, &mut y);
+            matmul(&x, &weight, &mut y, Compute::serving());
             for (i, y) in y.iter().enumerate() {
                 let (x, mut w) = (&x[i / rows * cols..][..cols], vec![0.0; cols]);
                 weight.decode(i % rows, &mut w);
@@ -80,17 +100,35 @@ mod tests {
     fn a_batch_gives_exactly_what_its_rows_give_alone() {
         let (x, weight) = (wave(6 * 70, 0.3), weights(11, 70));
         let mut together = vec![0.0; 6 * 11];
-        matmul(&x, &weight, &mut together);
+        matmul(&x, &weight, &mut together, Compute::serving());
         for (x, together) in x.chunks(70).zip(together.chunks(11)) {
             let mut alone = vec![0.0; 11];
-            matmul(x, &weight, &mut alone);
+            matmul(x, &weight, &mut alone, Compute::serving());
             assert_eq!(alone, together);
+        }
+    }
+
+    #[test]
+    fn threads_change_nothing_and_scalar_code_little() {
+        // Enough work for three threads, over rows that are no whole tiles.
+        let (n, rows, cols) = (40, 1023, 160);
+        let (x, weight) = (wave(n * cols, 0.3), weights(rows, cols));
+        let run = |exact, threads| {
+            let mut y = vec![f32::NAN; n * rows];
+            matmul(&x, &weight, &mut y, Compute { exact, threads });
+            y
+        };
+        for exact in [false, true] {
+            assert_eq!(run(exact, 1), run(exact, 3), "exact: {exact}");
+        }
+        for (fast, exact) in run(false, 3).iter().zip(run(true, 1)) {
+            assert!((fast - exact).abs() < 1e-4, "{fast} for {exact}");
         }
     }
 
     #[test]
     #[should_panic(expected = "y has the wrong length")]
     fn refuses_lengths_that_disagree() {
-        matmul(&[0.0; 8], &weights(3, 4), &mut [0.0; 5]);
+        matmul(&[0.0; 8], &weights(3, 4), &mut [0.0; 5], Compute::serving());
     }
 }

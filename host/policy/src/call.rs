@@ -2,13 +2,21 @@
 
 use async_trait::async_trait;
 
+/// What stands in a text where an image stood: U+FFFC, Unicode's object replacement character.
+pub const IMAGE_MARK: char = '\u{fffc}';
+/// The hint of calls with images; its value is their number.
+pub const HAS_IMAGES: &str = "has-images";
+
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// `system`, `user`, `assistant` or `tool`.
     pub role: String,
-    /// Plain text.
+    /// Plain text. [`IMAGE_MARK`] stands for each image.
     pub content: String,
+    /// Which of the client's messages this is, from 0; `None` for one that a policy inserted.
+    /// Edits keep it, so that whoever took the images out of a call can put them back.
+    pub origin: Option<usize>,
 }
 
 /// One call on its way from the client to an expert.

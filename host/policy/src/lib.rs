@@ -24,7 +24,7 @@ mod surface;
 mod verdict;
 mod window;
 
-pub use call::{Call, ExpertState, ExpertView, Message, TokenError, World};
+pub use call::{Call, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, TokenError, World};
 pub use error::{Blame, Failure, PolicyError, RefusalKind, UploadProblem};
 pub use limits::Limits;
 pub use registry::{Policies, PostChain, Snapshot};

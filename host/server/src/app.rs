@@ -15,6 +15,7 @@ use crate::{
     ServerSettings,
     admission::Admission,
     decisions::Decisions,
+    images::Images,
     pipeline::{Bounds, Pipeline},
     telemetry::Telemetry,
     world::FleetWorld,
@@ -26,6 +27,7 @@ pub struct App(Arc<Shared>);
 
 struct Shared {
     pipeline: Pipeline,
+    images: Images,
     settings: ServerSettings,
     warm: AtomicBool,
     draining: AtomicBool,
@@ -47,6 +49,7 @@ impl App {
         let policies = Policies::open(policies, world)?;
         Ok(Self(Arc::new(Shared {
             pipeline: pipeline(fleet, policies, &settings),
+            images: Images::new(&settings),
             settings,
             warm: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -67,6 +70,10 @@ impl App {
 
     pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.0.pipeline
+    }
+
+    pub(crate) fn images(&self) -> &Images {
+        &self.0.images
     }
 
     pub(crate) fn settings(&self) -> &ServerSettings {

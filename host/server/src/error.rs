@@ -10,10 +10,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use signalbox_engine::EngineError;
+use signalbox_engine::{EngineError, ImageError};
 use signalbox_policy::{PolicyError, RefusalKind};
 
-use crate::pipeline::Refusal;
+use crate::{
+    images::{ImageProblem, ImageRefusal},
+    pipeline::Refusal,
+};
 
 /// When a client may try again where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -144,6 +147,27 @@ impl From<Refusal> for ApiError {
             Refusal::Engine(error) => error.into(),
             Refusal::Policy(error) => error.into(),
         }
+    }
+}
+
+impl From<ImageRefusal> for ApiError {
+    fn from(refusal: ImageRefusal) -> Self {
+        let message = refusal.to_string();
+        let code = match &refusal.problem {
+            ImageProblem::Unusable(ImageError::Heavy { .. } | ImageError::Large { .. }) => {
+                "image_too_large"
+            }
+            ImageProblem::Unusable(ImageError::Unknown | ImageError::Broken(_))
+            | ImageProblem::Url(_) => "image_invalid",
+            ImageProblem::NotAllowed { .. } => "image_url_not_allowed",
+            ImageProblem::Unreachable { .. } => "image_unreachable",
+            ImageProblem::Full => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                let full = Self::host(status, "images_busy", message).at(refusal.at);
+                return full.retry(RETRY_AFTER);
+            }
+        };
+        Self::client(StatusCode::BAD_REQUEST, code, message).at(refusal.at)
     }
 }
 

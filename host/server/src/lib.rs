@@ -9,6 +9,7 @@ mod api;
 mod app;
 mod decisions;
 mod error;
+mod images;
 mod observe;
 mod pipeline;
 mod request_id;

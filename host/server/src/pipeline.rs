@@ -2,13 +2,14 @@
 //!
 //! Nothing under `pipeline/` knows HTTP or JSON: calls come in as plain data, replies go out as a
 //! stream of plain pieces. [`tell`](Pipeline::tell) is the whole story; the files beside it are its
-//! steps, in order: `call`, `choose`, `generate` (with `consensus`), `stream`.
+//! steps, in order: `call` (with `pictures`), `choose`, `generate` (with `consensus`), `stream`.
 
 mod call;
 mod choose;
 mod consensus;
 mod convert;
 mod generate;
+mod pictures;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) use call::{Call, Form, Refusal};
 pub(crate) use choose::{Choice, Route};
 pub(crate) use convert::expert_view;
+pub(crate) use pictures::Pictures;
 pub(crate) use stream::{End, Ending, Performance, Piece, Reply};
 
 use crate::{
@@ -79,7 +81,7 @@ impl Pipeline {
     async fn tell(&self, mut call: Call, trace: &mut Trace) -> Result<(Route, Source), Refusal> {
         let policies = self.policies.snapshot(); // fixed for this call, whatever is swapped now
         let call = match policies.pre(std::mem::take(&mut call.view)).await? {
-            PreVerdict::Proceed(view) => Call { view, ..call },
+            PreVerdict::Proceed(view) => Call { view, ..call }.with_images_told(),
             PreVerdict::Answer { policy, text, .. } => {
                 trace.answered_by(&policy);
                 return Ok((Route::Answered(policy.clone()), Source::said(policy.name, text)));

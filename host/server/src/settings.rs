@@ -12,7 +12,7 @@ const MIB: u64 = 1 << 20;
 pub struct ServerSettings {
     /// Bearer token of the admin plane; `None` answers peers on the loopback interface only.
     pub admin_token: Option<String>,
-    /// Largest JSON body. Default 4 MiB; 1 KiB to 256 MiB.
+    /// Largest JSON body, images as base64 in it. Default 16 MiB; 1 KiB to 256 MiB.
     pub body_bytes_max: usize,
     /// Largest uploaded component. Default 16 MiB; 1 KiB to 256 MiB.
     pub upload_bytes_max: usize,
@@ -40,13 +40,25 @@ pub struct ServerSettings {
     pub consensus_tokens_max: u32,
     /// Decisions remembered for `GET /decisions`. Default 1 000; 1 to 100 000.
     pub decisions_kept: usize,
+    /// Bytes of one image, as a file. Default 8 MiB; 1 KiB to 256 MiB.
+    pub image_bytes_max: usize,
+    /// Width times height of one image. Default 16 777 216; 1 to 268 435 456.
+    pub image_pixels_max: u64,
+    /// Images in one call. Default 8; 1 to 1 024.
+    pub images_per_call_max: usize,
+    /// Decoded images that all calls hold together before their first token; more get 429. Default
+    /// 1 GiB; 1 MiB to 1 TiB.
+    pub image_memory_bytes_max: u64,
+    /// Hosts that images are fetched from: `example.com`, or `example.com:8443` for another port
+    /// than the scheme's own. Default none.
+    pub image_hosts: Vec<String>,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             admin_token: None,
-            body_bytes_max: 4 << 20,
+            body_bytes_max: 16 << 20,
             upload_bytes_max: 16 << 20,
             in_flight_max: 256,
             connections_max: 1024,
@@ -60,6 +72,11 @@ impl Default for ServerSettings {
             consensus_members_max: 5,
             consensus_tokens_max: 512,
             decisions_kept: 1000,
+            image_bytes_max: 8 << 20,
+            image_pixels_max: 1 << 24,
+            images_per_call_max: 8,
+            image_memory_bytes_max: 1 << 30,
+            image_hosts: vec![],
         }
     }
 }
@@ -68,7 +85,11 @@ impl Default for ServerSettings {
 impl std::fmt::Debug for ServerSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let limits = self.limits().into_iter().map(|limit| (limit.name, limit.value));
-        f.debug_map().entry(&"admin_token", &self.admin_token.is_some()).entries(limits).finish()
+        f.debug_map()
+            .entry(&"admin_token", &self.admin_token.is_some())
+            .entry(&"image_hosts", &self.image_hosts)
+            .entries(limits)
+            .finish()
     }
 }
 
@@ -90,6 +111,9 @@ pub enum SettingsError {
     /// A token that would protect nothing or can't be sent.
     #[error("the admin token must have {ADMIN_TOKEN_CHARS_MIN} or more visible ASCII characters")]
     AdminToken,
+    /// Something that is no host.
+    #[error("\"{0}\" is no host; write example.com, or example.com:8443 for another port")]
+    ImageHost(String),
     /// The default of a bound is above the bound.
     #[error("max_tokens_default ({default}) is above max_tokens_max ({max})")]
     MaxTokens {
@@ -126,6 +150,9 @@ impl ServerSettings {
         if default > max {
             return Err(SettingsError::MaxTokens { default, max });
         }
+        if let Some(odd) = self.image_hosts.iter().find(|host| !is_host(host)) {
+            return Err(SettingsError::ImageHost(odd.clone()));
+        }
         match &self.admin_token {
             Some(token) if !sendable(token) => Err(SettingsError::AdminToken),
             _ => Ok(()),
@@ -150,12 +177,23 @@ impl ServerSettings {
             limit("consensus_members_max", count(self.consensus_members_max), "experts", 2..=16),
             limit("consensus_tokens_max", self.consensus_tokens_max.into(), "tokens", 1..=65_536),
             limit("decisions_kept", count(self.decisions_kept), "decisions", 1..=100_000),
+            limit("image_bytes_max", count(self.image_bytes_max), "bytes", KIB..=256 * MIB),
+            limit("image_pixels_max", self.image_pixels_max, "pixels", 1..=256 * MIB),
+            limit("images_per_call_max", count(self.images_per_call_max), "images", 1..=1024),
+            limit("image_memory_bytes_max", self.image_memory_bytes_max, "bytes", MIB..=MIB * MIB),
         ]
     }
 }
 
 fn limit(name: &'static str, value: u64, unit: &'static str, bounds: RangeInclusive<u64>) -> Limit {
     Limit { name, value, unit, bounds }
+}
+
+/// A name or an address, and at most a port; no scheme, no path, no wildcard.
+fn is_host(text: &str) -> bool {
+    let authority: Option<axum::http::uri::Authority> = text.parse().ok();
+    authority.is_some_and(|authority| !authority.host().is_empty())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]_".contains(c))
 }
 
 fn sendable(token: &str) -> bool {
@@ -185,6 +223,14 @@ mod tests {
         check(|s| s.admin_token = Some("short".into()), Some(token));
         check(|s| s.admin_token = Some("with a space".into()), Some(token));
         check(|s| s.admin_token = Some("correct-horse".into()), None);
+        let hosts = ["example.com", "10.0.0.1:8080", "[::1]:80"].map(str::to_owned);
+        check(|s| s.image_hosts = hosts.to_vec(), None);
+        for odd in ["", "http://a.b", "a.b/c", "*", "a@b.c"] {
+            let told = format!(
+                "\"{odd}\" is no host; write example.com, or example.com:8443 for another port"
+            );
+            check(|s| s.image_hosts = vec![odd.to_owned()], Some(&told));
+        }
     }
 
     #[test]

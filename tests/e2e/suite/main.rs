@@ -12,6 +12,7 @@ mod guests;
 mod host;
 mod hot_swap;
 mod http;
+mod images;
 mod journey;
 mod readme;
 mod serving;

@@ -78,6 +78,33 @@ fn broken_experts_are_named_and_the_others_serve() {
 }
 
 #[test]
+fn an_expert_without_template_or_tokenizer_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mute, wordless) = (dir.path().join("mute"), dir.path().join("wordless"));
+    copy("qwen_coder", &mute);
+    let file = mute.join("tokenizer_config.json");
+    let mut tokenizer: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    tokenizer.as_object_mut().unwrap().remove("chat_template");
+    fs::write(&file, tokenizer.to_string()).unwrap();
+    copy("phi4_fast", &wordless);
+    fs::remove_file(wordless.join("tokenizer.json")).unwrap();
+    let mut config = config();
+    config["experts"][0]["model_path"] = json!(wordless);
+    config["experts"][2]["model_path"] = json!(mute);
+    let host = Host::start_with(config);
+
+    let answer = host.chat("qwen_coder", "Hello");
+    assert_eq!((answer.status, answer.error_code().as_str()), (400, "template_refused"));
+    assert!(answer.text.contains("add chat_template.jinja, or use completions"), "{}", answer.text);
+    let body = json!({"model": "qwen_coder", "prompt": "def", "max_tokens": 4});
+    assert_eq!(host.post("/v1/completions", &body).status, 200);
+
+    let answer = host.chat("phi4_fast", "Hello");
+    assert_eq!((answer.status, answer.error_code().as_str()), (503, "expert_unloadable"));
+    assert!(answer.text.contains("tokenizer.json is missing; download it"), "{}", answer.text);
+}
+
+#[test]
 fn cold_experts_load_once_and_the_least_recently_used_goes() {
     let mut lazy = config();
     lazy["lazy_loading"] = json!({"enabled": true, "warmup_pool_size": 1, "max_loaded_experts": 2});

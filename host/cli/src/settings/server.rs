@@ -1,4 +1,4 @@
-//! `server_config`, `admin` and `limits`: where the host listens and what it bounds.
+//! `server_config`, `admin`, `limits` and `images`: where the host listens and what it bounds.
 
 use std::time::Duration;
 
@@ -43,6 +43,14 @@ const LIMITS: &[(&str, Setter)] = &[
     ("decisions_kept", |s, n| s.decisions_kept = n as usize),
 ];
 
+/// The keys of `images` that are numbers.
+const IMAGES: &[(&str, Setter)] = &[
+    ("bytes_max", |s, n| s.image_bytes_max = n as usize),
+    ("pixels_max", |s, n| s.image_pixels_max = n),
+    ("per_call_max", |s, n| s.images_per_call_max = n as usize),
+    ("memory_bytes_max", |s, n| s.image_memory_bytes_max = n),
+];
+
 /// Saturates, so that the bounds that follow see a number that is too large.
 fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
@@ -66,7 +74,7 @@ pub(super) fn read(
     let admin = root.section("admin");
     let front = Front {
         log_level: config.choice("log_level", LOG_LEVELS).unwrap_or("info"),
-        server: server(limits, &admin, environment),
+        server: server(limits, &root.section("images"), &admin, environment),
         admin: address(&admin, data.port_beside()),
         data,
     };
@@ -85,26 +93,36 @@ fn address(section: &Section<'_>, port: u16) -> Address {
 
 fn server(
     limits: &Section<'_>,
+    images: &Section<'_>,
     admin: &Section<'_>,
     environment: Environment<'_>,
 ) -> ServerSettings {
     let mut settings = ServerSettings::default();
-    for (key, set) in LIMITS {
-        let Some(number) = limits.integer(key, 0..=u64::MAX) else { continue };
-        if let Some(problem) = out_of_bounds(*set, number) {
-            limits.mistake(key, problem);
-        }
-        set(&mut settings, number);
-    }
+    numbers(limits, LIMITS, &mut settings);
+    numbers(images, IMAGES, &mut settings);
+    settings.image_hosts = images.texts("allowed_hosts");
     settings.admin_token = token(admin, environment);
     match settings.check() {
         Err(error @ SettingsError::MaxTokens { .. }) => {
             limits.mistake("max_tokens_default", error.to_string());
         }
+        Err(error @ SettingsError::ImageHost(_)) => {
+            images.mistake("allowed_hosts", error.to_string());
+        }
         Err(error @ SettingsError::AdminToken) => admin.mistake("token", error.to_string()),
         Ok(()) | Err(SettingsError::OutOfBounds { .. }) => {}
     }
     settings
+}
+
+fn numbers(section: &Section<'_>, keys: &[(&'static str, Setter)], settings: &mut ServerSettings) {
+    for (key, set) in keys {
+        let Some(number) = section.integer(key, 0..=u64::MAX) else { continue };
+        if let Some(problem) = out_of_bounds(*set, number) {
+            section.mistake(key, problem);
+        }
+        set(settings, number);
+    }
 }
 
 /// What the server says of one number alone, so that every bad one can be named at once.

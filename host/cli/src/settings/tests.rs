@@ -142,6 +142,30 @@ fn memory_is_a_share_or_a_size() {
 }
 
 #[test]
+fn images_are_bounded_and_fetched_from_named_hosts() {
+    let more = r#""images": { "per_call_max": 2, "pixels_max": 640000,
+        "allowed_hosts": ["example.com", "10.0.0.7:8443"] }"#;
+    let server = parse(&with(more)).unwrap().server;
+    assert_eq!((server.images_per_call_max, server.image_pixels_max), (2, 640_000));
+    assert_eq!(server.image_hosts, ["example.com", "10.0.0.7:8443"]);
+    assert!(parse(&with("")).unwrap().server.image_hosts.is_empty(), "nobody is asked by default");
+    check(
+        r#""images": { "bytes_max": 7, "alowed_hosts": [] }"#,
+        &[
+            "line 1: images.bytes_max: 7 bytes; it must be 1024 to 268435456",
+            "line 1: images.alowed_hosts: there is no such key; did you mean `allowed_hosts`?",
+        ],
+    );
+    check(
+        r#""images": { "allowed_hosts": ["http://example.com/"] }"#,
+        &[
+            "line 1: images.allowed_hosts: \"http://example.com/\" is no host; write example.com, or \
+           example.com:8443 for another port",
+        ],
+    );
+}
+
+#[test]
 fn the_admin_token_comes_from_the_file_or_the_environment() {
     let token = |more: &str| parse(&with(more)).unwrap().server.admin_token;
     assert_eq!(token(""), None);

@@ -63,7 +63,7 @@ impl Broken {
     }
 }
 
-fn expert(id: &str, path: &str, quantization: &str, dtype: &str) -> Value {
+pub(crate) fn expert(id: &str, path: &str, quantization: &str, dtype: &str) -> Value {
     json!({
         "expert_id": id,
         "model_path": path,
@@ -73,11 +73,15 @@ fn expert(id: &str, path: &str, quantization: &str, dtype: &str) -> Value {
     })
 }
 
+/// A toy's checkpoint.
+pub(crate) fn toy(id: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models").join(id)
+}
+
 /// Copies a toy's checkpoint.
-fn copy(toy: &str, to: &Path) {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models").join(toy);
+pub(crate) fn copy(id: &str, to: &Path) {
     fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
+    for entry in fs::read_dir(toy(id)).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
@@ -89,7 +93,7 @@ fn truncate(file: &Path) {
     fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
 }
 
-fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
+pub(crate) fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
     let mut value: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     change(&mut value);
     fs::write(file, value.to_string()).unwrap();

@@ -3,5 +3,8 @@
 
 mod broken;
 mod check;
+mod deep;
+mod eval;
+mod named;
 #[cfg(unix)]
 mod serve;

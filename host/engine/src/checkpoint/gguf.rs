@@ -21,13 +21,20 @@ pub(crate) struct GgufMetadata(HashMap<String, Datum>);
 
 /// A value with its integer widths forgotten and its lists unboxed.
 #[derive(Debug)]
-enum Datum {
+pub(crate) enum Datum {
+    /// A string.
     Text(String),
+    /// A whole number of any width.
     Integer(i64),
+    /// A number of any width.
     Float(f32),
+    /// A bool.
     Flag(bool),
+    /// Strings.
     Texts(Vec<String>),
+    /// Whole numbers.
     Integers(Vec<i64>),
+    /// Numbers.
     Floats(Vec<f32>),
     /// Nothing a model or tokenizer keeps: lists of lists, lists of bytes.
     Unused,
@@ -88,6 +95,13 @@ impl GgufMetadata {
             Datum::Floats(floats) => Some(floats),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+impl FromIterator<(String, Datum)> for GgufMetadata {
+    fn from_iter<I: IntoIterator<Item = (String, Datum)>>(values: I) -> Self {
+        Self(values.into_iter().collect())
     }
 }
 

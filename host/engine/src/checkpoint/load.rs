@@ -29,7 +29,7 @@ impl<'a> Loader<'a> {
     }
 
     /// A tensor's bytes. The file may have changed since its header was read.
-    fn bytes(&self, entry: &Entry) -> Result<&[u8], CheckpointError> {
+    pub(super) fn bytes(&self, entry: &Entry) -> Result<&[u8], CheckpointError> {
         let bytes = self.maps[entry.file].get(entry.offset..entry.offset + entry.bytes);
         bytes.ok_or_else(|| {
             malformed(&self.catalogue.files[entry.file], "has become shorter since it was checked")

@@ -45,7 +45,7 @@ fn logits_of(model: &Model) -> Vec<Vec<f32>> {
     let tokens = TOKENS.map(|token| token % vocab);
     let mut cache = model.new_cache(tokens.len());
     let mut logits = Vec::new();
-    let slot = Slot { cache: &mut cache, tokens: &tokens };
+    let slot = Slot { cache: &mut cache, tokens: &tokens, pictures: &[] };
     model.score(slot, &mut |row| logits.push(row.to_vec()));
     logits
 }

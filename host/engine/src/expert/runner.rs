@@ -12,8 +12,9 @@ use super::{Bounds, Command, Job, Tally, sequence::Sequence};
 use crate::{EngineError, Event, model::Model};
 
 /// Prompt tokens fed in one step, all sequences together. Running replies get a token between any
-/// two chunks, so a long prompt slows them down but never stops them.
-const PREFILL_CHUNK: usize = 128;
+/// two chunks, so a long prompt slows them down but never stops them. A picture is fed whole, however
+/// long it is.
+pub(super) const PREFILL_CHUNK: usize = 128;
 
 /// The state of an expert's thread.
 pub(super) struct Runner {
@@ -48,6 +49,7 @@ impl Runner {
         while self.listen() {
             self.clear();
             self.admit();
+            self.look();
             self.step();
         }
     }
@@ -101,13 +103,23 @@ impl Runner {
         }
     }
 
+    /// Encodes one picture of the oldest call that waits for one. It takes as long as many steps do, so
+    /// there is one between any two.
+    fn look(&mut self) {
+        for sequence in &mut self.running {
+            if sequence.look(&self.model, &self.id) {
+                break;
+            }
+        }
+        self.clear();
+    }
+
     /// One batched forward pass: a token for each decoding sequence, a chunk for the oldest
     /// prompts.
     fn step(&mut self) {
         let mut budget = PREFILL_CHUNK;
         let (mut part, mut slots) = (Vec::new(), Vec::new());
         for (index, sequence) in self.running.iter_mut().enumerate() {
-            sequence.keep_regime(&self.model);
             if let Some(slot) = sequence.slot(&mut budget) {
                 part.push(index);
                 slots.push(slot);

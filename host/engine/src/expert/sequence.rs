@@ -1,13 +1,14 @@
 //! One running call: its cache, what is still to be fed, and the text that leaves it.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Instant};
+use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Instant};
 
-use super::{Job, Tally};
+use super::{Job, Tally, runner::PREFILL_CHUNK};
 use crate::{
     EngineError, Event, Finish, Timings, Usage,
     cache::KvCache,
     model::{Model, Slot},
     tokenizer::Detokenizer,
+    vision::{Picture, Placed, chunk_end},
 };
 
 /// A call between its first step and its end.
@@ -18,8 +19,10 @@ pub(super) struct Sequence {
     tokens: Vec<u32>,
     /// How many of them are in the cache.
     fed: usize,
-    /// The rotary regime of the cache, where the model has two.
-    long: bool,
+    /// Pictures of the prompt that are not encoded yet.
+    unseen: VecDeque<Placed>,
+    /// Pictures that are encoded and not fed yet.
+    pictures: Vec<Picture>,
     generated: u32,
     detokenizer: Detokenizer,
     started: Instant,
@@ -28,13 +31,16 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    pub(super) fn start(job: Box<Job>, model: &Model) -> Self {
+    /// Models with two rotary regimes use the long one from a certain length on, and keys of one mean
+    /// nothing in the other: the longest that this call can grow decides.
+    pub(super) fn start(mut job: Box<Job>, model: &Model) -> Self {
         let tokens = job.prompt.clone();
         let detokenizer = Detokenizer::new(job.dialect.tokenizer.clone());
         Self {
+            cache: model.new_cache(job.most_tokens()),
+            unseen: std::mem::take(&mut job.images).into(),
+            pictures: Vec::new(),
             job,
-            cache: model.new_cache(tokens.len()),
-            long: model.spec().is_long(tokens.len()),
             tokens,
             fed: 0,
             generated: 0,
@@ -59,34 +65,47 @@ impl Sequence {
         self.ended || self.job.events.is_closed()
     }
 
-    /// Models with two rotary regimes use the long one from a certain length on, and keys of one
-    /// mean nothing in the other. A sequence begins in the regime of its prompt; the rare one that
-    /// grows across the border is fed anew, once.
-    pub(super) fn keep_regime(&mut self, model: &Model) {
-        if !self.long && model.spec().is_long(self.tokens.len()) {
-            self.cache = model.new_cache(self.tokens.len());
-            self.long = true;
-            self.fed = 0;
+    /// Encodes the next picture of the prompt; false when there is none.
+    pub(super) fn look(&mut self, model: &Model, expert: &str) -> bool {
+        let Some(next) = self.unseen.pop_front() else { return false };
+        match model.see(&next) {
+            Ok(picture) => self.pictures.push(picture),
+            Err(problem) => self.fail(EngineError::Crashed { expert: expert.to_owned(), problem }),
         }
+        true
     }
 
     /// Takes this sequence's part of the next step: one token when decoding, else a chunk of what
     /// is not fed yet, out of what is left of the step's `budget`. `None` waits for a later step.
     pub(super) fn slot(&mut self, budget: &mut usize) -> Option<Slot<'_>> {
-        let rest = &self.tokens[self.fed..];
-        let share = match rest.len() {
+        let share = match self.tokens.len() - self.fed {
             1 => 1,
-            many => many.min(*budget),
+            _ => {
+                let share = self.chunk(*budget);
+                *budget = budget.saturating_sub(share);
+                share
+            }
         };
-        if rest.len() > 1 {
-            *budget -= share;
-        }
+        let tokens = &self.tokens[self.fed..self.fed + share];
         self.fed += share;
-        (share > 0).then_some(Slot { cache: &mut self.cache, tokens: &rest[..share] })
+        let pictures = &self.pictures[..];
+        (share > 0).then_some(Slot { cache: &mut self.cache, tokens, pictures })
+    }
+
+    /// How many tokens are fed next: up to the first picture that is not encoded, without splitting
+    /// any, and within `budget`. A picture longer than all of it has a step of its own.
+    fn chunk(&self, budget: usize) -> usize {
+        let known = self.unseen.front().map_or(self.tokens.len(), |next| next.span.start);
+        let to = known.min(self.fed + budget);
+        let spans = self.pictures.iter().map(|picture| &picture.span);
+        let share = chunk_end(spans, self.fed, to) - self.fed;
+        let waits = share > budget && budget < PREFILL_CHUNK;
+        if waits { 0 } else { share }
     }
 
     /// Takes the logits `(vocab)` of the step; they mean something once everything is fed.
     pub(super) fn advance(&mut self, logits: &[f32], expert: &str, tally: &Tally) {
+        self.pictures.retain(|picture| picture.span.end > self.fed);
         if self.fed < self.tokens.len() {
             return;
         }
@@ -158,5 +177,83 @@ impl Sequence {
     pub(super) fn fail(&mut self, error: EngineError) {
         let _ = self.job.events.send(Event::Failed(error));
         self.ended = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        TokenStream,
+        checkpoint::Checkpoint,
+        dialect::Dialect,
+        sampler::{Rules, Sampler},
+        tokenizer::{Stops, tests::toy},
+    };
+
+    fn sequence(prompt: usize, max_tokens: u32) -> Sequence {
+        let path = toy("phi4_fast");
+        let rules = Rules { temperature: 0.0, top_p: 1.0, top_k: 0, seed: None };
+        let job = Job {
+            prompt: vec![1; prompt],
+            images: Vec::new(),
+            max_tokens,
+            sampler: Sampler::new(rules),
+            stops: Stops::new(&[]).unwrap(),
+            dialect: Arc::new(Dialect::open(&path).unwrap()),
+            events: TokenStream::open("a", 1).0,
+            submitted: Instant::now(),
+            loading: None,
+            _hold: Box::new(()),
+        };
+        Sequence::start(Box::new(job), &Checkpoint::open(&path).unwrap().load().unwrap())
+    }
+
+    #[test]
+    fn the_rotary_regime_is_that_of_the_longest_it_can_become() {
+        let is_long = |prompt, max_tokens| sequence(prompt, max_tokens).cache.is_long();
+        assert!(!is_long(500, 12));
+        assert!(is_long(500, 13));
+        assert!(is_long(1, 512));
+        assert!(is_long(513, 1));
+    }
+
+    /// Feeds a step with `budget`, and says how many tokens it took.
+    fn feed(sequence: &mut Sequence, mut budget: usize) -> Option<usize> {
+        let slot = sequence.slot(&mut budget)?;
+        let tokens = slot.tokens.len();
+        slot.cache.advance(tokens);
+        Some(tokens)
+    }
+
+    fn seen(span: std::ops::Range<usize>) -> Picture {
+        Picture { span, features: Vec::new() }
+    }
+
+    #[test]
+    fn a_picture_longer_than_a_chunk_waits_for_a_step_of_its_own() {
+        let mut sequence = sequence(400, 1);
+        sequence.pictures = vec![seen(10..266), seen(270..290)];
+        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), Some(10), "up to the picture");
+        assert_eq!(feed(&mut sequence, PREFILL_CHUNK - 1), None, "others have a part of the step");
+        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), Some(256), "whole");
+        assert_eq!(feed(&mut sequence, 20), Some(4));
+        assert_eq!(feed(&mut sequence, 19), None);
+        assert_eq!(feed(&mut sequence, 20), Some(20));
+        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), Some(110), "the rest");
+    }
+
+    #[test]
+    fn nothing_is_fed_beyond_a_picture_that_was_not_looked_at() {
+        let mut sequence = sequence(40, 1);
+        let image = crate::Image::raw(1, 1, vec![0; 3]);
+        sequence.unseen = [Placed { span: 10..14, image }].into();
+        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), Some(10));
+        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), None);
+        sequence.unseen.clear();
+        sequence.pictures = vec![seen(10..14)];
+        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), Some(30));
     }
 }

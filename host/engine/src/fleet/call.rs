@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::{Inner, loading, yard::Stage};
 use crate::{
     EngineError, Request, TokenStream,
-    dialect::Dialect,
+    dialect::{Dialect, Encoded},
     expert::{Desk, Job, panic_words},
     sampler::Sampler,
     tokenizer::Stops,
@@ -54,7 +54,7 @@ impl Drop for Ticket {
 
 /// A request turned into what the expert needs.
 struct Prepared {
-    prompt: Vec<u32>,
+    prompt: Encoded,
     max_tokens: u32,
     sampler: Sampler,
     stops: Stops,
@@ -73,12 +73,22 @@ pub(super) async fn answer(
     }
     let ticket = Ticket::draw(inner, at)?;
     let prepared = prepare_aside(inner, at, request).await?;
-    let prompt_tokens = u32::try_from(prepared.prompt.len()).unwrap_or(u32::MAX);
+    let prompt_tokens = u32::try_from(prepared.prompt.ids.len()).unwrap_or(u32::MAX);
     let (events, stream) = TokenStream::open(&inner.members[at].settings.id, prompt_tokens);
-    let Prepared { prompt, max_tokens, sampler, stops, dialect } = prepared;
-    let (loading, _hold) = (None, Box::new(ticket));
-    let job =
-        Job { prompt, max_tokens, sampler, stops, dialect, events, submitted, loading, _hold };
+    let Prepared { prompt: Encoded { ids, images }, max_tokens, sampler, stops, dialect } =
+        prepared;
+    let job = Job {
+        prompt: ids,
+        images,
+        max_tokens,
+        sampler,
+        stops,
+        dialect,
+        events,
+        submitted,
+        loading: None,
+        _hold: Box::new(ticket),
+    };
     submit(inner, at, Box::new(job)).await?;
     let tally = &inner.members[at].tally;
     tally.requests.fetch_add(1, Relaxed);
@@ -113,8 +123,12 @@ fn prepare(inner: &Inner, at: usize, request: &Request) -> Result<Prepared, Engi
     let dialect = inner.dialect(at)?;
     let sampler = Sampler::new(dialect.generation.rules(&request.sampling)?);
     let context = inner.inspection(at).context_length.unwrap_or(0);
-    let prompt = dialect.encode(&inner.members[at].settings.id, &request.prompt, context)?;
-    let rest = context - u32::try_from(prompt.len()).unwrap_or(context);
+    let expert = &inner.members[at].settings.id;
+    let prompt = dialect.encode(expert, &request.prompt, context).map_err(|error| match error {
+        EngineError::Blind { expert, .. } => EngineError::Blind { expert, seeing: inner.seeing() },
+        other => other,
+    })?;
+    let rest = context - u32::try_from(prompt.ids.len()).unwrap_or(context);
     let max_tokens = request.max_tokens.map_or(rest, |most| most.min(rest));
     Ok(Prepared { prompt, max_tokens, sampler, stops, dialect })
 }

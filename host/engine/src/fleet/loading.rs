@@ -346,6 +346,7 @@ mod tests {
         let rules = Rules { temperature: 0.0, top_p: 1.0, top_k: 0, seed: None };
         let job = Job {
             prompt: vec![1],
+            images: Vec::new(),
             max_tokens: 1,
             sampler: Sampler::new(rules),
             stops: Stops::new(&[]).unwrap(),

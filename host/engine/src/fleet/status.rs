@@ -43,7 +43,8 @@ pub struct ExpertStatus {
     pub use_cases: Vec<String>,
     /// Higher is loaded earlier and preferred.
     pub priority: i32,
-    /// What it can do: `chat` where there is a chat template, `completion` always.
+    /// What it can do: `chat` where there is a chat template, `completion` always, `images` where it
+    /// can see them.
     pub capabilities: Vec<String>,
     /// The checkpoint's own name for its architecture.
     pub architecture: Option<String>,

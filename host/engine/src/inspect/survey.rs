@@ -60,9 +60,27 @@ fn survey_checkpoint(
     tokenizer(&checkpoint.source(), inspection);
     chat_template(&checkpoint.source(), inspection);
     end_tokens(&checkpoint.source(), inspection);
-    if spec.has_vision {
-        let message = "the checkpoint can see images; this version reads its text part only";
-        inspection.add(Note, "vision-unused", message, "");
+    sight(checkpoint, inspection);
+}
+
+/// Images need a chat, for it is the template that gives them their places.
+fn sight(checkpoint: &Checkpoint, inspection: &mut Inspection) {
+    let spec = checkpoint.spec();
+    inspection.images = spec.vision.is_some() && inspection.chat;
+    let blind = match checkpoint.source() {
+        Source::Folder(_) => spec.architecture == "Gemma3ForConditionalGeneration",
+        Source::Gguf(_) => spec.architecture.starts_with("Gemma3"),
+    };
+    if blind && spec.vision.is_none() {
+        let message = "the files have no vision tower, so calls with images are refused";
+        let mend = "if the model can see, use its complete Hugging Face folder";
+        inspection.add(Note, "vision-missing", message, mend);
+    }
+    if checkpoint.wants_crops() {
+        let message =
+            "do_pan_and_scan is set, but images are looked at whole, without crops of them";
+        let mend = "remove it from the processor's configuration";
+        inspection.add(Warning, "pan-and-scan-ignored", message, mend);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Which row of a step belongs to which sequence, and at what angle it stands there.
 
+use std::ops::Range;
+
 use super::Slot;
-use crate::spec::ModelSpec;
+use crate::{spec::ModelSpec, vision::Picture};
 
 /// Cosines and sines of one row, one for each rotated pair.
 type Angles = (Vec<f32>, Vec<f32>);
@@ -15,23 +17,42 @@ pub(super) struct Batch {
     last: Vec<usize>,
 }
 
-/// Where a row's token stands.
+/// Where a row's token stands, and what it sees.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     /// Which sequence.
     pub(super) slot: usize,
     /// Which token of it, from zero.
     pub(super) position: usize,
+    /// One past the last token it may see: all up to itself, and within a picture all of the picture.
+    end: usize,
+}
+
+impl Place {
+    /// Positions that its query sees. A window bounds what lies behind, in a picture as elsewhere, and
+    /// nothing ahead: `sliding_window_causal_mask_function` of transformers says so.
+    pub(super) fn sees(self, window: Option<usize>) -> Range<usize> {
+        window.map_or(0, |window| (self.position + 1).saturating_sub(window))..self.end
+    }
 }
 
 impl Batch {
     pub(super) fn new(spec: &ModelSpec, slots: &[Slot<'_>]) -> Self {
         let mut rows = Vec::new();
         let mut last = Vec::new();
-        for (slot, Slot { cache, tokens }) in slots.iter().enumerate() {
-            assert!(!tokens.is_empty(), "slot {slot} has no tokens");
-            let positions = cache.len()..cache.len() + tokens.len();
-            rows.extend(positions.map(|position| Place { slot, position }));
+        for (slot, part) in slots.iter().enumerate() {
+            let positions = part.positions();
+            assert!(!positions.is_empty(), "slot {slot} has no tokens");
+            for edge in [positions.start, positions.end] {
+                let splits =
+                    |picture: &Picture| picture.span.start < edge && edge < picture.span.end;
+                assert!(!part.pictures.iter().any(splits), "slot {slot} splits a picture");
+            }
+            let place = |position| {
+                let end = part.picture(position).map_or(position + 1, |seen| seen.span.end);
+                Place { slot, position, end }
+            };
+            rows.extend(positions.map(place));
             last.push(rows.len() - 1);
         }
         let angles = spec.ropes.iter().map(|rope| {
@@ -54,5 +75,24 @@ impl Batch {
     pub(super) fn last_rows(&self, x: &[f32]) -> Vec<f32> {
         let width = x.len() / self.rows.len();
         self.last.iter().flat_map(|row| &x[row * width..][..width]).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_bounds_what_lies_behind_and_a_picture_what_lies_ahead() {
+        let word = Place { slot: 0, position: 9, end: 10 };
+        assert_eq!(
+            [None, Some(4), Some(99)].map(|window| word.sees(window)),
+            [0..10, 6..10, 0..10]
+        );
+        let soft = Place { slot: 0, position: 9, end: 12 };
+        assert_eq!(
+            [None, Some(4), Some(99)].map(|window| soft.sees(window)),
+            [0..12, 6..12, 0..12]
+        );
     }
 }

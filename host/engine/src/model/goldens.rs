@@ -37,8 +37,9 @@ fn best(logits: &[f32]) -> u32 {
 /// `count` tokens after the prompt, each the most likely one.
 fn greedy(model: &Model, prompt: &[u32], count: usize) -> Vec<u32> {
     let mut cache = model.new_cache(prompt.len() + count);
-    let mut step =
-        |tokens: &[u32]| best(&model.forward(&mut [Slot { cache: &mut cache, tokens }])[0]);
+    let mut step = |tokens: &[u32]| {
+        best(&model.forward(&mut [Slot { cache: &mut cache, tokens, pictures: &[] }])[0])
+    };
     let mut answer = vec![step(prompt)];
     while answer.len() < count {
         answer.push(step(&[answer[answer.len() - 1]]));
@@ -86,14 +87,14 @@ fn check_batching(expert: &str) {
     let (a, b) = (&entries[0].prompt_ids, &entries[1].prompt_ids);
     let mut caches: Vec<_> = (0..3).map(|_| model.new_cache(a.len())).collect();
     let [whole, split, beside] = &mut caches[..] else { unreachable!() };
-    let alone = model.forward(&mut [Slot { cache: whole, tokens: a }]);
+    let alone = model.forward(&mut [Slot { cache: whole, tokens: a, pictures: &[] }]);
     let (head, tail) = a.split_at(a.len() / 2);
     let mut other = model.new_cache(b.len());
-    model.forward(&mut [Slot { cache: split, tokens: head }]);
+    model.forward(&mut [Slot { cache: split, tokens: head, pictures: &[] }]);
     let together = model.forward(&mut [
-        Slot { cache: &mut other, tokens: b },
-        Slot { cache: split, tokens: tail },
-        Slot { cache: beside, tokens: a },
+        Slot { cache: &mut other, tokens: b, pictures: &[] },
+        Slot { cache: split, tokens: tail, pictures: &[] },
+        Slot { cache: beside, tokens: a, pictures: &[] },
     ]);
     assert_eq!(alone[0].len(), model.spec.vocab_size as usize, "{expert}");
     assert_eq!(alone[0], together[1], "{expert}: in two pieces");
@@ -112,7 +113,7 @@ fn the_toys_are_what_they_say() {
     let check = |expert: &str, stored: &str, vision: bool| {
         let checkpoint = Checkpoint::open(&folder(expert)).unwrap();
         assert_eq!(checkpoint.stored().to_string(), stored, "{expert}");
-        assert_eq!(checkpoint.spec().has_vision, vision, "{expert}");
+        assert_eq!(checkpoint.spec().vision.is_some(), vision, "{expert}");
         assert_eq!(checkpoint.stored().is_awq(), stored.starts_with("awq"), "{expert}");
     };
     check("phi4_fast", "awq int4 g128", false);

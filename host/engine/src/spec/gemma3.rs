@@ -3,7 +3,7 @@
 
 use super::{
     Activation, CONTEXT_MAX, LayerSpec, ModelSpec, Norm, NormKind, QkNorm, Residual, Rope,
-    activation,
+    VisionSpec, activation,
 };
 use crate::checkpoint::{CheckpointError, Config};
 
@@ -33,7 +33,7 @@ pub(super) fn read(config: &Config) -> Result<ModelSpec, CheckpointError> {
     let scalar = text.float_or("query_pre_attn_scalar", 1.0..=1e6, 256.0)?;
     let tied = |config: &Config| config.flag_or("tie_word_embeddings", true);
     Ok(ModelSpec {
-        has_vision: config.section("vision_config")?.is_some(),
+        vision: VisionSpec::read(config, base.vocab_size)?,
         norm: Norm { kind: NormKind::Rms, plus_one: true, ..base.norm },
         residual: Residual::Sandwich,
         qk_norm: QkNorm::Shared,

@@ -50,7 +50,7 @@ fn gemma_is_the_same_in_the_words_of_transformers_4_and_5() {
         "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 12, "head_dim": 64,
         "query_pre_attn_scalar": 168, "rope_scaling": { "rope_type": "linear", "factor": 8.0 },
         "sliding_window": 1024,
-    }, "vision_config": {} });
+    }, "vision_config": { "image_size": 896, "patch_size": 14, "num_attention_heads": 16 } });
     let mut new = old.clone();
     new["text_config"]["rope_scaling"] = Value::Null;
     new["text_config"]["rope_parameters"] = json!({
@@ -62,7 +62,10 @@ fn gemma_is_the_same_in_the_words_of_transformers_4_and_5() {
     let spec = read("Gemma3ForConditionalGeneration", old);
     assert_eq!(spec, read("Gemma3ForConditionalGeneration", new));
 
-    assert!(spec.has_vision && spec.tied && spec.norm.plus_one);
+    let vision = spec.vision.as_ref().unwrap();
+    assert_eq!((vision.patches_per_side(), vision.tokens()), (64, 256));
+    assert_eq!((vision.hidden, vision.placeholder), (768, 262_144));
+    assert!(spec.tied && spec.norm.plus_one);
     assert_eq!((spec.residual, spec.qk_norm), (Residual::Sandwich, QkNorm::Shared));
     assert_eq!(spec.activation, Activation::GeluTanh);
     assert_eq!((spec.vocab_size, spec.context_length), (262_208, 131_072));

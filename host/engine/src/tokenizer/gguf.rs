@@ -4,6 +4,8 @@
 //! `llama` (SentencePiece BPE with scores and byte fallback). Names as in llama.cpp's
 //! `llama-vocab.cpp`.
 
+use std::borrow::Cow;
+
 use tokenizers::{
     AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer,
     decoders::{
@@ -26,6 +28,11 @@ use crate::checkpoint::GgufMetadata;
 const NORMAL: i64 = 1;
 const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
+/// Gemma's control tokens that llama.cpp's converter files under `USER_DEFINED`; nobody may type
+/// them.
+const IMAGE_MARKS: [&str; 3] = ["<start_of_image>", "<end_of_image>", "<image_soft_token>"];
+/// SentencePiece's blank.
+const BLANK: &str = "▁";
 /// Longer pieces are never the result of a merge; keeps the search for merges from growing square.
 const PIECE_CHARS_MAX: usize = 128;
 
@@ -47,6 +54,12 @@ const O200K: &str = concat!(
     r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 );
+/// Mistral's Tekken: as GPT-4o, but without its contractions, and every digit by itself.
+const TEKKEN: &str = concat!(
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+);
 
 /// How a byte-level BPE cuts text before merging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,9 +80,12 @@ impl Cut {
             "default" | "gpt-2" | "gpt2" => Self::Gpt2,
             "smollm" | "starcoder" | "refact" => Self::Digits,
             "command-r" => Self::ComposedDigits,
-            "llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" => Self::Pattern(LLAMA3, false),
+            "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "smaug-bpe" | "dbrx" => {
+                Self::Pattern(LLAMA3, false)
+            }
             "qwen2" | "deepseek-r1-qwen" => Self::Pattern(QWEN2, true),
-            "gpt-4o" => Self::Pattern(O200K, false),
+            "gpt-4o" | "llama4" => Self::Pattern(O200K, false),
+            "tekken" => Self::Pattern(TEKKEN, false),
             _ => return None,
         })
     }
@@ -91,6 +107,11 @@ impl Cut {
         };
         Ok(PreTokenizers::new(steps).into())
     }
+}
+
+/// Whether a word that is a token stays whole, whatever the merges would make of it.
+fn keeps_whole_words(cut: &str) -> bool {
+    matches!(cut, "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "tekken")
 }
 
 /// The metadata that makes a tokenizer.
@@ -153,7 +174,7 @@ impl<'a> Parts<'a> {
         let merges = pairs.map(|(left, right)| (left.to_owned(), right.to_owned())).collect();
         let model = BPE::builder()
             .vocab_and_merges(self.vocabulary(), merges)
-            .ignore_merges(cut == Cut::Pattern(LLAMA3, false));
+            .ignore_merges(keeps_whole_words(self.cut));
         let mut tokenizer = Tokenizer::new(model.build().map_err(|error| error.to_string())?);
         if cut.composes() {
             tokenizer.with_normalizer(Some(NFC)).map_err(|error| error.to_string())?;
@@ -172,9 +193,9 @@ impl<'a> Parts<'a> {
             model = model.unk_token(unknown.clone());
         }
         let mut tokenizer = Tokenizer::new(model.build().map_err(|error| error.to_string())?);
-        let blanks = Replace::new(" ", "▁").map_err(|error| error.to_string())?;
+        let blanks = Replace::new(" ", BLANK).map_err(|error| error.to_string())?;
         let normalizer: NormalizerWrapper = if self.leading_blank {
-            Normalizers::new(vec![Prepend::new("▁".into()).into(), blanks.into()]).into()
+            Normalizers::new(vec![Prepend::new(BLANK.into()).into(), blanks.into()]).into()
         } else {
             blanks.into()
         };
@@ -184,7 +205,7 @@ impl<'a> Parts<'a> {
     }
 
     fn sentencepiece_decoder(&self) -> Result<DecoderWrapper, String> {
-        let blanks = Replace::new("▁", " ").map_err(|error| error.to_string())?;
+        let blanks = Replace::new(BLANK, " ").map_err(|error| error.to_string())?;
         let mut steps: Vec<DecoderWrapper> =
             vec![blanks.into(), ByteFallback::new().into(), Fuse::new().into()];
         if self.leading_blank {
@@ -194,32 +215,54 @@ impl<'a> Parts<'a> {
     }
 
     fn vocabulary(&self) -> Vocab {
-        self.tokens.iter().cloned().zip(0..).collect()
+        self.texts().map(|(id, text)| (text.into_owned(), id)).collect()
+    }
+
+    /// Every token as the tokenizer knows it.
+    fn texts(&self) -> impl Iterator<Item = (u32, Cow<'a, str>)> {
+        (0u32..).zip(self.tokens).map(|(id, text)| (id, self.text_of(id, text)))
+    }
+
+    /// The converter writes the runs of blanks among the tokens that SentencePiece was given as
+    /// plain blanks; there they are pieces like others.
+    fn text_of(&self, id: u32, text: &'a str) -> Cow<'a, str> {
+        let given = self.kind == "llama" && self.type_of(id) == USER_DEFINED;
+        let blanks = given && !text.is_empty() && text.bytes().all(|byte| byte == b' ');
+        if blanks { BLANK.repeat(text.len()).into() } else { text.into() }
     }
 
     /// SentencePiece stores no merges: every way to cut a piece into two known pieces is one, and a
-    /// higher score merges earlier (the same reconstruction as in transformers' converter).
+    /// higher score merges earlier, then the longer left side, then the longer right one. Pieces
+    /// that were given to it and not learnt come before all. This is the reconstruction that the
+    /// published `tokenizer.json` files come from, the same list in the same order.
     fn merges_by_score(&self) -> Merges {
         let ids = self.vocabulary();
         let mut merges = Vec::new();
-        for (piece, id) in self.tokens.iter().zip(0u32..) {
-            let normal = self.type_of(id) == NORMAL && piece.chars().count() <= PIECE_CHARS_MAX;
-            let score = self.scores.get(id as usize).copied().unwrap_or(0.0);
-            for (at, _) in piece.char_indices().skip(1).filter(|_| normal) {
+        for (id, piece) in self.texts() {
+            let score = match self.type_of(id) {
+                NORMAL => self.scores.get(id as usize).copied().unwrap_or(0.0),
+                USER_DEFINED => 0.0,
+                _ => continue,
+            };
+            if piece.chars().count() > PIECE_CHARS_MAX {
+                continue;
+            }
+            for (at, _) in piece.char_indices().skip(1) {
                 let (left, right) = piece.split_at(at);
-                if let (Some(&l), Some(&r)) = (ids.get(left), ids.get(right)) {
-                    merges.push((score, l, r, (left.to_owned(), right.to_owned())));
+                if ids.contains_key(left) && ids.contains_key(right) {
+                    let lengths = (left.chars().count(), right.chars().count());
+                    merges.push((score, lengths, (left.to_owned(), right.to_owned())));
                 }
             }
         }
-        merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+        merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
         merges.into_iter().map(|(.., pair)| pair).collect()
     }
 
     fn add_special(&self, tokenizer: &mut Tokenizer) -> Result<(), String> {
         let of_type = |wanted: i64, special: bool| {
-            let ids = (0u32..).zip(self.tokens).filter(move |(id, _)| self.type_of(*id) == wanted);
-            ids.map(move |(_, text)| AddedToken::from(text.as_str(), special).normalized(false))
+            let texts = self.texts().filter(move |(id, _)| self.type_of(*id) == wanted);
+            texts.map(move |(_, text)| AddedToken::from(text, special).normalized(false))
         };
         tokenizer.add_special_tokens(of_type(CONTROL, true)).map_err(|error| error.to_string())?;
         tokenizer.add_tokens(of_type(USER_DEFINED, false)).map_err(|error| error.to_string())?;
@@ -227,7 +270,14 @@ impl<'a> Parts<'a> {
     }
 
     fn type_of(&self, id: u32) -> i64 {
-        self.types.get(id as usize).copied().unwrap_or(NORMAL)
+        match self.types.get(id as usize).copied().unwrap_or(NORMAL) {
+            USER_DEFINED if self.is_image_mark(id) => CONTROL,
+            filed => filed,
+        }
+    }
+
+    fn is_image_mark(&self, id: u32) -> bool {
+        self.tokens.get(id as usize).is_some_and(|text| IMAGE_MARKS.contains(&text.as_str()))
     }
 }
 
@@ -240,7 +290,9 @@ pub(crate) fn check_vocabulary(metadata: &GgufMetadata) -> Result<(), String> {
 pub(super) fn rebuild(metadata: &GgufMetadata) -> Result<(Tokenizer, Option<u32>), String> {
     let parts = Parts::of(metadata);
     let tokenizer = parts.build()?;
-    let asked = metadata.get_bool("tokenizer.ggml.add_bos_token").unwrap_or(parts.kind == "llama");
+    // Older files leave it to whoever knows the kind.
+    let usual = parts.kind == "llama" || keeps_whole_words(parts.cut);
+    let asked = metadata.get_bool("tokenizer.ggml.add_bos_token").unwrap_or(usual);
     let opening = metadata.get_u32("tokenizer.ggml.bos_token_id").filter(|_| asked);
     Ok((tokenizer, opening))
 }
@@ -250,8 +302,12 @@ mod tests {
     use std::fs;
 
     use serde_json::Value;
+    use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
-    use super::{super::tests::toy, *};
+    use super::{
+        super::{Tokenizer, corpus::check_texts, tests::toy},
+        *,
+    };
 
     /// A toy's tokenizer.json taken apart into what a GGUF file would carry.
     struct Carried {
@@ -291,7 +347,8 @@ mod tests {
         }
     }
 
-    /// The rebuilt tokenizer agrees with the original on every recorded conversation.
+    /// The rebuilt tokenizer agrees with the original on every recorded conversation and on the
+    /// corpus.
     fn check(id: &str, kind: &str, cut: &str, leading_blank: bool) {
         let read = |name: &str| fs::read_to_string(toy(id).join(name)).unwrap();
         let json: Value = serde_json::from_str(&read("tokenizer.json")).unwrap();
@@ -316,6 +373,9 @@ mod tests {
             let answer: Vec<u32> = serde_json::from_value(entry["answer_ids"].clone()).unwrap();
             assert_eq!(rebuilt.decode(&answer, true).unwrap(), entry["answer"].as_str().unwrap());
         }
+        let opening = json["post_processor"]["single"][0]["SpecialToken"]["id"].as_str();
+        let opening = opening.and_then(|text| rebuilt.token_to_id(text));
+        check_texts(id, &Tokenizer::new(rebuilt, opening).unwrap());
     }
 
     #[test]
@@ -329,6 +389,69 @@ mod tests {
     fn sentencepiece_vocabularies_are_rebuilt() {
         check("mistral_balanced", "llama", "default", true);
         check("gemma3_multimodal", "llama", "default", false);
+    }
+
+    /// Where they cut a text, byte by byte, before anything is merged.
+    fn pieces(cut: &str, text: &str) -> Vec<String> {
+        let mut text = PreTokenizedString::from(text);
+        Cut::named(cut).unwrap().pre_tokenizer().unwrap().pre_tokenize(&mut text).unwrap();
+        let splits = text.get_splits(OffsetReferential::Original, OffsetType::Byte);
+        splits.into_iter().map(|(piece, ..)| piece.replace('Ġ', " ")).collect()
+    }
+
+    #[test]
+    fn each_cut_has_its_own_idea_of_a_word() {
+        let check = |names: &[&str], expected: &[&str]| {
+            for name in names {
+                assert_eq!(pieces(name, "don't 2024 parseXML"), expected, "{name}");
+            }
+        };
+        check(&["default", "gpt-2"], &["don", "'t", " 2024", " parseXML"]);
+        let digits = ["don", "'t", " ", "2", "0", "2", "4", " parseXML"];
+        check(&["smollm", "starcoder", "command-r", "qwen2", "deepseek-r1-qwen"], &digits);
+        let threes = ["don", "'t", " ", "202", "4", " parseXML"];
+        check(&["llama-bpe", "falcon3", "smaug-bpe", "dbrx"], &threes);
+        check(&["gpt-4o", "llama4"], &["don't", " ", "202", "4", " parse", "XML"]);
+        check(&["tekken"], &["don", "'t", " ", "2", "0", "2", "4", " parse", "XML"]);
+    }
+
+    #[test]
+    fn runs_of_blanks_that_were_given_come_before_what_was_learnt() {
+        let tokens = ["<unk>", "▁", "a", "  ", "   ", "▁a"].map(str::to_owned);
+        let parts = Parts {
+            kind: "llama",
+            cut: "default",
+            tokens: &tokens,
+            types: &[2, NORMAL, NORMAL, USER_DEFINED, USER_DEFINED, NORMAL],
+            merges: &[],
+            scores: &[0.0, -3.0, -1.0, -1000.0, -1000.0, -2.0],
+            leading_blank: false,
+            unknown: Some(0),
+        };
+        let tokenizer = Tokenizer::new(parts.build().unwrap(), None).unwrap();
+        for (text, ids) in [("a   a", vec![2, 4, 2]), ("a a", vec![2, 5]), ("     ", vec![4, 3])] {
+            assert_eq!(tokenizer.encode_text(text).unwrap(), ids, "{text:?}");
+            assert_eq!(tokenizer.decode(&ids), text);
+        }
+        assert_eq!(tokenizer.encode_text("▁▁").unwrap(), [3], "as the published tokenizer has it");
+    }
+
+    #[test]
+    fn nobody_types_an_image_mark() {
+        let tokens = ["<unk>", "<", "<start_of_image>"].map(str::to_owned);
+        let parts = Parts {
+            kind: "llama",
+            cut: "default",
+            tokens: &tokens,
+            types: &[2, NORMAL, USER_DEFINED],
+            merges: &[],
+            scores: &[],
+            leading_blank: false,
+            unknown: Some(0),
+        };
+        let tokenizer = Tokenizer::new(parts.build().unwrap(), None).unwrap();
+        assert_eq!(tokenizer.encode_text("<start_of_image>").unwrap(), [1, 0]);
+        assert_eq!(tokenizer.encode_rendered("<start_of_image>").unwrap(), [2]);
     }
 
     #[test]

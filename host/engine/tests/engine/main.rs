@@ -5,5 +5,7 @@
 
 mod fleet;
 mod inspection;
+mod sight;
 mod support;
+mod templates;
 mod toys;

@@ -69,6 +69,7 @@ fn call() -> Call {
     let message = |(role, content): (&str, &str)| Message {
         role: role.to_string(),
         content: content.to_string(),
+        origin: None,
     };
     Call {
         id: "bench".into(),

@@ -79,7 +79,8 @@ impl Edits {
             return Err(Failure::Invalid(told));
         }
         self.spend(message.role.len() + message.content.len())?;
-        self.inserted.push((index, Message { role: message.role, content: message.content }));
+        let types::Message { role, content } = message;
+        self.inserted.push((index, Message { role, content, origin: None }));
         Ok(())
     }
 
@@ -175,7 +176,7 @@ mod tests {
     const LIMIT: u64 = 200;
 
     fn says(content: &str) -> Message {
-        Message { role: "user".into(), content: content.into() }
+        Message { role: "user".into(), content: content.into(), origin: Some(7) }
     }
 
     fn guest(content: &str) -> types::Message {
@@ -201,6 +202,8 @@ mod tests {
         edits.set_content(1, "B".into()).unwrap();
         let call = edits.apply();
         assert_eq!(texts(&call), ["first", "second", "a", "middle", "B", "end"]);
+        let origins: Vec<_> = call.messages.iter().map(|message| message.origin).collect();
+        assert_eq!(origins, [None, None, Some(7), None, Some(7), None], "edits keep the origin");
     }
 
     #[test]

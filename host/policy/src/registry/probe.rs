@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Call, ExpertState, ExpertView, Failure, Hook, Message, TokenError, UploadProblem, World,
+    Call, ExpertState, ExpertView, Failure, HAS_IMAGES, Hook, IMAGE_MARK, Message, TokenError,
+    UploadProblem, World,
     hook::{
         Policy,
         post::{Session, Step},
@@ -32,6 +33,7 @@ fn calls() -> Vec<(&'static str, Arc<Call>)> {
         ("a question about code in Spanish", call("spanish", &[("user", spanish)])),
         ("a long text", call("long", &[("user", &long)])),
         ("a conversation of four messages", call("talk", &talk)),
+        ("a call with an image", seen()),
         ("a call without messages", call("empty", &[])),
         ("a call that names an unknown expert", named("no-such-expert")),
     ]
@@ -41,9 +43,16 @@ fn call(id: &str, messages: &[(&str, &str)]) -> Arc<Call> {
     let message = |(role, content): &(&str, &str)| Message {
         role: (*role).to_string(),
         content: (*content).to_string(),
+        origin: None,
     };
     let messages = messages.iter().map(message).collect();
     Arc::new(Call { id: format!("probe-{id}"), messages, ..Call::default() })
+}
+
+fn seen() -> Arc<Call> {
+    let text = format!("{IMAGE_MARK}What is in this picture?");
+    let hints = vec![(HAS_IMAGES.to_owned(), "1".to_owned())];
+    Arc::new(Call { hints, ..(*call("seen", &[("user", &text)])).clone() })
 }
 
 fn named(expert: &str) -> Arc<Call> {

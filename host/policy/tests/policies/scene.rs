@@ -73,7 +73,7 @@ pub(crate) fn menu() -> Vec<ExpertView> {
 
 /// A call with one user message.
 pub(crate) fn says(text: &str) -> Call {
-    let message = Message { role: "user".into(), content: text.into() };
+    let message = Message { role: "user".into(), content: text.into(), origin: None };
     Call { id: "call".into(), messages: vec![message], ..Call::default() }
 }
 

@@ -4,7 +4,7 @@ use axum::{Extension, extract::State, response::Response};
 use serde_json::Value;
 use signalbox_policy::Message;
 
-use super::{fields::Fields, input::Json, reply, sampling};
+use super::{chat, fields::Fields, input::Json, reply, sampling};
 use crate::{App, error::ApiError, pipeline::Form, request_id::RequestId};
 
 /// Continues a text.
@@ -13,7 +13,8 @@ pub(super) async fn create(
     Extension(id): Extension<RequestId>,
     Json(mut fields): Json,
 ) -> Result<Response, ApiError> {
-    let prompt = Message { role: "user".to_owned(), content: prompt(&mut fields)? };
+    let content = chat::unmarked(prompt(&mut fields)?);
+    let prompt = Message { role: "user".to_owned(), content, origin: Some(0) };
     let (call, delivery) =
         sampling::read(&mut fields, &id, Form::Text, vec![prompt], app.settings())?;
     let answered = app.pipeline().answer(call).await?;

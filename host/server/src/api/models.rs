@@ -34,6 +34,7 @@ pub(super) struct Model {
     status: &'static str,
     priority: Option<i32>,
     context_length: Option<u32>,
+    capabilities: Option<Vec<String>>,
 }
 
 /// Every model there is to name.
@@ -73,6 +74,7 @@ fn model(expert: ExpertStatus, created: u64) -> Model {
         domain: Some(expert.domain),
         priority: Some(expert.priority),
         context_length: (expert.context_length > 0).then_some(expert.context_length),
+        capabilities: Some(expert.capabilities),
         ..blank(expert.id, created)
     }
 }
@@ -96,6 +98,7 @@ fn blank(id: String, created: u64) -> Model {
         status: "available",
         priority: None,
         context_length: None,
+        capabilities: None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::fields::Fields;
 use crate::{
     ServerSettings,
     error::ApiError,
-    pipeline::{Call, Form},
+    pipeline::{Call, Form, Pictures},
     request_id::RequestId,
 };
 
@@ -51,6 +51,7 @@ pub(super) fn read(
     };
     let call = Call {
         view,
+        pictures: Pictures::default(),
         form,
         top_p: top_p(fields)?,
         top_k: fields.count("top_k", 0, TOP_K_MAX)?,

@@ -5,12 +5,14 @@ use std::time::Duration;
 use signalbox_engine::EngineError;
 use signalbox_policy::PolicyError;
 
+use super::Pictures;
+
 /// What the prompt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// A conversation, rendered by the expert's chat template.
     Chat,
-    /// Bare text to continue. Policies see it as one user message.
+    /// Bare text to continue, without images. Policies see it as one user message.
     Text,
 }
 
@@ -19,6 +21,8 @@ pub(crate) enum Form {
 pub(crate) struct Call {
     /// What policies see and may edit: messages, bounds, hints.
     pub(crate) view: signalbox_policy::Call,
+    /// The images behind the marks in the messages.
+    pub(crate) pictures: Pictures,
     /// How the messages become a prompt.
     pub(crate) form: Form,
     /// Nucleus, above 0 to 1.

@@ -8,6 +8,8 @@ use super::{Call, Pipeline, Refusal, expert_view};
 
 /// The domain whose experts answer when no router says otherwise.
 const GENERAL: &str = "general";
+/// What experts that can see are capable of.
+const IMAGES: &str = "images";
 
 /// A plan and its grounds.
 #[derive(Debug, Clone)]
@@ -56,7 +58,7 @@ impl Pipeline {
         }
         match policies.route(&call.view, &menu).await? {
             Some(decision) => Ok(routed(decision)),
-            None => native(&menu),
+            None => native(&menu, call.has_images()),
         }
     }
 }
@@ -75,14 +77,18 @@ fn routed(decision: Decision) -> Choice {
     Choice { route: Route::Policy(policy), plan, reason, confidence: Some(confidence), tags }
 }
 
-/// Without a router: the general expert of highest priority that can answer, else any other.
-fn native(menu: &[ExpertView]) -> Result<Choice, Refusal> {
+/// Without a router: the general expert of highest priority that can answer, else any other. A call
+/// with images prefers one that can see.
+fn native(menu: &[ExpertView], images: bool) -> Result<Choice, Refusal> {
     let able = || menu.iter().filter(|e| !matches!(e.state, ExpertState::Failed(_)));
     let highest = |e: &&ExpertView| Reverse(e.priority); // min_by_key keeps the operator's order
-    let general = able().filter(|e| e.domain == GENERAL).min_by_key(highest);
-    match general.or_else(|| able().min_by_key(highest)) {
+    let sees = |e: &&ExpertView| e.capabilities.iter().any(|known| known == IMAGES);
+    let seeing = able().filter(|e| images && sees(e)).min_by_key(highest);
+    let general = || able().filter(|e| e.domain == GENERAL).min_by_key(highest);
+    match seeing.or_else(general).or_else(|| able().min_by_key(highest)) {
         Some(expert) => {
-            let reason = format!("no router; {} expert of highest priority", expert.domain);
+            let what = if seeing.is_some() { "seeing" } else { &expert.domain };
+            let reason = format!("no router; {what} expert of highest priority");
             Ok(plain(Route::Default, &expert.id, reason))
         }
         None => Err(Refusal::NoExpert { failed: menu.iter().map(ailment).collect() }),
@@ -122,7 +128,7 @@ mod tests {
     }
 
     fn check_native(menu: &[ExpertView], expect: &str) {
-        let choice = native(menu).unwrap();
+        let choice = native(menu, false).unwrap();
         assert_eq!(choice.route, Route::Default);
         assert!(matches!(&choice.plan, Plan::Expert(id) if id == expect), "{:?}", choice.plan);
     }
@@ -137,8 +143,25 @@ mod tests {
         check_native(&[general(), expert("second", "general", 1, Resident)], "general");
         check_native(&[general(), expert("better", "general", 2, Cold)], "better");
         check_native(&[expert("dead", "general", 5, failed()), coder()], "coder");
-        let refusal = native(&[expert("dead", "general", 5, failed())]).unwrap_err();
+        let refusal = native(&[expert("dead", "general", 5, failed())], false).unwrap_err();
         assert_eq!(refusal.to_string(), "no expert can answer: dead: truncated");
+    }
+
+    #[test]
+    fn the_native_default_lets_those_see_who_can() {
+        let seer = |priority, state| ExpertView {
+            capabilities: vec!["chat".into(), "images".into()],
+            ..expert("seer", "multimodal_expert", priority, state)
+        };
+        let general = || expert("general", "general", 9, ExpertState::Resident);
+        let chosen = |menu: &[ExpertView], images| native(menu, images).unwrap();
+        let menu = [general(), seer(1, ExpertState::Cold)];
+        assert!(matches!(chosen(&menu, false).plan, Plan::Expert(id) if id == "general"));
+        let choice = chosen(&menu, true);
+        assert!(matches!(choice.plan, Plan::Expert(id) if id == "seer"));
+        assert_eq!(choice.reason, "no router; seeing expert of highest priority");
+        let blind = [general(), seer(1, ExpertState::Failed("torn".into()))];
+        assert!(matches!(chosen(&blind, true).plan, Plan::Expert(id) if id == "general"));
     }
 
     #[test]

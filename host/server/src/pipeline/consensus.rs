@@ -9,7 +9,7 @@ use signalbox_engine::{
 use signalbox_policy::ConsensusMode;
 
 use super::{
-    Call, Pipeline, Refusal, convert,
+    Call, Pipeline, Refusal,
     generate::cut_off,
     stream::{Source, add},
 };
@@ -145,12 +145,18 @@ const IMPROVE: &str = "Other assistants answered the question above. Answer it y
 /// The conversation, with answers and a task at the end of its last message, because some chat
 /// templates refuse two user messages in a row.
 fn asking(call: &Call, answers: &[Answer], task: &str) -> Prompt {
-    let mut messages: Vec<Message> = call.view.messages.iter().map(convert::message).collect();
+    let mut messages: Vec<Message> =
+        call.view.messages.iter().map(|m| call.pictures.message(m)).collect();
     let given = answers.iter().map(|answer| format!("[{}]\n{}", answer.expert, answer.text));
     let addition = format!("{}\n\n{task}", given.collect::<Vec<_>>().join("\n\n"));
     match messages.last_mut() {
         Some(last) if last.role == "user" => {
-            last.content.push(Part::Text(format!("\n\n{addition}")));
+            let addition = format!("\n\n{addition}");
+            // Templates that read parts trim each by itself, and the blank line would be lost.
+            match last.content.last_mut() {
+                Some(Part::Text(text)) => text.push_str(&addition),
+                _ => last.content.push(Part::Text(addition)),
+            }
         }
         _ => messages.push(Message::text("user", addition)),
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use signalbox_engine::{ExpertState, ExpertStatus, Message, Prompt, Request, Sampling};
+use signalbox_engine::{ExpertState, ExpertStatus, Prompt, Request, Sampling};
 use signalbox_policy::{ExpertState as StateView, ExpertView};
 
 use super::{Bounds, Call, Form};
@@ -58,7 +58,7 @@ pub(super) fn request(call: &Call, bounds: &Bounds) -> Request {
 fn prompt(call: &Call) -> Prompt {
     let messages = &call.view.messages;
     match call.form {
-        Form::Chat => Prompt::Chat(messages.iter().map(message).collect()),
+        Form::Chat => Prompt::Chat(messages.iter().map(|m| call.pictures.message(m)).collect()),
         Form::Text => {
             let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
             Prompt::Text(texts.join("\n"))
@@ -66,13 +66,12 @@ fn prompt(call: &Call) -> Prompt {
     }
 }
 
-pub(super) fn message(message: &signalbox_policy::Message) -> Message {
-    Message::text(&message.role, &message.content)
-}
-
 #[cfg(test)]
 mod tests {
+    use signalbox_engine::Message;
+
     use super::*;
+    use crate::pipeline::Pictures;
 
     const BOUNDS: Bounds = Bounds {
         answer: Duration::from_secs(1),
@@ -86,6 +85,7 @@ mod tests {
         let message = |text: &&str| signalbox_policy::Message {
             role: "user".into(),
             content: (*text).into(),
+            origin: None,
         };
         let view = signalbox_policy::Call {
             id: "id".into(),
@@ -96,7 +96,9 @@ mod tests {
             streaming: false,
             hints: vec![],
         };
-        Call { view, form, top_p: None, top_k: Some(5), seed: Some(7), stop: vec!["END".into()] }
+        let pictures = Pictures::default();
+        let stop = vec!["END".into()];
+        Call { view, pictures, form, top_p: None, top_k: Some(5), seed: Some(7), stop }
     }
 
     #[test]

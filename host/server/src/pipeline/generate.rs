@@ -42,7 +42,8 @@ impl Pipeline {
         }
     }
 
-    /// The first expert that begins to answer. The last one's error is the call's.
+    /// The first expert that begins to answer. The last one's error is the call's, but for experts
+    /// that were only too blind to step in for one that broke.
     async fn first_of(
         &self,
         experts: &[String],
@@ -55,7 +56,10 @@ impl Pipeline {
                 Ok(opened) => return Ok(opened.source(Usage::default())),
                 Err(error) => {
                     trace.tried(expert, &error);
-                    refusal = error.into();
+                    let blind = matches!(error, EngineError::Blind { .. });
+                    if !(blind && matches!(refusal, Refusal::Engine(_))) {
+                        refusal = error.into();
+                    }
                 }
             }
         }

@@ -6,7 +6,7 @@ use signalbox_engine::{DType, ExpertSettings, Fleet, FleetSettings, LazyLoading,
 use signalbox_policy::{ConsensusMode, Message, Plan, PolicySettings};
 use tokio::{runtime::Runtime, time::Instant};
 
-use super::{Call, End, Ending, Form, Route, stream::Source};
+use super::{Call, End, Ending, Form, Pictures, Route, stream::Source};
 use crate::{App, ServerSettings, decisions::Record};
 
 const GENERAL: &str = "phi4_fast";
@@ -78,14 +78,15 @@ fn expert(id: &str) -> ExpertSettings {
 }
 
 fn call(text: &str) -> Call {
-    let message = Message { role: "user".to_owned(), content: text.to_owned() };
+    let message = Message { role: "user".to_owned(), content: text.to_owned(), origin: Some(0) };
     let view = signalbox_policy::Call {
         messages: vec![message],
         temperature: Some(0.0),
         max_tokens: Some(40),
         ..signalbox_policy::Call::default()
     };
-    Call { view, form: Form::Chat, top_p: None, top_k: None, seed: None, stop: vec![] }
+    let (pictures, form) = (Pictures::default(), Form::Chat);
+    Call { view, pictures, form, top_p: None, top_k: None, seed: None, stop: vec![] }
 }
 
 fn names(ids: &[&str]) -> Vec<String> {

@@ -56,7 +56,30 @@ fn wrong_values() {
     let hot = chat_body("hi", "").replace("\"temperature\": 0", "\"temperature\": 3");
     check(&server.post(CHAT, &hot), 400, "invalid_value", "0 to 2");
     let image = r#"{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}"#;
-    check(&server.post(CHAT, image), 400, "images_not_supported", "images");
+    check(&server.post(CHAT, image), 400, "invalid_value", "data:image/png;base64");
+}
+
+/// One transparent pixel.
+const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+fn image_body(url: &str, model: &str) -> String {
+    let image = format!(r#"{{"type": "image_url", "image_url": {{"url": "{url}"}}}}"#);
+    format!(r#"{{"model": "{model}", "messages": [{{"role": "user", "content": [{image}]}}]}}"#)
+}
+
+#[test]
+fn wrong_images() {
+    let server = Server::start();
+    for model in ["auto", GENERAL] {
+        let blind = server.post(CHAT, &image_body(PIXEL, model));
+        check(&blind, 400, "images_not_supported", GENERAL);
+        assert_eq!(blind.json()["error"]["param"], "messages");
+    }
+    let text = server.post(CHAT, &image_body("data:image/png;base64,aGVsbG8=", GENERAL));
+    check(&text, 400, "image_invalid", "neither PNG nor JPEG nor WebP");
+    assert_eq!(text.json()["error"]["param"], "messages[0].content[0]");
+    let strange = server.post(CHAT, &image_body("http://127.0.0.1:1/a.png", GENERAL));
+    check(&strange, 400, "image_url_not_allowed", "images.allowed_hosts");
 }
 
 #[test]

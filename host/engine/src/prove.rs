@@ -1,0 +1,126 @@
+//! One expert on its own, from files to tokens: what `signalbox check --deep` runs before anybody
+//! depends on it. It goes the way that serving goes, and leaves nothing behind.
+
+use std::time::Duration;
+
+use crate::{
+    EngineError, Event, ExpertSettings, Fleet, FleetSettings, LazyLoading, Message, Prompt,
+    Request, Sampling, Timings, TokenStream, Usage,
+};
+
+/// What it is asked. Any model goes on from here, whatever it knows.
+const QUESTION: &str = "Hello! Who are you?";
+/// Tokens it has to generate, or its own end before that.
+const TOKENS: u32 = 8;
+
+/// What an expert did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proof {
+    /// From the first byte read to ready.
+    pub load: Duration,
+    /// Its chat template rendered the question; without one, the question was continued as text.
+    pub chat: bool,
+    /// What it generated, greedily.
+    pub text: String,
+    /// Tokens of that, the end token included.
+    pub tokens: u32,
+    /// Decode speed; `None` when the first token was the last.
+    pub tokens_per_second: Option<f64>,
+}
+
+/// Loads an expert, lets it generate a few tokens, and frees everything. Needs a tokio runtime.
+///
+/// # Errors
+/// Why it can't be loaded or does not answer: broken files, no memory, a template that refuses.
+pub async fn prove(settings: &ExpertSettings, memory_bytes_max: u64) -> Result<Proof, EngineError> {
+    let alone = LazyLoading {
+        enabled: true,
+        warmup_pool_size: 0,
+        max_loaded_experts: 1,
+        auto_unload_after: None,
+    };
+    let fleet = Fleet::start(FleetSettings {
+        experts: vec![settings.clone()],
+        lazy_loading: alone,
+        memory_bytes_max,
+        queue_max: 1,
+    });
+    let proof = rehearse(&fleet, &settings.id).await;
+    fleet.shutdown(Duration::ZERO).await;
+    proof
+}
+
+async fn rehearse(fleet: &Fleet, id: &str) -> Result<Proof, EngineError> {
+    fleet.load(id).await?;
+    let status = fleet.status(id);
+    let status = status.ok_or_else(|| EngineError::UnknownExpert { expert: id.to_owned() })?;
+    let chat = status.capabilities.iter().any(|known| known == "chat");
+    let prompt = match chat {
+        true => Prompt::Chat(vec![Message::text("user", QUESTION)]),
+        false => Prompt::Text(QUESTION.to_owned()),
+    };
+    let sampling = Sampling { temperature: Some(0.0), ..Sampling::default() };
+    let request = Request { prompt, sampling, max_tokens: Some(TOKENS), stop: Vec::new() };
+    let (text, usage, timings) = listen(fleet.generate(id, request).await?, id).await?;
+    let tokens = usage.completion_tokens;
+    let decoded = tokens.saturating_sub(1); // the first one is the prefill's
+    let seconds = timings.decode.as_secs_f64();
+    Ok(Proof {
+        load: status.last_load.unwrap_or_default(),
+        chat,
+        text,
+        tokens,
+        tokens_per_second: (decoded > 0 && seconds > 0.0).then(|| f64::from(decoded) / seconds),
+    })
+}
+
+/// A reply to its end.
+async fn listen(mut reply: TokenStream, id: &str) -> Result<(String, Usage, Timings), EngineError> {
+    let mut text = String::new();
+    while let Some(event) = reply.next().await {
+        match event {
+            Event::Text(more) => text.push_str(&more),
+            Event::Finished { usage, timings, .. } => return Ok((text, usage, timings)),
+            Event::Failed(error) => return Err(error),
+        }
+    }
+    let problem = "its reply ended without an end".to_owned();
+    Err(EngineError::Crashed { expert: id.to_owned(), problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DType, tokenizer::tests::toy};
+
+    fn expert(id: &str) -> ExpertSettings {
+        ExpertSettings {
+            id: id.into(),
+            path: toy(id),
+            domain: String::new(),
+            description: String::new(),
+            use_cases: Vec::new(),
+            priority: 0,
+            quantization: None,
+            dtype: DType::Auto,
+            max_model_len: None,
+            max_num_seqs: 1,
+            pinned: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sound_expert_is_proven() {
+        let proof = prove(&expert("phi4_fast"), 1 << 30).await.unwrap();
+        assert!(proof.chat && (1..=TOKENS).contains(&proof.tokens), "{proof:?}");
+        assert!(!proof.text.is_empty() && proof.load > Duration::ZERO, "{proof:?}");
+    }
+
+    #[tokio::test]
+    async fn a_broken_one_says_why() {
+        let told = prove(&expert("nowhere"), 1 << 30).await.unwrap_err().to_string();
+        assert!(told.contains("nowhere") && told.contains("does not exist"), "{told}");
+        let told = prove(&expert("phi4_fast"), 1 << 20).await.unwrap_err().to_string();
+        assert!(told.contains("raise the memory limit"), "{told}");
+    }
+}
