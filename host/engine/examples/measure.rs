@@ -12,7 +12,7 @@ mod case;
 #[path = "../tests/real_models/passages.rs"]
 mod passages;
 
-use std::{collections::BTreeMap, env, path::PathBuf};
+use std::{collections::BTreeMap, env, path::PathBuf, process::ExitCode};
 
 use case::{Case, EXACT, SERVING};
 use passages::{GEMMA3, QWEN, SMOLLM2};
@@ -29,15 +29,18 @@ struct Line {
     positions: usize,
 }
 
-fn main() {
-    goldens();
-    real_models();
+/// Fails when anything is out of its bounds.
+fn main() -> ExitCode {
+    let sound = [goldens(), real_models()];
+    if sound == [true; 2] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn goldens() {
+fn goldens() -> bool {
+    let mut sound = true;
     let mut lines: BTreeMap<&str, Line> = BTreeMap::new();
     for case in Case::all() {
         let [exact, serving] = [EXACT, SERVING].map(|how| case.agreement(how).unwrap());
+        sound &= exact.excess(true).is_empty() && serving.excess(false).is_empty();
         let line = lines.entry(kind(&case.name)).or_default();
         line.goldens += 1;
         line.relative_error = line.relative_error.max(exact.relative_error.0);
@@ -55,6 +58,7 @@ fn goldens() {
             "| {kind} | {goldens} | {relative_error:.1e} | {off_cosine:.1e} | {same_top1} of {positions} |"
         );
     }
+    sound
 }
 
 /// What a golden is there for, by its name.
@@ -74,14 +78,16 @@ fn kind(name: &str) -> &'static str {
     kinds.into_iter().find(|(part, _)| name.contains(part)).map_or("others", |(_, kind)| kind)
 }
 
-fn real_models() {
-    let Some(cache) = env::var_os("SIGNALBOX_MODEL_CACHE").map(PathBuf::from) else { return };
+fn real_models() -> bool {
+    let mut sound = true;
+    let Some(cache) = env::var_os("SIGNALBOX_MODEL_CACHE").map(PathBuf::from) else { return sound };
     println!("\n| real model | passage | perplexity, ours | transformers' | same top-1 |");
     println!("|---|---|---|---|---|");
     for (name, file) in [("smollm2", SMOLLM2), ("gemma3", GEMMA3), ("qwen", QWEN)] {
         let file = cache.join(file);
         let measured = if file.exists() { passages::measure(name, &file) } else { Vec::new() };
         for passage in measured {
+            sound &= passage.is_within_bounds();
             println!(
                 "| {} | {} | {:.4} | {:.4} | {:.1} % |",
                 file.file_stem().unwrap().display(),
@@ -92,4 +98,5 @@ fn real_models() {
             );
         }
     }
+    sound
 }

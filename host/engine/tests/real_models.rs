@@ -28,6 +28,8 @@ use passages::{GEMMA3, QWEN, SMOLLM2};
 use signalbox_engine::{ExpertSettings, Fleet, Sampling};
 use support::{Reply, ask, chat, settings};
 
+/// Tokens whose scores are compared bit for bit.
+const CUT_TOKENS: usize = 48;
 /// A program of Qwen's that runs longer has failed.
 const PROGRAM_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -43,7 +45,18 @@ fn check_passages(name: &str, file: &str) {
     measured.iter().for_each(|passage| println!("{name} {passage}"));
     let wrong: Vec<_> = measured.iter().filter(|passage| !passage.is_within_bounds()).collect();
     assert!(measured.len() == 3 && wrong.is_empty(), "{name}: out of bounds: {}", wrong.len());
-    passages::check_cuts(name, &cached(file));
+    check_cuts(name, file);
+}
+
+/// One thread or several, one piece or chunks: the same bits.
+fn check_cuts(name: &str, file: &str) {
+    let ids = &passages::recorded(name)["code"].ids[..CUT_TOKENS];
+    let score =
+        |threads, chunk| passages::score(&passages::open(&cached(file), threads, chunk), ids);
+    let whole = score(1, None);
+    for (threads, chunk) in [(2, None), (1, Some(7)), (2, Some(32)), (3, Some(1))] {
+        assert!(score(threads, chunk) == whole, "{name}: {threads} threads, chunks of {chunk:?}");
+    }
 }
 
 /// A greedy answer of one expert, alone in its fleet.

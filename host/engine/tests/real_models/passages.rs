@@ -20,8 +20,6 @@ pub(crate) const QWEN: &str = "Qwen2.5-Coder-1.5B-Instruct.Q4_K_M.gguf";
 const PERPLEXITY_ERROR_MAX: f64 = 0.01;
 /// How many of the most likely tokens must be the same.
 const AGREEMENT_MIN: f64 = 0.97;
-/// Tokens whose scores are compared bit for bit, whatever share of the work a thread or a chunk gets.
-const CUT_TOKENS: usize = 48;
 
 /// What transformers recorded of a model, in f32 from the dequantised weights.
 #[derive(Deserialize)]
@@ -29,9 +27,10 @@ struct Recorded {
     passages: BTreeMap<String, Passage>,
 }
 
+/// A text and what transformers thought of it.
 #[derive(Deserialize)]
-struct Passage {
-    ids: Vec<u32>,
+pub(crate) struct Passage {
+    pub(crate) ids: Vec<u32>,
     perplexity: f64,
     /// Of each token but the first, in nats.
     nll: Vec<f64>,
@@ -92,16 +91,6 @@ pub(crate) fn measure(name: &str, file: &Path) -> Vec<Measured> {
     measured.collect()
 }
 
-/// One or two threads, one piece or chunks: the same bits.
-pub(crate) fn check_cuts(name: &str, file: &Path) {
-    let ids = &recorded(name)["code"].ids[..CUT_TOKENS];
-    let whole = score(&open(file, 1, None), ids);
-    for (threads, chunk) in [(2, None), (1, Some(7)), (2, Some(32)), (3, Some(1))] {
-        let cut = score(&open(file, threads, chunk), ids);
-        assert!(cut == whole, "{name}: {threads} threads, chunks of {chunk:?}");
-    }
-}
-
 fn beside(scorer: &Scorer, passage: String, theirs: &Passage) -> Measured {
     let begun = Instant::now();
     let (likelihoods, most_likely) = score(scorer, &theirs.ids);
@@ -121,8 +110,8 @@ fn beside(scorer: &Scorer, passage: String, theirs: &Passage) -> Measured {
     }
 }
 
-/// Of each token but the first, its likelihood; behind each, the most likely token.
-fn score(scorer: &Scorer, ids: &[u32]) -> (Vec<f64>, Vec<u32>) {
+/// Of each token but the first, its negative log likelihood; behind each, the most likely token.
+pub(crate) fn score(scorer: &Scorer, ids: &[u32]) -> (Vec<f64>, Vec<u32>) {
     let (mut likelihoods, mut most_likely) = (Vec::new(), Vec::new());
     let mut next = ids.iter().skip(1);
     let mut see = |logits: &[f32]| {
@@ -133,7 +122,8 @@ fn score(scorer: &Scorer, ids: &[u32]) -> (Vec<f64>, Vec<u32>) {
     (likelihoods, most_likely)
 }
 
-fn open(file: &Path, threads: usize, chunk: Option<usize>) -> Scorer {
+/// A model as serving computes it.
+pub(crate) fn open(file: &Path, threads: usize, chunk: Option<usize>) -> Scorer {
     Scorer::open(file, Scoring { exact: false, threads, chunk }).unwrap()
 }
 
@@ -141,7 +131,8 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn recorded(name: &str) -> BTreeMap<String, Passage> {
+/// What transformers thought, by passage.
+pub(crate) fn recorded(name: &str) -> BTreeMap<String, Passage> {
     let recorded = fs::read(real(&format!("{name}.json"))).unwrap();
     serde_json::from_slice::<Recorded>(&recorded).unwrap().passages
 }
