@@ -50,8 +50,8 @@ def draw(thing: Thing, dice: random.Random, canvas: tuple[int, int] | None = Non
     ground = _ground(dice)
     picture = Image.new("RGB", (width * fine, height * fine), ground)
     pen = ImageDraw.Draw(picture)
-    outlined = thing.shape in OUTLINED and dice.random() < 0.15
-    size = min(width, height) * fine * dice.uniform(0.6 if outlined else 0.5, 0.92)
+    outlined = thing.shape in OUTLINED and dice.random() < 0.08
+    size = min(width, height) * fine * dice.uniform(0.7 if outlined else 0.6, 0.94)
     points = _placed(_outline(thing.shape, dice), size, picture.size, dice)
     paint = _paint(thing.colour, dice)
     if outlined:
@@ -67,7 +67,7 @@ def draw(thing: Thing, dice: random.Random, canvas: tuple[int, int] | None = Non
 def _canvas(dice: random.Random) -> tuple[int, int]:
     """Width and height: small ones more often, and never much longer than wide."""
     short = int(SIDES[0] * (SIDES[1] / SIDES[0]) ** dice.random())
-    long = min(SIDES[1], int(short * dice.uniform(1.0, 1.5)))
+    long = min(SIDES[1], int(short * dice.uniform(1.0, 1.4)))
     return (short, long) if dice.random() < 0.4 else (long, short)
 
 
@@ -97,14 +97,14 @@ def _outline(shape: str, dice: random.Random) -> list[Point]:
     elif shape == "square":
         corners, turn = _ring([1.0] * 4), turn + 45
     elif shape == "triangle":
-        corners, turn = _ring([1.0] * 3), turn + dice.choice([0, 0, 0, 180])
+        corners, turn = _ring([1.0] * 3), turn + dice.choice([0, 0, 0, 0, 0, 180])
     elif shape == "star":
         corners = _ring([1.0, dice.uniform(0.36, 0.46)] * 5)
     else:
-        arm = dice.uniform(0.12, 0.26)
+        arm = dice.uniform(0.14, 0.26)
         corner = [(-arm, -1.0), (arm, -1.0), (arm, -arm)]
         corners = [_turned(point, 90 * quarter) for quarter in range(4) for point in corner]
-        turn += dice.choice([0, 0, 45])
+        turn += dice.choice([0, 0, 0, 45])
     return [_turned(point, turn) for point in corners]
 
 
@@ -121,7 +121,7 @@ def _turned(point: Point, degrees: float) -> Point:
 
 def _placed(corners: list[Point], size: float, canvas: tuple[int, int], dice: random.Random) -> list[Point]:
     """The corners in pixels: stretched a little, moved anywhere, every edge drawn by a shaky hand."""
-    shaky = dice.choice([0.0, 0.0, 0.01, 0.02]) * size
+    shaky = dice.choice([0.0, 0.0, 0.008, 0.014]) * size
     points = []
     for (x, y), (next_x, next_y) in zip(corners, corners[1:] + corners[:1]):
         steps = 1 if len(corners) > 20 else 4
