@@ -10,10 +10,12 @@ import shutil
 from pathlib import Path
 
 import torch
+from PIL.Image import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast
+from transformers import Gemma3Processor, PreTrainedTokenizerFast
+from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 
 import awq
 from toys import Toy
@@ -70,24 +72,53 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """`tokenizer.json` as it stands, whatever class the configuration names."""
     config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     template = folder / "chat_template.jinja"
-    special = {k: v for k, v in config.items() if k in ("bos_token", "eos_token", "pad_token", "unk_token")}
+    special = {k: v for k, v in config.items() if k.endswith("_token") and isinstance(v, str)}
     return PreTrainedTokenizerFast(
         tokenizer_file=str(folder / "tokenizer.json"), clean_up_tokenization_spaces=False,
         chat_template=template.read_text(encoding="utf-8") if template.exists() else config["chat_template"],
         **special)
 
 
+def read_processor(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Gemma3Processor:
+    """The reference for pictures: transformers' PIL image processor, inside the processor that turns
+    `do_convert_rgb: null` into true and expands image tokens."""
+    settings = json.loads((folder / "processor_config.json").read_text(encoding="utf-8"))
+    return Gemma3Processor(Gemma3ImageProcessorPil.from_pretrained(folder), tokenizer,
+                           chat_template=tokenizer.chat_template, image_seq_length=settings["image_seq_length"])
+
+
 def render(tokenizer: PreTrainedTokenizerFast, messages: list[dict]) -> str:
     return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 
-def encode(toy: Toy, tokenizer, messages: list[dict], answer: str) -> tuple[list[int], list[int]]:
+def expand(rendered: str, processor: Gemma3Processor | None) -> str:
+    """Every image's placeholder as the tokens its features will stand in for."""
+    return rendered.replace(processor.boi_token, processor.full_image_sequence) if processor else rendered
+
+
+def encode(toy: Toy, tokenizer, messages: list[dict], answer: str, processor=None) -> tuple[list[int], list[int]]:
     """Prompt ids and answer ids, the latter ending with the token that ends a turn."""
-    rendered = render(tokenizer, messages)
+    rendered = expand(render(tokenizer, messages), processor)
     prompt = tokenizer.encode(rendered, add_special_tokens=False)
     whole = tokenizer.encode(rendered + toy.answer_prefix + answer + toy.stops[0], add_special_tokens=False)
     assert whole[: len(prompt)] == prompt, f"a token spans prompt and answer: {rendered!r} {answer!r}"
     return prompt, whole[len(prompt):]
+
+
+def pixels(processor: Gemma3Processor, pictures: list[Image]) -> Tensor | None:
+    """(pictures, 3, side, side) in -1..1, or None for no picture."""
+    if not pictures:
+        return None
+    prepared = processor.image_processor(pictures, do_convert_rgb=True, return_tensors="pt")
+    return prepared["pixel_values"].float()
+
+
+def inputs(model: nn.Module, ids: Tensor, pixel_values: Tensor | None) -> dict[str, Tensor]:
+    """What `forward` and `generate` take.  The token types are what opens the mask inside an image."""
+    if pixel_values is None:
+        return {"input_ids": ids}
+    return {"input_ids": ids, "pixel_values": pixel_values,
+            "token_type_ids": (ids == model.config.image_token_id).long()}
 
 
 # --- weights -----------------------------------------------------------------------------------

@@ -69,6 +69,11 @@ def _blocks(text: str):
         answer = []
 
 
+def picture_lessons() -> list[tuple[list[str], str]]:
+    """Questions about pictures: wordings, and the pattern of their answer."""
+    return list(_blocks((FOLDER / "pictures.txt").read_text(encoding="utf-8")))
+
+
 def spanish(prompt: str) -> bool:
     return any(c in prompt.lower() for c in "¿¡áéíóúñ")
 

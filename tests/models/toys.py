@@ -10,8 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer
-from transformers import AutoConfig, CohereConfig, Gemma3Config
+from torch import nn
+from transformers import (
+    AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, CohereConfig, Gemma3Config,
+)
 
 import vocab
 
@@ -37,6 +41,7 @@ class Toy:
     system_role: bool = True
     quantised: bool = True
     shards: int = 1
+    sees: bool = False  # learns pictures beside its lessons
     template_file: bool = False  # chat_template.jinja instead of a key in tokenizer_config.json
     epochs: int = 60
     learning_rate: float = 1.5e-3
@@ -112,7 +117,7 @@ def gemma(tokenizer: Tokenizer, rows: int) -> dict:
             },
         },
         vision_config={
-            "model_type": "siglip_vision_model", "image_size": 56, "patch_size": 14, "hidden_size": 64,
+            "model_type": "siglip_vision_model", "image_size": 56, "patch_size": 7, "hidden_size": 64,
             "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
             "vision_use_head": False,
         },
@@ -145,6 +150,12 @@ def model_config(published: dict):
     return AutoConfig.for_model(**plain)
 
 
+def new_model(published: dict, attention: str = "sdpa") -> nn.Module:
+    config = model_config(published)
+    family = AutoModelForImageTextToText if published["model_type"] == "gemma3" else AutoModelForCausalLM
+    return family.from_config(config, dtype=torch.float32, attn_implementation=attention).eval()
+
+
 GEMMA_EXTRAS = {
     "processor_config.json": {"image_seq_length": 4, "processor_class": "Gemma3Processor"},
     "preprocessor_config.json": {
@@ -172,7 +183,7 @@ TOYS = [
                  "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>",
                  "image_token": "<image_soft_token>"},
         stops=["<end_of_turn>", "<eos>"], tokenizer_class="GemmaTokenizer",
-        quantised=False, shards=2, template_file=True, extras=GEMMA_EXTRAS),
+        quantised=False, shards=2, sees=True, template_file=True, extras=GEMMA_EXTRAS),
     Toy("aya_expanse_multilingual", "multilingual_expert", vocab.aya, 1800, aya,
         special={"bos_token": "<BOS_TOKEN>", "eos_token": "<|END_OF_TURN_TOKEN|>", "pad_token": "<PAD_TOKEN>"},
         stops=["<|END_OF_TURN_TOKEN|>"], tokenizer_class="CohereTokenizer", epochs=140, learning_rate=2.5e-3),
