@@ -3,7 +3,7 @@
 
 use std::{fmt, io::Cursor, sync::Arc};
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 
 /// The longest side that is taken. JPEG has none longer; a longer one has hardly any other side.
 const SIDE_MAX: u32 = 1 << 16;
@@ -69,8 +69,8 @@ pub enum ImageError {
 }
 
 impl Image {
-    /// Decodes a PNG, JPEG or WebP file. Rotation stored beside the pixels is carried out, and
-    /// transparency is dropped, as transformers' `load_image` and PIL's `convert("RGB")` do.
+    /// Decodes a PNG, JPEG or WebP file. Rotation stored beside the pixels is carried out, as in
+    /// transformers' `load_image`, and what is transparent lies on white, as in its `convert_to_rgb`.
     ///
     /// # Errors
     /// When it is none of these, breaks off, or is larger than `limits`.
@@ -97,7 +97,8 @@ impl Image {
         let orientation = decoder.orientation().map_err(broken)?;
         let mut decoded = DynamicImage::from_decoder(decoder).map_err(broken)?;
         decoded.apply_orientation(orientation);
-        let rgb = decoded.into_rgb8();
+        let rgb =
+            if decoded.color().has_alpha() { on_white(&decoded) } else { decoded.into_rgb8() };
         let (width, height) = (rgb.width() as usize, rgb.height() as usize);
         Ok(Self { width, height, rgb: rgb.into_raw().into() })
     }
@@ -125,6 +126,21 @@ impl Image {
     }
 }
 
+/// Pillow's `alpha_composite` over an opaque white ground, to the last rounding.
+fn on_white(picture: &DynamicImage) -> RgbImage {
+    let over_white = |level: u8, alpha: u8| {
+        let (level, alpha) = (u32::from(level), u32::from(alpha));
+        let mixed = (level * alpha + 255 * (255 - alpha) + 128) << 7;
+        ((mixed + (mixed >> 8)) >> 15) as u8
+    };
+    let picture = picture.to_rgba8();
+    let pixel = |x, y| {
+        let [red, green, blue, alpha] = picture.get_pixel(x, y).0;
+        Rgb([red, green, blue].map(|level| over_white(level, alpha)))
+    };
+    RgbImage::from_fn(picture.width(), picture.height(), pixel)
+}
+
 fn broken(error: image::ImageError) -> ImageError {
     ImageError::Broken(error.to_string())
 }
@@ -145,7 +161,7 @@ mod tests {
     const LIMITS: ImageLimits = ImageLimits { bytes_max: 10_000, pixels_max: 64 };
 
     fn encoded(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
-        let pixel = |x: u32, y: u32| Rgba([x as u8, y as u8, 7, 0]);
+        let pixel = |x: u32, y: u32| Rgba([x as u8, y as u8, 7, 255]);
         let mut bytes = Cursor::new(Vec::new());
         let picture = DynamicImage::from(RgbaImage::from_fn(width, height, pixel));
         let picture = match format {
@@ -157,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn transparency_is_dropped_and_rows_come_from_the_top() {
+    fn rows_come_from_the_top() {
         for format in [ImageFormat::Png, ImageFormat::WebP] {
             let image = Image::decode(&encoded(3, 2, format), &LIMITS).unwrap();
             assert_eq!((image.width(), image.height()), (3, 2));
@@ -165,6 +181,23 @@ mod tests {
             assert_eq!(&image.rgb()[9..12], [0, 1, 7]);
         }
         assert_eq!(Image::decode(&encoded(8, 8, ImageFormat::Jpeg), &LIMITS).unwrap().width(), 8);
+    }
+
+    /// Levels, transparencies, and what Pillow 13 makes of them on white.
+    #[test]
+    fn what_is_transparent_lies_on_white() {
+        let pixels = [
+            (0, 0, 255),
+            (7, 1, 254),
+            (200, 128, 227),
+            (13, 77, 182),
+            (90, 254, 91),
+            (31, 255, 31),
+        ];
+        for (level, alpha, expect) in pixels {
+            let picture = RgbaImage::from_pixel(1, 1, Rgba([level, 0, 255, alpha]));
+            assert_eq!(on_white(&picture.into()).into_raw()[0], expect, "{level} at {alpha}");
+        }
     }
 
     #[test]

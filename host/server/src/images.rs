@@ -362,7 +362,7 @@ pub(crate) mod tests {
         check(&["example.com"], "http://example.com@evil.org/", Some("user name"));
         check(&["example.com"], "http://169.254.169.254/", Some("'169.254.169.254'"));
         check(&[], "http://example.com/", Some("allowed no host"));
-        check(&["example.com"], "http:a.png", Some("can't be read"));
+        check(&["example.com"], "http:a.png", Some("not fetched from 'http'"));
     }
 
     /// Answers one request with these bytes.
