@@ -55,7 +55,7 @@ pub(super) enum Source {
         from: Format,
     },
     /// Several tensors that some tool has packed.
-    Packed(Packed),
+    Packed(Box<Packed>),
 }
 
 /// An f32 vector to be, all or some elements of a tensor.
@@ -85,10 +85,10 @@ impl Source {
         match self {
             Self::Plain(_) if gguf => Origin::Gguf,
             Self::Plain(_) => Origin::Plain,
-            Self::Packed(Packed { layout: Layout::CompressedTensors { .. }, .. }) => {
-                Origin::CompressedTensors
-            }
-            Self::Packed(_) => Origin::Awq,
+            Self::Packed(packed) => match packed.layout {
+                Layout::CompressedTensors { .. } => Origin::CompressedTensors,
+                _ => Origin::Awq,
+            },
             Self::Quantised { from, .. } => Origin::Quantised { from: *from },
         }
     }

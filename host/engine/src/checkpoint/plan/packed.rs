@@ -51,7 +51,7 @@ impl Planner<'_> {
             return Ok(None);
         };
         let format = packed.layout.format(packed.group, packed.scale);
-        Ok(Some((format, Source::Packed(packed))))
+        Ok(Some((format, Source::Packed(Box::new(packed)))))
     }
 
     fn gemm(&self, name: &str, rows: usize, cols: usize) -> Result<Packed> {
