@@ -1,5 +1,7 @@
 //! Every golden checkpoint against the logits that transformers recorded for it: see tests/golden.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 #[path = "goldens/case.rs"]
 mod case;
 

@@ -70,21 +70,25 @@ pub(crate) fn spread<T: Send>(
 mod tests {
     use super::*;
 
-    fn check(threads: usize, len: usize, multiplications: usize, expect: &[Range<usize>]) {
-        let compute = Compute { exact: false, threads };
-        assert_eq!(compute.ranges(len, 4, multiplications), expect, "{threads} for {len}");
+    /// Where the ranges begin that `0..len` is cut into.
+    fn check(threads: usize, len: usize, multiplications: usize, expect: &[usize]) {
+        let ranges = Compute { exact: false, threads }.ranges(len, 4, multiplications);
+        let starts: Vec<usize> = ranges.iter().map(|range| range.start).collect();
+        assert_eq!(starts, expect, "{threads} for {len}");
+        let ends = starts.into_iter().skip(1).chain([len]);
+        assert!(ranges.iter().map(|range| range.end).eq(ends), "{ranges:?} leave something out");
     }
 
     #[test]
     fn work_is_cut_where_it_keeps_threads_busy() {
         let much = 64 * MULTIPLICATIONS_PER_THREAD;
-        check(1, 10, much, &[0..10]);
-        check(0, 10, much, &[0..10]);
-        check(2, 10, much, &[0..8, 8..10]);
-        check(2, 16, much, &[0..8, 8..16]);
-        check(8, 9, much, &[0..4, 4..8, 8..9]);
-        check(8, 16, MULTIPLICATIONS_PER_THREAD - 1, &[0..16]);
-        check(8, 16, 2 * MULTIPLICATIONS_PER_THREAD, &[0..8, 8..16]);
+        check(1, 10, much, &[0]);
+        check(0, 10, much, &[0]);
+        check(2, 10, much, &[0, 8]);
+        check(2, 16, much, &[0, 8]);
+        check(8, 9, much, &[0, 4, 8]);
+        check(8, 16, MULTIPLICATIONS_PER_THREAD - 1, &[0]);
+        check(8, 16, 2 * MULTIPLICATIONS_PER_THREAD, &[0, 8]);
     }
 
     #[test]
