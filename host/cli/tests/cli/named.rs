@@ -172,6 +172,6 @@ fn a_quantisation_that_nobody_knows_is_a_mistake_in_the_configuration() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
     let expect =
-        "experts[0].quantization: \"int5\" is not known (did you mean \"int4\"?); use one of awq, ";
+        "experts[0].quantization: \"int5\" is not known (did you mean \"int8\"?); use one of awq, ";
     assert!(told.contains(expect), "{told}");
 }
