@@ -1,6 +1,8 @@
 //! A real child under real limits. The child is this test program itself: started with [`CHILD`] as
 //! its only argument, it serves instead of testing (so it has no test harness).
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     process::ExitCode,
     time::{Duration, Instant},
