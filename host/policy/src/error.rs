@@ -82,6 +82,23 @@ pub enum Failure {
         /// Milliseconds spent waiting: half of the hook's deadline.
         limit_ms: u64,
     },
+    /// It was not asked at all.
+    #[error("it is out of service: {0}")]
+    OutOfService(Outage),
+}
+
+/// Why a hook of a policy is out of service.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Outage {
+    /// Too many calls failed in it; it is tried again after a while.
+    #[error("it kept failing; mend it, or roll back")]
+    Failing {
+        /// Milliseconds until it is tried again, at most.
+        retry_ms: u64,
+    },
+    /// Its stored component can't be run, and why.
+    #[error("its component can't be run: {0}")]
+    Unusable(String),
 }
 
 impl Failure {
@@ -95,12 +112,13 @@ impl Failure {
             Self::Invalid(_) => "policy_invalid_answer",
             Self::HeldTooMuch { .. } | Self::HeldTooLong { .. } => "policy_held_too_much",
             Self::NoRoom { .. } => "policy_no_room",
+            Self::OutOfService(_) => "policy_out_of_service",
         }
     }
 
     /// Whether the policy, not the host, has to change.
     pub fn is_the_policys(&self) -> bool {
-        !matches!(self, Self::NoRoom { .. })
+        !matches!(self, Self::NoRoom { .. } | Self::OutOfService(Outage::Unusable(_)))
     }
 }
 
@@ -217,6 +235,15 @@ pub enum PolicyError {
         /// Policies there may be.
         limit: usize,
     },
+    /// The registry's state can't be read, so nobody knows which policies a call has to pass.
+    #[error(
+        "which policies are in force can't be read, so no call is let through: {problem}; mend the \
+         file and restart, or say what is to be in force (PUT /pipeline, or policies.pipeline)"
+    )]
+    Unreadable {
+        /// The file, and what is wrong with it.
+        problem: String,
+    },
     /// Another process uses the registry.
     #[error("{} is in use by another process; give each its own folder", path.display())]
     Locked {
@@ -253,6 +280,7 @@ impl PolicyError {
             Self::Rejected { .. } | Self::Unusable { .. } => Blame::Policy,
             Self::Failed { .. }
             | Self::Busy { .. }
+            | Self::Unreadable { .. }
             | Self::Locked { .. }
             | Self::Storage { .. }
             | Self::InvalidSettings { .. }
@@ -280,6 +308,7 @@ impl PolicyError {
             Self::NothingToRollBack => "nothing_to_roll_back",
             Self::Busy { .. } => "uploads_busy",
             Self::TooMany { .. } => "too_many_policies",
+            Self::Unreadable { .. } => "policies_unreadable",
             Self::Locked { .. } => "registry_locked",
             Self::Storage { .. } => "registry_storage",
             Self::InvalidSettings { .. } => "policy_settings_invalid",

@@ -25,7 +25,7 @@ mod verdict;
 mod window;
 
 pub use call::{Call, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, TokenError, World};
-pub use error::{Blame, Failure, PolicyError, RefusalKind, UploadProblem};
+pub use error::{Blame, Failure, Outage, PolicyError, RefusalKind, UploadProblem};
 pub use limits::Limits;
 pub use registry::{Policies, PostChain, Snapshot};
 pub use settings::{FailureDefaults, OnFailure, PolicySettings};

@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::Serialize;
 use signalbox_engine::{EngineError, ImageError};
-use signalbox_policy::{PolicyError, RefusalKind};
+use signalbox_policy::{Failure, Outage, PolicyError, RefusalKind};
 
 use crate::{
     images::{ImageProblem, ImageRefusal},
@@ -222,6 +222,10 @@ impl From<PolicyError> for ApiError {
             PolicyError::Refused { kind: RefusalKind::RateLimited { retry_ms }, .. } => {
                 refused.retry(Duration::from_millis((*retry_ms).into()))
             }
+            PolicyError::Failed {
+                failure: Failure::OutOfService(Outage::Failing { retry_ms }),
+                ..
+            } => refused.retry(Duration::from_millis(*retry_ms)),
             PolicyError::Busy { .. } => refused.retry(RETRY_AFTER),
             PolicyError::InvalidPipeline { .. } => refused.at("pipeline"),
             PolicyError::InvalidName { .. } => refused.at("name"),
@@ -253,6 +257,8 @@ fn policy(error: &PolicyError) -> StatusCode {
         | PolicyError::NothingToRollBack
         | PolicyError::TooMany { .. } => StatusCode::CONFLICT,
         PolicyError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+        PolicyError::Failed { failure: Failure::OutOfService(_), .. }
+        | PolicyError::Unreadable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         PolicyError::Failed { failure, .. } if !failure.is_the_policys() => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -339,6 +345,17 @@ mod tests {
         let failure = Failure::Deadline { limit_ms: 5 };
         let failed = PolicyError::Failed { policy: policy_ref(), hook: Hook::Pre, failure };
         check(failed, 500, "policy_deadline", "server_error", "policy");
+        let out = |outage| PolicyError::Failed {
+            policy: policy_ref(),
+            hook: Hook::Pre,
+            failure: Failure::OutOfService(outage),
+        };
+        let failing = out(Outage::Failing { retry_ms: 9000 });
+        check(failing, 503, "policy_out_of_service", "server_error", "policy");
+        let damaged = out(Outage::Unusable("damaged".into()));
+        check(damaged, 503, "policy_out_of_service", "server_error", "host");
+        let unreadable = PolicyError::Unreadable { problem: "state.json is empty".into() };
+        check(unreadable, 503, "policies_unreadable", "server_error", "host");
         let reason = UploadProblem {
             code: "upload_core_module",
             text: "a core module".into(),

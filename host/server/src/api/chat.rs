@@ -8,6 +8,7 @@ use signalbox_policy::{IMAGE_MARK, Message};
 use super::{fields::Fields, input::Json, reply, sampling};
 use crate::{
     App,
+    caller::Caller,
     error::ApiError,
     images::{Images, Sent},
     pipeline::{Form, Pictures},
@@ -39,6 +40,7 @@ struct Conversation {
 pub(super) async fn create(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
     Json(mut fields): Json,
 ) -> Result<Response, ApiError> {
     let settings = app.settings();
@@ -46,6 +48,7 @@ pub(super) async fn create(
         conversation(&mut fields, settings.images_per_call_max)?;
     let count = messages.len();
     let (mut call, delivery) = sampling::read(&mut fields, &id, Form::Chat, messages, settings)?;
+    call.view.caller = caller.number();
     call.pictures = pictures(app.images(), count, images).await?;
     let answered = app.pipeline().answer(call.with_images_told()).await?;
     reply::send(answered, Form::Chat, delivery, &id).await

@@ -5,18 +5,20 @@ use serde_json::Value;
 use signalbox_policy::Message;
 
 use super::{chat, fields::Fields, input::Json, reply, sampling};
-use crate::{App, error::ApiError, pipeline::Form, request_id::RequestId};
+use crate::{App, caller::Caller, error::ApiError, pipeline::Form, request_id::RequestId};
 
 /// Continues a text.
 pub(super) async fn create(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
     Json(mut fields): Json,
 ) -> Result<Response, ApiError> {
     let content = chat::unmarked(prompt(&mut fields)?);
     let prompt = Message { role: "user".to_owned(), content, origin: Some(0) };
-    let (call, delivery) =
+    let (mut call, delivery) =
         sampling::read(&mut fields, &id, Form::Text, vec![prompt], app.settings())?;
+    call.view.caller = caller.number();
     let answered = app.pipeline().answer(call).await?;
     reply::send(answered, Form::Text, delivery, &id).await
 }

@@ -42,6 +42,7 @@ pub(super) fn read(
     let delivery = delivery(fields)?;
     let view = signalbox_policy::Call {
         id: id.as_str().to_owned(),
+        caller: 0, // whoever knows says so
         model: model(fields)?,
         messages,
         max_tokens: max_tokens(fields, settings.max_tokens_max)?,

@@ -89,6 +89,7 @@ mod tests {
         };
         let view = signalbox_policy::Call {
             id: "id".into(),
+            caller: 1,
             model: None,
             messages: texts.iter().map(message).collect(),
             max_tokens,
