@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use signalbox_engine::Fleet;
 use signalbox_policy::{Pipeline, PipelineStatus, Policies, PolicyRef, PolicyStatus};
 use signalbox_server::App;
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     builtin::{self, Component},
-    settings::{Address, Deployment, Settings},
+    settings::{Address, Deployment, Settings, exposed},
 };
 
 /// A host that is ready to serve.
@@ -31,13 +31,17 @@ impl Host {
     /// still loading when this returns; broken ones are listed and hold nobody up.
     ///
     /// # Errors
-    /// A port that can't be had, or a registry or component that can't be used.
+    /// A port that can't be had or would be open to strangers, or a registry or component that can't be used.
     pub(crate) async fn start(settings: Settings) -> Result<Self> {
         let data = bind(&settings.data, "clients").await?;
         let admin = bind(&settings.admin, "operators").await?;
+        let mut server = settings.server;
+        let exposed = exposed(&settings.data, data.local_addr()?.ip(), &server.access);
+        ensure!(exposed.is_none(), exposed.unwrap_or_default());
+        server.access.hosts.push(settings.data.host);
         let fleet = Fleet::start(settings.fleet);
         let registry = settings.policies.registry.clone();
-        let app = App::open(fleet, registry, settings.server)?;
+        let app = App::open(fleet, registry, server)?;
         let deployed = deploy(app.policies(), &settings.policies).await?;
         Ok(Self {
             app,

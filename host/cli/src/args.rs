@@ -138,6 +138,9 @@ pub(crate) struct DataPlane {
     /// Where the host answers clients.
     #[arg(long, env = "SIGNALBOX_URL", default_value = "http://127.0.0.1:8080")]
     pub(crate) url: String,
+    /// The client's key, where the host wants one.
+    #[arg(long, env = "SIGNALBOX_API_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Debug, Args)]

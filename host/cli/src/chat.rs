@@ -23,7 +23,7 @@ const IMAGE_BYTES_MAX: u64 = 256 << 20;
 /// Sends one message, or the lines of standard input one by one as a conversation.
 pub(crate) fn run(args: Chat) -> Result<()> {
     let mut talk = Conversation {
-        client: Client::new(&args.plane.url, None),
+        client: Client::new(&args.plane.url, args.plane.key),
         model: args.model,
         messages: Vec::new(),
         images: args.image.iter().map(|file| image(file)).collect::<Result<_>>()?,

@@ -11,7 +11,7 @@ use signalbox_engine::{ExpertSettings, Finding, FleetSettings, Inspection, Sever
 use crate::{
     args::Check,
     report::{self, Entry},
-    settings::{Machine, Settings, Unusable},
+    settings::{Machine, Settings, Unusable, would_be_exposed},
     term::{Spinner, say, say_json},
 };
 
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode> {
         false => say_text(&args.config, &settings, &experts, proven.as_deref()),
     }
     let unproven = proven.iter().flatten().any(|expert| expert.problem().is_some());
-    let broken = unproven || inspections.iter().any(is_broken);
+    let broken = unproven || exposed(&settings).is_some() || inspections.iter().any(is_broken);
     Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -71,6 +71,11 @@ fn is_broken(inspection: &Inspection) -> bool {
     inspection.findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
+/// Why the data plane would not be opened.
+fn exposed(settings: &Settings) -> Option<String> {
+    would_be_exposed(&settings.data, &settings.server.access)
+}
+
 type Inspected<'i> = (&'i ExpertSettings, &'i Inspection);
 
 fn say_text(
@@ -85,6 +90,10 @@ fn say_text(
     report::say_experts(&entries);
     say!();
     say_memory(&settings.fleet, experts);
+    if let Some(problem) = exposed(settings) {
+        say!();
+        say!("Access: {problem}");
+    }
     if let Some(proven) = proven {
         say!();
         deep::say_all(proven);
@@ -133,10 +142,12 @@ fn as_json(
         expert["proof"] = proven.as_json();
     }
     let unproven = proven.unwrap_or_default().iter().any(|expert| expert.problem().is_some());
+    let exposed = exposed(settings);
     json!({
         "config": config.display().to_string(),
-        "ok": !unproven && !experts.iter().any(|(_, found)| is_broken(found)),
+        "ok": !unproven && exposed.is_none() && !experts.iter().any(|(_, found)| is_broken(found)),
         "mistakes": [],
+        "access": { "problem": exposed },
         "experts": listed,
         "memory": {
             "limit_bytes": settings.fleet.memory_bytes_max,

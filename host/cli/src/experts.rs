@@ -13,7 +13,7 @@ use crate::{
 /// Runs one of the `experts` commands.
 pub(crate) fn run(args: Experts) -> Result<()> {
     let ExpertsCommand::List { plane, json } = args.command;
-    let answer = Client::new(&plane.url, None).get("/experts")?;
+    let answer = Client::new(&plane.url, plane.key).get("/experts")?;
     match json {
         true => say_json(&answer),
         false => list(&answer),

@@ -1,8 +1,8 @@
 //! A configuration file, checked: every value bounded, every default filled in, all mistakes named
 //! at once. What comes out of here can be wired without asking again.
 //!
-//! The format is the predecessor's JSON, comments allowed, with five sections more: `admin`,
-//! `policies`, `memory`, `limits` and `images`. `host/cli/README.md` lists every key with its default.
+//! The format is the predecessor's JSON, comments allowed, with six sections more: `admin`,
+//! `access`, `policies`, `memory`, `limits` and `images`. `host/cli/README.md` lists every key with its default.
 
 use std::{
     collections::BTreeSet,
@@ -15,10 +15,12 @@ use signalbox_server::ServerSettings;
 
 use crate::config::{self, Ignored, Mistake, Section};
 
+mod access;
 mod experts;
 mod policies;
 mod server;
 
+pub(crate) use access::{exposed, would_be_exposed};
 pub(crate) use policies::Deployment;
 pub(crate) use server::TOKEN_VARIABLE;
 

@@ -1,8 +1,19 @@
-//! Who may use the admin plane: whoever has the token; without one configured, programs on this
-//! machine. A browser on this machine is not such a program: a page from anywhere can make it send
-//! requests to loopback, so its marks (`Origin`, a foreign `Host`) are refused.
+//! Who may use which plane, asked before anything else of a request is read.
+//!
+//! Operators' plane: whoever has the token; without one configured, programs on this machine. A
+//! request that came through a proxy is not from this machine, and a browser is never answered.
+//!
+//! Clients' plane: whoever has a key, where keys are configured; and pages of listed origins.
 
-use std::net::{IpAddr, SocketAddr};
+mod browser;
+mod hosts;
+mod keys;
+mod proxies;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{Request, State},
@@ -11,32 +22,223 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{App, error::ApiError};
+use crate::{ServerSettings, caller::Caller, error::ApiError};
+use hosts::Hosts;
+pub use keys::{Key, KeyError};
+
+/// Origins, and names of this host, that may be listed.
+const LISTED_MAX: usize = 64;
+/// Paths of the data plane that balancers ask without a key.
+const WITHOUT_KEY: [&str; 2] = ["/health", "/ready"];
+
+/// Who may use the data plane. Nothing is set by default: everybody on this machine, no web page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Clients need one of these, when there are any. Up to 1 024.
+    pub keys: Vec<Key>,
+    /// Web pages that may use the data plane, as browsers name them: `https://app.example`. Up to 64.
+    pub origins: Vec<String>,
+    /// Names of this host besides loopback's and the addresses it listens on. Up to 64.
+    pub hosts: Vec<String>,
+    /// Serve strangers beyond loopback without keys.
+    pub open: bool,
+}
+
+/// An [`Access`] that can't be granted, by the key of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// Too many keys, or two that are not two.
+    #[error("{0}")]
+    Keys(String),
+    /// Too many, or one that no browser sends.
+    #[error("{0}")]
+    Origins(String),
+    /// Too many, or one that is no host.
+    #[error("{0}")]
+    Hosts(String),
+    /// Open to everybody and closed at once.
+    #[error("\"open\": true lets everybody in and \"keys\" does not; keep one of them")]
+    Open,
+}
+
+impl Access {
+    /// Checks everything against its bounds.
+    ///
+    /// # Errors
+    /// The first thing that can't be.
+    pub fn check(&self) -> Result<(), AccessError> {
+        if self.keys.len() > keys::KEYS_MAX {
+            let most = format!("there are {}; at most {}", self.keys.len(), keys::KEYS_MAX);
+            return Err(AccessError::Keys(most));
+        }
+        for (index, key) in self.keys.iter().enumerate() {
+            if self.keys[..index].iter().any(|other| other.name() == key.name()) {
+                return Err(AccessError::Keys(format!("the name \"{}\" is taken", key.name())));
+            }
+            if let Some(other) = self.keys[..index].iter().find(|other| other.is_same(key)) {
+                let twice = format!("\"{}\" and \"{}\" are one key", other.name(), key.name());
+                return Err(AccessError::Keys(twice));
+            }
+        }
+        let origin = "write it as browsers do: \"https://app.example\", without path or wildcard";
+        listed(&self.origins, browser::is_origin, origin).map_err(AccessError::Origins)?;
+        let host = "write a name or an address, without scheme, port, path or wildcard";
+        listed(&self.hosts, is_name, host).map_err(AccessError::Hosts)?;
+        if self.open && !self.keys.is_empty() { Err(AccessError::Open) } else { Ok(()) }
+    }
+}
+
+fn listed(list: &[String], is_one: fn(&str) -> bool, mend: &str) -> Result<(), String> {
+    if list.len() > LISTED_MAX {
+        return Err(format!("there are {}; at most {LISTED_MAX}", list.len()));
+    }
+    match list.iter().find(|entry| !is_one(entry)) {
+        Some(odd) => Err(format!("\"{odd}\" is none; {mend}")),
+        None => Ok(()),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    (!text.is_empty() && text.chars().all(plain)) || text.parse::<IpAddr>().is_ok()
+}
 
 /// The address at the other end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// Lets a request through, or says why not.
-pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
-    let token = app.settings().admin_token.as_deref();
-    match admit(token, peer, request.headers()) {
-        Ok(()) => next.run(request).await,
+impl Peer {
+    fn of(request: &Request) -> Option<IpAddr> {
+        request.extensions().get::<Self>().map(|peer| peer.0.ip().to_canonical())
+    }
+}
+
+/// What is asked of clients at one listener.
+pub(crate) struct ClientDoor {
+    access: Access,
+    hosts: Hosts,
+}
+
+impl ClientDoor {
+    pub(crate) fn new(settings: &ServerSettings, local: SocketAddr) -> Arc<Self> {
+        let access = settings.access.clone();
+        let hosts = Hosts::new(local.ip(), !access.keys.is_empty(), &access.hosts);
+        Arc::new(Self { access, hosts })
+    }
+
+    /// Whose call it is.
+    fn caller(&self, request: &Request) -> Result<Caller, ApiError> {
+        if self.access.keys.is_empty() || WITHOUT_KEY.contains(&request.uri().path()) {
+            return Ok(Caller::at(Peer::of(request)));
+        }
+        let Some(given) = key(request.headers()) else {
+            let message =
+                "this host wants a key: 'authorization: Bearer <key>' or 'x-api-key: <key>'";
+            return Err(unauthorised("missing_api_key", message));
+        };
+        let wrong = || unauthorised("invalid_api_key", "the key is none that this host knows");
+        keys::owner(&self.access.keys, given).map(Caller::key).ok_or_else(wrong)
+    }
+}
+
+/// Lets a client through, or says why not.
+pub(crate) async fn clients(
+    State(door): State<Arc<ClientDoor>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let known = door.hosts.check(&parts);
+    let origin = known.and_then(|()| browser::origin(&parts.headers, &door.access.origins));
+    let mut request = Request::from_parts(parts, body);
+    let origin = match origin {
+        Ok(origin) => origin,
+        Err(error) => return error.into_response(),
+    };
+    let preflight = origin.as_ref().and_then(|_| browser::preflight(&request));
+    let response = match (preflight, door.caller(&request)) {
+        (Some(answer), _) => answer,
+        (None, Err(error)) => error.into_response(),
+        (None, Ok(caller)) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+    };
+    match origin {
+        Some(origin) => browser::readable(response, origin),
+        None => response,
+    }
+}
+
+/// Either of the headers that clients send keys in: OpenAI's, then Anthropic's.
+fn key(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+    bearer.or_else(|| headers.get("x-api-key").map(|value| value.as_bytes().trim_ascii()))
+}
+
+/// What is asked of operators at one listener.
+pub(crate) struct OperatorDoor {
+    token: Option<String>,
+    hosts: Hosts,
+}
+
+impl OperatorDoor {
+    pub(crate) fn new(settings: &ServerSettings, local: SocketAddr) -> Arc<Self> {
+        let token = settings.admin_token.clone();
+        let hosts = Hosts::new(local.ip(), token.is_some(), &settings.access.hosts);
+        Arc::new(Self { token, hosts })
+    }
+
+    fn admit(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), ApiError> {
+        if headers.contains_key(header::ORIGIN) || browser::is_cross_site(headers) {
+            return Err(forbidden(
+                "admin_browser_refused",
+                "the admin plane never answers web pages; use `signalbox policy` or curl",
+            ));
+        }
+        let Some(token) = &self.token else { return local(peer, headers) };
+        match headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) {
+            Some(given) if keys::same(given, token.as_bytes()) => Ok(()),
+            Some(_) => Err(unauthorised("invalid_admin_token", "the admin token is wrong")),
+            None => Err(unauthorised(
+                "missing_admin_token",
+                "the admin plane wants 'authorization: Bearer <token>'",
+            )),
+        }
+    }
+}
+
+/// Lets an operator through, or says why not.
+pub(crate) async fn operators(
+    State(door): State<Arc<OperatorDoor>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let peer = Peer::of(&request);
+    let (parts, body) = request.into_parts();
+    let admitted = door.hosts.check(&parts).and_then(|()| door.admit(peer, &parts.headers));
+    match admitted {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => error.into_response(),
     }
 }
 
-fn admit(token: Option<&str>, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(token) = token else { return local(peer, headers) };
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-    match given {
-        Some(given) if same(given, token.as_bytes()) => Ok(()),
-        Some(_) => Err(unauthorised("invalid_admin_token", "the admin token is wrong")),
-        None => Err(unauthorised(
-            "missing_admin_token",
-            "the admin plane wants 'authorization: Bearer <token>'",
-        )),
+fn local(peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), ApiError> {
+    let code = "admin_loopback_only";
+    if !peer.is_some_and(|peer| peer.is_loopback()) {
+        let message = "without an admin token the admin plane answers this machine only; configure \
+                       admin.token";
+        return Err(forbidden(code, message));
+    }
+    match proxies::mark(headers) {
+        Some(mark) => {
+            let message = format!(
+                "without an admin token the admin plane answers this machine only, and the header \
+                 '{mark}' says that a proxy passes somebody else's request on; configure admin.token"
+            );
+            Err(forbidden(code, message))
+        }
+        None => Ok(()),
     }
 }
 
@@ -45,45 +247,12 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-/// Equality whose time tells nothing of where two tokens differ.
-fn same(given: &[u8], token: &[u8]) -> bool {
-    let differ = given.iter().zip(token).fold(0, |differ, (a, b)| differ | (a ^ b));
-    given.len() == token.len() && std::hint::black_box(differ) == 0
-}
-
 fn unauthorised(code: &str, message: &str) -> ApiError {
     ApiError::client(StatusCode::UNAUTHORIZED, code, message)
 }
 
-fn local(peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), ApiError> {
-    let forbidden = |code, message| Err(ApiError::client(StatusCode::FORBIDDEN, code, message));
-    if !peer.is_some_and(|peer| peer.to_canonical().is_loopback()) {
-        return forbidden(
-            "admin_loopback_only",
-            "without an admin token the admin plane answers this machine only; configure a token",
-        );
-    }
-    if headers.contains_key(header::ORIGIN) || !host_is_local(headers) {
-        return forbidden(
-            "admin_browser_refused",
-            "without an admin token the admin plane refuses requests that come from a web page or \
-             name another host; configure a token",
-        );
-    }
-    Ok(())
-}
-
-/// A foreign name in `Host` means that somebody's DNS points here.
-fn host_is_local(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST) else { return true };
-    let host = host.to_str().unwrap_or("?");
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+fn forbidden(code: &str, message: impl Into<String>) -> ApiError {
+    ApiError::client(StatusCode::FORBIDDEN, code, message)
 }
 
 #[cfg(test)]
@@ -95,7 +264,11 @@ mod tests {
         for (name, value) in sent {
             headers.insert(*name, value.parse().unwrap());
         }
-        let admitted = admit(token, Some(peer.parse().unwrap()), &headers);
+        let admin_token = token.map(str::to_owned);
+        let settings = ServerSettings { admin_token, ..ServerSettings::default() };
+        let door = OperatorDoor::new(&settings, "127.0.0.1:1".parse().unwrap());
+        let peer: IpAddr = peer.parse().unwrap();
+        let admitted = door.admit(Some(peer.to_canonical()), &headers);
         let code = admitted.as_ref().map_or_else(ApiError::code, |()| "ok");
         assert_eq!(code, expect, "{peer} {sent:?}");
     }
@@ -108,16 +281,67 @@ mod tests {
         for wrong in ["Bearer wrong", "Bearer correct-hors", "Bearer correct-horsee", "Bearer "] {
             check(token, "127.0.0.1", &[("authorization", wrong)], "invalid_admin_token");
         }
-        check(token, "10.0.0.9", &[("authorization", "bearer correct-horse")], "ok");
+        let right = ("authorization", "bearer correct-horse");
+        check(token, "10.0.0.9", &[right], "ok");
+        check(token, "10.0.0.9", &[right, ("x-forwarded-for", "10.0.0.1")], "ok");
+        check(
+            token,
+            "127.0.0.1",
+            &[right, ("origin", "http://localhost")],
+            "admin_browser_refused",
+        );
     }
 
     #[test]
     fn without_a_token_only_programs_on_this_machine_are_answered() {
-        check(None, "127.0.0.1", &[("host", "localhost:8081")], "ok");
-        check(None, "::1", &[("host", "[::1]:8081")], "ok");
-        check(None, "::ffff:127.0.0.1", &[("host", "127.0.0.1")], "ok");
+        check(None, "127.0.0.1", &[], "ok");
+        check(None, "::1", &[], "ok");
+        check(None, "::ffff:127.0.0.1", &[("sec-fetch-site", "none")], "ok");
         check(None, "192.168.1.7", &[], "admin_loopback_only");
         check(None, "127.0.0.1", &[("origin", "https://evil.example")], "admin_browser_refused");
-        check(None, "127.0.0.1", &[("host", "rebound.example:8081")], "admin_browser_refused");
+        check(None, "127.0.0.1", &[("origin", "null")], "admin_browser_refused");
+        check(None, "127.0.0.1", &[("sec-fetch-site", "cross-site")], "admin_browser_refused");
+    }
+
+    #[test]
+    fn what_came_through_a_proxy_is_not_local() {
+        for mark in [
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-forwarded-host",
+            "x-real-ip",
+            "via",
+            "cf-connecting-ip",
+            "true-client-ip",
+            "x-forwarded",
+            "x-envoy-external-address",
+        ] {
+            check(None, "127.0.0.1", &[(mark, "203.0.113.9")], "admin_loopback_only");
+        }
+        check(None, "127.0.0.1", &[("x-request-id", "a"), ("user-agent", "curl")], "ok");
+    }
+
+    #[test]
+    fn access_is_bounded_and_does_not_contradict_itself() {
+        let key = |name: &str, key: &str| Key::new(name, key).unwrap();
+        let check = |access: Access, word: &str| {
+            let told = access.check().unwrap_err().to_string();
+            assert!(told.contains(word), "{told}");
+        };
+        let (one, other) = (key("a", "sixteen-or-more-1"), key("b", "sixteen-or-more-2"));
+        let good = Access { keys: vec![one.clone(), other.clone()], ..Access::default() };
+        assert_eq!(good.check(), Ok(()));
+        let keys = vec![one.clone(), key("b", "sixteen-or-more-1")];
+        check(Access { keys, ..Access::default() }, "\"a\" and \"b\" are one key");
+        let keys = vec![one.clone(), key("a", "sixteen-or-more-2")];
+        check(Access { keys, ..Access::default() }, "\"a\" is taken");
+        check(Access { keys: vec![one], open: true, ..Access::default() }, "keep one");
+        for odd in ["*", "null", "app.example"] {
+            check(Access { origins: vec![odd.to_owned()], ..Access::default() }, "https://");
+        }
+        for odd in ["", "*", "http://a", "a:80"] {
+            check(Access { hosts: vec![odd.to_owned()], ..Access::default() }, "without scheme");
+        }
     }
 }

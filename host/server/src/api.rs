@@ -18,6 +18,8 @@ mod root;
 mod sampling;
 mod stats;
 
+use std::net::SocketAddr;
+
 use axum::{
     Router,
     handler::Handler,
@@ -28,7 +30,12 @@ use axum::{
 
 pub(crate) use reply::EXPERT_HEADER;
 
-use crate::{App, access, error::ApiError, observe};
+use crate::{
+    App,
+    access::{self, ClientDoor, OperatorDoor},
+    error::ApiError,
+    observe,
+};
 
 /// What clients use.
 fn data_table() -> Vec<Route> {
@@ -72,16 +79,20 @@ fn admin_table() -> Vec<Route> {
     ]
 }
 
-/// The data plane.
-pub(crate) fn data(app: App) -> Router {
-    let routes = router(data_table());
-    routes.layer(from_fn_with_state(app.clone(), observe::exchange)).with_state(app)
+/// The data plane of a listener on `local`: nothing is answered before the caller is known.
+pub(crate) fn data(app: App, local: SocketAddr) -> Router {
+    let door = ClientDoor::new(app.settings(), local);
+    router(data_table())
+        .layer(from_fn_with_state(door, access::clients))
+        .layer(from_fn_with_state(app.clone(), observe::exchange))
+        .with_state(app)
 }
 
-/// The admin plane: nothing is answered before the caller is known.
-pub(crate) fn admin(app: App) -> Router {
+/// The admin plane of a listener on `local`: nothing is answered before the caller is known.
+pub(crate) fn admin(app: App, local: SocketAddr) -> Router {
+    let door = OperatorDoor::new(app.settings(), local);
     router(admin_table())
-        .layer(from_fn_with_state(app.clone(), access::guard))
+        .layer(from_fn_with_state(door, access::operators))
         .layer(from_fn_with_state(app.clone(), observe::exchange))
         .with_state(app)
 }

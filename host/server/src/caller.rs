@@ -1,39 +1,57 @@
-//! Who calls, as far as it matters for telling one caller from many: a number that stays the same for
-//! one caller while this process lives, and tells nothing about it.
+//! Who calls: the name of a key, or the address of the other end where there are no keys. People read
+//! the name; policies' failures are counted by a number that stays the same for one caller while this
+//! process lives, and tells nothing about it.
 
 use std::{
-    hash::{BuildHasher, Hash, RandomState},
+    fmt,
+    hash::{BuildHasher, RandomState},
     net::{IpAddr, Ipv6Addr},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
 /// Bits of an IPv6 address that one customer of a network does not choose.
 const NETWORK_BITS: u32 = 64;
 
-/// One caller. Stands in the extensions of every request; whoever knows better than the address puts
-/// a better one there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Caller(u64);
+/// One caller: `key:app` or `peer:192.0.2.7`. Stands in the extensions of every request of the data
+/// plane. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller(Arc<str>);
 
 impl Caller {
+    /// Whoever has the key of this name.
+    pub(crate) fn key(name: &str) -> Self {
+        Self(format!("key:{name}").into())
+    }
+
     /// Whoever is at the other end of the connection. IPv6 callers have a whole network to call
     /// from, so that network is one caller.
     pub(crate) fn at(address: Option<IpAddr>) -> Self {
-        let address = address.map(|address| match address.to_canonical() {
-            IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from(u128::from(six) >> NETWORK_BITS)),
-            four => four,
-        });
-        Self::hashed(address)
+        match address {
+            Some(address) => Self(format!("peer:{}", network(address)).into()),
+            None => Self("peer:unknown".into()),
+        }
     }
 
     /// For the policies.
-    pub(crate) fn number(self) -> u64 {
-        self.0
-    }
-
-    fn hashed(what: impl Hash) -> Self {
+    pub(crate) fn number(&self) -> u64 {
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Self(KEY.hash_one(what))
+        KEY.hash_one(&self.0)
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(six) if !six.is_loopback() => {
+            let kept = u128::MAX << (Ipv6Addr::BITS - NETWORK_BITS);
+            IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() & kept))
+        }
+        other => other,
     }
 }
 
@@ -44,6 +62,7 @@ mod tests {
     fn check(one: &str, other: &str, same: bool) {
         let at = |text: &str| Caller::at(Some(text.parse().unwrap()));
         assert_eq!(at(one) == at(other), same, "{one} and {other}");
+        assert_eq!(at(one).number() == at(other).number(), same, "{one} and {other}");
     }
 
     #[test]
@@ -53,5 +72,13 @@ mod tests {
         check("192.0.2.1", "::ffff:192.0.2.1", true);
         check("2001:db8::1", "2001:db8::ffff:2", true);
         check("2001:db8::1", "2001:db8:0:1::1", false);
+    }
+
+    #[test]
+    fn a_caller_is_told_by_its_key_or_its_address() {
+        let at = |text: &str| Caller::at(Some(text.parse().unwrap())).to_string();
+        assert_eq!(Caller::key("app").to_string(), "key:app");
+        assert_eq!(at("::ffff:192.0.2.7"), "peer:192.0.2.7");
+        assert_eq!(at("2001:db8:1:2:3:4:5:6"), "peer:2001:db8:1:2::");
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Record {
     id: String,
     /// When it was received, milliseconds since 1970.
     at_ms: u64,
+    /// Whose call it was: `key:NAME`, or `peer:ADDRESS` where there are no keys.
+    caller: String,
     /// What the client named; `null` left the choice to the router.
     asked_for: Option<String>,
     streaming: bool,
@@ -120,6 +122,7 @@ impl Record {
         Self {
             id: call.view.id.clone(),
             at_ms: unix_millis(),
+            caller: call.caller.to_string(),
             asked_for: call.view.model.clone(),
             streaming: call.view.streaming,
             route: None,

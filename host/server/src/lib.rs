@@ -19,6 +19,7 @@ mod settings;
 mod telemetry;
 mod world;
 
+pub use access::{Access, AccessError, Key, KeyError};
 pub use app::App;
 pub use serve::run;
 pub use settings::{ServerSettings, SettingsError};

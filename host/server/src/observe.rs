@@ -11,9 +11,7 @@ use axum::{
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use crate::{
-    App, access::Peer, api::EXPERT_HEADER, caller::Caller, error::ApiError, request_id::RequestId,
-};
+use crate::{App, api::EXPERT_HEADER, error::ApiError, request_id::RequestId};
 
 const REQUEST_ID_HEADER: &str = "x-request-id";
 
@@ -22,8 +20,6 @@ pub(crate) async fn exchange(State(app): State<App>, mut request: Request, next:
     let began = Instant::now();
     let id = RequestId::of(request.headers().get(REQUEST_ID_HEADER));
     request.extensions_mut().insert(id.clone());
-    let caller = Caller::at(request.extensions().get::<Peer>().map(|peer| peer.0.ip()));
-    request.extensions_mut().insert(caller);
     let endpoint = endpoint(&request);
     let span = tracing::info_span!("request", id = id.as_str(), endpoint);
     let mut response = caught(&id, request, next).instrument(span.clone()).await;

@@ -48,14 +48,16 @@ pub async fn run(
     admin: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    tracing::info!(data = %data.local_addr()?, admin = %admin.local_addr()?, "serving");
+    let (data_at, admin_at) = (data.local_addr()?, admin.local_addr()?);
+    tracing::info!(data = %data_at, admin = %admin_at, "serving");
     let (stop_data, data_stopped) = watch::channel(());
     let (stop_admin, admin_stopped) = watch::channel(());
     let mut chores = JoinSet::new();
     chores.spawn(warm(app.clone()));
     chores.spawn(upkeep(app.clone()));
-    let clients = tokio::spawn(plane(&app, data, api::data(app.clone()), data_stopped));
-    let operators = tokio::spawn(plane(&app, admin, api::admin(app.clone()), admin_stopped));
+    let clients = tokio::spawn(plane(&app, data, api::data(app.clone(), data_at), data_stopped));
+    let operators =
+        tokio::spawn(plane(&app, admin, api::admin(app.clone(), admin_at), admin_stopped));
     shutdown.await;
     app.set_draining();
     let drain = app.settings().drain;

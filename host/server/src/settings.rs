@@ -3,6 +3,8 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use crate::access::{Access, AccessError};
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
@@ -12,6 +14,8 @@ const MIB: u64 = 1 << 20;
 pub struct ServerSettings {
     /// Bearer token of the admin plane; `None` answers peers on the loopback interface only.
     pub admin_token: Option<String>,
+    /// Keys, origins and names of the data plane.
+    pub access: Access,
     /// Largest JSON body, images as base64 in it. Default 16 MiB; 1 KiB to 256 MiB.
     pub body_bytes_max: usize,
     /// Largest uploaded component. Default 16 MiB; 1 KiB to 256 MiB.
@@ -58,6 +62,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             admin_token: None,
+            access: Access::default(),
             body_bytes_max: 16 << 20,
             upload_bytes_max: 16 << 20,
             in_flight_max: 256,
@@ -81,12 +86,13 @@ impl Default for ServerSettings {
     }
 }
 
-/// Never shows the token.
+/// Never shows the token; [`Access`] never shows a key.
 impl std::fmt::Debug for ServerSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let limits = self.limits().into_iter().map(|limit| (limit.name, limit.value));
         f.debug_map()
             .entry(&"admin_token", &self.admin_token.is_some())
+            .entry(&"access", &self.access)
             .entry(&"image_hosts", &self.image_hosts)
             .entries(limits)
             .finish()
@@ -111,6 +117,9 @@ pub enum SettingsError {
     /// A token that would protect nothing or can't be sent.
     #[error("the admin token must have {ADMIN_TOKEN_CHARS_MIN} or more visible ASCII characters")]
     AdminToken,
+    /// Keys, origins or names that can't be.
+    #[error("access: {0}")]
+    Access(#[from] AccessError),
     /// Something that is no host.
     #[error("\"{0}\" is no host; write example.com, or example.com:8443 for another port")]
     ImageHost(String),
@@ -153,6 +162,7 @@ impl ServerSettings {
         if let Some(odd) = self.image_hosts.iter().find(|host| !is_host(host)) {
             return Err(SettingsError::ImageHost(odd.clone()));
         }
+        self.access.check()?;
         match &self.admin_token {
             Some(token) if !sendable(token) => Err(SettingsError::AdminToken),
             _ => Ok(()),

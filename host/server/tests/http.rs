@@ -6,6 +6,8 @@
 #[path = "http/fixture.rs"]
 mod fixture;
 
+#[path = "http/access.rs"]
+mod access;
 #[path = "http/admin.rs"]
 mod admin;
 #[path = "http/answers.rs"]

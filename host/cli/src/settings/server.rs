@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use signalbox_server::{ServerSettings, SettingsError};
 
-use super::{Address, Environment};
+use super::{Address, Environment, access};
 use crate::config::Section;
 
 /// Where the token of the admin plane is looked for when the file does not say.
@@ -74,7 +74,10 @@ pub(super) fn read(
     let admin = root.section("admin");
     let front = Front {
         log_level: config.choice("log_level", LOG_LEVELS).unwrap_or("info"),
-        server: server(limits, &root.section("images"), &admin, environment),
+        server: ServerSettings {
+            access: access::read(&root.section("access"), environment),
+            ..server(limits, &root.section("images"), &admin, environment)
+        },
         admin: address(&admin, data.port_beside()),
         data,
     };
@@ -110,7 +113,7 @@ fn server(
             images.mistake("allowed_hosts", error.to_string());
         }
         Err(error @ SettingsError::AdminToken) => admin.mistake("token", error.to_string()),
-        Ok(()) | Err(SettingsError::OutOfBounds { .. }) => {}
+        Ok(()) | Err(SettingsError::OutOfBounds { .. } | SettingsError::Access(_)) => {}
     }
     settings
 }

@@ -47,8 +47,8 @@ pub(super) async fn create(
     let Conversation { messages, images } =
         conversation(&mut fields, settings.images_per_call_max)?;
     let count = messages.len();
-    let (mut call, delivery) = sampling::read(&mut fields, &id, Form::Chat, messages, settings)?;
-    call.view.caller = caller.number();
+    let (mut call, delivery) =
+        sampling::read(&mut fields, (&id, caller), Form::Chat, messages, settings)?;
     call.pictures = pictures(app.images(), count, images).await?;
     let answered = app.pipeline().answer(call.with_images_told()).await?;
     reply::send(answered, Form::Chat, delivery, &id).await

@@ -16,9 +16,8 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let content = chat::unmarked(prompt(&mut fields)?);
     let prompt = Message { role: "user".to_owned(), content, origin: Some(0) };
-    let (mut call, delivery) =
-        sampling::read(&mut fields, &id, Form::Text, vec![prompt], app.settings())?;
-    call.view.caller = caller.number();
+    let (call, delivery) =
+        sampling::read(&mut fields, (&id, caller), Form::Text, vec![prompt], app.settings())?;
     let answered = app.pipeline().answer(call).await?;
     reply::send(answered, Form::Text, delivery, &id).await
 }

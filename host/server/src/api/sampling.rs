@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use crate::{
     ServerSettings,
+    caller::Caller,
     error::ApiError,
     pipeline::{Call, Form, Pictures},
     request_id::RequestId,
@@ -33,7 +34,7 @@ pub(super) struct Delivery {
 /// The common fields around `messages`, which are the prompt.
 pub(super) fn read(
     fields: &mut Fields,
-    id: &RequestId,
+    (id, caller): (&RequestId, Caller),
     form: Form,
     messages: Vec<signalbox_policy::Message>,
     settings: &ServerSettings,
@@ -42,7 +43,7 @@ pub(super) fn read(
     let delivery = delivery(fields)?;
     let view = signalbox_policy::Call {
         id: id.as_str().to_owned(),
-        caller: 0, // whoever knows says so
+        caller: caller.number(),
         model: model(fields)?,
         messages,
         max_tokens: max_tokens(fields, settings.max_tokens_max)?,
@@ -52,6 +53,7 @@ pub(super) fn read(
     };
     let call = Call {
         view,
+        caller,
         pictures: Pictures::default(),
         form,
         top_p: top_p(fields)?,
@@ -215,7 +217,7 @@ mod tests {
     fn parse(body: &str) -> Result<(Call, Delivery), ApiError> {
         let mut fields = Fields::parse(body.as_bytes())?;
         let id = RequestId::of(None);
-        read(&mut fields, &id, Form::Chat, vec![], &ServerSettings::default())
+        read(&mut fields, (&id, Caller::at(None)), Form::Chat, vec![], &ServerSettings::default())
     }
 
     fn refused(body: &str, code: &str, param: &str) {

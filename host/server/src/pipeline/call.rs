@@ -6,6 +6,7 @@ use signalbox_engine::EngineError;
 use signalbox_policy::PolicyError;
 
 use super::Pictures;
+use crate::caller::Caller;
 
 /// What the prompt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(crate) enum Form {
 pub(crate) struct Call {
     /// What policies see and may edit: messages, bounds, hints.
     pub(crate) view: signalbox_policy::Call,
+    /// Who calls.
+    pub(crate) caller: Caller,
     /// The images behind the marks in the messages.
     pub(crate) pictures: Pictures,
     /// How the messages become a prompt.

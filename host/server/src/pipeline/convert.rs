@@ -71,7 +71,7 @@ mod tests {
     use signalbox_engine::Message;
 
     use super::*;
-    use crate::pipeline::Pictures;
+    use crate::{caller::Caller, pipeline::Pictures};
 
     const BOUNDS: Bounds = Bounds {
         answer: Duration::from_secs(1),
@@ -99,7 +99,16 @@ mod tests {
         };
         let pictures = Pictures::default();
         let stop = vec!["END".into()];
-        Call { view, pictures, form, top_p: None, top_k: Some(5), seed: Some(7), stop }
+        Call {
+            view,
+            caller: Caller::at(None),
+            pictures,
+            form,
+            top_p: None,
+            top_k: Some(5),
+            seed: Some(7),
+            stop,
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use signalbox_policy::{ConsensusMode, Message, Plan, PolicySettings};
 use tokio::{runtime::Runtime, time::Instant};
 
 use super::{Call, End, Ending, Form, Pictures, Route, stream::Source};
-use crate::{App, ServerSettings, decisions::Record};
+use crate::{App, ServerSettings, caller::Caller, decisions::Record};
 
 const GENERAL: &str = "phi4_fast";
 const TECHNICAL: &str = "mistral_balanced";
@@ -86,7 +86,16 @@ fn call(text: &str) -> Call {
         ..signalbox_policy::Call::default()
     };
     let (pictures, form) = (Pictures::default(), Form::Chat);
-    Call { view, pictures, form, top_p: None, top_k: None, seed: None, stop: vec![] }
+    Call {
+        view,
+        caller: Caller::at(None),
+        pictures,
+        form,
+        top_p: None,
+        top_k: None,
+        seed: None,
+        stop: vec![],
+    }
 }
 
 fn names(ids: &[&str]) -> Vec<String> {

@@ -30,7 +30,7 @@ fn a_body_that_is_too_large_is_answered_not_reset() {
         assert!(answer.text.contains("4096 bytes"), "{}", answer.text);
     }
     let mut chunked = connect(&server);
-    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\
                 connection: close\r\n\r\n";
     chunked.write_all(head.as_bytes()).unwrap();
     let chunk = format!("1000\r\n{}\r\n", "x".repeat(4096));
@@ -44,7 +44,7 @@ fn a_body_that_is_too_large_is_answered_not_reset() {
 fn a_body_that_does_not_come_is_not_waited_for() {
     let server = Server::with(|settings| settings.body_read = Duration::from_secs(1));
     let mut slow = connect(&server);
-    let head = "POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{";
+    let head = "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
     slow.write_all(head.as_bytes()).unwrap();
     let answer = rest(slow);
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");

@@ -13,7 +13,7 @@ fn begin(server: &Server, body: &str) -> BufReader<TcpStream> {
     let stream = TcpStream::connect(&server.data).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
@@ -79,7 +79,7 @@ fn a_stop_lets_replies_finish_and_nobody_in() {
 fn an_idle_connection_does_not_hold_a_stop_up() {
     let mut server = Server::with(|settings| settings.drain = Duration::from_secs(30));
     let idle = TcpStream::connect(&server.data).unwrap();
-    (&idle).write_all(b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    (&idle).write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     let mut line = String::new();
     BufReader::new(&idle).read_line(&mut line).unwrap();
     assert!(line.starts_with("HTTP/1.1 200"), "{line}");
