@@ -1,11 +1,11 @@
-//! How many calls run at once. A permit is taken before any policy runs and held until the reply
-//! ends or is dropped.
+//! How many calls run at once. A permit is taken before a call is parsed and any policy runs, and held
+//! until the reply ends or is dropped.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::pipeline::Refusal;
+use crate::{bodies::Held, pipeline::Refusal};
 
 /// The door.
 pub(crate) struct Admission {
@@ -14,11 +14,33 @@ pub(crate) struct Admission {
 }
 
 /// The right to run one call; given back when dropped.
-pub(crate) type Permit = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _place: OwnedSemaphorePermit,
+    _text: Option<Held>,
+}
+
+impl Permit {
+    /// With the memory of the call's text, which ends with the call.
+    pub(crate) fn holding(self, text: Held) -> Self {
+        Self { _text: Some(text), ..self }
+    }
+}
 
 impl Admission {
     pub(crate) fn new(max: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(max)), max }
+    }
+
+    /// Whether a call would be let in now, before its body is read.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`] when as many calls run as may.
+    pub(crate) fn ask(&self) -> Result<(), Refusal> {
+        match self.free.available_permits() {
+            0 => Err(Refusal::Full { max: self.max }),
+            _ => Ok(()),
+        }
     }
 
     /// Lets a call in, or turns it away at once: queues belong to experts, which know their length.
@@ -26,8 +48,10 @@ impl Admission {
     /// # Errors
     /// [`Refusal::Full`] when as many calls run as may.
     pub(crate) fn admit(&self) -> Result<Permit, Refusal> {
-        let permit = self.free.clone().try_acquire_owned();
-        permit.map_err(|_| Refusal::Full { max: self.max })
+        match self.free.clone().try_acquire_owned() {
+            Ok(place) => Ok(Permit { _place: place, _text: None }),
+            Err(_) => Err(Refusal::Full { max: self.max }),
+        }
     }
 
     /// Calls in flight now.
@@ -45,8 +69,9 @@ mod tests {
         let admission = Admission::new(1);
         let permit = admission.admit().unwrap();
         assert_eq!(admission.in_flight(), 1);
+        assert!(matches!(admission.ask(), Err(Refusal::Full { max: 1 })));
         assert!(matches!(admission.admit(), Err(Refusal::Full { max: 1 })));
         drop(permit);
-        assert!(admission.admit().is_ok());
+        assert!(admission.ask().is_ok() && admission.admit().is_ok());
     }
 }

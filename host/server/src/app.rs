@@ -14,6 +14,7 @@ use signalbox_policy::{Policies, PolicyError, PolicySettings};
 use crate::{
     ServerSettings,
     admission::Admission,
+    bodies::Bodies,
     decisions::Decisions,
     images::Images,
     pipeline::{Bounds, Pipeline},
@@ -28,6 +29,8 @@ pub struct App(Arc<Shared>);
 struct Shared {
     pipeline: Pipeline,
     images: Images,
+    bodies: Bodies,
+    uploads: Bodies,
     settings: ServerSettings,
     warm: AtomicBool,
     draining: AtomicBool,
@@ -50,6 +53,8 @@ impl App {
         Ok(Self(Arc::new(Shared {
             pipeline: pipeline(fleet, policies, &settings),
             images: Images::new(&settings),
+            bodies: Bodies::new(settings.body_memory_bytes_max),
+            uploads: Bodies::new(settings.upload_memory_bytes_max),
             settings,
             warm: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -74,6 +79,16 @@ impl App {
 
     pub(crate) fn images(&self) -> &Images {
         &self.0.images
+    }
+
+    /// What clients send.
+    pub(crate) fn bodies(&self) -> &Bodies {
+        &self.0.bodies
+    }
+
+    /// What operators send.
+    pub(crate) fn uploads(&self) -> &Bodies {
+        &self.0.uploads
     }
 
     pub(crate) fn settings(&self) -> &ServerSettings {

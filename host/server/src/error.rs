@@ -14,6 +14,7 @@ use signalbox_engine::{EngineError, ImageError};
 use signalbox_policy::{Failure, Outage, PolicyError, RefusalKind};
 
 use crate::{
+    bodies::Unread,
     images::{ImageProblem, ImageRefusal},
     pipeline::Refusal,
 };
@@ -146,6 +147,25 @@ impl From<Refusal> for ApiError {
             }
             Refusal::Engine(error) => error.into(),
             Refusal::Policy(error) => error.into(),
+        }
+    }
+}
+
+impl From<Unread> for ApiError {
+    fn from(why: Unread) -> Self {
+        let message = why.to_string();
+        let client = |status, code| Self::client(status, code, message.as_str());
+        match why {
+            Unread::TooLarge { .. } => client(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Unread::Late { .. } | Unread::Stalled { .. } => {
+                client(StatusCode::REQUEST_TIMEOUT, "body_timeout")
+            }
+            Unread::Outpaced => client(StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+            Unread::Broken(_) => client(StatusCode::BAD_REQUEST, "body_unreadable"),
+            Unread::Full { .. } => {
+                Self::host(StatusCode::SERVICE_UNAVAILABLE, "body_memory_full", message.as_str())
+                    .retry(RETRY_AFTER)
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ mod access;
 mod admission;
 mod api;
 mod app;
+mod bodies;
 mod caller;
 mod decisions;
 mod error;

@@ -27,7 +27,7 @@ pub(crate) use pictures::Pictures;
 pub(crate) use stream::{End, Ending, Performance, Piece, Reply};
 
 use crate::{
-    admission::Admission,
+    admission::{Admission, Permit},
     decisions::{Decisions, Trace},
     telemetry::Telemetry,
 };
@@ -63,8 +63,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Everything known before the first token. What goes wrong later ends the reply.
-    pub(crate) async fn answer(&self, call: Call) -> Result<Reply, Refusal> {
-        let permit = self.admission.admit()?;
+    pub(crate) async fn answer(&self, call: Call, permit: Permit) -> Result<Reply, Refusal> {
         let mut trace = self.decisions.begin(&call);
         let deadline = Instant::now() + self.bounds.answer;
         let told = timeout_at(deadline, self.tell(call, &mut trace)).await;

@@ -24,11 +24,13 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-use crate::{App, access::Peer, api};
+use crate::{
+    App,
+    access::Peer,
+    api,
+    settings::{HEAD_BYTES_MAX, HEADERS_MAX},
+};
 
-/// Headers of one request, in number and in bytes.
-const HEADERS_MAX: usize = 100;
-const HEAD_BYTES_MAX: usize = 64 << 10;
 /// After the drain, time for cancelled replies to say so.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Between foldings of histogram samples.

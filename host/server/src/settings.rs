@@ -3,7 +3,22 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use crate::access::{Access, AccessError};
+use crate::{
+    access::{Access, AccessError},
+    bodies::{Bodies, Terms},
+};
+
+/// Turns of one conversation.
+pub(crate) const MESSAGES_MAX: usize = 4096;
+/// Parts of one message, text and images.
+pub(crate) const PARTS_MAX: usize = 1024;
+/// Objects and arrays within one another in a body, in fields that nobody reads too.
+pub(crate) const NESTING_MAX: usize = 64;
+/// Large bodies parsed at once; more wait.
+pub(crate) const PARSERS_MAX: usize = 2;
+/// Headers of one request, in number and in bytes with the request line.
+pub(crate) const HEADERS_MAX: usize = 100;
+pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -18,8 +33,16 @@ pub struct ServerSettings {
     pub access: Access,
     /// Largest JSON body, images as base64 in it. Default 16 MiB; 1 KiB to 256 MiB.
     pub body_bytes_max: usize,
+    /// Bodies that all clients' connections hold together, from their first byte until their calls
+    /// are built, and those calls' texts until they end; when it is full, the slowest sender makes
+    /// room, and then others get 503. An eighth is left to bodies of up to 64 KiB. Default 256 MiB;
+    /// 1 MiB to 1 TiB, and 8/7 of `body_bytes_max` or more.
+    pub body_memory_bytes_max: u64,
     /// Largest uploaded component. Default 16 MiB; 1 KiB to 256 MiB.
     pub upload_bytes_max: usize,
+    /// The same as `body_memory_bytes_max` for what operators send. Default 64 MiB; 1 MiB to 1 TiB, and
+    /// 8/7 of `upload_bytes_max` or more.
+    pub upload_memory_bytes_max: u64,
     /// Calls answered at once, waiting ones included; more get 429. Default 256; 1 to 65 536.
     pub in_flight_max: usize,
     /// Open connections per listener; more wait to be accepted. Default 1 024; 1 to 65 536.
@@ -28,6 +51,8 @@ pub struct ServerSettings {
     pub header_read: Duration,
     /// Time to send a request's body. Default 30 s; 1 to 3 600.
     pub body_read: Duration,
+    /// A body of which nothing arrives for so long is dropped. Default 10 s; 1 to 3 600.
+    pub body_stall: Duration,
     /// A client that reads nothing for so long is dropped. Default 60 s; 1 to 3 600.
     pub write_stall: Duration,
     /// Longest time one reply may take, loading included. Default 600 s; 1 to 86 400.
@@ -64,11 +89,14 @@ impl Default for ServerSettings {
             admin_token: None,
             access: Access::default(),
             body_bytes_max: 16 << 20,
+            body_memory_bytes_max: 256 << 20,
             upload_bytes_max: 16 << 20,
+            upload_memory_bytes_max: 64 << 20,
             in_flight_max: 256,
             connections_max: 1024,
             header_read: Duration::from_secs(30),
             body_read: Duration::from_secs(30),
+            body_stall: Duration::from_secs(10),
             write_stall: Duration::from_secs(60),
             answer: Duration::from_secs(600),
             drain: Duration::from_secs(30),
@@ -123,6 +151,18 @@ pub enum SettingsError {
     /// Something that is no host.
     #[error("\"{0}\" is no host; write example.com, or example.com:8443 for another port")]
     ImageHost(String),
+    /// A budget that the largest thing it is for does not fit into.
+    #[error(
+        "{budget} can't hold what {largest} allows; make it {least} bytes or more, or lower {largest}"
+    )]
+    Budget {
+        /// The budget.
+        budget: &'static str,
+        /// What has to fit into it.
+        largest: &'static str,
+        /// The smallest budget that does.
+        least: u64,
+    },
     /// The default of a bound is above the bound.
     #[error("max_tokens_default ({default}) is above max_tokens_max ({max})")]
     MaxTokens {
@@ -159,6 +199,7 @@ impl ServerSettings {
         if default > max {
             return Err(SettingsError::MaxTokens { default, max });
         }
+        self.check_budgets()?;
         if let Some(odd) = self.image_hosts.iter().find(|host| !is_host(host)) {
             return Err(SettingsError::ImageHost(odd.clone()));
         }
@@ -169,16 +210,49 @@ impl ServerSettings {
         }
     }
 
+    fn check_budgets(&self) -> Result<(), SettingsError> {
+        let (bodies, uploads) = (self.body_memory_bytes_max, self.upload_memory_bytes_max);
+        for (budget, bytes, largest, most) in [
+            ("body_memory_bytes_max", bodies, "body_bytes_max", self.body_bytes_max),
+            ("upload_memory_bytes_max", uploads, "upload_bytes_max", self.upload_bytes_max),
+        ] {
+            if Bodies::largest(bytes) < most as u64 {
+                let least = (most as u64).saturating_mul(8).div_ceil(7);
+                return Err(SettingsError::Budget { budget, largest, least });
+            }
+        }
+        Ok(())
+    }
+
+    /// How clients' bodies are read.
+    pub(crate) fn body_terms(&self) -> Terms {
+        let (whole, stall) = (self.body_read, self.body_stall);
+        Terms { bytes_max: self.body_bytes_max, whole, stall }
+    }
+
+    /// How operators' bodies are read.
+    pub(crate) fn upload_terms(&self) -> Terms {
+        Terms { bytes_max: self.upload_bytes_max, ..self.body_terms() }
+    }
+
     /// Every number that bounds something, for the check and for people.
     pub(crate) fn limits(&self) -> Vec<Limit> {
         let count = |n: usize| n as u64;
         vec![
             limit("body_bytes_max", count(self.body_bytes_max), "bytes", KIB..=256 * MIB),
             limit("upload_bytes_max", count(self.upload_bytes_max), "bytes", KIB..=256 * MIB),
+            limit("body_memory_bytes_max", self.body_memory_bytes_max, "bytes", MIB..=MIB * MIB),
+            limit(
+                "upload_memory_bytes_max",
+                self.upload_memory_bytes_max,
+                "bytes",
+                MIB..=MIB * MIB,
+            ),
             limit("in_flight_max", count(self.in_flight_max), "calls", 1..=65_536),
             limit("connections_max", count(self.connections_max), "connections", 1..=65_536),
             limit("header_read", self.header_read.as_secs(), "seconds", 1..=3600),
             limit("body_read", self.body_read.as_secs(), "seconds", 1..=3600),
+            limit("body_stall", self.body_stall.as_secs(), "seconds", 1..=3600),
             limit("write_stall", self.write_stall.as_secs(), "seconds", 1..=3600),
             limit("answer", self.answer.as_secs(), "seconds", 1..=86_400),
             limit("drain", self.drain.as_secs(), "seconds", 0..=3600),
@@ -191,12 +265,23 @@ impl ServerSettings {
             limit("image_pixels_max", self.image_pixels_max, "pixels", 1..=256 * MIB),
             limit("images_per_call_max", count(self.images_per_call_max), "images", 1..=1024),
             limit("image_memory_bytes_max", self.image_memory_bytes_max, "bytes", MIB..=MIB * MIB),
+            fixed("messages_max", MESSAGES_MAX, "messages"),
+            fixed("message_parts_max", PARTS_MAX, "parts"),
+            fixed("json_nesting_max", NESTING_MAX, "levels"),
+            fixed("body_parsers_max", PARSERS_MAX, "bodies"),
+            fixed("request_headers_max", HEADERS_MAX, "headers"),
+            fixed("request_head_bytes_max", HEAD_BYTES_MAX, "bytes"),
         ]
     }
 }
 
 fn limit(name: &'static str, value: u64, unit: &'static str, bounds: RangeInclusive<u64>) -> Limit {
     Limit { name, value, unit, bounds }
+}
+
+/// A bound that is the same for everybody.
+fn fixed(name: &'static str, value: usize, unit: &'static str) -> Limit {
+    limit(name, value as u64, unit, 0..=u64::MAX)
 }
 
 /// A name or an address, and at most a port; no scheme, no path, no wildcard.

@@ -132,6 +132,7 @@ fn describe() {
     describe_counter!("signalbox_prompt_tokens_total", "Prompt tokens of completed replies");
     describe_counter!("signalbox_completion_tokens_total", "Tokens of completed replies");
     describe_gauge!("signalbox_requests_in_flight", "Calls being answered");
+    describe_gauge!("signalbox_body_bytes_held", "Request bodies and calls' texts in memory");
     describe_gauge!("signalbox_memory_bytes_max", "Memory that experts may take");
     describe_gauge!("signalbox_memory_bytes_reserved", "Memory reserved for experts");
     describe_gauge!("signalbox_limit", "Every bound of the server and of its policies");
@@ -150,6 +151,9 @@ fn describe() {
 
 fn server(app: &App) {
     gauge!("signalbox_requests_in_flight").set(count(app.pipeline().admission.in_flight()));
+    for (plane, bodies) in [("data", app.bodies()), ("admin", app.uploads())] {
+        gauge!("signalbox_body_bytes_held", "plane" => plane).set(bytes(bodies.held_bytes()));
+    }
     let memory = app.fleet().memory();
     gauge!("signalbox_memory_bytes_max").set(bytes(memory.max_bytes));
     gauge!("signalbox_memory_bytes_reserved").set(bytes(memory.reserved_bytes));

@@ -12,6 +12,8 @@ mod access;
 mod admin;
 #[path = "http/answers.rs"]
 mod answers;
+#[path = "http/bodies.rs"]
+mod bodies;
 #[path = "http/errors.rs"]
 mod errors;
 #[path = "http/limits.rs"]

@@ -28,11 +28,14 @@ type Setter = fn(&mut ServerSettings, u64);
 /// The keys of `limits` that the server knows; it also knows their bounds.
 const LIMITS: &[(&str, Setter)] = &[
     ("body_bytes_max", |s, n| s.body_bytes_max = n as usize),
+    ("body_memory_bytes_max", |s, n| s.body_memory_bytes_max = n),
+    ("upload_memory_bytes_max", |s, n| s.upload_memory_bytes_max = n),
     ("upload_bytes_max", |s, n| s.upload_bytes_max = n as usize),
     ("in_flight_max", |s, n| s.in_flight_max = n as usize),
     ("connections_max", |s, n| s.connections_max = n as usize),
     ("header_read_s", |s, n| s.header_read = Duration::from_secs(n)),
     ("body_read_s", |s, n| s.body_read = Duration::from_secs(n)),
+    ("body_stall_s", |s, n| s.body_stall = Duration::from_secs(n)),
     ("write_stall_s", |s, n| s.write_stall = Duration::from_secs(n)),
     ("answer_s", |s, n| s.answer = Duration::from_secs(n)),
     ("drain_s", |s, n| s.drain = Duration::from_secs(n)),
@@ -108,6 +111,9 @@ fn server(
     match settings.check() {
         Err(error @ SettingsError::MaxTokens { .. }) => {
             limits.mistake("max_tokens_default", error.to_string());
+        }
+        Err(error @ SettingsError::Budget { budget, .. }) => {
+            limits.mistake(budget, error.to_string());
         }
         Err(error @ SettingsError::ImageHost(_)) => {
             images.mistake("allowed_hosts", error.to_string());

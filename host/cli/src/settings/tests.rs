@@ -172,6 +172,17 @@ fn images_are_bounded_and_fetched_from_named_hosts() {
 }
 
 #[test]
+fn a_budget_holds_the_largest_thing_it_is_for() {
+    check(
+        r#""limits": { "body_memory_bytes_max": 16777216 }"#,
+        &["line 1: limits.body_memory_bytes_max: body_memory_bytes_max can't hold what \
+           body_bytes_max allows; make it 19173962 bytes or more, or lower body_bytes_max"],
+    );
+    let more = r#""limits": { "body_memory_bytes_max": 19173962, "body_stall_s": 3 }"#;
+    assert_eq!(parse(&with(more)).unwrap().server.body_memory_bytes_max, 19_173_962);
+}
+
+#[test]
 fn the_admin_token_comes_from_the_file_or_the_environment() {
     let token = |more: &str| parse(&with(more)).unwrap().server.admin_token;
     assert_eq!(token(""), None);

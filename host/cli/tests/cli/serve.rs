@@ -81,6 +81,18 @@ fn find<'l>(listed: &'l Value, id: &str) -> &'l Value {
 }
 
 #[test]
+fn strangers_are_not_served_by_accident() {
+    let broken = Broken::new();
+    let anywhere = ["--host", "0.0.0.0", "--port", "0", "--admin-addr", "127.0.0.1:0"];
+    let output = command(&["serve", "--config", broken.config()]).args(anywhere).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for mend in ["no keys are configured", "--host 127.0.0.1", "\"open\": true"] {
+        assert!(told.contains(mend), "{told}");
+    }
+}
+
+#[test]
 fn a_taken_port_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -1,22 +1,37 @@
 //! `POST /v1/chat/completions`: OpenAI's chat. `messages` with text, either a string or parts, and with
 //! images as parts of what users say.
 
+use std::borrow::Cow;
+
 use axum::{Extension, extract::State, http::StatusCode, response::Response};
-use serde_json::Value;
+use serde_json::value::RawValue;
+use signalbox_confine::clean;
 use signalbox_policy::{IMAGE_MARK, Message};
 
-use super::{fields::Fields, input::Json, reply, sampling};
+use super::{
+    fields::{Fields, Names, NoList, is_empty, list, text},
+    input::{Admitted, Json},
+    reply,
+    sampling::{self, Delivery},
+};
 use crate::{
     App,
+    bodies::Held,
     caller::Caller,
     error::ApiError,
     images::{Images, Sent},
-    pipeline::{Form, Pictures},
+    pipeline::{Call, Form, Pictures},
     request_id::RequestId,
+    settings::{MESSAGES_MAX, PARTS_MAX},
 };
 
-const MESSAGES_MAX: usize = 4096;
-const PARTS_MAX: usize = 1024;
+/// Bytes of a role or a kind of part that an error repeats.
+const SHOWN: usize = 100;
+
+const NAMES: Names = &[&["messages"], sampling::NAMES];
+const MESSAGE_NAMES: Names = &[&["role", "content", "tool_calls"]];
+const PART_NAMES: Names = &[&["type", "text", "image_url"]];
+const IMAGE_NAMES: Names = &[&["url"]];
 
 /// Who speaks, as clients write it and as chat templates know it.
 const ROLES: [(&str, &str); 6] = [
@@ -36,22 +51,44 @@ struct Conversation {
     images: Vec<(usize, Sent)>,
 }
 
+/// A call as its body says it, before anybody looked at its images.
+struct Asked {
+    call: Call,
+    delivery: Delivery,
+    images: Vec<(usize, Sent)>,
+}
+
 /// Answers a conversation.
 pub(super) async fn create(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
     Extension(caller): Extension<Caller>,
-    Json(mut fields): Json,
+    Admitted { body, permit }: Admitted,
 ) -> Result<Response, ApiError> {
-    let settings = app.settings();
-    let Conversation { messages, images } =
-        conversation(&mut fields, settings.images_per_call_max)?;
-    let count = messages.len();
-    let (mut call, delivery) =
-        sampling::read(&mut fields, (&id, caller), Form::Chat, messages, settings)?;
-    call.pictures = pictures(app.images(), count, images).await?;
-    let answered = app.pipeline().answer(call.with_images_told()).await?;
+    let (asked, mut held) = read(&app, body, id.clone(), caller).await?;
+    let Asked { mut call, delivery, images } = asked;
+    call.pictures = pictures(app.images(), call.view.messages.len(), images).await?;
+    held.shrink(call.text_bytes());
+    let answered = app.pipeline().answer(call.with_images_told(), permit.holding(held)).await?;
     reply::send(answered, Form::Chat, delivery, &id).await
+}
+
+async fn read(
+    app: &App,
+    body: Json,
+    id: RequestId,
+    caller: Caller,
+) -> Result<(Asked, Held), ApiError> {
+    let settings = app.clone();
+    let reading = move |mut fields: Fields<'_>| {
+        let settings = settings.settings();
+        let Conversation { messages, images } =
+            conversation(&mut fields, settings.images_per_call_max)?;
+        let (call, delivery) =
+            sampling::read(&mut fields, (&id, caller), Form::Chat, messages, settings)?;
+        Ok(Asked { call, delivery, images })
+    };
+    body.read(app, NAMES, reading).await
 }
 
 /// Decodes the images and sorts them by message.
@@ -69,14 +106,18 @@ async fn pictures(
     Ok(Pictures::new(of_message, room))
 }
 
-fn conversation(fields: &mut Fields, images_max: usize) -> Result<Conversation, ApiError> {
-    let Value::Array(messages) = fields.need("messages")? else {
-        return Err(ApiError::value("messages", "'messages' must be an array of messages"));
+fn conversation(fields: &mut Fields<'_>, images_max: usize) -> Result<Conversation, ApiError> {
+    let wrong = |text: String| Err(ApiError::value("messages", text));
+    let messages = match list(fields.need("messages")?, MESSAGES_MAX) {
+        Ok(messages) if messages.is_empty() => {
+            return wrong(format!("'messages' has none; 1 to {MESSAGES_MAX} are taken"));
+        }
+        Ok(messages) => messages,
+        Err(NoList::Long) => {
+            return wrong(format!("'messages' has more than the {MESSAGES_MAX} that are taken"));
+        }
+        Err(NoList::Other) => return wrong("'messages' must be an array of messages".to_owned()),
     };
-    if messages.is_empty() || messages.len() > MESSAGES_MAX {
-        let text = format!("'messages' has {}; 1 to {MESSAGES_MAX} are taken", messages.len());
-        return Err(ApiError::value("messages", text));
-    }
     let mut conversation = Conversation::default();
     for (index, value) in messages.into_iter().enumerate() {
         conversation.hear(index, value)?;
@@ -91,12 +132,12 @@ fn conversation(fields: &mut Fields, images_max: usize) -> Result<Conversation, 
 
 impl Conversation {
     /// Reads one more message.
-    fn hear(&mut self, index: usize, value: Value) -> Result<(), ApiError> {
+    fn hear(&mut self, index: usize, value: &RawValue) -> Result<(), ApiError> {
         let at = format!("messages[{index}]");
-        let mut fields = Fields::of(value, format!("{at}.")).ok_or_else(|| {
+        let mut fields = Fields::of(value, MESSAGE_NAMES, format!("{at}.")).ok_or_else(|| {
             ApiError::value(at, "a message is an object with a 'role' and a 'content'")
         })?;
-        if fields.take("tool_calls").is_some_and(|calls| calls != Value::Array(vec![])) {
+        if fields.take("tool_calls").is_some_and(|calls| !is_empty(calls)) {
             let text = "experts here don't call tools; leave 'tool_calls' out";
             return Err(ApiError::unsupported(fields.at("tool_calls"), text));
         }
@@ -114,55 +155,58 @@ impl Conversation {
     }
 }
 
-fn role(fields: &mut Fields) -> Result<String, ApiError> {
-    let role: String = fields.read("role")?.ok_or_else(|| fields.missing("role"))?;
-    match ROLES.iter().find(|(sent, _)| *sent == role) {
+fn role(fields: &mut Fields<'_>) -> Result<String, ApiError> {
+    let sent: Cow<'_, str> = text(fields.need("role")?)
+        .ok_or_else(|| ApiError::value(fields.at("role"), "a role is a string"))?;
+    match ROLES.iter().find(|(name, _)| *name == sent) {
         Some((_, known)) => Ok((*known).to_owned()),
         None => {
             let names = ROLES.map(|(sent, _)| sent).join(", ");
-            let text = format!("there is no role '{role}'; use one of {names}");
+            let text = format!("there is no role '{}'; use one of {names}", clean(&sent, SHOWN));
             Err(ApiError::value(fields.at("role"), text))
         }
     }
 }
 
 /// Text with a mark for each image, and the images.
-fn content_text(content: Value, at: &str) -> Result<(String, Vec<Sent>), ApiError> {
-    match content {
-        Value::String(text) => Ok((unmarked(text), vec![])),
-        Value::Array(parts) if parts.len() <= PARTS_MAX => {
-            let (mut text, mut images) = (String::new(), vec![]);
-            for (i, value) in parts.into_iter().enumerate() {
-                match part(value, &format!("{at}[{i}]"))? {
-                    Part::Text(more) => text.push_str(&unmarked(more)),
-                    Part::Image(image) => {
-                        text.push(IMAGE_MARK);
-                        images.push(image);
-                    }
-                }
-            }
-            Ok((text, images))
-        }
-        Value::Array(_) => Err(ApiError::value(at, format!("'{at}' has over {PARTS_MAX} parts"))),
-        _ => Err(ApiError::value(at, format!("'{at}' must be a string or an array of parts"))),
+fn content_text(content: &RawValue, at: &str) -> Result<(String, Vec<Sent>), ApiError> {
+    if let Some(text) = text(content) {
+        return Ok((unmarked(&text).into_owned(), vec![]));
     }
+    let parts = list(content, PARTS_MAX).map_err(|why| match why {
+        NoList::Long => ApiError::value(at, format!("'{at}' has over {PARTS_MAX} parts")),
+        NoList::Other => {
+            ApiError::value(at, format!("'{at}' must be a string or an array of parts"))
+        }
+    })?;
+    let (mut text, mut images) = (String::new(), vec![]);
+    for (i, value) in parts.into_iter().enumerate() {
+        match part(value, &format!("{at}[{i}]"))? {
+            Part::Text(more) => text.push_str(&unmarked(&more)),
+            Part::Image(image) => {
+                text.push(IMAGE_MARK);
+                images.push(image);
+            }
+        }
+    }
+    Ok((text, images))
 }
 
 /// Text in which nothing passes for an image.
-pub(super) fn unmarked(text: String) -> String {
+pub(super) fn unmarked(text: &str) -> Cow<'_, str> {
     match text.contains(IMAGE_MARK) {
-        true => text.replace(IMAGE_MARK, "\u{fffd}"),
-        false => text,
+        true => Cow::Owned(text.replace(IMAGE_MARK, "\u{fffd}")),
+        false => Cow::Borrowed(text),
     }
 }
 
 /// One part of a message.
-enum Part {
-    Text(String),
+enum Part<'b> {
+    Text(Cow<'b, str>),
     Image(Sent),
 }
 
-fn part(part: Value, at: &str) -> Result<Part, ApiError> {
+fn part<'b>(part: &'b RawValue, at: &str) -> Result<Part<'b>, ApiError> {
     let unreadable = || {
         let text = format!(
             "'{at}' must be like {{\"type\": \"text\", \"text\": \"...\"}} or {{\"type\": \
@@ -170,31 +214,29 @@ fn part(part: Value, at: &str) -> Result<Part, ApiError> {
         );
         ApiError::value(at, text)
     };
-    let mut part = Fields::of(part, format!("{at}.")).ok_or_else(unreadable)?;
-    match part.read::<String>("type")?.as_deref() {
-        Some("text" | "input_text") => part.read("text")?.map(Part::Text).ok_or_else(unreadable),
-        Some("image_url" | "input_image") => {
-            let url = image_url(&mut part).ok_or_else(unreadable)?;
+    let mut part = Fields::of(part, PART_NAMES, format!("{at}.")).ok_or_else(unreadable)?;
+    let kind = part.take("type").and_then(text).ok_or_else(unreadable)?;
+    match &*kind {
+        "text" | "input_text" => {
+            part.take("text").and_then(text).map(Part::Text).ok_or_else(unreadable)
+        }
+        "image_url" | "input_image" => {
+            let url = image_url(&mut part).ok_or_else(unreadable)?.into_owned();
             Ok(Part::Image(Sent { at: at.to_owned(), url }))
         }
-        Some(other) => Err(ApiError::unsupported(
-            at,
-            format!("parts of type '{other}' can't be read; send 'text' and 'image_url'"),
-        )),
-        None => Err(unreadable()),
+        other => {
+            let other = clean(other, SHOWN);
+            let text =
+                format!("parts of type '{other}' can't be read; send 'text' and 'image_url'");
+            Err(ApiError::unsupported(at, text))
+        }
     }
 }
 
 /// Either of OpenAI's forms: an object with a `url`, or the URL itself.
-fn image_url(part: &mut Fields) -> Option<String> {
-    match part.take("image_url")? {
-        Value::String(url) => Some(url),
-        Value::Object(mut image) => match image.remove("url")? {
-            Value::String(url) => Some(url),
-            _ => None,
-        },
-        _ => None,
-    }
+fn image_url<'b>(part: &mut Fields<'b>) -> Option<Cow<'b, str>> {
+    let image = part.take("image_url")?;
+    text(image).or_else(|| text(Fields::of(image, IMAGE_NAMES, "")?.take("url")?))
 }
 
 #[cfg(test)]
@@ -203,7 +245,7 @@ mod tests {
 
     fn parse(list: &str) -> Result<Conversation, ApiError> {
         let body = format!(r#"{{"messages": {list}}}"#);
-        conversation(&mut Fields::parse(body.as_bytes()).unwrap(), 2)
+        conversation(&mut Fields::parse(body.as_bytes(), NAMES).unwrap(), 2)
     }
 
     fn check(list: &str, expect: &[(&str, &str)]) {

@@ -1,37 +1,43 @@
 //! `POST /v1/completions`: text that an expert continues. `prompt` is one string.
 
 use axum::{Extension, extract::State, response::Response};
-use serde_json::Value;
 use signalbox_policy::Message;
 
-use super::{chat, fields::Fields, input::Json, reply, sampling};
+use super::{
+    chat,
+    fields::{Fields, Names, list, text},
+    input::Admitted,
+    reply, sampling,
+};
 use crate::{App, caller::Caller, error::ApiError, pipeline::Form, request_id::RequestId};
+
+const NAMES: Names = &[&["prompt"], sampling::NAMES];
 
 /// Continues a text.
 pub(super) async fn create(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
     Extension(caller): Extension<Caller>,
-    Json(mut fields): Json,
+    Admitted { body, permit }: Admitted,
 ) -> Result<Response, ApiError> {
-    let content = chat::unmarked(prompt(&mut fields)?);
-    let prompt = Message { role: "user".to_owned(), content, origin: Some(0) };
-    let (call, delivery) =
-        sampling::read(&mut fields, (&id, caller), Form::Text, vec![prompt], app.settings())?;
-    let answered = app.pipeline().answer(call).await?;
+    let (settings, name) = (app.clone(), id.clone());
+    let reading = move |mut fields: Fields<'_>| {
+        let content = prompt(&mut fields)?;
+        let prompt = vec![Message { role: "user".to_owned(), content, origin: Some(0) }];
+        sampling::read(&mut fields, (&name, caller), Form::Text, prompt, settings.settings())
+    };
+    let ((call, delivery), mut held) = body.read(&app, NAMES, reading).await?;
+    held.shrink(call.text_bytes());
+    let answered = app.pipeline().answer(call, permit.holding(held)).await?;
     reply::send(answered, Form::Text, delivery, &id).await
 }
 
 /// One string, or an array of one.
-fn prompt(fields: &mut Fields) -> Result<String, ApiError> {
-    let mut prompt = fields.need("prompt")?;
-    if let Value::Array(prompts) = &mut prompt
-        && prompts.len() == 1
-    {
-        prompt = prompts.remove(0);
-    }
-    match prompt {
-        Value::String(text) if !text.is_empty() => Ok(text),
+fn prompt(fields: &mut Fields<'_>) -> Result<String, ApiError> {
+    let sent = fields.need("prompt")?;
+    let one = list(sent, 1).ok().and_then(|prompts| prompts.first().copied());
+    match text(one.unwrap_or(sent)) {
+        Some(text) if !text.is_empty() => Ok(chat::unmarked(&text).into_owned()),
         _ => Err(ApiError::value("prompt", "'prompt' must be one string that is not empty")),
     }
 }
@@ -41,7 +47,7 @@ mod tests {
     use super::*;
 
     fn check(body: &str, expect: Result<&str, &str>) {
-        let read = prompt(&mut Fields::parse(body.as_bytes()).unwrap());
+        let read = prompt(&mut Fields::parse(body.as_bytes(), NAMES).unwrap());
         let read = read.as_deref().map_err(ApiError::code);
         assert_eq!(read, expect, "{body}");
     }

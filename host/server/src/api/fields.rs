@@ -1,57 +1,79 @@
-//! A JSON object read field by field, so that every problem names its field. Fields that nobody
-//! reads are ignored, as OpenAI's clients send what other servers want.
+//! A JSON object read field by field, without a tree: the fields somebody will ask for are slices of
+//! the body, the others are skipped while it is read. So a body takes the memory of its bytes, whatever
+//! it is made of, and every problem names its field. Fields nobody reads are ignored, as OpenAI's clients
+//! send what other servers want; a field that is given twice counts as it was given last.
+
+use std::{borrow::Cow, fmt};
 
 use axum::http::StatusCode;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde::de::{
+    Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess,
+    SeqAccess, Visitor,
+};
+use serde_json::value::RawValue;
+use signalbox_confine::{LINE_BYTES, clean};
 
-use crate::error::ApiError;
+use crate::{error::ApiError, settings::NESTING_MAX};
+
+/// Names that are read, in groups: everything else is skipped.
+pub(super) type Names = &'static [&'static [&'static str]];
 
 /// The object; reading a field takes it out.
 #[derive(Debug)]
-pub(super) struct Fields {
-    map: Map<String, Value>,
+pub(super) struct Fields<'b> {
+    names: Names,
+    values: Vec<(&'static str, &'b RawValue)>,
     /// Where it stands in the body: empty, or `messages[2].`.
     path: String,
 }
 
-impl Fields {
-    /// Parses a whole body.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let value: Value = serde_json::from_slice(body).map_err(|error| {
-            let message = format!(
-                "the body is not JSON: {error}; it must be one object like {{\"messages\": [...]}}"
-            );
-            ApiError::client(StatusCode::BAD_REQUEST, "invalid_json", message)
-        })?;
-        Self::of(value, "").ok_or_else(|| {
-            let message = "the body must be a JSON object, like {\"messages\": [...]}";
-            ApiError::client(StatusCode::BAD_REQUEST, "invalid_json", message)
-        })
-    }
-
-    /// An object inside a body, at `path` (`messages[2].`).
-    pub(super) fn of(value: Value, path: impl Into<String>) -> Option<Self> {
-        match value {
-            Value::Object(map) => Some(Self { map, path: path.into() }),
-            _ => None,
+impl<'b> Fields<'b> {
+    /// Reads a whole body, of which `names` will be asked for.
+    pub(super) fn parse(body: &'b [u8], names: Names) -> Result<Self, ApiError> {
+        let text = std::str::from_utf8(body)
+            .map_err(|error| not_json(&format!("it is not UTF-8: {error}")))?;
+        if nests_deeper_than(NESTING_MAX, text) {
+            return Err(not_json(&format!("it nests deeper than {NESTING_MAX}")));
+        }
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let read =
+            Known(names).deserialize(&mut reader).and_then(|read| reader.end().map(|()| read));
+        match read {
+            Ok(values) => Ok(Self { names, values, path: String::new() }),
+            Err(error) if error.is_data() => {
+                let message = "the body must be a JSON object, like {\"messages\": [...]}";
+                Err(ApiError::client(StatusCode::BAD_REQUEST, "invalid_json", message))
+            }
+            Err(error) => Err(not_json(&error.to_string())),
         }
     }
 
-    /// A field; `null` is the same as absent.
-    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
-        self.map.remove(name).filter(|value| !value.is_null())
+    /// An object inside a body, at `path` (`messages[2].`).
+    pub(super) fn of(value: &'b RawValue, names: Names, path: impl Into<String>) -> Option<Self> {
+        let mut reader = serde_json::Deserializer::from_str(value.get());
+        let values = Known(names).deserialize(&mut reader).ok()?;
+        Some(Self { names, values, path: path.into() })
     }
 
-    /// A field of a type.
+    /// A field; `null` is the same as absent.
+    pub(super) fn take(&mut self, name: &str) -> Option<&'b RawValue> {
+        debug_assert!(self.names.iter().any(|group| group.contains(&name)), "{name} was skipped");
+        let place = self.values.iter().position(|(is, _)| *is == name)?;
+        Some(self.values.swap_remove(place).1).filter(|value| value.get() != "null")
+    }
+
+    /// A field of a type that is small: a flag, a number, a short string.
     pub(super) fn read<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };
-        let wrong = |error| ApiError::value(self.at(name), format!("'{}': {error}", self.at(name)));
-        serde_json::from_value(value).map(Some).map_err(wrong)
+        serde_json::from_str(value.get()).map(Some).map_err(|error| {
+            let at = self.at(name);
+            let message = format!("'{at}': {}", without_place(&error));
+            ApiError::value(at, message)
+        })
     }
 
     /// A field that must be there.
-    pub(super) fn need(&mut self, name: &str) -> Result<Value, ApiError> {
+    pub(super) fn need(&mut self, name: &str) -> Result<&'b RawValue, ApiError> {
         self.take(name).ok_or_else(|| self.missing(name))
     }
 
@@ -84,12 +106,6 @@ impl Fields {
         }
     }
 
-    /// All fields as one value.
-    pub(super) fn whole<T: DeserializeOwned>(self, name: &str) -> Result<T, ApiError> {
-        serde_json::from_value(Value::Object(self.map))
-            .map_err(|error| ApiError::value(name, format!("the {name}: {error}")))
-    }
-
     /// The full name of a field.
     pub(super) fn at(&self, name: &str) -> String {
         format!("{}{name}", self.path)
@@ -102,7 +118,7 @@ impl Fields {
         ApiError::client(StatusCode::BAD_REQUEST, "missing_parameter", message).at(at)
     }
 
-    fn out_of_bounds<N: std::fmt::Display, B: std::fmt::Display>(
+    fn out_of_bounds<N: fmt::Display, B: fmt::Display>(
         &self,
         name: &str,
         number: N,
@@ -115,21 +131,204 @@ impl Fields {
     }
 }
 
+fn not_json(why: &str) -> ApiError {
+    let why = clean(why, LINE_BYTES);
+    let message =
+        format!("the body is not JSON: {why}; it must be one object like {{\"messages\": [...]}}");
+    ApiError::client(StatusCode::BAD_REQUEST, "invalid_json", message)
+}
+
+/// A problem of one field, without the line and column that it has in the field alone.
+pub(super) fn without_place(error: &serde_json::Error) -> String {
+    let told = error.to_string();
+    clean(told.rsplit_once(" at line ").map_or(told.as_str(), |(what, _)| what), LINE_BYTES)
+}
+
+/// A text; without escapes it is a slice of the body.
+pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    let inside = value.get().strip_prefix('"')?.strip_suffix('"')?;
+    match inside.contains('\\') {
+        true => serde_json::from_str(value.get()).ok().map(Cow::Owned),
+        false => Some(Cow::Borrowed(inside)),
+    }
+}
+
+/// Why something is not the list that was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoList {
+    /// It is something else.
+    Other,
+    /// It has more items than may be.
+    Long,
+}
+
+/// The items of a list, up to `max`.
+pub(super) fn list(value: &RawValue, max: usize) -> Result<Vec<&RawValue>, NoList> {
+    let mut reader = serde_json::Deserializer::from_str(value.get());
+    let read = reader.deserialize_seq(Items { max });
+    // Whatever else could be wrong with it was found when the body was read.
+    read.map_err(|_| if value.get().starts_with('[') { NoList::Long } else { NoList::Other })
+}
+
+/// Whether there is nothing in a list, an object or a string.
+pub(super) fn is_empty(value: &RawValue) -> bool {
+    let text = value.get();
+    let inside = |open, close| text.strip_prefix(open)?.strip_suffix(close);
+    let found = inside('[', ']').or_else(|| inside('{', '}'));
+    text == "\"\"" || found.is_some_and(|inside| inside.trim_ascii().is_empty())
+}
+
+/// Whether brackets open deeper than `max` in a text, strings aside.
+fn nests_deeper_than(max: usize, text: &str) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > max {
+            return true;
+        }
+    }
+    false
+}
+
+/// Reads an object's known fields.
+struct Known(Names);
+
+impl<'de> DeserializeSeed<'de> for Known {
+    type Value = Vec<(&'static str, &'de RawValue)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Known {
+    type Value = Vec<(&'static str, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values: Self::Value = Vec::new();
+        while let Some(key) = map.next_key_seed(Name(self.0))? {
+            let Some(name) = key else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value: &RawValue = map.next_value()?;
+            match values.iter_mut().find(|(is, _)| *is == name) {
+                Some(place) => place.1 = value,
+                None => values.push((name, value)),
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// Reads a key: one of the names, or nothing.
+struct Name(Names);
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Option<&'static str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Option<&'static str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().flat_map(|group| group.iter()).copied().find(|name| *name == key))
+    }
+}
+
+/// Reads the items of a list until there are too many.
+struct Items {
+    max: usize,
+}
+
+impl<'de> Visitor<'de> for Items {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut read = Vec::new();
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            if read.len() == self.max {
+                return Err(A::Error::custom("too long"));
+            }
+            read.push(item);
+        }
+        Ok(read)
+    }
+}
+
+/// Reads all of a value as one type, such as an operator's document.
+pub(super) fn whole<'b, T: Deserialize<'b>>(body: &'b [u8], name: &str) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| match error.is_data() {
+        true => ApiError::value(name, format!("the {name}: {}", without_place(&error))),
+        false => not_json(&error.to_string()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fields(body: &str) -> Fields {
-        Fields::parse(body.as_bytes()).unwrap()
+    const NAMES: Names = &[&["a", "t", "n"]];
+
+    fn fields(body: &str) -> Fields<'_> {
+        Fields::parse(body.as_bytes(), NAMES).unwrap()
+    }
+
+    fn refused(body: &[u8]) -> String {
+        let error = Fields::parse(body, NAMES).unwrap_err();
+        assert_eq!(error.code(), "invalid_json");
+        format!("{error:?}")
     }
 
     #[test]
     fn a_body_that_is_not_json_is_told_where() {
-        let error = Fields::parse(b"{\"a\": 1,\n oops}").unwrap_err();
-        assert_eq!(error.code(), "invalid_json");
-        assert!(format!("{error:?}").contains("line 2 column 2"), "{error:?}");
-        assert_eq!(Fields::parse(b"[1]").unwrap_err().code(), "invalid_json");
-        assert_eq!(Fields::parse(b"").unwrap_err().code(), "invalid_json");
+        let told = refused(b"{\"a\": 1,\n oops}");
+        assert!(told.contains("line 2 column 2"), "{told}");
+        for body in ["[1]", "", "7", "{} {}", "{\"a\": [1}", "{\"b\": [1}", "{\"a\": 01}"] {
+            refused(body.as_bytes());
+        }
+        assert!(refused(b"{\"a\": \"\xff\"}").contains("UTF-8"));
+    }
+
+    #[test]
+    fn nesting_is_bounded_in_what_nobody_reads_too() {
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+            format!("{{\"unknown\": {open}\"[[\\\"[\"{close}}}")
+        };
+        assert!(Fields::parse(nested(NESTING_MAX).as_bytes(), NAMES).is_ok());
+        assert!(refused(nested(NESTING_MAX + 1).as_bytes()).contains("deeper than 64"));
+        assert!(refused("[".repeat(1 << 20).as_bytes()).contains("deeper than 64"));
+    }
+
+    #[test]
+    fn only_known_fields_are_kept_and_the_last_of_two_counts() {
+        let mut read = fields(r#"{"x": [[0]], "a": 1, "y": {}, "\u0061": 2, "": null}"#);
+        assert_eq!(read.values.len(), 1);
+        assert_eq!(read.read::<u32>("a").unwrap(), Some(2));
     }
 
     #[test]
@@ -143,13 +342,37 @@ mod tests {
         let number = |body: &str| fields(body).number("t", 0.0, 2.0);
         assert_eq!(number(r#"{"t": 2}"#).unwrap(), Some(2.0));
         for body in [r#"{"t": 2.1}"#, r#"{"t": -0.1}"#, r#"{"t": "hot"}"#, r#"{"t": 1e400}"#] {
-            let refused = Fields::parse(body.as_bytes()).and_then(|mut f| f.number("t", 0.0, 2.0));
-            assert!(refused.is_err(), "{body}");
+            assert_eq!(number(body).unwrap_err().code(), "invalid_value", "{body}");
         }
         let count = |body: &str| fields(body).count("n", 1, 9);
         assert_eq!(count(r#"{"n": 9}"#).unwrap(), Some(9));
         for body in [r#"{"n": 0}"#, r#"{"n": -1}"#, r#"{"n": 1.5}"#, r#"{"n": 99999999999}"#] {
             assert_eq!(count(body).unwrap_err().code(), "invalid_value", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_problem_repeats_little_of_a_value() {
+        let body = format!("{{\"t\": \"{}\"}}", "x".repeat(1 << 20));
+        let told = format!("{:?}", fields(&body).number("t", 0.0, 2.0).unwrap_err());
+        assert!(told.len() < 1000 && !told.contains("line 1"), "{told}");
+    }
+
+    #[test]
+    fn texts_lists_and_emptiness() {
+        let raw = |text: &'static str| serde_json::from_str::<&RawValue>(text).unwrap();
+        assert_eq!(text(raw(r#" "plain" "#)).as_deref(), Some("plain"));
+        assert_eq!(text(raw(r#""a\n\u0000\ud83d\ude00""#)).as_deref(), Some("a\n\0😀"));
+        for odd in ["7", r#"["a"]"#, r#""\ud800""#] {
+            assert_eq!(text(raw(odd)), None, "{odd}");
+        }
+        assert_eq!(list(raw("[1, [2], {}]"), 3).map(|items| items.len()), Ok(3));
+        assert_eq!(list(raw("[1, 2]"), 1).map(|items| items.len()), Err(NoList::Long));
+        assert_eq!(list(raw(r#"{"a": 1}"#), 1).map(|items| items.len()), Err(NoList::Other));
+        for (value, expect) in
+            [("[ ]", true), ("{\n}", true), (r#""""#, true), ("[0]", false), ("0", false)]
+        {
+            assert_eq!(is_empty(raw(value)), expect, "{value}");
         }
     }
 }

@@ -1,47 +1,119 @@
-//! Reading a request: its body within size and time, its path, its query. What does not fit is an
-//! error of ours, never the web framework's bare text.
+//! Reading a request: whether it may be read at all, its body within size, time and memory, its path,
+//! its query. What does not fit is an error of ours, never the web framework's bare text.
 
 use std::time::Duration;
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::Body,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
+use signalbox_confine::clean;
+use tokio::task::JoinError;
 
-use super::fields::Fields;
-use crate::{App, error::ApiError};
+use super::fields::{self, Fields, Names};
+use crate::{
+    App,
+    admission::Permit,
+    bodies::{Bodies, Held, SMALL_BYTES, Terms, Unread, Whole},
+    error::ApiError,
+};
 
-/// What is read and thrown away behind a body that is too large, so that the client gets to read
+/// What is read and thrown away behind a body that is not taken, so that the client gets to read
 /// the answer instead of a reset connection.
 const DISCARD_BYTES_MAX: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
+/// Operators' documents are lists of names.
+const DOCUMENT_BYTES_MAX: usize = 64 << 10;
+/// Characters of a header that an error repeats.
+const SHOWN: usize = 100;
 
-/// A JSON object.
-pub(super) struct Json(pub(super) Fields);
+/// A JSON body that somebody is about to read.
+#[derive(Debug)]
+pub(super) struct Json(Whole);
 
-impl FromRequest<App> for Json {
+impl Json {
+    /// Reads the body's fields, of which `names` will be asked for. A large body is read on a thread
+    /// that may block, as one of few; it is gone when this returns, and its memory is still held.
+    pub(super) async fn read<T: Send + 'static>(
+        self,
+        app: &App,
+        names: Names,
+        reading: impl FnOnce(Fields<'_>) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<(T, Held), ApiError> {
+        let Whole { bytes, held } = self.0;
+        let parse = move || {
+            let fields = Fields::parse(&bytes, names)?;
+            reading(fields)
+        };
+        let read = match held.bytes() <= SMALL_BYTES {
+            true => parse(),
+            false => app.bodies().aside(parse).await.unwrap_or_else(|panic| Err(stopped(&panic))),
+        };
+        Ok((read?, held))
+    }
+
+    /// Reads all of it as one type.
+    pub(super) fn whole<T: DeserializeOwned>(&self, name: &str) -> Result<T, ApiError> {
+        fields::whole(&self.0.bytes, name)
+    }
+}
+
+fn stopped(panic: &JoinError) -> ApiError {
+    let message = format!("reading the body stopped in the middle: {panic}");
+    ApiError::host(StatusCode::INTERNAL_SERVER_ERROR, "internal_panic", message)
+}
+
+/// A client's call: admission was asked before its body was read, and granted when it was whole, so
+/// that slow senders take nobody's place.
+pub(super) struct Admitted {
+    pub(super) body: Json,
+    pub(super) permit: Permit,
+}
+
+impl FromRequest<App> for Admitted {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        json_or_nothing(request.headers())?;
         let settings = app.settings();
-        let body = read(request, settings.body_bytes_max, settings.body_read).await?;
-        Ok(Self(Fields::parse(&body)?))
+        let (parts, body) = request.into_parts();
+        let admission = &app.pipeline().admission;
+        let open = json_or_nothing(&parts.headers).and_then(|()| Ok(admission.ask()?));
+        if let Err(refused) = open {
+            return Err(unread(&parts.headers, body, refused).await);
+        }
+        let whole = read(app.bodies(), &parts, body, settings.body_terms()).await?;
+        Ok(Self { permit: admission.admit()?, body: Json(whole) })
+    }
+}
+
+/// An operator's document: a JSON object.
+pub(super) struct Document(pub(super) Json);
+
+impl FromRequest<App> for Document {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        json_or_nothing(&parts.headers)?;
+        let terms = app.settings().upload_terms();
+        let terms = Terms { bytes_max: terms.bytes_max.min(DOCUMENT_BYTES_MAX), ..terms };
+        Ok(Self(Json(read(app.uploads(), &parts, body, terms).await?)))
     }
 }
 
 /// Bytes of any content type, as uploads are.
-pub(super) struct Upload(pub(super) Bytes);
+pub(super) struct Upload(pub(super) Whole);
 
 impl FromRequest<App> for Upload {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let settings = app.settings();
-        Ok(Self(read(request, settings.upload_bytes_max, settings.body_read).await?))
+        let (parts, body) = request.into_parts();
+        not_compressed(&parts.headers)?;
+        Ok(Self(read(app.uploads(), &parts, body, app.settings().upload_terms()).await?))
     }
 }
 
@@ -76,44 +148,50 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
 /// Web pages can send forms and plain text anywhere without asking; JSON they can't. So what says
 /// it is something else is refused, and what says nothing is read.
 fn json_or_nothing(headers: &HeaderMap) -> Result<(), ApiError> {
+    not_compressed(headers)?;
     let Some(sent) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let sent = sent.to_str().unwrap_or("?");
     let essence = sent.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     if essence == "application/json" || essence.ends_with("+json") {
         return Ok(());
     }
+    let sent = clean(sent, SHOWN);
     let message = format!("the content type is '{sent}'; send 'content-type: application/json'");
     Err(ApiError::client(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
 }
 
-async fn read(request: Request, max: usize, within: Duration) -> Result<Bytes, ApiError> {
-    let (parts, mut body) = request.into_parts();
-    if body.size_hint().lower() > max as u64 {
-        return Err(too_large(&parts.headers, body, max).await);
-    }
-    let reading = Limited::new(&mut body, max).collect();
-    match tokio::time::timeout(within, reading).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(too_large(&parts.headers, body, max).await)
+/// A compressed body can become any size.
+fn not_compressed(headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut named = headers.get_all(header::CONTENT_ENCODING).iter();
+    let Some(sent) = named.find(|sent| !sent.as_bytes().eq_ignore_ascii_case(b"identity")) else {
+        return Ok(());
+    };
+    let sent = clean(&String::from_utf8_lossy(sent.as_bytes()), SHOWN);
+    let message = format!("the body is encoded with '{sent}'; send it as it is");
+    Err(ApiError::client(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message))
+}
+
+async fn read(
+    bodies: &Bodies,
+    parts: &Parts,
+    mut body: Body,
+    terms: Terms,
+) -> Result<Whole, ApiError> {
+    match bodies.read(&mut body, terms).await {
+        Ok(whole) => Ok(whole),
+        Err(why @ (Unread::TooLarge { .. } | Unread::Full { .. })) => {
+            Err(unread(&parts.headers, body, why.into()).await)
         }
-        Ok(Err(error)) => {
-            let message = format!("the body could not be read: {error}");
-            Err(ApiError::client(StatusCode::BAD_REQUEST, "body_unreadable", message))
-        }
-        Err(_) => {
-            let message = format!("the body did not arrive within {} s", within.as_secs());
-            Err(ApiError::client(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
-        }
+        Err(why) => Err(why.into()),
     }
 }
 
-async fn too_large(headers: &HeaderMap, body: Body, max: usize) -> ApiError {
+/// What a client is told whose body is not read.
+async fn unread(headers: &HeaderMap, body: Body, told: ApiError) -> ApiError {
     if !headers.contains_key(header::EXPECT) {
         discard(body).await;
     }
-    let message = format!("the body is larger than the {max} bytes taken here; send less");
-    ApiError::client(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    told
 }
 
 async fn discard(body: Body) {
@@ -140,5 +218,14 @@ mod tests {
         check("text/plain", false);
         check("application/x-www-form-urlencoded", false);
         assert!(json_or_nothing(&HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn compressed_bodies_are_named() {
+        for (encoding, taken) in [("identity", true), ("gzip", false), ("br", false), ("", false)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_ENCODING, encoding.parse().unwrap());
+            assert_eq!(json_or_nothing(&headers).is_ok(), taken, "{encoding}");
+        }
     }
 }

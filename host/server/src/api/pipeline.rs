@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use signalbox_policy::{Activation, PipelineStatus};
 
-use super::{input::Json as Body, policies::blocking};
+use super::{input::Document, policies::blocking};
 use crate::{App, error::ApiError};
 
 /// The pipeline in force.
@@ -14,8 +14,8 @@ pub(super) async fn show(State(app): State<App>) -> Json<PipelineStatus> {
 /// Sets the whole pipeline: `{"pre": [names], "route": name, "post": [names]}`.
 pub(super) async fn set(
     State(app): State<App>,
-    Body(fields): Body,
+    Document(body): Document,
 ) -> Result<Json<Activation>, ApiError> {
-    let pipeline = fields.whole("pipeline")?;
+    let pipeline = body.whole("pipeline")?;
     Ok(Json(blocking(&app, move |policies| policies.set_pipeline(pipeline)).await?))
 }

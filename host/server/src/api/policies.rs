@@ -5,7 +5,11 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use signalbox_policy::{Activation, Policies, PolicyError, PolicyStatus, Uploaded};
 
-use super::input::{Asked, Json as Body, Named, Upload};
+use super::{
+    fields::Fields,
+    input::{Asked, Document, Named, Upload},
+};
+use crate::bodies::Whole;
 use crate::{App, error::ApiError};
 
 /// All policies.
@@ -48,9 +52,9 @@ pub(super) async fn upload(
     State(app): State<App>,
     Named(name): Named<String>,
     Asked(asked): Asked<Uploading>,
-    Upload(bytes): Upload,
+    Upload(Whole { bytes, held: _held }): Upload,
 ) -> Result<(StatusCode, Json<Report>), ApiError> {
-    let uploaded = app.policies().upload(&name, bytes).await?;
+    let uploaded = app.policies().upload(&name, bytes.into()).await?;
     let revision = uploaded.revision.clone();
     let activation = match asked.activate {
         true => Some(blocking(&app, move |p| p.activate(&name, &revision)).await?),
@@ -63,9 +67,12 @@ pub(super) async fn upload(
 pub(super) async fn activate(
     State(app): State<App>,
     Named(name): Named<String>,
-    Body(mut fields): Body,
+    Document(body): Document,
 ) -> Result<Json<Activation>, ApiError> {
-    let revision: String = fields.read("revision")?.ok_or_else(|| fields.missing("revision"))?;
+    let reading = |mut fields: Fields<'_>| -> Result<String, ApiError> {
+        fields.read("revision")?.ok_or_else(|| fields.missing("revision"))
+    };
+    let (revision, _) = body.read(&app, &[&["revision"]], reading).await?;
     Ok(Json(blocking(&app, move |p| p.activate(&name, &revision)).await?))
 }
 

@@ -2,9 +2,11 @@
 //! what this server does not do. What would change the reply and can't be done is refused by name,
 //! never dropped in silence.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
-use super::fields::Fields;
+use serde_json::value::RawValue;
+
+use super::fields::{Fields, Names, is_empty, list, text};
 use crate::{
     ServerSettings,
     caller::Caller,
@@ -18,6 +20,41 @@ const STOPS_MAX: usize = 4;
 const STOP_BYTES_MAX: usize = 256;
 const TOP_K_MAX: u32 = 1_000_000;
 const MODEL_BYTES_MAX: usize = 256;
+
+/// The fields read here.
+pub(super) const NAMES: &[&str] = &[
+    "model",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "stop",
+    "stream",
+    "stream_options",
+    // Refused unless they change nothing.
+    "n",
+    "best_of",
+    "tools",
+    "functions",
+    "tool_choice",
+    "function_call",
+    "logprobs",
+    "top_logprobs",
+    "response_format",
+    "logit_bias",
+    "presence_penalty",
+    "frequency_penalty",
+    "modalities",
+    "audio",
+    "echo",
+    "suffix",
+];
+const STREAM_NAMES: Names = &[&["include_usage"]];
+const FORMAT_NAMES: Names = &[&["type"]];
+/// More kinds of reply than there are.
+const MODALITIES_MAX: usize = 16;
 
 /// Names that leave the choice to the router.
 const AUTO: [&str; 3] = ["auto", "default", ""];
@@ -33,7 +70,7 @@ pub(super) struct Delivery {
 
 /// The common fields around `messages`, which are the prompt.
 pub(super) fn read(
-    fields: &mut Fields,
+    fields: &mut Fields<'_>,
     (id, caller): (&RequestId, Caller),
     form: Form,
     messages: Vec<signalbox_policy::Message>,
@@ -71,7 +108,7 @@ fn endpoint(form: Form) -> &'static str {
     }
 }
 
-fn model(fields: &mut Fields) -> Result<Option<String>, ApiError> {
+fn model(fields: &mut Fields<'_>) -> Result<Option<String>, ApiError> {
     let Some(model) = fields.read::<String>("model")? else { return Ok(None) };
     if model.len() > MODEL_BYTES_MAX {
         let message = format!("'model' is longer than {MODEL_BYTES_MAX} bytes");
@@ -81,13 +118,13 @@ fn model(fields: &mut Fields) -> Result<Option<String>, ApiError> {
 }
 
 /// Both of OpenAI's names; the newer one wins.
-fn max_tokens(fields: &mut Fields, max: u32) -> Result<Option<u32>, ApiError> {
+fn max_tokens(fields: &mut Fields<'_>, max: u32) -> Result<Option<u32>, ApiError> {
     let older = fields.count("max_tokens", 1, max)?;
     Ok(fields.count("max_completion_tokens", 1, max)?.or(older))
 }
 
 /// Above 0: nothing can be drawn from an empty nucleus.
-fn top_p(fields: &mut Fields) -> Result<Option<f32>, ApiError> {
+fn top_p(fields: &mut Fields<'_>) -> Result<Option<f32>, ApiError> {
     match fields.number("top_p", 0.0, 1.0)? {
         Some(0.0) => Err(ApiError::value("top_p", "'top_p' is 0; it must be above 0, to 1")),
         top_p => Ok(top_p),
@@ -95,40 +132,38 @@ fn top_p(fields: &mut Fields) -> Result<Option<f32>, ApiError> {
 }
 
 /// Negative seeds are seeds too: the same bits.
-fn seed(fields: &mut Fields) -> Result<Option<u64>, ApiError> {
-    match fields.take("seed") {
-        None => Ok(None),
-        Some(value) => match value.as_u64().or_else(|| value.as_i64().map(i64::cast_unsigned)) {
-            Some(seed) => Ok(Some(seed)),
-            None => Err(ApiError::value("seed", "'seed' must be a whole number of 64 bits")),
-        },
-    }
+fn seed(fields: &mut Fields<'_>) -> Result<Option<u64>, ApiError> {
+    let Some(value) = fields.take("seed") else { return Ok(None) };
+    let number = value.get();
+    let signed = || number.parse::<i64>().ok().map(i64::cast_unsigned);
+    let seed = number.parse::<u64>().ok().or_else(signed);
+    let wrong = || ApiError::value("seed", "'seed' must be a whole number of 64 bits");
+    seed.map(Some).ok_or_else(wrong)
 }
 
-fn stop(fields: &mut Fields) -> Result<Vec<String>, ApiError> {
-    let wrong = |what: &str| {
+fn stop(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
+    let wrong = || {
         let message = format!(
-            "'stop' {what}; it must be a string or up to {STOPS_MAX} strings of 1 to \
-             {STOP_BYTES_MAX} bytes"
+            "'stop' must be a string or up to {STOPS_MAX} strings of 1 to {STOP_BYTES_MAX} bytes"
         );
         ApiError::value("stop", message)
     };
-    let stops = match fields.take("stop") {
-        None => vec![],
-        Some(Value::String(stop)) => vec![stop],
-        Some(Value::Array(stops)) => {
-            let texts = stops.into_iter().map(|stop| stop.as_str().map(str::to_owned));
-            texts.collect::<Option<Vec<_>>>().ok_or_else(|| wrong("holds something else"))?
+    let Some(value) = fields.take("stop") else { return Ok(vec![]) };
+    let stops = match text(value) {
+        Some(stop) => vec![stop],
+        None => {
+            let items = list(value, STOPS_MAX).map_err(|_| wrong())?;
+            let texts: Option<Vec<_>> = items.into_iter().map(text).collect();
+            texts.ok_or_else(wrong)?
         }
-        Some(_) => return Err(wrong("is something else")),
     };
-    if stops.len() > STOPS_MAX || stops.iter().any(|s| s.is_empty() || s.len() > STOP_BYTES_MAX) {
-        return Err(wrong("is out of bounds"));
+    match stops.iter().all(|stop| (1..=STOP_BYTES_MAX).contains(&stop.len())) {
+        true => Ok(stops.into_iter().map(Cow::into_owned).collect()),
+        false => Err(wrong()),
     }
-    Ok(stops)
 }
 
-fn delivery(fields: &mut Fields) -> Result<Delivery, ApiError> {
+fn delivery(fields: &mut Fields<'_>) -> Result<Delivery, ApiError> {
     let stream = fields.read("stream")?.unwrap_or(false);
     let include_usage = match fields.take("stream_options") {
         None => false,
@@ -137,7 +172,8 @@ fn delivery(fields: &mut Fields) -> Result<Delivery, ApiError> {
             return Err(ApiError::value("stream_options", message));
         }
         Some(options) => {
-            let mut options = Fields::of(options, "stream_options.").ok_or_else(|| {
+            let options = Fields::of(options, STREAM_NAMES, "stream_options.");
+            let mut options = options.ok_or_else(|| {
                 ApiError::value("stream_options", "'stream_options' must be an object")
             })?;
             options.read("include_usage")?.unwrap_or(false)
@@ -147,7 +183,7 @@ fn delivery(fields: &mut Fields) -> Result<Delivery, ApiError> {
 }
 
 /// A field, the values that change nothing, and what to tell the others.
-type Unsupported = (&'static str, fn(&Value) -> bool, &'static str);
+type Unsupported = (&'static str, fn(&RawValue) -> bool, &'static str);
 
 const UNSUPPORTED: &[Unsupported] = &[
     ("n", is_one, "one reply per call; send the call again for another"),
@@ -168,46 +204,44 @@ const UNSUPPORTED: &[Unsupported] = &[
     ("suffix", is_empty, "text is continued, not filled in; leave 'suffix' out"),
 ];
 
-fn refuse_unsupported(fields: &mut Fields) -> Result<(), ApiError> {
+fn refuse_unsupported(fields: &mut Fields<'_>) -> Result<(), ApiError> {
     for (name, harmless, told) in UNSUPPORTED {
-        if fields.take(name).is_some_and(|value| !harmless(&value)) {
+        if fields.take(name).is_some_and(|value| !harmless(value)) {
             return Err(ApiError::unsupported(*name, format!("'{name}': {told}")));
         }
     }
     Ok(())
 }
 
-fn is_one(value: &Value) -> bool {
-    value.as_u64() == Some(1)
+fn is_one(value: &RawValue) -> bool {
+    number(value) == Some(1.0)
 }
 
-fn is_zero(value: &Value) -> bool {
-    value.as_f64() == Some(0.0)
+fn is_zero(value: &RawValue) -> bool {
+    number(value) == Some(0.0)
 }
 
-fn is_off(value: &Value) -> bool {
-    value.as_bool() == Some(false) || is_zero(value)
+fn number(value: &RawValue) -> Option<f64> {
+    let literal = value.get();
+    literal.starts_with(|c: char| c == '-' || c.is_ascii_digit()).then(|| literal.parse().ok())?
 }
 
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.is_empty(),
-        Value::Object(items) => items.is_empty(),
-        Value::String(text) => text.is_empty(),
-        _ => false,
-    }
+fn is_off(value: &RawValue) -> bool {
+    value.get() == "false" || is_zero(value)
 }
 
-fn is_no_tool(value: &Value) -> bool {
-    matches!(value.as_str(), Some("none" | "auto"))
+fn is_no_tool(value: &RawValue) -> bool {
+    text(value).is_some_and(|choice| choice == "none" || choice == "auto")
 }
 
-fn is_text(value: &Value) -> bool {
-    value.get("type").and_then(Value::as_str) == Some("text")
+fn is_text(value: &RawValue) -> bool {
+    let kind = Fields::of(value, FORMAT_NAMES, "").and_then(|mut format| format.take("type"));
+    kind.and_then(text).is_some_and(|kind| kind == "text")
 }
 
-fn is_text_only(value: &Value) -> bool {
-    value.as_array().is_some_and(|items| items.iter().all(|item| item == "text"))
+fn is_text_only(value: &RawValue) -> bool {
+    let is_text = |item| text(item).is_some_and(|item| item == "text");
+    list(value, MODALITIES_MAX).is_ok_and(|items| items.into_iter().all(is_text))
 }
 
 #[cfg(test)]
@@ -215,7 +249,7 @@ mod tests {
     use super::*;
 
     fn parse(body: &str) -> Result<(Call, Delivery), ApiError> {
-        let mut fields = Fields::parse(body.as_bytes())?;
+        let mut fields = Fields::parse(body.as_bytes(), &[NAMES])?;
         let id = RequestId::of(None);
         read(&mut fields, (&id, Caller::at(None)), Form::Chat, vec![], &ServerSettings::default())
     }

@@ -38,6 +38,13 @@ pub(crate) struct Call {
     pub(crate) stop: Vec<String>,
 }
 
+impl Call {
+    /// Bytes of its messages.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.view.messages.iter().map(|message| message.content.len()).sum()
+    }
+}
+
 /// A call that gets no reply, or whose reply ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
