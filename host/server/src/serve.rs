@@ -1,6 +1,8 @@
 //! Serving two listeners until told to stop, and stopping well: nobody new is accepted, replies
 //! under way finish within a bound, the rest is cancelled with an error that says so.
 
+mod wire;
+
 use std::{
     io,
     net::SocketAddr,
@@ -10,6 +12,7 @@ use std::{
 };
 
 use axum::{Router, body::Body};
+use futures_util::FutureExt;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -30,6 +33,7 @@ use crate::{
     api,
     settings::{HEAD_BYTES_MAX, HEADERS_MAX},
 };
+use wire::{Watch, Wire, wire};
 
 /// After the drain, time for cancelled replies to say so.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -105,7 +109,8 @@ fn plane(
                 _ = &mut stop => break,
                 accepted = accept(&listener, &room) => accepted,
             };
-            let io = stream(socket, write_stall);
+            let socket = wire(socket, write_stall);
+            let io = (stream(socket.0, write_stall), socket.1);
             let serving = connection(http.clone(), io, peer, routes.clone(), graceful.watcher());
             connections.spawn(async move {
                 serving.await;
@@ -139,36 +144,41 @@ fn http(header_read: Duration) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(header_read)
+        // The wire watches for clients that are gone, and tells them from those that still read.
+        .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX);
     http
 }
 
-type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+type Io = TokioIo<Pin<Box<TimeoutStream<Wire>>>>;
 
-/// Tokens are small and must not wait for one another; a client that reads nothing is dropped.
-fn stream(socket: TcpStream, write_stall: Duration) -> Io {
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
+/// A client that reads nothing is dropped.
+fn stream(socket: Wire, write_stall: Duration) -> Io {
     let mut stream = TimeoutStream::new(socket);
     stream.set_write_timeout(Some(write_stall));
     TokioIo::new(Box::pin(stream))
 }
 
-/// One connection to its end; what ends it early is the client's affair.
+/// One connection to its end; what ends it early is the client's affair. When the client is gone, so
+/// is everything that was done for it.
 async fn connection(
     http: Arc<http1::Builder>,
-    io: Io,
+    (io, watch): (Io, Watch),
     peer: SocketAddr,
     routes: Router,
     watcher: Watcher,
 ) {
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let answering = watch.answering(request.version());
         request.extensions_mut().insert(Peer(peer));
-        routes.clone().oneshot(request.map(Body::new))
+        let answer = routes.clone().oneshot(request.map(Body::new));
+        answer.inspect(move |_| drop(answering))
     });
-    if let Err(error) = watcher.watch(http.serve_connection(io, service)).await {
-        tracing::debug!(%error, %peer, "a connection ended early");
+    tokio::select! {
+        served = watcher.watch(http.serve_connection(io, service)) => if let Err(error) = served {
+            tracing::debug!(%error, %peer, "a connection ended early");
+        },
+        () = watch.left() => tracing::debug!(%peer, "a client left"),
     }
 }
