@@ -13,6 +13,7 @@ mod config;
 mod demo;
 mod eval;
 mod experts;
+mod log_line;
 mod policy;
 mod report;
 mod runtime;

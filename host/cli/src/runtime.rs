@@ -16,7 +16,7 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
-use crate::term::say;
+use crate::{log_line::OneLine, term::say};
 
 /// Fewer async threads would let one slow policy hold everybody up.
 const WORKERS_MIN: usize = 2;
@@ -51,6 +51,7 @@ pub(crate) fn log(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .fmt_fields(OneLine)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     // A second host in one process (tests do that) keeps the first one's log.

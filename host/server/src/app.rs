@@ -136,7 +136,7 @@ fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipe
         fleet,
         policies,
         admission: Admission::new(settings.in_flight_max),
-        decisions: Decisions::new(settings.decisions_kept),
+        decisions: Decisions::new(settings.decisions_kept, settings.decisions_bytes_max),
         telemetry: Arc::new(Telemetry::new()),
         bounds: Bounds {
             answer: settings.answer,

@@ -1,149 +1,79 @@
-//! The decision log: what was chosen for each call, why, and how it ended. A bounded ring; a call
-//! is logged once, when it ends, however it ends.
+//! The decision log: what was chosen for each call, why, and how it ended. A ring bounded in records
+//! and in bytes; a call is logged once, when it ends, however it ends.
+
+mod record;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use serde::Serialize;
-use signalbox_engine::{EngineError, Usage};
-use signalbox_policy::{ConsensusMode, Plan, PolicyRef};
+use signalbox_confine::{LINE_BYTES, clean};
+use signalbox_engine::EngineError;
+use signalbox_policy::PolicyRef;
 use tokio::time::Instant;
 
-use crate::pipeline::{Call, Choice, End, Performance, Refusal};
+pub(crate) use record::Record;
 
-/// Characters of a reason or an error that are kept.
-const TEXT_CHARS_MAX: usize = 500;
+use crate::pipeline::{Call, Choice, End, Refusal, Refused};
+use record::Outcome;
 
 /// Recent decisions, newest last. Cheap to clone; all clones are one log.
 #[derive(Clone)]
-pub(crate) struct Decisions {
-    ring: Arc<Mutex<VecDeque<Record>>>,
+pub(crate) struct Decisions(Arc<Log>);
+
+struct Log {
+    ring: Mutex<Ring>,
     kept: usize,
+    bytes_max: usize,
+    begun: AtomicU64,
 }
 
-/// One call.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Record {
-    id: String,
-    /// When it was received, milliseconds since 1970.
-    at_ms: u64,
-    /// Whose call it was: `key:NAME`, or `peer:ADDRESS` where there are no keys.
-    caller: String,
-    /// What the client named; `null` left the choice to the router.
-    asked_for: Option<String>,
-    streaming: bool,
-    /// `client`, `default` or `policy@revision`; `null` when it was refused before routing.
-    route: Option<String>,
-    plan: Option<PlanView>,
-    reason: String,
-    confidence: Option<f32>,
-    tags: Vec<(String, String)>,
-    /// Experts that were asked and did not begin to answer.
-    tried: Vec<Tried>,
-    /// Who answered.
-    expert: Option<String>,
-    outcome: Outcome,
-    finish_reason: Option<&'static str>,
-    error: Option<String>,
-    prompt_tokens: Option<u32>,
-    completion_tokens: Option<u32>,
-    timings: TimingsView,
-}
-
-/// A plan as operators read it.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum PlanView {
-    Expert(String),
-    Fallback(Vec<String>),
-    Consensus { members: Vec<String>, judge: Option<String>, mode: &'static str },
-}
-
-/// An expert that did not begin to answer.
-#[derive(Debug, Clone, Serialize)]
-struct Tried {
-    expert: String,
-    error: String,
-}
-
-/// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    /// Answered to the end.
-    Completed,
-    /// Turned away, or failed before the first token.
-    Refused,
-    /// Failed in the middle of the reply.
-    Failed,
-    /// The client went away.
-    Cancelled,
-}
-
-/// Milliseconds since the call was received; absent when it never came so far.
-#[derive(Debug, Clone, Default, Serialize)]
-struct TimingsView {
-    routed_ms: Option<f64>,
-    first_text_ms: Option<f64>,
-    total_ms: f64,
+#[derive(Default)]
+struct Ring {
+    records: VecDeque<Arc<Record>>,
+    bytes: usize,
 }
 
 impl Decisions {
-    pub(crate) fn new(kept: usize) -> Self {
-        Self { ring: Arc::default(), kept }
+    /// Keeps so many records, and fewer when they would take more than `bytes_max`.
+    pub(crate) fn new(kept: usize, bytes_max: usize) -> Self {
+        let (ring, begun) = (Mutex::default(), AtomicU64::new(0));
+        Self(Arc::new(Log { ring, kept, bytes_max, begun }))
     }
 
     /// Begins the record of one call.
     pub(crate) fn begin(&self, call: &Call) -> Trace {
         let received = Instant::now();
-        Trace { record: Some(Box::new(Record::of(call))), received, log: self.clone() }
+        let number = self.0.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let record = Some(Box::new(Record::of(call, number)));
+        Trace { id: call.view.id.clone(), record, received, log: self.clone() }
     }
 
     /// The newest `limit` records, newest first.
-    pub(crate) fn recent(&self, limit: usize) -> Vec<Record> {
-        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.iter().rev().take(limit).cloned().collect()
+    pub(crate) fn recent(&self, limit: usize) -> Vec<Arc<Record>> {
+        let ring = self.0.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.records.iter().rev().take(limit).cloned().collect()
     }
 
     fn push(&self, record: Record) {
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        if ring.len() >= self.kept {
-            ring.pop_front();
-        }
-        ring.push_back(record);
-    }
-}
-
-impl Record {
-    fn of(call: &Call) -> Self {
-        Self {
-            id: call.view.id.clone(),
-            at_ms: unix_millis(),
-            caller: call.caller.to_string(),
-            asked_for: call.view.model.clone(),
-            streaming: call.view.streaming,
-            route: None,
-            plan: None,
-            reason: String::new(),
-            confidence: None,
-            tags: vec![],
-            tried: vec![],
-            expert: None,
-            outcome: Outcome::Cancelled,
-            finish_reason: None,
-            error: None,
-            prompt_tokens: None,
-            completion_tokens: None,
-            timings: TimingsView::default(),
+        let mut ring = self.0.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.bytes += record.bytes();
+        ring.records.push_back(Arc::new(record));
+        while ring.records.len() > self.0.kept || ring.bytes > self.0.bytes_max {
+            let Some(oldest) = ring.records.pop_front() else { break };
+            ring.bytes -= oldest.bytes();
         }
     }
 }
 
 /// The record of one call under way; logged when the call ends or is dropped.
 pub(crate) struct Trace {
+    id: String,
     record: Option<Box<Record>>,
     received: Instant,
     log: Decisions,
@@ -164,57 +94,54 @@ impl Trace {
     pub(crate) fn chose(&mut self, choice: &Choice) {
         let routed_ms = millis(self.received.elapsed());
         self.write(|record| {
-            record.route = Some(choice.route.to_string());
-            record.plan = Some(plan_view(&choice.plan));
-            record.reason = bounded(&choice.reason);
-            record.confidence = choice.confidence;
-            record.tags.clone_from(&choice.tags);
+            record.chose(choice);
             record.timings.routed_ms = Some(routed_ms);
         });
     }
 
     /// A pre policy answered by itself.
     pub(crate) fn answered_by(&mut self, policy: &PolicyRef) {
-        self.write(|record| {
-            record.route = Some(policy.to_string());
-            record.reason = format!("policy {} answered by itself", policy.name);
-        });
+        let reason = format!("policy {} answered by itself", policy.name);
+        self.write(|record| record.routed(policy, &reason));
     }
 
     /// An expert did not begin to answer.
     pub(crate) fn tried(&mut self, expert: &str, error: &EngineError) {
-        let tried = Tried { expert: expert.to_owned(), error: bounded(&error.to_string()) };
-        self.write(|record| record.tried.push(tried));
+        self.write(|record| record.tried(expert, &error.to_string()));
     }
 
     /// Somebody begins to answer.
     pub(crate) fn answering(&mut self, model: &str) {
-        self.write(|record| record.expert = Some(model.to_owned()));
+        self.write(|record| record.answering(model));
     }
 
     /// The reply is complete.
     pub(crate) fn finished(&mut self, end: &End) {
-        let Performance { first_text, total, .. } = end.performance;
-        self.write(|record| {
-            record.finish_reason = Some(end.ending.name());
-            record.prompt_tokens = end.usage.map(|usage: Usage| usage.prompt_tokens);
-            record.completion_tokens = end.usage.map(|usage| usage.completion_tokens);
-            record.timings.first_text_ms = first_text.map(|seconds| seconds * 1e3);
-            record.timings.total_ms = total * 1e3;
-        });
+        self.write(|record| record.finished(end));
         self.close(Outcome::Completed);
     }
 
     /// The call gets no reply.
-    pub(crate) fn refused(&mut self, refusal: &Refusal) {
-        self.write(|record| record.error = Some(bounded(&refusal.to_string())));
-        self.close(Outcome::Refused);
+    pub(crate) fn refused(&mut self, refusal: Refusal) -> Refused {
+        self.fail(refusal, Outcome::Refused)
     }
 
     /// The reply ended early.
-    pub(crate) fn failed(&mut self, refusal: &Refusal) {
-        self.write(|record| record.error = Some(bounded(&refusal.to_string())));
-        self.close(Outcome::Failed);
+    pub(crate) fn failed(&mut self, refusal: Refusal) -> Refused {
+        self.fail(refusal, Outcome::Failed)
+    }
+
+    /// The grounds go to operators, here and in the process's log; what the client is told has the
+    /// same id.
+    fn fail(&mut self, refusal: Refusal, outcome: Outcome) -> Refused {
+        let grounds = refusal.to_string();
+        self.write(|record| record.failed(&grounds));
+        if refusal.is_for_operators() {
+            let error = clean(&grounds, 4 * LINE_BYTES);
+            tracing::warn!(id = self.id, error, "a call failed");
+        }
+        self.close(outcome);
+        Refused { id: self.id.clone(), refusal }
     }
 
     fn write(&mut self, change: impl FnOnce(&mut Record)) {
@@ -239,30 +166,96 @@ impl Drop for Trace {
     }
 }
 
-fn plan_view(plan: &Plan) -> PlanView {
-    match plan {
-        Plan::Expert(expert) => PlanView::Expert(expert.clone()),
-        Plan::Fallback(experts) => PlanView::Fallback(experts.clone()),
-        Plan::Consensus { members, judge, mode } => PlanView::Consensus {
-            members: members.clone(),
-            judge: judge.clone(),
-            mode: match mode {
-                ConsensusMode::Parallel => "parallel",
-                ConsensusMode::Turns => "turns",
-            },
-        },
-    }
-}
-
-fn bounded(text: &str) -> String {
-    text.chars().take(TEXT_CHARS_MAX).collect()
-}
-
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn unix_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+#[cfg(test)]
+mod tests {
+    use signalbox_policy::{ConsensusMode, Plan};
+
+    use super::{record::RECORD_BYTES_MAX, *};
+    use crate::{
+        caller::Caller,
+        pipeline::{Form, Pictures, Route},
+    };
+
+    fn call(id: &str) -> Call {
+        let view = signalbox_policy::Call {
+            id: id.to_owned(),
+            model: Some(hostile()),
+            ..signalbox_policy::Call::default()
+        };
+        Call {
+            view,
+            caller: Caller::key(&hostile()),
+            pictures: Pictures::default(),
+            form: Form::Chat,
+            top_p: None,
+            top_k: None,
+            seed: None,
+            stop: vec![],
+        }
+    }
+
+    /// Long, of several lines, and with a change of direction.
+    fn hostile() -> String {
+        "a\nforged\u{202e} line ".repeat(20_000)
+    }
+
+    fn choice(plan: Plan) -> Choice {
+        let tags = vec![(hostile(), hostile()); 500];
+        let route = Route::Policy(PolicyRef { name: hostile(), revision: "0".into() });
+        Choice { route, plan, reason: hostile(), confidence: Some(1.0), tags }
+    }
+
+    /// Logs one call in which everything is as large as it can be.
+    fn fill(log: &Decisions) {
+        let mut trace = log.begin(&call(&hostile()));
+        let (members, mode) = (vec![hostile(); 100], ConsensusMode::Turns);
+        trace.chose(&choice(Plan::Consensus { members, judge: Some(hostile()), mode }));
+        for _ in 0..100 {
+            trace.tried(&hostile(), &EngineError::UnknownExpert { expert: hostile() });
+        }
+        trace.answering(&hostile());
+        trace.failed(Refusal::NoExpert { failed: vec![hostile()] });
+    }
+
+    #[test]
+    fn a_record_has_a_largest_size_whatever_strangers_write() {
+        let log = Decisions::new(1, 1 << 30);
+        fill(&log);
+        let record = log.recent(1).remove(0);
+        assert!(record.bytes() <= RECORD_BYTES_MAX, "{}", record.bytes());
+        let json = serde_json::to_value(&*record).unwrap();
+        assert_eq!(json["plan"]["consensus"]["members"].as_array().unwrap().len(), 17);
+        assert_eq!(json["plan"]["consensus"]["members"][16], "… and 84 more");
+        assert_eq!(json["tags"].as_array().unwrap().len(), 17);
+        let text = json.to_string();
+        assert!(text.len() <= 2 * RECORD_BYTES_MAX, "{}", text.len());
+        assert!(!text.contains("a\\nforged") && !text.contains('\u{202e}'), "{text}");
+    }
+
+    #[test]
+    fn the_log_has_a_largest_size() {
+        let log = Decisions::new(1000, 64 << 10);
+        (0..50).for_each(|_| fill(&log));
+        let ring = log.0.ring.lock().unwrap();
+        let sum: usize = ring.records.iter().map(|record| record.bytes()).sum();
+        assert_eq!(ring.bytes, sum);
+        assert!(sum <= 64 << 10 && ring.records.len() >= 3, "{sum}");
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_calls_of_one_name_are_told_apart() {
+        let log = Decisions::new(2, 1 << 20);
+        for _ in 0..3 {
+            drop(log.begin(&call("mine")));
+        }
+        let json = |record: &Arc<Record>| serde_json::to_value(&**record).unwrap();
+        let kept: Vec<_> = log.recent(9).iter().map(json).collect();
+        let told = |record: &serde_json::Value| (record["id"].clone(), record["number"].clone());
+        let expect = |number: u64| ("mine".into(), number.into());
+        assert_eq!(kept.iter().map(told).collect::<Vec<_>>(), [expect(3), expect(2)]);
+    }
 }

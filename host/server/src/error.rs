@@ -1,6 +1,9 @@
 //! The one map from what went wrong to what HTTP says: status, stable code, OpenAI's error type, a
 //! text that names the thing and the mend, and whose it is. Every error of both planes is made
-//! here.
+//! here; what strangers wrote stands in it on one line and cut.
+
+mod codes;
+mod outward;
 
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use signalbox_confine::clean;
 use signalbox_engine::{EngineError, ImageError};
 use signalbox_policy::{Failure, Outage, PolicyError, RefusalKind};
 
@@ -21,6 +25,9 @@ use crate::{
 
 /// When a client may try again where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Longest message and longest name of a field, in bytes.
+const MESSAGE_BYTES_MAX: usize = 4096;
+const PARAM_BYTES_MAX: usize = 200;
 
 /// An error as a client reads it: `{"error": {message, type, param, code, blame}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +57,12 @@ struct Envelope<'a> {
 impl ApiError {
     /// An error that the client mends.
     pub(crate) fn client(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self::new(status, code, "client", message.into())
+        Self::new(status, code, "client", &message.into())
     }
 
     /// An error of this program or its machine.
     pub(crate) fn host(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self::new(status, code, "host", message.into())
+        Self::new(status, code, "host", &message.into())
     }
 
     /// A value that can't be used.
@@ -70,7 +77,13 @@ impl ApiError {
 
     /// Names the field.
     pub(crate) fn at(mut self, param: impl Into<String>) -> Self {
-        self.0.body.param = Some(param.into());
+        self.0.body.param = Some(clean(&param.into(), PARAM_BYTES_MAX));
+        self
+    }
+
+    /// The same with another text.
+    fn saying(mut self, message: &str) -> Self {
+        self.0.body.message = clean(message, MESSAGE_BYTES_MAX);
         self
     }
 
@@ -84,7 +97,8 @@ impl ApiError {
         &self.0.body.code
     }
 
-    fn new(status: StatusCode, code: &str, blame: &'static str, message: String) -> Self {
+    fn new(status: StatusCode, code: &str, blame: &'static str, message: &str) -> Self {
+        let message = clean(message, MESSAGE_BYTES_MAX);
         let body =
             Body { message, r#type: kind(status), param: None, code: code.to_owned(), blame };
         Self(Box::new(Parts { status, body, retry_after: None }))
@@ -128,12 +142,13 @@ fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
+impl ApiError {
+    /// With the grounds in full, as operators get them.
+    fn inner(refusal: Refusal) -> Self {
         let message = refusal.to_string();
         match refusal {
             Refusal::Full { .. } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "host", message)
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "host", &message)
                     .retry(RETRY_AFTER)
             }
             Refusal::UnknownExpert { .. } => {
@@ -197,7 +212,7 @@ impl From<EngineError> for ApiError {
             signalbox_engine::Blame::Expert => "expert",
             signalbox_engine::Blame::Host => "host",
         };
-        let refused = Self::new(status, code, blame, error.to_string());
+        let refused = Self::new(status, code, blame, &error.to_string());
         match error {
             EngineError::PromptTooLong { .. }
             | EngineError::Template { .. }
@@ -237,7 +252,11 @@ impl From<PolicyError> for ApiError {
             signalbox_policy::Blame::Policy => "policy",
             signalbox_policy::Blame::Host => "host",
         };
-        let refused = Self::new(policy(&error), error.code(), blame, error.to_string());
+        let code = match &error {
+            PolicyError::Refused { kind: RefusalKind::Other(code), .. } => codes::of_guest(code),
+            error => error.code().to_owned(),
+        };
+        let refused = Self::new(policy(&error), &code, blame, &error.to_string());
         match &error {
             PolicyError::Refused { kind: RefusalKind::RateLimited { retry_ms }, .. } => {
                 refused.retry(Duration::from_millis((*retry_ms).into()))

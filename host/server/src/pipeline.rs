@@ -20,7 +20,7 @@ use signalbox_engine::Fleet;
 use signalbox_policy::{Policies, PreVerdict};
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use call::{Call, Form, Refusal};
+pub(crate) use call::{Call, Form, Refusal, Refused};
 pub(crate) use choose::{Choice, Route};
 pub(crate) use convert::expert_view;
 pub(crate) use pictures::Pictures;
@@ -63,16 +63,13 @@ impl Pipeline {
     ///
     /// # Errors
     /// Everything known before the first token. What goes wrong later ends the reply.
-    pub(crate) async fn answer(&self, call: Call, permit: Permit) -> Result<Reply, Refusal> {
+    pub(crate) async fn answer(&self, call: Call, permit: Permit) -> Result<Reply, Refused> {
         let mut trace = self.decisions.begin(&call);
         let deadline = Instant::now() + self.bounds.answer;
         let told = timeout_at(deadline, self.tell(call, &mut trace)).await;
         match told.unwrap_or_else(|_| Err(self.too_slow())) {
             Ok((route, source)) => Ok(self.reply(route, source, trace, deadline, permit)),
-            Err(refusal) => {
-                trace.refused(&refusal);
-                Err(refusal)
-            }
+            Err(refusal) => Err(trace.refused(refusal)),
         }
     }
 

@@ -69,6 +69,9 @@ pub struct ServerSettings {
     pub consensus_tokens_max: u32,
     /// Decisions remembered for `GET /decisions`. Default 1 000; 1 to 100 000.
     pub decisions_kept: usize,
+    /// Memory of these, the oldest give way. Default 16 MiB; 64 KiB to 1 GiB. A decision takes 20 KiB
+    /// at most.
+    pub decisions_bytes_max: usize,
     /// Bytes of one image, as a file. Default 8 MiB; 1 KiB to 256 MiB.
     pub image_bytes_max: usize,
     /// Width times height of one image. Default 16 777 216; 1 to 268 435 456.
@@ -105,6 +108,7 @@ impl Default for ServerSettings {
             consensus_members_max: 5,
             consensus_tokens_max: 512,
             decisions_kept: 1000,
+            decisions_bytes_max: 16 << 20,
             image_bytes_max: 8 << 20,
             image_pixels_max: 1 << 24,
             images_per_call_max: 8,
@@ -261,6 +265,12 @@ impl ServerSettings {
             limit("consensus_members_max", count(self.consensus_members_max), "experts", 2..=16),
             limit("consensus_tokens_max", self.consensus_tokens_max.into(), "tokens", 1..=65_536),
             limit("decisions_kept", count(self.decisions_kept), "decisions", 1..=100_000),
+            limit(
+                "decisions_bytes_max",
+                count(self.decisions_bytes_max),
+                "bytes",
+                64 * KIB..=KIB * MIB,
+            ),
             limit("image_bytes_max", count(self.image_bytes_max), "bytes", KIB..=256 * MIB),
             limit("image_pixels_max", self.image_pixels_max, "pixels", 1..=256 * MIB),
             limit("images_per_call_max", count(self.images_per_call_max), "images", 1..=1024),

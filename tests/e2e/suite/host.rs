@@ -18,6 +18,9 @@ use crate::http::{self, Answer};
 /// Everything a start may take on a slow machine in a development build.
 const START_MAX: Duration = Duration::from_secs(60);
 
+/// Where the log goes when it is to be read.
+const LOG: &str = "log";
+
 /// The five toy experts: id and domain, as in the predecessor's configuration.
 pub(crate) const EXPERTS: [(&str, &str); 5] = [
     ("phi4_fast", "general"),
@@ -80,12 +83,26 @@ impl Host {
 
     /// Start with this configuration and wait until it is ready.
     pub(crate) fn start_with(config: Value) -> Self {
-        let host = Self::spawn(config, tempfile::tempdir().unwrap());
+        let host = Self::spawn(config, tempfile::tempdir().unwrap(), Stdio::inherit());
         host.wait_ready();
         host
     }
 
-    fn spawn(mut config: Value, dir: TempDir) -> Self {
+    /// The same, with a log that can be read.
+    pub(crate) fn start_logging(config: Value) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let log = fs::File::create(dir.path().join(LOG)).unwrap();
+        let host = Self::spawn(config, dir, log.into());
+        host.wait_ready();
+        host
+    }
+
+    /// What was logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join(LOG)).unwrap()
+    }
+
+    fn spawn(mut config: Value, dir: TempDir, log: Stdio) -> Self {
         config["policies"]["data_dir"] = json!(dir.path().join("policies"));
         let file = dir.path().join("config.json");
         fs::write(&file, config.to_string()).unwrap();
@@ -94,6 +111,7 @@ impl Host {
             .arg(&file)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let (url, admin) = addresses(child.stdout.take().unwrap());
@@ -110,7 +128,7 @@ impl Host {
         self.child.wait().unwrap();
         // `Drop` kills an already dead child, which is harmless; the folder has to outlive it.
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
-        let host = Self::spawn(self.config.clone(), dir);
+        let host = Self::spawn(self.config.clone(), dir, Stdio::inherit());
         host.wait_ready();
         host
     }
@@ -174,6 +192,15 @@ impl Host {
     }
 
     // === the admin plane ===
+
+    /// What operators read of the newest call: why it failed.
+    pub(crate) fn grounds(&self, failed: &Answer) -> String {
+        let newest = self.admin_get("/decisions?limit=1")["decisions"][0].clone();
+        let id = failed.header("x-request-id");
+        assert_eq!(newest["id"], id, "{newest}");
+        assert!(failed.text.contains(id), "no way to find why: {}", failed.text);
+        newest["error"].as_str().unwrap_or_else(|| panic!("no error: {newest}")).to_owned()
+    }
 
     pub(crate) fn admin_get(&self, path: &str) -> Value {
         http::get(&format!("{}{path}", self.admin)).ok()

@@ -59,10 +59,18 @@ fn broken_experts_are_named_and_the_others_serve() {
     ] {
         let expert = host.expert(id);
         assert_eq!(expert["state"], "failed", "{expert}");
-        assert!(expert["reason"].as_str().unwrap().contains(word), "{expert}");
+        assert!(expert["reason"].as_str().unwrap().contains("the operator finds why"), "{expert}");
+        let experts = host.admin_get("/experts")["experts"].clone();
+        let inner = experts.as_array().unwrap().iter().find(|e| e["expert_id"] == id).unwrap();
+        assert!(inner["reason"].as_str().unwrap().contains(word), "{inner}");
         let answer = host.chat(id, "Hello!");
         assert_eq!((answer.status, answer.error_code().as_str()), (503, "expert_unloadable"));
-        assert!(answer.text.contains(word), "{}", answer.text);
+        assert!(answer.text.contains(id), "whose is it? {}", answer.text);
+        assert!(host.grounds(&answer).contains(word), "{}", host.grounds(&answer));
+        let folder = dir.path().to_str().unwrap();
+        for page in [answer.text, host.get("/experts").text, host.get("/stats").text] {
+            assert!(!page.contains(folder), "a path leaves the host: {page}");
+        }
     }
     for (id, code) in
         [("phi4_fast", "quantization-mismatch"), ("gemma3_multimodal", "dtype-overflow")]
@@ -101,7 +109,8 @@ fn an_expert_without_template_or_tokenizer_says_so() {
 
     let answer = host.chat("phi4_fast", "Hello");
     assert_eq!((answer.status, answer.error_code().as_str()), (503, "expert_unloadable"));
-    assert!(answer.text.contains("tokenizer.json is missing; download it"), "{}", answer.text);
+    let grounds = host.grounds(&answer);
+    assert!(grounds.contains("tokenizer.json is missing; download it"), "{grounds}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use signalbox_sdk::{
     Action, Decision, Edits, Expert, Mode, Outcome, Plan, Post, Pre, Refusal, Request, Route,
-    config, export,
+    config, export, log,
 };
 
 /// Everything this policy can do wrong: the hook, and what it does there.
@@ -36,6 +36,18 @@ pub const TROUBLES: &[(&str, &str)] = &[
     ("post", "keep more than there is"),
     ("post", "hold at the end"),
 ];
+
+/// What it can say to be taken for somebody else: the hook, and how. The text is [`FORGED`].
+pub const FORGERIES: &[(&str, &str)] = &[
+    ("pre", "panic with a forged line"),
+    ("pre", "log a forged line"),
+    ("pre", "refuse as the host"),
+    ("route", "name a forged line"),
+    ("route", "explain with a forged line"),
+];
+
+/// Ends a line of a log or a header, begins another, and turns the text around.
+pub const FORGED: &str = "no\r\n2026-11-25T00:00:00.000000Z ERROR forged: yes\r\nx-forged: \u{1b}[31myes\u{202e}\u{2028}";
 
 /// The message that asks for a trouble.
 pub fn request_for(hook: &str, trouble: &str) -> String {
@@ -82,6 +94,11 @@ fn trap() {
     panic!("this guest was asked to trap");
 }
 
+#[expect(clippy::panic, reason = "this is what it is for")]
+fn panic_with(text: &str) {
+    panic!("{text}");
+}
+
 #[expect(unconditional_recursion, reason = "the stack is to overflow")]
 fn recurse(depth: u64) -> u64 {
     black_box(recurse(black_box(depth + 1)) + depth)
@@ -94,6 +111,9 @@ impl Pre for Guest {
         match trouble.as_str() {
             "answer hugely" => return Ok(Outcome::Answer("x".repeat(HUGE))),
             "edit out of range" => edits.set_content(1_000_000, "nowhere"),
+            "panic with a forged line" => panic_with(FORGED),
+            "log a forged line" => log::error(FORGED),
+            "refuse as the host" => return Err(Refusal::other("internal_panic", FORGED)),
             _ => {}
         }
         Ok(Outcome::Proceed)
@@ -110,6 +130,8 @@ impl Route for Guest {
             "explain hugely" => Decision::to(able).because("x".repeat(HUGE)),
             "name nobody" => Decision::to("nobody"),
             "name nobody twice" => Decision::first_of(["nobody", "no-one"]),
+            "name a forged line" => Decision::to(FORGED),
+            "explain with a forged line" => Decision::to(able).because(FORGED).tag(FORGED, FORGED),
             "fall back to nothing" => Decision::first_of([""; 0]),
             "poll one member" => {
                 let members = vec![able];

@@ -44,6 +44,7 @@ const LIMITS: &[(&str, Setter)] = &[
     ("consensus_members_max", |s, n| s.consensus_members_max = n as usize),
     ("consensus_tokens_max", |s, n| s.consensus_tokens_max = small(n)),
     ("decisions_kept", |s, n| s.decisions_kept = n as usize),
+    ("decisions_bytes_max", |s, n| s.decisions_bytes_max = n as usize),
 ];
 
 /// The keys of `images` that are numbers.

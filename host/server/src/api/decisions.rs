@@ -1,7 +1,9 @@
 //! `GET /decisions?limit=N`: recent calls, newest first: what was chosen, why, and how it ended.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::input::Asked;
 use crate::{App, decisions::Record};
@@ -18,7 +20,13 @@ pub(super) struct Page {
 /// Recent calls.
 #[derive(Serialize)]
 pub(super) struct List {
-    decisions: Vec<Record>,
+    #[serde(serialize_with = "each")]
+    decisions: Vec<Arc<Record>>,
+}
+
+/// The records are the log's own; only their text is copied.
+fn each<S: Serializer>(records: &[Arc<Record>], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(records.iter().map(|record| &**record))
 }
 
 /// Lists recent calls.

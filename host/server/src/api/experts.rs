@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use axum::{Json, extract::State};
 use serde::Serialize;
+use signalbox_confine::{LINE_BYTES, clean};
 use signalbox_engine::{EngineError, ExpertState, ExpertStatus, Finding};
 
 use super::input::Named;
 use crate::{App, error::ApiError};
+
+/// What clients are told of an expert that failed.
+pub(super) const FAILED: &str =
+    "it can't be served; the operator finds why in the log and in /experts of the admin plane";
 
 /// All experts, in the operator's order.
 #[derive(Serialize)]
@@ -51,18 +56,20 @@ pub(super) struct Expert {
     findings: Vec<FindingView>,
 }
 
-/// What inspection noticed, and what mends it.
+/// What inspection noticed, and what mends it. The words are for operators: they name files.
 #[derive(Serialize)]
 struct FindingView {
     severity: String,
     code: &'static str,
-    message: String,
-    mend: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
 }
 
 /// All experts, for clients.
 pub(super) async fn list(State(app): State<App>) -> Json<List> {
-    let experts = app.fleet().menu().into_iter().map(view);
+    let experts = app.fleet().menu().into_iter().map(|status| outer(view(status)));
     Json(List { experts: experts.collect() })
 }
 
@@ -118,6 +125,16 @@ fn view_with_address(status: ExpertStatus) -> Expert {
     Expert { weights_address, ..view(status) }
 }
 
+/// What clients may know of it.
+fn outer(expert: Expert) -> Expert {
+    let findings = expert.findings.into_iter();
+    Expert {
+        reason: expert.reason.map(|_| FAILED.to_owned()),
+        findings: findings.map(|f| FindingView { message: None, mend: None, ..f }).collect(),
+        ..expert
+    }
+}
+
 fn view(status: ExpertStatus) -> Expert {
     let (state, reason) = state(status.state);
     Expert {
@@ -127,8 +144,8 @@ fn view(status: ExpertStatus) -> Expert {
         use_cases: status.use_cases,
         priority: status.priority,
         capabilities: status.capabilities,
-        architecture: status.architecture,
-        quantization: status.quantization,
+        architecture: status.architecture.as_deref().map(line),
+        quantization: status.quantization.as_deref().map(line),
         context_length: status.context_length,
         is_loaded: state == "resident",
         state,
@@ -157,14 +174,19 @@ fn state(state: ExpertState) -> (&'static str, Option<String>) {
         ExpertState::Resident => ("resident", None),
         ExpertState::Loading => ("loading", None),
         ExpertState::Cold => ("cold", None),
-        ExpertState::Failed(reason) => ("failed", Some(reason)),
+        ExpertState::Failed(reason) => ("failed", Some(line(&reason))),
     }
 }
 
 fn finding(finding: Finding) -> FindingView {
     let severity = finding.severity.to_string();
     let Finding { code, message, mend, .. } = finding;
-    FindingView { severity, code, message, mend }
+    FindingView { severity, code, message: Some(line(&message)), mend: Some(line(&mend)) }
+}
+
+/// Words that may come out of a checkpoint.
+fn line(text: &str) -> String {
+    clean(text, 4 * LINE_BYTES)
 }
 
 fn seconds(time: Option<Duration>) -> Option<f64> {

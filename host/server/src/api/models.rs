@@ -2,12 +2,17 @@
 
 use std::time::SystemTime;
 
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use serde::Serialize;
 use signalbox_engine::{ExpertState, ExpertStatus};
 
 use super::{input::Named, reply::unix_seconds};
-use crate::{App, error::ApiError, pipeline::Refusal};
+use crate::{
+    App,
+    error::ApiError,
+    pipeline::{Refusal, Refused},
+    request_id::RequestId,
+};
 
 /// The name that leaves the choice to the router.
 const AUTO: &str = "auto";
@@ -47,6 +52,7 @@ pub(super) async fn list(State(app): State<App>) -> Json<List> {
 /// One model by its name.
 pub(super) async fn show(
     State(app): State<App>,
+    Extension(request): Extension<RequestId>,
     Named(id): Named<String>,
 ) -> Result<Json<Model>, ApiError> {
     let created = created(&app);
@@ -55,7 +61,8 @@ pub(super) async fn show(
         None if id == AUTO => Ok(Json(auto(created))),
         None => {
             let known = app.fleet().menu().into_iter().map(|expert| expert.id).collect();
-            Err(Refusal::UnknownExpert { asked: id, known }.into())
+            let refusal = Refusal::UnknownExpert { asked: id, known };
+            Err(Refused { id: request.as_str().to_owned(), refusal }.into())
         }
     }
 }

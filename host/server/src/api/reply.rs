@@ -19,6 +19,7 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
+use signalbox_confine::clean;
 use signalbox_engine::{Timings, Usage};
 
 use super::sampling::Delivery;
@@ -33,8 +34,8 @@ pub(crate) const EXPERT_HEADER: &str = "x-signalbox-expert";
 const ROUTE_HEADER: &str = "x-signalbox-route";
 const REASON_HEADER: &str = "x-signalbox-reason";
 
-/// Characters of a header made from a policy's words.
-const HEADER_CHARS_MAX: usize = 200;
+/// Bytes of a header made from a policy's words.
+const HEADER_BYTES_MAX: usize = 200;
 
 /// One completion, whole or a chunk of it.
 #[derive(Clone, Serialize)]
@@ -136,10 +137,11 @@ fn headers(reply: &Reply) -> HeaderMap {
     values.into_iter().map(named).collect()
 }
 
-/// Visible ASCII of bounded length; everything else is a `?`.
+/// Visible ASCII of bounded length. What would end the line is written out; other characters that a
+/// header can't have are a `?`.
 fn header_text(text: &str) -> HeaderValue {
     let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-    let text: String = text.chars().take(HEADER_CHARS_MAX).map(plain).collect();
+    let text: String = clean(text, HEADER_BYTES_MAX).chars().map(plain).collect();
     HeaderValue::from_str(text.trim()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
@@ -204,7 +206,7 @@ impl Writer {
         match piece {
             Piece::Text(text) => vec![event(&self.chunk(self.delta(text), None))],
             Piece::End(end) => self.closing(&end),
-            Piece::Failed(refusal) => vec![event(&ApiError::from(refusal).to_json())],
+            Piece::Failed(refused) => vec![event(&ApiError::from(refused).to_json())],
         }
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use signalbox_engine::{ExpertState, ExpertStatus};
 use signalbox_policy::PipelineStatus;
 
+use super::experts::FAILED;
 use crate::App;
 
 /// The server at a glance.
@@ -19,7 +20,7 @@ pub(super) struct Stats {
     draining: bool,
     models_loaded: Vec<String>,
     models_available: Vec<String>,
-    models_failed: BTreeMap<String, String>,
+    models_failed: BTreeMap<String, &'static str>,
     requests_in_flight: usize,
     total_requests: u64,
     prompt_tokens_total: u64,
@@ -87,9 +88,9 @@ fn ids(menu: &[ExpertStatus], which: fn(&ExpertStatus) -> bool) -> Vec<String> {
     menu.iter().filter(|expert| which(expert)).map(|expert| expert.id.clone()).collect()
 }
 
-fn failed(expert: &ExpertStatus) -> Option<(String, String)> {
+fn failed(expert: &ExpertStatus) -> Option<(String, &'static str)> {
     match &expert.state {
-        ExpertState::Failed(reason) => Some((expert.id.clone(), reason.clone())),
+        ExpertState::Failed(_) => Some((expert.id.clone(), FAILED)),
         _ => None,
     }
 }

@@ -71,6 +71,31 @@ pub(crate) enum Refusal {
     Policy(#[from] PolicyError),
 }
 
+/// A refusal on its way to the client, and the id under which operators find its grounds.
+#[derive(Debug, thiserror::Error)]
+#[error("{refusal}")]
+pub(crate) struct Refused {
+    /// The call's.
+    pub(crate) id: String,
+    /// Its grounds, for operators.
+    pub(crate) refusal: Refusal,
+}
+
+impl Refusal {
+    /// Whether an operator, not the client, can mend it; load that passes by itself is no news.
+    pub(crate) fn is_for_operators(&self) -> bool {
+        use signalbox_engine::Blame as Engine;
+        use signalbox_policy::Blame as Policy;
+        match self {
+            Self::Full { .. } | Self::UnknownExpert { .. } => false,
+            Self::NoExpert { .. } | Self::TooSlow { .. } => true,
+            Self::Engine(EngineError::QueueFull { .. } | EngineError::ShuttingDown) => false,
+            Self::Engine(error) => error.blame() != Engine::Client,
+            Self::Policy(error) => error.blame() != Policy::Client,
+        }
+    }
+}
+
 fn list(names: &[String]) -> String {
     if names.is_empty() { "(none is configured)".to_owned() } else { names.join(", ") }
 }

@@ -6,7 +6,7 @@ use signalbox_engine::{Event, Finish, Timings, TokenStream, Usage};
 use signalbox_policy::{PolicyRef, PostChain, Release};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Pipeline, Refusal, Route, generate::cut_off};
+use super::{Pipeline, Refusal, Refused, Route, generate::cut_off};
 use crate::{admission::Permit, decisions::Trace, telemetry::Telemetry};
 
 /// Where a reply's text comes from.
@@ -101,7 +101,7 @@ pub(crate) enum Piece {
     /// The reply is complete.
     End(End),
     /// The reply ended early.
-    Failed(Refusal),
+    Failed(Refused),
 }
 
 /// How a reply ended and what it cost.
@@ -194,13 +194,13 @@ impl Reply {
     ///
     /// # Errors
     /// What ended the reply early; the text so far is not worth keeping.
-    pub(crate) async fn whole(mut self) -> Result<(String, End), Refusal> {
+    pub(crate) async fn whole(mut self) -> Result<(String, End), Refused> {
         let mut text = String::new();
         loop {
             match self.piece().await {
                 Piece::Text(more) => text.push_str(&more),
                 Piece::End(end) => return Ok((text, end)),
-                Piece::Failed(refusal) => return Err(refusal),
+                Piece::Failed(refused) => return Err(refused),
             }
         }
     }
@@ -208,7 +208,7 @@ impl Reply {
     async fn piece(&mut self) -> Piece {
         let step = timeout_at(self.deadline, self.step()).await;
         let piece = step.unwrap_or(Err(Refusal::TooSlow { limit: self.limit }));
-        self.note(piece.unwrap_or_else(Piece::Failed))
+        self.note(piece)
     }
 
     async fn step(&mut self) -> Result<Piece, Refusal> {
@@ -257,19 +257,18 @@ impl Reply {
     }
 
     /// Measures a piece, and closes the books on the last one.
-    fn note(&mut self, piece: Piece) -> Piece {
+    fn note(&mut self, piece: Result<Piece, Refusal>) -> Piece {
         let now = Instant::now();
         match piece {
-            Piece::Text(text) => {
+            Ok(Piece::End(end)) => Piece::End(self.close(end, now)),
+            Ok(piece) => {
                 self.measure_text(now);
-                Piece::Text(text)
+                piece
             }
-            Piece::End(end) => Piece::End(self.close(end, now)),
-            Piece::Failed(refusal) => {
+            Err(refusal) => {
                 self.done = true;
                 self.telemetry.reply_failed(&self.source.model);
-                self.trace.failed(&refusal);
-                Piece::Failed(refusal)
+                Piece::Failed(self.trace.failed(refusal))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Plans carried out by toy experts.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use signalbox_engine::{DType, ExpertSettings, Fleet, FleetSettings, LazyLoading, Quantization};
 use signalbox_policy::{ConsensusMode, Message, Plan, PolicySettings};
@@ -44,7 +44,7 @@ impl Bench {
     }
 
     /// Carries a plan out for "Hello", and shows what was logged.
-    fn carry_out(&self, plan: &Plan) -> (Outcome, Record) {
+    fn carry_out(&self, plan: &Plan) -> (Outcome, Arc<Record>) {
         let call = call("Hello");
         let outcome = self.runtime.block_on(async {
             let pipeline = self.app.pipeline();
@@ -140,7 +140,7 @@ fn a_consensus_leaves_a_failing_member_out_and_sums_what_all_spent() {
     let usage = end.usage.unwrap();
     assert!(usage.prompt_tokens > 2 * alone.prompt_tokens, "{usage:?} {alone:?}");
     assert!(usage.completion_tokens > alone.completion_tokens, "{usage:?} {alone:?}");
-    let expert = serde_json::to_value(&record).unwrap()["expert"].clone();
+    let expert = serde_json::to_value(&*record).unwrap()["expert"].clone();
     assert_eq!(expert, TECHNICAL);
 }
 

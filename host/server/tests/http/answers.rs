@@ -129,9 +129,23 @@ fn experts_are_listed_with_what_ails_them() {
     assert_eq!(general["architecture"], "Phi3ForCausalLM");
     assert!(general.get("weights_address").is_none(), "{general}");
     assert_eq!((&broken["state"], &broken["is_loaded"]), (&json!("failed"), &json!(false)));
+    let error = |expert: &Value| -> Value {
+        let findings = expert["findings"].as_array().unwrap();
+        findings.iter().find(|f| f["severity"] == "error").unwrap().clone()
+    };
+    let outer = error(broken);
+    assert!(outer["code"].is_string() && outer.get("message").is_none(), "{outer}");
+    for page in ["/experts", "/stats"] {
+        let text = server.get(page).text;
+        assert!(
+            text.contains("the operator finds why") && !text.contains("tests/models"),
+            "{text}"
+        );
+    }
+    let broken = server.operate("GET", "/experts", b"").json()["experts"][3].clone();
     assert!(broken["reason"].as_str().unwrap().contains(BROKEN), "{broken}");
-    let findings = broken["findings"].as_array().unwrap();
-    assert!(findings.iter().any(|f| f["severity"] == "error" && f["mend"] != ""), "{broken}");
+    let inner = error(&broken);
+    assert!(inner["message"] != "" && inner["mend"] != "", "{inner}");
 }
 
 #[test]
