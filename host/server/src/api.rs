@@ -30,12 +30,17 @@ use axum::{
 
 pub(crate) use reply::EXPERT_HEADER;
 
+use signalbox_confine::clean;
+
 use crate::{
     App,
     access::{self, ClientDoor, OperatorDoor},
     error::ApiError,
     observe,
 };
+
+/// Bytes of a path or a method that an error repeats.
+const SHOWN: usize = 200;
 
 /// What clients use.
 fn data_table() -> Vec<Route> {
@@ -131,15 +136,16 @@ fn router(table: Vec<Route>) -> Router<App> {
 }
 
 fn unknown(method: &Method, uri: &Uri, known: &str) -> ApiError {
-    let path = uri.path();
+    let (method, path) = (clean(method.as_str(), SHOWN), clean(uri.path(), SHOWN));
     let message = format!("there is no endpoint {method} {path}; there are {known}");
     ApiError::client(StatusCode::NOT_FOUND, "unknown_endpoint", message)
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     let message = format!(
-        "{} does not answer {method}; the methods it answers are in the 'allow' header",
-        uri.path()
+        "{} does not answer {}; the methods it answers are in the 'allow' header",
+        clean(uri.path(), SHOWN),
+        clean(method.as_str(), SHOWN)
     );
     ApiError::client(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }

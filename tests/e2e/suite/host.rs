@@ -133,6 +133,11 @@ impl Host {
         host
     }
 
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The folder where the host keeps its policies.
     pub(crate) fn policies_dir(&self) -> PathBuf {
         self.dir.path().join("policies")

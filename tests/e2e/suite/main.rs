@@ -9,6 +9,7 @@ mod crash;
 mod errors;
 mod examples;
 mod forgeries;
+mod front_door;
 mod guests;
 mod host;
 mod hot_swap;

@@ -10,7 +10,7 @@ use axum::{
 };
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
-use signalbox_confine::clean;
+use signalbox_confine::{LINE_BYTES, clean};
 use tokio::task::JoinError;
 
 use super::fields::{self, Fields, Names};
@@ -126,7 +126,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Named<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         match Path::from_request_parts(parts, app).await {
             Ok(Path(value)) => Ok(Self(value)),
-            Err(problem) => Err(ApiError::value("path", format!("the path: {problem}"))),
+            Err(problem) => Err(ApiError::value("path", told("path", &problem))),
         }
     }
 }
@@ -140,9 +140,13 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         match Query::from_request_parts(parts, app).await {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(problem) => Err(ApiError::value("query", format!("the query: {problem}"))),
+            Err(problem) => Err(ApiError::value("query", told("query", &problem))),
         }
     }
+}
+
+fn told(what: &str, problem: &impl std::fmt::Display) -> String {
+    format!("the {what}: {}", clean(&problem.to_string(), LINE_BYTES))
 }
 
 /// Web pages can send forms and plain text anywhere without asking; JSON they can't. So what says

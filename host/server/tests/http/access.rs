@@ -159,3 +159,24 @@ fn operators_do_not_come_through_proxies_or_pages() {
     let answer = ask("Origin: http://localhost:8081");
     assert!(answer.contains(" 403 ") && answer.contains("admin_browser_refused"), "{answer}");
 }
+
+#[test]
+fn heads_are_bounded_at_what_is_stated() {
+    let server = Server::start();
+    let limits = server.get("/stats").json()["limits"].clone();
+    let stated = |name: &str| limits[name]["value"].as_u64().unwrap() as usize;
+    let (headers, bytes) = (stated("request_headers_max"), stated("request_head_bytes_max"));
+    let ask = |more: &str| {
+        let head = "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
+        raw(&server.data, &format!("{head}{more}\r\n"))
+    };
+    let many = |count: usize| (0..count).map(|i| format!("x{i}: y\r\n")).collect::<String>();
+    let long = |bytes: usize| format!("x: {}\r\n", "y".repeat(bytes));
+    assert!(ask(&many(headers - 2)).starts_with("HTTP/1.1 200"));
+    assert!(ask(&many(headers - 1)).starts_with("HTTP/1.1 431"));
+    assert!(ask(&long(bytes - 1000)).starts_with("HTTP/1.1 200"));
+    let refused = ask(&long(2 * bytes));
+    assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 431"), "{refused}");
+    let lost = server.get(&format!("/{}", "a".repeat(10_000)));
+    assert!(lost.status == 404 && lost.text.len() < 2000, "{}", lost.text);
+}
