@@ -2,23 +2,26 @@
 //! and decoded, within bounds on bytes, pixels, time and memory. Nothing a client writes makes this
 //! server talk to a host that the operator did not name.
 
+mod address;
+mod fetch;
+
 use std::{sync::Arc, time::Duration};
 
+use axum::body::Bytes;
 use base64::{
     Engine,
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use signalbox_engine::{Image, ImageError, ImageLimits};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use ureq::{Agent, http::Uri};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use crate::ServerSettings;
+use address::Address;
 
-/// From a look-up of the host to the last byte.
-const FETCH_TIME: Duration = Duration::from_secs(10);
-/// Images fetched at once; more wait.
-const FETCHES_MAX: usize = 8;
 /// Images decoded at once; more wait. A decoder takes several times what the picture takes in the end.
 const DECODERS_MAX: usize = 2;
 /// Base64 as it is found: with its padding or without.
@@ -73,8 +76,8 @@ pub(crate) type Room = Arc<Option<OwnedSemaphorePermit>>;
 pub(crate) struct Images {
     limits: ImageLimits,
     hosts: Vec<String>,
-    agent: Agent,
-    fetchers: Arc<Semaphore>,
+    fetch_time: Duration,
+    fetchers: Semaphore,
     decoders: Arc<Semaphore>,
     /// In KiB of pixels.
     memory: Arc<Semaphore>,
@@ -82,13 +85,6 @@ pub(crate) struct Images {
 
 impl Images {
     pub(crate) fn new(settings: &ServerSettings) -> Self {
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .timeout_global(Some(FETCH_TIME))
-            .user_agent(concat!("signalbox/", env!("CARGO_PKG_VERSION")));
         let memory = usize::try_from(settings.image_memory_bytes_max >> 10);
         Self {
             limits: ImageLimits {
@@ -96,8 +92,8 @@ impl Images {
                 pixels_max: settings.image_pixels_max,
             },
             hosts: settings.image_hosts.clone(),
-            agent: agent.build().into(),
-            fetchers: Arc::new(Semaphore::new(FETCHES_MAX)),
+            fetch_time: settings.image_fetch,
+            fetchers: Semaphore::new(settings.image_fetches_max),
             decoders: Arc::new(Semaphore::new(DECODERS_MAX)),
             memory: Arc::new(Semaphore::new(memory.unwrap_or(Semaphore::MAX_PERMITS))),
         }
@@ -127,14 +123,25 @@ impl Images {
                 aside(&self.decoders, decode).await
             }
             "http" | "https" => {
-                let address = address(&url, &self.hosts)?;
-                let agent = self.agent.clone();
-                let fetch = move || fetch(&agent, &address, limits.bytes_max);
-                let bytes = aside(&self.fetchers, fetch).await?;
+                let address = Address::read(&url, &self.hosts)?;
+                let bytes = self.fetch(&address).await?;
                 aside(&self.decoders, move || Ok(Image::decode(&bytes, &limits)?)).await
             }
             other => Err(ImageProblem::Url(format!("a URL of the kind '{other}:' is not read"))),
         }
+    }
+
+    /// Fetches as one of few.
+    async fn fetch(&self, address: &Address) -> Result<Bytes, ImageProblem> {
+        // Nobody closes this semaphore.
+        let _place = self.fetchers.acquire().await.ok();
+        let fetching = fetch::fetch(address, &self.hosts, self.limits.bytes_max);
+        let late = |_| {
+            let (host, seconds) = (format!("'{}'", address.host), self.fetch_time.as_secs());
+            let why = format!("it took longer than {seconds} s");
+            Err(ImageProblem::Unreachable { host, why })
+        };
+        timeout(self.fetch_time, fetching).await.unwrap_or_else(late)
     }
 
     /// Memory for one more image. Refuses instead of waiting, because calls that wait for each other's
@@ -193,54 +200,6 @@ fn inline(url: &str, bytes_max: usize) -> Result<Vec<u8>, ImageProblem> {
         false => BASE64.decode(data),
     };
     decoded.map_err(|error| ImageProblem::Url(format!("the data: URL is not base64: {error}")))
-}
-
-/// An address on a host that the operator allowed: by its name, and by its port when it is not the
-/// scheme's own.
-fn address(url: &str, hosts: &[String]) -> Result<Uri, ImageProblem> {
-    let unreadable = |why: String| ImageProblem::Url(format!("the URL can't be read: {why}"));
-    let uri: Uri = url.parse().map_err(|error| unreadable(format!("{error}")))?;
-    let authority = uri.authority().ok_or_else(|| unreadable("it names no host".to_owned()))?;
-    if authority.as_str().contains('@') {
-        return Err(unreadable("it carries a user name".to_owned()));
-    }
-    let own_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-    let host = match authority.port_u16() {
-        Some(port) if port != own_port => format!("{}:{port}", authority.host()),
-        _ => authority.host().to_owned(),
-    };
-    if hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(&host)) {
-        return Ok(uri);
-    }
-    let why = match hosts {
-        [] => "the operator allowed no host (images.allowed_hosts)".to_owned(),
-        hosts => format!("the operator allowed {} only", hosts.join(", ")),
-    };
-    Err(ImageProblem::NotAllowed { host: format!("'{host}'"), why })
-}
-
-/// One answer of one host, whatever it may say about other places.
-fn fetch(agent: &Agent, address: &Uri, bytes_max: usize) -> Result<Vec<u8>, ImageProblem> {
-    let unreachable = |why: String| {
-        let host = format!("'{}'", address.host().unwrap_or_default());
-        ImageProblem::Unreachable { host, why }
-    };
-    let mut answer =
-        agent.get(address.clone()).call().map_err(|error| unreachable(error.to_string()))?;
-    let status = answer.status();
-    if status.is_redirection() {
-        return Err(unreachable("it sends us elsewhere, and we don't follow".to_owned()));
-    }
-    if !status.is_success() {
-        return Err(unreachable(format!("it answers {status}")));
-    }
-    match answer.body_mut().with_config().limit(bytes_max as u64).read_to_vec() {
-        Ok(bytes) => Ok(bytes),
-        Err(ureq::Error::BodyExceedsLimit(_)) => {
-            Err(ImageError::Heavy { bytes: bytes_max.saturating_add(1), max: bytes_max }.into())
-        }
-        Err(error) => Err(unreachable(error.to_string())),
-    }
 }
 
 #[cfg(test)]
@@ -342,27 +301,6 @@ pub(crate) mod tests {
         assert!(refused(&eyes, &url).contains("retry later"));
         drop(room);
         assert!(take(&eyes, &url).is_ok());
-    }
-
-    #[test]
-    fn only_allowed_hosts_are_addressed() {
-        let check = |hosts: &[&str], url: &str, expect: Option<&str>| {
-            let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-            let told = address(url, &hosts).err().map(|problem| problem.to_string());
-            match expect {
-                None => assert_eq!(told, None, "{url}"),
-                Some(word) => assert!(told.as_ref().unwrap().contains(word), "{url}: {told:?}"),
-            }
-        };
-        check(&["example.com"], "http://example.com/a.png", None);
-        check(&["example.com"], "https://EXAMPLE.com:443/a.png", None);
-        check(&["example.com:81"], "http://example.com:81/a.png", None);
-        check(&["example.com"], "http://example.com:81/a.png", Some("'example.com:81'"));
-        check(&["example.com"], "http://example.com.evil.org/", Some("allowed example.com only"));
-        check(&["example.com"], "http://example.com@evil.org/", Some("user name"));
-        check(&["example.com"], "http://169.254.169.254/", Some("'169.254.169.254'"));
-        check(&[], "http://example.com/", Some("allowed no host"));
-        check(&["example.com"], "http:a.png", Some("not fetched from 'http'"));
     }
 
     /// Answers one request with these bytes.

@@ -58,14 +58,37 @@ pub(crate) struct Bounds {
 }
 
 impl Pipeline {
+    /// Until when a call that is let in now has to be answered.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.bounds.answer
+    }
+
+    /// Waits for what the call `id` needs, for no longer than it may take.
+    ///
+    /// # Errors
+    /// It took longer.
+    pub(crate) async fn within<T>(
+        &self,
+        deadline: Instant,
+        id: &str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Refused> {
+        let done = timeout_at(deadline, work).await;
+        done.map_err(|_| Refused { id: id.to_owned(), refusal: self.too_slow() })
+    }
+
     /// One call, from received to answering. Returns when the first token is there; dropping the
     /// reply cancels what is still to come.
     ///
     /// # Errors
     /// Everything known before the first token. What goes wrong later ends the reply.
-    pub(crate) async fn answer(&self, call: Call, permit: Permit) -> Result<Reply, Refused> {
+    pub(crate) async fn answer(
+        &self,
+        call: Call,
+        permit: Permit,
+        deadline: Instant,
+    ) -> Result<Reply, Refused> {
         let mut trace = self.decisions.begin(&call);
-        let deadline = Instant::now() + self.bounds.answer;
         let told = timeout_at(deadline, self.tell(call, &mut trace)).await;
         match told.unwrap_or_else(|_| Err(self.too_slow())) {
             Ok((route, source)) => Ok(self.reply(route, source, trace, deadline, permit)),

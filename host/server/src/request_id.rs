@@ -1,4 +1,6 @@
-//! The name of one exchange: the client's own where it is fit to be logged, else a fresh one.
+//! The name of one exchange: the client's own where it is fit to be logged and can't be taken for one
+//! of ours, else a fresh one. Clients may give several exchanges one name; the decision log numbers
+//! them.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -9,6 +11,8 @@ use axum::http::HeaderValue;
 
 /// Characters of a client's id.
 const CHARS_MAX: usize = 128;
+/// Ours begin so, and nobody else's.
+const OURS: &str = "req_";
 
 /// One exchange's name: 1 to 128 ASCII letters, digits, `-`, `_`, `.` and `:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +38,7 @@ impl RequestId {
 
 fn fit(id: &str) -> bool {
     let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_.:".contains(&c);
-    (1..=CHARS_MAX).contains(&id.len()) && id.bytes().all(plain)
+    (1..=CHARS_MAX).contains(&id.len()) && id.bytes().all(plain) && !id.starts_with(OURS)
 }
 
 /// Unique, and not guessable from another one: a keyed hash of a counter.
@@ -43,7 +47,7 @@ fn fresh() -> Arc<str> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let [high, low] = [KEYS[0].hash_one(count), KEYS[1].hash_one(count)];
-    Arc::from(format!("req_{high:016x}{low:016x}"))
+    Arc::from(format!("{OURS}{high:016x}{low:016x}"))
 }
 
 #[cfg(test)]
@@ -57,6 +61,13 @@ mod tests {
         for unfit in ["", "a b", "{\"a\":1}", &"x".repeat(129)] {
             assert!(of(unfit).as_str().starts_with("req_"), "{unfit}");
         }
+    }
+
+    #[test]
+    fn nobody_takes_a_name_that_was_ours() {
+        let ours = RequestId::of(None);
+        let taken = RequestId::of(Some(&ours.header()));
+        assert!(taken != ours && taken.as_str().starts_with(OURS), "{taken:?}");
     }
 
     #[test]

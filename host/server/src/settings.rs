@@ -81,8 +81,13 @@ pub struct ServerSettings {
     /// Decoded images that all calls hold together before their first token; more get 429. Default
     /// 1 GiB; 1 MiB to 1 TiB.
     pub image_memory_bytes_max: u64,
+    /// Images fetched at once; more wait. Default 8; 1 to 64.
+    pub image_fetches_max: usize,
+    /// Time to fetch one image, from the look-up of its host to the last byte. Default 10 s; 1 to 60.
+    pub image_fetch: Duration,
     /// Hosts that images are fetched from: `example.com`, or `example.com:8443` for another port
-    /// than the scheme's own. Default none.
+    /// than the scheme's own. A name that leads to an address which is not public is not followed,
+    /// unless that address is in the list too, or the name is `localhost`. Default none.
     pub image_hosts: Vec<String>,
 }
 
@@ -113,6 +118,8 @@ impl Default for ServerSettings {
             image_pixels_max: 1 << 24,
             images_per_call_max: 8,
             image_memory_bytes_max: 1 << 30,
+            image_fetches_max: 8,
+            image_fetch: Duration::from_secs(10),
             image_hosts: vec![],
         }
     }
@@ -274,6 +281,8 @@ impl ServerSettings {
             limit("image_bytes_max", count(self.image_bytes_max), "bytes", KIB..=256 * MIB),
             limit("image_pixels_max", self.image_pixels_max, "pixels", 1..=256 * MIB),
             limit("images_per_call_max", count(self.images_per_call_max), "images", 1..=1024),
+            limit("image_fetches_max", count(self.image_fetches_max), "fetches", 1..=64),
+            limit("image_fetch", self.image_fetch.as_secs(), "seconds", 1..=60),
             limit("image_memory_bytes_max", self.image_memory_bytes_max, "bytes", MIB..=MIB * MIB),
             fixed("messages_max", MESSAGES_MAX, "messages"),
             fixed("message_parts_max", PARTS_MAX, "parts"),

@@ -16,6 +16,8 @@ mod answers;
 mod bodies;
 #[path = "http/errors.rs"]
 mod errors;
+#[path = "http/fetches.rs"]
+mod fetches;
 #[path = "http/limits.rs"]
 mod limits;
 #[path = "http/stopping.rs"]

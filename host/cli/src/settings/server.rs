@@ -53,6 +53,8 @@ const IMAGES: &[(&str, Setter)] = &[
     ("pixels_max", |s, n| s.image_pixels_max = n),
     ("per_call_max", |s, n| s.images_per_call_max = n as usize),
     ("memory_bytes_max", |s, n| s.image_memory_bytes_max = n),
+    ("fetches_max", |s, n| s.image_fetches_max = n as usize),
+    ("fetch_s", |s, n| s.image_fetch = Duration::from_secs(n)),
 ];
 
 /// Saturates, so that the bounds that follow see a number that is too large.

@@ -65,11 +65,15 @@ pub(super) async fn create(
     Extension(caller): Extension<Caller>,
     Admitted { body, permit }: Admitted,
 ) -> Result<Response, ApiError> {
+    let pipeline = app.pipeline();
+    let deadline = pipeline.deadline();
     let (asked, mut held) = read(&app, body, id.clone(), caller).await?;
     let Asked { mut call, delivery, images } = asked;
-    call.pictures = pictures(app.images(), call.view.messages.len(), images).await?;
+    let looking = pictures(app.images(), call.view.messages.len(), images);
+    call.pictures = pipeline.within(deadline, id.as_str(), looking).await??;
     held.shrink(call.text_bytes());
-    let answered = app.pipeline().answer(call.with_images_told(), permit.holding(held)).await?;
+    let (call, permit) = (call.with_images_told(), permit.holding(held));
+    let answered = pipeline.answer(call, permit, deadline).await?;
     reply::send(answered, Form::Chat, delivery, &id).await
 }
 

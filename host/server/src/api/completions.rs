@@ -28,7 +28,8 @@ pub(super) async fn create(
     };
     let ((call, delivery), mut held) = body.read(&app, NAMES, reading).await?;
     held.shrink(call.text_bytes());
-    let answered = app.pipeline().answer(call, permit.holding(held)).await?;
+    let pipeline = app.pipeline();
+    let answered = pipeline.answer(call, permit.holding(held), pipeline.deadline()).await?;
     reply::send(answered, Form::Text, delivery, &id).await
 }
 
