@@ -10,6 +10,7 @@ mod chat;
 mod check;
 mod client;
 mod config;
+mod confined;
 mod demo;
 mod eval;
 mod experts;
@@ -30,6 +31,10 @@ use clap::Parser;
 ///
 /// Exit codes: 0 fine, 1 the thing asked for failed, 2 usage.
 pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = confined::serve(&args) {
+        return code;
+    }
     let command = match Cli::try_parse_from(args) {
         Ok(cli) => cli.command,
         Err(usage) => {

@@ -1,7 +1,7 @@
 //! Threads, signals and logs of a serving process; the one place where its cores are shared out.
 //!
 //! - Experts compute on threads of their own, which the engine starts.
-//! - Policies compile on one low-priority thread, which the policy runtime starts.
+//! - Policies compile in child processes; two threads of the policy runtime wait for them.
 //! - What is left, moving bytes and running policies, shares [`workers`] async threads: a quarter
 //!   of the cores, so that decoding keeps the rest.
 //! - Short blocking work (reading a tokenizer, writing a revision) has at most

@@ -90,6 +90,9 @@ pub enum Failure {
     /// Deeper recursion than its stack holds.
     #[error("it nests too deeply")]
     Depth,
+    /// Somebody else ended it: the system, for want of memory, or an operator. Passes by itself.
+    #[error("its process was killed from outside; is the machine out of memory?")]
+    Killed,
     /// It crashed, and what it said.
     #[error("it crashed: {0}")]
     Crashed(String),
@@ -219,6 +222,9 @@ impl Worker {
         }
         if ran_out_of_memory(words) {
             return Failure::Memory { limit_bytes: self.bounds.memory_bytes };
+        }
+        if is(rustix::process::Signal::KILL) {
+            return Failure::Killed;
         }
         let status = status.map_or_else(|| "it had to be killed".into(), |s| s.to_string());
         let said = if words.is_empty() { String::new() } else { format!("; it said: {words}") };

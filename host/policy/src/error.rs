@@ -1,6 +1,8 @@
 //! What can go wrong around policies, whose it is, and what mends it.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{Hook, PolicyRef};
 
@@ -123,11 +125,11 @@ impl Failure {
 }
 
 /// Why an upload was refused: a stable code, what is wrong, and what mends it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{text}; {mend}")]
 pub struct UploadProblem {
     /// Stable, snake case: `upload_core_module`, `upload_import_not_offered`, ...
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// What is wrong.
     pub text: String,
     /// What the author can do.
@@ -223,11 +225,17 @@ pub enum PolicyError {
     /// There is no earlier state.
     #[error("there is no earlier activation to roll back to")]
     NothingToRollBack,
-    /// Too many uploads wait to be compiled.
-    #[error("{waiting} uploads are already waiting to be compiled; retry in a moment")]
+    /// Too many components wait to be compiled.
+    #[error("{waiting} components are already waiting to be compiled; retry in a moment")]
     Busy {
         /// How many wait.
         waiting: usize,
+    },
+    /// The process that compiles could not be had. Passes by itself.
+    #[error("components can't be compiled now: {problem}; retry in a moment")]
+    Compiler {
+        /// The system's words.
+        problem: String,
     },
     /// There are as many policies as there may be.
     #[error("there are already {limit} policies; remove the revisions of one first")]
@@ -281,6 +289,7 @@ impl PolicyError {
             Self::Failed { .. }
             | Self::Busy { .. }
             | Self::Unreadable { .. }
+            | Self::Compiler { .. }
             | Self::Locked { .. }
             | Self::Storage { .. }
             | Self::InvalidSettings { .. }
@@ -297,7 +306,7 @@ impl PolicyError {
             Self::Refused { kind: RefusalKind::TooLarge, .. } => "policy_too_large",
             Self::Refused { kind: RefusalKind::RateLimited { .. }, .. } => "policy_rate_limited",
             Self::Failed { failure, .. } => failure.code(),
-            Self::Rejected { reason, .. } => reason.code,
+            Self::Rejected { reason, .. } => &reason.code,
             Self::InvalidName { .. } => "policy_name_invalid",
             Self::UnknownPolicy { .. } => "policy_not_found",
             Self::UnknownRevision { .. } => "revision_not_found",
@@ -307,6 +316,7 @@ impl PolicyError {
             Self::Unusable { .. } => "revision_unusable",
             Self::NothingToRollBack => "nothing_to_roll_back",
             Self::Busy { .. } => "uploads_busy",
+            Self::Compiler { .. } => "compiler_unavailable",
             Self::TooMany { .. } => "too_many_policies",
             Self::Unreadable { .. } => "policies_unreadable",
             Self::Locked { .. } => "registry_locked",

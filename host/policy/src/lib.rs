@@ -9,6 +9,8 @@
 mod bindings;
 mod call;
 mod chain;
+mod code;
+mod compile;
 mod error;
 mod hook;
 mod import;
@@ -25,6 +27,7 @@ mod verdict;
 mod window;
 
 pub use call::{Call, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, TokenError, World};
+pub use compile::{Compile, serve_compiler};
 pub use error::{Blame, Failure, Outage, PolicyError, RefusalKind, UploadProblem};
 pub use limits::Limits;
 pub use registry::{Policies, PostChain, Snapshot};

@@ -2,10 +2,12 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Hook, PolicyError};
 
 /// Limits of every policy. Checked by [`Limits::check`] when the registry opens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Memory of one instance, in bytes. Default 64 MiB; 1 MiB to 1 GiB.
     pub memory_bytes: u64,
@@ -34,6 +36,48 @@ pub struct Limits {
     pub upload_bytes: u64,
     /// Uploads that may wait to be compiled. Default 4; 1 to 64.
     pub upload_queue: u64,
+    /// Memory of the process that compiles a component, in bytes. Default 1 GiB; 256 MiB to 64 GiB.
+    pub compile_memory_bytes: u64,
+    /// Processor time that compiling a component may take, in seconds. Default 60; 1 to 3600.
+    pub compile_cpu_s: u64,
+    /// Wall clock that compiling a component may take, in seconds: a busy host gives little
+    /// processor time. Default 600; 1 to 7200.
+    pub compile_wall_s: u64,
+    /// Machine code of one component, in bytes. Default 128 MiB; 1 MiB to 2 GiB.
+    pub compiled_bytes: u64,
+    /// Machine code kept on disk, in bytes, so that it is not compiled again. Default 1 GiB; 0
+    /// keeps none; to 1 TiB.
+    pub code_cache_bytes: u64,
+    /// Functions of an uploaded component. Default 100 000; 100 to 1 million.
+    pub upload_functions: u64,
+    /// Size of one of its functions, in bytes. Default 512 KiB; 1 KiB to 7 MiB.
+    pub upload_function_bytes: u64,
+    /// Locals and parameters of one of its functions. Default 5000; 100 to 50 000.
+    pub upload_function_locals: u64,
+    /// Values that may have to be merged in one of its functions: its locals times its blocks and
+    /// branches. Compiling takes memory and time in proportion. A JavaScript engine has 530 000.
+    /// Default 4 million; 10 000 to 1 billion.
+    pub upload_function_merges: u64,
+    /// The same over all its functions together. A JavaScript engine has 9 million. Default 100
+    /// million; 10 000 to 100 billion.
+    pub upload_merges: u64,
+    /// Parameters and results of one function type or block. Default 256; 16 to 2000.
+    pub upload_signature_values: u64,
+    /// Types, core and component, at all levels. Default 50 000; 100 to 1 million.
+    pub upload_types: u64,
+    /// Data and element segments. Default 100 000; 100 to 1 million.
+    pub upload_segments: u64,
+    /// Modules, components, instances and aliases, at all levels. Default 50 000; 100 to 1 million.
+    pub upload_parts: u64,
+    /// Components within components. Default 8; 1 to 100.
+    pub upload_depth: u64,
+    /// Imports and exports, at all levels. Default 50 000; 100 to 1 million.
+    pub upload_names: u64,
+    /// Length of the name of an import or an export, in bytes. Default 4096; 64 to 100 000: C++
+    /// names are long.
+    pub upload_name_bytes: u64,
+    /// Custom sections, at all levels. Default 1000; 10 to 100 000.
+    pub upload_custom_sections: u64,
     /// Revisions kept of one policy; the oldest that nothing needs goes. Default 16; 2 to 1000.
     pub revisions: u64,
     /// Policies in the registry. Default 64; 1 to 1000.
@@ -60,6 +104,24 @@ impl Default for Limits {
             log_lines: 64,
             upload_bytes: 16 * MIB,
             upload_queue: 4,
+            compile_memory_bytes: 1024 * MIB,
+            compile_cpu_s: 60,
+            compile_wall_s: 600,
+            compiled_bytes: 128 * MIB,
+            code_cache_bytes: 1024 * MIB,
+            upload_functions: 100_000,
+            upload_function_bytes: 512 * KIB,
+            upload_function_locals: 5000,
+            upload_function_merges: 4_000_000,
+            upload_merges: 100_000_000,
+            upload_signature_values: 256,
+            upload_types: 50_000,
+            upload_segments: 100_000,
+            upload_parts: 50_000,
+            upload_depth: 8,
+            upload_names: 50_000,
+            upload_name_bytes: 4096,
+            upload_custom_sections: 1000,
             revisions: 16,
             policies: 64,
             history: 256,
@@ -67,26 +129,70 @@ impl Default for Limits {
     }
 }
 
+/// One limit: its name, whose last word is its unit, where it is kept, and its bounds.
+struct Rule {
+    name: &'static str,
+    field: fn(&mut Limits) -> &mut u64,
+    bounds: RangeInclusive<u64>,
+}
+
+const fn rule(
+    name: &'static str,
+    field: fn(&mut Limits) -> &mut u64,
+    bounds: RangeInclusive<u64>,
+) -> Rule {
+    Rule { name, field, bounds }
+}
+
+const RULES: &[Rule] = &[
+    rule("memory_bytes", |l| &mut l.memory_bytes, MIB..=1024 * MIB),
+    rule("table_elements", |l| &mut l.table_elements, 1000..=10_000_000),
+    rule("instances", |l| &mut l.instances, 1..=4096),
+    rule("pre_deadline_ms", |l| &mut l.pre_deadline_ms, 1..=60_000),
+    rule("route_deadline_ms", |l| &mut l.route_deadline_ms, 1..=60_000),
+    rule("post_deadline_ms", |l| &mut l.post_deadline_ms, 1..=60_000),
+    rule("output_bytes", |l| &mut l.output_bytes, KIB..=16 * MIB),
+    rule("held_bytes", |l| &mut l.held_bytes, 0..=MIB),
+    rule("held_ms", |l| &mut l.held_ms, 1..=600_000),
+    rule("log_lines", |l| &mut l.log_lines, 0..=10_000),
+    rule("upload_bytes", |l| &mut l.upload_bytes, KIB..=256 * MIB),
+    rule("upload_queue", |l| &mut l.upload_queue, 1..=64),
+    rule("compile_memory_bytes", |l| &mut l.compile_memory_bytes, 256 * MIB..=64 * 1024 * MIB),
+    rule("compile_cpu_s", |l| &mut l.compile_cpu_s, 1..=3600),
+    rule("compile_wall_s", |l| &mut l.compile_wall_s, 1..=7200),
+    rule("compiled_bytes", |l| &mut l.compiled_bytes, MIB..=2048 * MIB),
+    rule("code_cache_bytes", |l| &mut l.code_cache_bytes, 0..=MIB * MIB),
+    rule("upload_functions", |l| &mut l.upload_functions, 100..=1_000_000),
+    rule("upload_function_bytes", |l| &mut l.upload_function_bytes, KIB..=7 * MIB),
+    rule("upload_function_locals", |l| &mut l.upload_function_locals, 100..=50_000),
+    rule("upload_function_merges", |l| &mut l.upload_function_merges, 10_000..=1_000_000_000),
+    rule("upload_merges", |l| &mut l.upload_merges, 10_000..=100_000_000_000),
+    rule("upload_signature_values", |l| &mut l.upload_signature_values, 16..=2000),
+    rule("upload_types", |l| &mut l.upload_types, 100..=1_000_000),
+    rule("upload_segments", |l| &mut l.upload_segments, 100..=1_000_000),
+    rule("upload_parts", |l| &mut l.upload_parts, 100..=1_000_000),
+    rule("upload_depth", |l| &mut l.upload_depth, 1..=100),
+    rule("upload_names", |l| &mut l.upload_names, 100..=1_000_000),
+    rule("upload_name_bytes", |l| &mut l.upload_name_bytes, 64..=100_000),
+    rule("upload_custom_sections", |l| &mut l.upload_custom_sections, 10..=100_000),
+    rule("revisions", |l| &mut l.revisions, 2..=1000),
+    rule("policies", |l| &mut l.policies, 1..=1000),
+    rule("history", |l| &mut l.history, 1..=100_000),
+];
+
 impl Limits {
     /// Every limit: name (its unit is the last word), value, bounds.
-    pub fn table(&self) -> [(&'static str, u64, RangeInclusive<u64>); 15] {
-        [
-            ("memory_bytes", self.memory_bytes, MIB..=1024 * MIB),
-            ("table_elements", self.table_elements, 1000..=10_000_000),
-            ("instances", self.instances, 1..=4096),
-            ("pre_deadline_ms", self.pre_deadline_ms, 1..=60_000),
-            ("route_deadline_ms", self.route_deadline_ms, 1..=60_000),
-            ("post_deadline_ms", self.post_deadline_ms, 1..=60_000),
-            ("output_bytes", self.output_bytes, KIB..=16 * MIB),
-            ("held_bytes", self.held_bytes, 0..=MIB),
-            ("held_ms", self.held_ms, 1..=600_000),
-            ("log_lines", self.log_lines, 0..=10_000),
-            ("upload_bytes", self.upload_bytes, KIB..=256 * MIB),
-            ("upload_queue", self.upload_queue, 1..=64),
-            ("revisions", self.revisions, 2..=1000),
-            ("policies", self.policies, 1..=1000),
-            ("history", self.history, 1..=100_000),
-        ]
+    pub fn table(&self) -> Vec<(&'static str, u64, RangeInclusive<u64>)> {
+        let mut limits = self.clone();
+        RULES
+            .iter()
+            .map(|rule| (rule.name, *(rule.field)(&mut limits), rule.bounds.clone()))
+            .collect()
+    }
+
+    /// The limit of this name, to be set.
+    pub fn field(&mut self, name: &str) -> Option<&mut u64> {
+        RULES.iter().find(|rule| rule.name == name).map(|rule| (rule.field)(self))
     }
 
     /// Refuses a value out of bounds, by its name.
@@ -118,6 +224,18 @@ mod tests {
     #[test]
     fn defaults_are_within_bounds() {
         Limits::default().check().unwrap();
+    }
+
+    #[test]
+    fn every_limit_is_set_by_its_name_and_none_stands_for_another() {
+        let mut limits = Limits::default();
+        let names: Vec<_> = limits.table().into_iter().map(|(name, ..)| name).collect();
+        for (value, name) in (0..).zip(&names) {
+            *limits.field(name).unwrap() = value;
+        }
+        let values: Vec<_> = limits.table().into_iter().map(|(_, value, _)| value).collect();
+        assert_eq!(values, (0..names.len() as u64).collect::<Vec<_>>());
+        assert_eq!(limits.field("no_such_limit"), None);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use wasmtime::component::InstancePre;
 
 use crate::{
-    Hook, Limits, UploadProblem,
+    Hook, UploadProblem,
     bindings::exports::signalbox::policy::{post, pre, route},
+    code::Code,
     runtime::Runtime,
     store::State,
-    surface::Surface,
+    surface::{Surface, not_runnable},
 };
 
 /// Code, ready to be instantiated, and where its hooks are.
@@ -20,33 +21,25 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Judges and compiles `bytes`. Slow; see [`Runtime::compile`].
+    /// Makes `code` ready to run. The outer error is about the code itself (it is not of this
+    /// program), the inner one about the component it was made from.
     pub(crate) fn new(
         runtime: &Runtime,
-        limits: &Limits,
-        bytes: &[u8],
-    ) -> Result<Program, UploadProblem> {
-        let surface = Surface::read(bytes, limits)?;
-        let instance = runtime.compile(bytes).map_err(not_runnable)?;
+        code: &Code,
+    ) -> Result<Result<Program, UploadProblem>, String> {
+        let (surface, component) = code.load(runtime.engine())?;
+        let linked = runtime.link(&component);
+        Ok(linked.and_then(|instance| Self::find(surface, instance)).map_err(not_runnable))
+    }
+
+    fn find(surface: Surface, instance: InstancePre<State>) -> wasmtime::Result<Program> {
         let has = |hook| surface.hooks.contains(&hook);
-        let pre = has(Hook::Pre).then(|| pre::GuestIndices::new(&instance)).transpose();
-        let route = has(Hook::Route).then(|| route::GuestIndices::new(&instance)).transpose();
-        let post = has(Hook::Post).then(|| post::GuestIndices::new(&instance)).transpose();
         Ok(Program {
-            pre: pre.map_err(not_runnable)?,
-            route: route.map_err(not_runnable)?,
-            post: post.map_err(not_runnable)?,
+            pre: has(Hook::Pre).then(|| pre::GuestIndices::new(&instance)).transpose()?,
+            route: has(Hook::Route).then(|| route::GuestIndices::new(&instance)).transpose()?,
+            post: has(Hook::Post).then(|| post::GuestIndices::new(&instance)).transpose()?,
             surface,
             instance,
         })
-    }
-}
-
-fn not_runnable(error: wasmtime::Error) -> UploadProblem {
-    UploadProblem {
-        code: "upload_not_runnable",
-        text: format!("the component can't be run here: {error:#}"),
-        mend: "build it against this host's contract (signalbox:policy 0.1), within its limits"
-            .into(),
     }
 }

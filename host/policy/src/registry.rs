@@ -1,6 +1,8 @@
 //! The policies there are and the ones in force. One lock for whoever changes something; whoever
 //! answers a call reads one pointer.
 
+mod build;
+mod cache;
 mod compiler;
 mod deploy;
 mod disk;
@@ -13,7 +15,8 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::{SystemTime, UNIX_EPOCH},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwap;
@@ -22,12 +25,14 @@ use bytes::Bytes;
 use crate::{
     Activation, Cause, Hook, Limits, Pipeline, PolicyError, PolicyRef, PolicySettings, Uploaded,
     World,
+    compile::Haste,
     hook::{Breaker, Demote, Policy},
     meter::Meters,
     program::Program,
     runtime::Runtime,
     store::Lent,
 };
+use cache::Cache;
 use compiler::Compiler;
 use disk::Disk;
 use ledger::Ledger;
@@ -36,6 +41,10 @@ pub use snapshot::{PostChain, Snapshot};
 
 /// Longest name of a policy, in bytes.
 const NAME_BYTES: usize = 64;
+/// Between two tries to compile what should be in force, when the machine has no process for it:
+/// at first, and at most.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// The registry of policies. Cheap to clone; everything ends when the last clone is dropped.
 ///
@@ -51,6 +60,7 @@ struct Registry {
     world: Arc<dyn World>,
     runtime: Arc<Runtime>,
     compiler: Compiler,
+    cache: Cache,
     book: Mutex<Book>,
     current: ArcSwap<Set>,
 }
@@ -81,14 +91,30 @@ impl Policies {
     /// that can't be run gives way to the last good one, or leaves its place empty; the status says
     /// so. An unreadable state file is kept aside and the registry starts empty.
     ///
+    /// Compiles what is in force and not in the code cache, which can take minutes.
+    ///
     /// # Errors
     /// Limits out of bounds, a folder that can't be used or belongs to another process, a machine
     /// that can't run WebAssembly.
     pub fn open(settings: PolicySettings, world: Arc<dyn World>) -> Result<Policies, PolicyError> {
+        Self::open_telling(settings, world, &|_| {})
+    }
+
+    /// As [`Policies::open`], telling `progress` what is under way.
+    ///
+    /// # Errors
+    /// As [`Policies::open`].
+    pub fn open_telling(
+        settings: PolicySettings,
+        world: Arc<dyn World>,
+        progress: &dyn Fn(String),
+    ) -> Result<Policies, PolicyError> {
         settings.limits.check()?;
         let (disk, ledger) = Disk::open(&settings.data_dir)?;
         let limits = Arc::new(settings.limits.clone());
         let runtime = Arc::new(Runtime::start(&limits)?);
+        let cache = Cache::open(&settings.data_dir, runtime.engine(), &limits)?;
+        cache.sweep(ledger.revisions());
         let compiler = Compiler::start(limits.upload_queue as usize)?;
         let book = Book { disk, ledger, programs: HashMap::new(), meters: HashMap::new() };
         let registry = Arc::new_cyclic(|me| Registry {
@@ -98,10 +124,11 @@ impl Policies {
             world,
             runtime,
             compiler,
+            cache,
             book: Mutex::new(book),
             current: ArcSwap::default(),
         });
-        registry.start()?;
+        registry.start(progress)?;
         Ok(Policies(registry))
     }
 
@@ -128,7 +155,17 @@ impl Policies {
     /// [`PolicyError::Busy`] when too many wait.
     pub async fn upload(&self, name: &str, bytes: Bytes) -> Result<Uploaded, PolicyError> {
         check_name(name)?;
-        self.0.clone().deploy(name, bytes).await
+        self.0.clone().deploy(name, bytes, Haste::Upload).await
+    }
+
+    /// As [`Policies::upload`], for a component that the start of the host waits for: it is
+    /// compiled before uploads and at normal priority.
+    ///
+    /// # Errors
+    /// As [`Policies::upload`].
+    pub async fn install(&self, name: &str, bytes: Bytes) -> Result<Uploaded, PolicyError> {
+        check_name(name)?;
+        self.0.clone().deploy(name, bytes, Haste::Awaited).await
     }
 
     /// Puts a revision, given whole or by a unique beginning, in force. A router replaces the
@@ -188,27 +225,34 @@ impl Registry {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Compiles what should be in force. What can't be gives way.
-    fn start(&self) -> Result<(), PolicyError> {
-        let mut book = self.book();
-        let mut ledger = book.ledger.clone();
-        while let Some(missing) = book.missing(&ledger) {
-            let bytes = book.disk.load(&missing.revision);
-            match bytes.and_then(|bytes| self.compile(&bytes)) {
-                Ok(program) => drop(book.programs.insert(missing.revision, program)),
-                Err(problem) => {
+    /// Gets the code of what should be in force. What can't be run gives way; what can't be had
+    /// for want of processes or memory is tried until it can.
+    fn start(&self, progress: &dyn Fn(String)) -> Result<(), PolicyError> {
+        let mut ledger = self.book().ledger.clone();
+        let mut pause = PAUSE_MIN;
+        loop {
+            let missing = self.book().missing(&ledger);
+            let Some(missing) = missing else { break };
+            progress(format!("policy {missing} is being loaded or compiled"));
+            match self.obtain(&missing) {
+                Ok(program) => {
+                    self.book().programs.insert(missing.revision, program);
+                    pause = PAUSE_MIN;
+                }
+                Err(PolicyError::Unusable { problem, .. }) => {
                     tracing::error!("policy {missing} can't be run and is taken out: {problem}");
                     ledger.demote(&missing, Cause::Start, problem, now_ms());
                 }
+                Err(PolicyError::Compiler { problem }) => {
+                    tracing::error!("policy {missing} waits to be compiled: {problem}");
+                    progress(format!("policy {missing} waits to be compiled: {problem}"));
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                Err(other) => return Err(other),
             }
         }
-        self.commit(&mut book, ledger)
-    }
-
-    /// Turns a stored component into code; the error is for people.
-    fn compile(&self, bytes: &[u8]) -> Result<Arc<Program>, String> {
-        let program = Program::new(&self.runtime, &self.limits, bytes);
-        program.map(Arc::new).map_err(|problem| problem.to_string())
+        self.commit(&mut self.book(), ledger)
     }
 
     /// Makes a change: on a copy of the state, then on disk, then for everybody. Code that is not
@@ -217,10 +261,13 @@ impl Registry {
         &self,
         edit: impl Fn(&mut Ledger) -> Result<Activation, PolicyError>,
     ) -> Result<Activation, PolicyError> {
+        let mut fetched = HashMap::new();
         loop {
             let mut book = self.book();
             let mut ledger = book.ledger.clone();
             let activation = edit(&mut ledger)?;
+            // Other changes meanwhile may have put aside what this one waited for.
+            book.programs.extend(fetched.clone());
             let Some(missing) = book.missing(&ledger) else {
                 self.commit(&mut book, ledger)?;
                 let Activation { generation, cause, policy, .. } = &activation;
@@ -228,22 +275,29 @@ impl Registry {
                 return Ok(activation);
             };
             drop(book);
-            self.fetch(missing)?;
+            let program = self.fetch(&missing)?;
+            fetched.insert(missing.revision, program);
         }
     }
 
-    /// Compiles a stored revision on the compiler's thread.
-    fn fetch(&self, id: PolicyRef) -> Result<(), PolicyError> {
-        let Some(registry) = self.me.upgrade() else { return Ok(()) };
-        let fetch = move || {
-            let bytes = registry.book().disk.load(&id.revision);
-            match bytes.and_then(|bytes| registry.compile(&bytes)) {
-                Ok(program) => drop(registry.book().programs.insert(id.revision, program)),
-                Err(problem) => return Err(PolicyError::Unusable { policy: id, problem }),
-            }
-            Ok(())
-        };
-        self.compiler.run_blocking(fetch)?
+    /// Gets the code of a stored revision on the thread of what operators wait for.
+    fn fetch(&self, id: &PolicyRef) -> Result<Arc<Program>, PolicyError> {
+        let gone = || PolicyError::Runtime { problem: "the registry is being closed".into() };
+        let registry = self.me.upgrade().ok_or_else(gone)?;
+        let wanted = id.clone();
+        self.compiler.run_blocking(move || registry.obtain(&wanted))?
+    }
+
+    /// The code of a stored revision.
+    fn obtain(&self, id: &PolicyRef) -> Result<Arc<Program>, PolicyError> {
+        let unusable = |problem| PolicyError::Unusable { policy: id.clone(), problem };
+        let component = self.book().disk.load(&id.revision).map_err(unusable)?;
+        let built = self.build(&id.revision, &component, Haste::Awaited);
+        let built =
+            built.map_err(|error| error.into_error(|problem| unusable(problem.to_string())))?;
+        let warm = self.book().ledger.warm();
+        self.remember(&id.revision, &built, &warm);
+        Ok(built.program)
     }
 
     /// Disk first; calls see the change only when it can't be lost any more.

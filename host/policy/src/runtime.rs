@@ -56,10 +56,9 @@ impl Runtime {
         &self.engine
     }
 
-    /// Turns bytes into code and checks its imports' types. Takes 0.1 s and more; never on a thread
-    /// that serves.
-    pub(crate) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<InstancePre<State>> {
-        self.linker.instantiate_pre(&Component::from_binary(&self.engine, bytes)?)
+    /// Makes code ready to be instantiated, and checks the types of its imports.
+    pub(crate) fn link(&self, component: &Component) -> wasmtime::Result<InstancePre<State>> {
+        self.linker.instantiate_pre(component)
     }
 
     /// Room for one instance, waited for at most `within`.
@@ -80,18 +79,25 @@ fn cannot_run(error: wasmtime::Error) -> PolicyError {
 
 /// Pooled where the address space allows, on demand elsewhere.
 fn engine(limits: &Limits) -> wasmtime::Result<Engine> {
-    let mut config = config();
+    let mut config = config(limits);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
-    config.memory_reservation(limits.memory_bytes);
     Engine::new(&config).or_else(|problem| {
         tracing::warn!("policy instances are allocated on demand, which is slower: {problem:#}");
-        Engine::new(&self::config())
+        on_demand(limits)
     })
 }
 
-fn config() -> Config {
+/// An engine that reserves no address space for instances: enough to compile with, and its code
+/// runs in the pooled one.
+pub(crate) fn on_demand(limits: &Limits) -> wasmtime::Result<Engine> {
+    Engine::new(&config(limits))
+}
+
+/// What decides how code is generated.
+fn config(limits: &Limits) -> Config {
     let mut config = Config::new();
     config
+        .memory_reservation(limits.memory_bytes)
         .epoch_interruption(true)
         .concurrency_support(false)
         .max_wasm_stack(STACK_BYTES)

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hook, Limits};
+use crate::{Compile, Hook, Limits};
 
 /// What happens to a call when a policy fails in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ impl Default for FailureDefaults {
 pub struct PolicySettings {
     /// Where revisions, pipeline and history are kept. Created when absent; one process at a time.
     pub data_dir: PathBuf,
+    /// Where components are compiled.
+    pub compile: Compile,
     /// What policies may use.
     pub limits: Limits,
     /// What `wasi:config/store` shows: policy name, then key and value.
@@ -58,9 +60,10 @@ pub struct PolicySettings {
 
 impl PolicySettings {
     /// The defaults, for a registry in `data_dir`.
-    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(data_dir: impl Into<PathBuf>, compile: Compile) -> Self {
         Self {
             data_dir: data_dir.into(),
+            compile,
             limits: Limits::default(),
             settings: BTreeMap::new(),
             on_failure: BTreeMap::new(),

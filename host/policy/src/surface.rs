@@ -1,16 +1,20 @@
 //! What an upload is and what it exports and imports, read from its bytes before anything is
 //! compiled. Refusals are written for the policy's author.
 
+mod shape;
+
 use std::ops::Deref;
 
 use semver::Version;
+use serde::{Deserialize, Serialize};
+use signalbox_confine::{LINE_BYTES, clean};
 use wasmparser::{Encoding, Parser, Payload, Validator};
 use wasmtime::Engine;
 
 use crate::{Hook, Limits, UploadProblem, import};
 
 /// What a component exports and imports, as far as policies are concerned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Surface {
     /// Hooks, in the order a call meets them.
     pub(crate) hooks: Vec<Hook>,
@@ -19,18 +23,36 @@ pub(crate) struct Surface {
 }
 
 impl Surface {
-    /// Reads and judges `bytes`.
+    /// Reads and judges `bytes`: first what they are, then how much of everything there is, then
+    /// every instruction and every type.
     pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Surface, UploadProblem> {
-        check_size(bytes, limits)?;
-        check_format(bytes)?;
+        glance(bytes, limits)?;
+        shape::check(bytes, limits)?;
         let names = Names::parse(bytes).map_err(malformed)?;
         check_imports(&names.imports)?;
         Ok(Surface { hooks: hooks(&names.exports)?, imports: names.imports })
     }
 }
 
-fn problem(code: &'static str, text: impl Into<String>, mend: impl Into<String>) -> UploadProblem {
-    UploadProblem { code, text: text.into(), mend: mend.into() }
+/// What the size and the first bytes tell already.
+pub(crate) fn glance(bytes: &[u8], limits: &Limits) -> Result<(), UploadProblem> {
+    check_size(bytes, limits)?;
+    check_format(bytes)
+}
+
+/// A component that is sound, but not for this host.
+pub(crate) fn not_runnable(error: wasmtime::Error) -> UploadProblem {
+    problem(
+        "upload_not_runnable",
+        format!("the component can't be run here: {error:#}"),
+        "build it against this host's contract (signalbox:policy 0.1), within its limits",
+    )
+}
+
+/// The text may repeat names of the component, which are a stranger's.
+fn problem(code: &'static str, text: impl AsRef<str>, mend: impl Into<String>) -> UploadProblem {
+    let text = clean(text.as_ref(), LINE_BYTES);
+    UploadProblem { code: code.into(), text, mend: mend.into() }
 }
 
 fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), UploadProblem> {

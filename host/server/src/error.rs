@@ -265,7 +265,7 @@ impl From<PolicyError> for ApiError {
                 failure: Failure::OutOfService(Outage::Failing { retry_ms }),
                 ..
             } => refused.retry(Duration::from_millis(*retry_ms)),
-            PolicyError::Busy { .. } => refused.retry(RETRY_AFTER),
+            PolicyError::Busy { .. } | PolicyError::Compiler { .. } => refused.retry(RETRY_AFTER),
             PolicyError::InvalidPipeline { .. } => refused.at("pipeline"),
             PolicyError::InvalidName { .. } => refused.at("name"),
             PolicyError::UnknownRevision { .. } | PolicyError::AmbiguousRevision { .. } => {
@@ -297,6 +297,7 @@ fn policy(error: &PolicyError) -> StatusCode {
         | PolicyError::TooMany { .. } => StatusCode::CONFLICT,
         PolicyError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
         PolicyError::Failed { failure: Failure::OutOfService(_), .. }
+        | PolicyError::Compiler { .. }
         | PolicyError::Unreadable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         PolicyError::Failed { failure, .. } if !failure.is_the_policys() => {
             StatusCode::SERVICE_UNAVAILABLE
@@ -396,7 +397,7 @@ mod tests {
         let unreadable = PolicyError::Unreadable { problem: "state.json is empty".into() };
         check(unreadable, 503, "policies_unreadable", "server_error", "host");
         let reason = UploadProblem {
-            code: "upload_core_module",
+            code: "upload_core_module".into(),
             text: "a core module".into(),
             mend: "build a component".into(),
         };

@@ -68,7 +68,7 @@ fn expert(headers: &HeaderMap<HeaderValue>) -> &str {
 mod tests {
     use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
     use signalbox_engine::{Fleet, FleetSettings, LazyLoading};
-    use signalbox_policy::PolicySettings;
+    use signalbox_policy::{Compile, PolicySettings};
     use tower::ServiceExt;
 
     use super::*;
@@ -83,7 +83,7 @@ mod tests {
         };
         let fleet =
             FleetSettings { experts: vec![], lazy_loading, memory_bytes_max: 1, queue_max: 1 };
-        let policies = PolicySettings::new(registry.path());
+        let policies = PolicySettings::new(registry.path(), Compile::InProcess);
         App::open(Fleet::start(fleet), policies, ServerSettings::default()).unwrap()
     }
 

@@ -143,6 +143,11 @@ impl Host {
         self.dir.path().join("policies")
     }
 
+    /// The process's id.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ask the process to stop, as a service manager does.
     pub(crate) fn terminate(&self) {
         self.signal("-TERM");

@@ -2,36 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use signalbox_policy::{FailureDefaults, Limits, OnFailure, Pipeline, PolicySettings};
+use signalbox_policy::{Compile, FailureDefaults, Limits, OnFailure, Pipeline, PolicySettings};
 
-use crate::config::Section;
+use crate::{config::Section, confined};
 
 /// The registry's folder beside the configuration file, when `data_dir` is absent.
 const DATA_DIR_DEFAULT: &str = "signalbox-data";
 /// How `on_failure` names another policy.
 const INSTEAD: &str = "policy:";
-
-/// The field of [`Limits`] that a key of `policies.limits` sets.
-type Field = fn(&mut Limits) -> &mut u64;
-
-/// The keys of `policies.limits`; [`Limits::table`] has their bounds.
-const LIMITS: [(&str, Field); 15] = [
-    ("memory_bytes", |l| &mut l.memory_bytes),
-    ("table_elements", |l| &mut l.table_elements),
-    ("instances", |l| &mut l.instances),
-    ("pre_deadline_ms", |l| &mut l.pre_deadline_ms),
-    ("route_deadline_ms", |l| &mut l.route_deadline_ms),
-    ("post_deadline_ms", |l| &mut l.post_deadline_ms),
-    ("output_bytes", |l| &mut l.output_bytes),
-    ("held_bytes", |l| &mut l.held_bytes),
-    ("held_ms", |l| &mut l.held_ms),
-    ("log_lines", |l| &mut l.log_lines),
-    ("upload_bytes", |l| &mut l.upload_bytes),
-    ("upload_queue", |l| &mut l.upload_queue),
-    ("revisions", |l| &mut l.revisions),
-    ("policies", |l| &mut l.policies),
-    ("history", |l| &mut l.history),
-];
 
 /// The policy runtime's settings, and what is deployed through its front door at start.
 #[derive(Debug, Clone)]
@@ -47,7 +25,7 @@ pub(crate) struct Deployment {
 /// Reads `policies`. Relative paths begin at `folder`.
 pub(super) fn read(section: &Section<'_>, folder: &Path) -> Deployment {
     let data_dir = section.text("data_dir").unwrap_or(DATA_DIR_DEFAULT);
-    let defaults = PolicySettings::new(folder.join(data_dir));
+    let defaults = PolicySettings::new(folder.join(data_dir), Compile::Child(confined::compiler()));
     let breaker = section.integer("breaker_failures", 0..=1000);
     let settings = section.section("settings").named_sections();
     let components = section.section("components").pairs();
@@ -68,13 +46,13 @@ pub(super) fn read(section: &Section<'_>, folder: &Path) -> Deployment {
     }
 }
 
+/// Every limit of the runtime is a key of `policies.limits`.
 fn limits(section: &Section<'_>) -> Limits {
     let mut limits = Limits::default();
-    let bounds = limits.table();
-    for (key, field) in LIMITS {
-        let bounds = bounds.iter().find(|(name, ..)| *name == key).map(|(.., b)| b.clone());
-        if let Some(value) = section.integer(key, bounds.unwrap_or(0..=u64::MAX)) {
-            *field(&mut limits) = value;
+    for (name, default, bounds) in limits.table() {
+        let value = section.integer(name, bounds).unwrap_or(default);
+        if let Some(limit) = limits.field(name) {
+            *limit = value;
         }
     }
     limits
@@ -134,13 +112,6 @@ fn mode(text: &str) -> Option<OnFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_limit_of_the_runtime_can_be_set() {
-        let known: Vec<_> = LIMITS.iter().map(|(key, _)| *key).collect();
-        let table: Vec<_> = Limits::default().table().into_iter().map(|(name, ..)| name).collect();
-        assert_eq!(known, table);
-    }
 
     #[test]
     fn failure_modes_are_words() {

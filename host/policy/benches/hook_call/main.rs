@@ -18,7 +18,8 @@ use async_trait::async_trait;
 use criterion::Criterion;
 use signalbox_build::Build;
 use signalbox_policy::{
-    Call, ExpertState, ExpertView, Message, Policies, PolicySettings, Snapshot, TokenError, World,
+    Call, Compile, ExpertState, ExpertView, Message, Policies, PolicySettings, Snapshot,
+    TokenError, World,
 };
 use tokio::runtime::Runtime;
 
@@ -90,7 +91,8 @@ fn component() -> Vec<u8> {
 /// Our crate, with the component in force.
 fn ours(tokio: &Runtime, component: &[u8]) -> Snapshot {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let policies = Policies::open(PolicySettings::new(folder.path()), Arc::new(Menu));
+    let policies =
+        Policies::open(PolicySettings::new(folder.path(), Compile::InProcess), Arc::new(Menu));
     let policies = policies.expect("an empty registry");
     let upload = policies.upload("router", component.to_vec().into());
     let uploaded = tokio.block_on(upload).expect("a policy");

@@ -1,5 +1,6 @@
-//! The one thread that compiles: of low priority, because compiling takes a whole core for a while
-//! and must not slow replies down, and behind a bounded queue.
+//! Who is compiled when. Two threads, each with a bounded queue and at most one child process: one
+//! for uploads, one for what operators wait for (activating and rolling back to a stored revision,
+//! and the start), so that no upload is ever before them.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -9,29 +10,71 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::PolicyError;
+use crate::{PolicyError, compile::Haste};
 
-/// How far the thread steps back behind others; 0 to 19.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
+/// Operators' commands that may wait for code at once.
+const AWAITED_MAX: usize = 64;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The thread, and the bounded queue before it.
+/// Both threads.
 pub(super) struct Compiler {
+    awaited: Lane,
+    uploads: Lane,
+}
+
+impl Compiler {
+    /// Starts the threads; they end when the compiler is dropped.
+    pub(super) fn start(uploads_max: usize) -> Result<Compiler, PolicyError> {
+        Ok(Compiler {
+            awaited: Lane::start("policy-awaited", AWAITED_MAX)?,
+            uploads: Lane::start("policy-uploads", uploads_max)?,
+        })
+    }
+
+    fn lane(&self, haste: Haste) -> &Lane {
+        match haste {
+            Haste::Awaited => &self.awaited,
+            Haste::Upload => &self.uploads,
+        }
+    }
+
+    /// Runs `job` on its thread and waits without blocking.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        haste: Haste,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PolicyError> {
+        let (tell, told) = oneshot::channel();
+        self.lane(haste).send(Box::new(move || drop(tell.send(job()))))?;
+        told.await.map_err(|_| gone())
+    }
+
+    /// Runs `job` on the thread of what is awaited and blocks until it is done.
+    pub(super) fn run_blocking<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PolicyError> {
+        let (tell, told) = mpsc::sync_channel(1);
+        self.awaited.send(Box::new(move || drop(tell.send(job()))))?;
+        told.recv().map_err(|_| gone())
+    }
+}
+
+/// One thread, and the bounded queue before it.
+struct Lane {
     jobs: SyncSender<Job>,
     waiting_max: usize,
 }
 
-impl Compiler {
-    /// Starts the thread; it ends when the compiler is dropped.
-    pub(super) fn start(waiting_max: usize) -> Result<Compiler, PolicyError> {
+impl Lane {
+    fn start(name: &str, waiting_max: usize) -> Result<Lane, PolicyError> {
         let (jobs, queue) = mpsc::sync_channel(waiting_max);
         thread::Builder::new()
-            .name("policy-compile".into())
+            .name(name.into())
             .spawn(move || work(&queue))
             .map_err(|error| PolicyError::Runtime { problem: error.to_string() })?;
-        Ok(Compiler { jobs, waiting_max })
+        Ok(Lane { jobs, waiting_max })
     }
 
     fn send(&self, job: Job) -> Result<(), PolicyError> {
@@ -39,26 +82,6 @@ impl Compiler {
             TrySendError::Full(_) => PolicyError::Busy { waiting: self.waiting_max },
             TrySendError::Disconnected(_) => gone(),
         })
-    }
-
-    /// Runs `job` on the thread and waits without blocking.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, PolicyError> {
-        let (tell, told) = oneshot::channel();
-        self.send(Box::new(move || drop(tell.send(job()))))?;
-        told.await.map_err(|_| gone())
-    }
-
-    /// Runs `job` on the thread and blocks until it is done.
-    pub(super) fn run_blocking<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, PolicyError> {
-        let (tell, told) = mpsc::sync_channel(1);
-        self.send(Box::new(move || drop(tell.send(job()))))?;
-        told.recv().map_err(|_| gone())
     }
 }
 
@@ -68,18 +91,9 @@ fn gone() -> PolicyError {
 
 /// A job that panics (a bug in the compiler) ends alone.
 fn work(queue: &Receiver<Job>) {
-    step_back();
     for job in queue {
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
             tracing::error!("the policy compiler crashed; the upload is refused");
         }
-    }
-}
-
-/// Lowers this thread's priority. Elsewhere than on Linux it would be the process's.
-fn step_back() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::warn!("policies are compiled at normal priority: {error}");
     }
 }

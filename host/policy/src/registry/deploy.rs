@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::{Book, Registry, disk, ledger::Stored, now_ms, probe};
+use super::{Book, Registry, build::Built, disk, ledger::Stored, now_ms, probe};
 use crate::{
     Hook, PolicyError, PolicyRef, UploadProblem, Uploaded,
+    compile::Haste,
     hook::{Breaker, Policy},
     program::Program,
     store::Lent,
@@ -14,37 +15,32 @@ use crate::{
 
 impl Registry {
     /// Validates, compiles, probes and stages an upload. On any error nothing of it stays. Only the
-    /// compilation steps back behind other work: a probe has deadlines.
+    /// compilation may step back behind other work: a probe has deadlines.
     pub(super) async fn deploy(
         self: Arc<Self>,
         name: &str,
         bytes: Bytes,
+        haste: Haste,
     ) -> Result<Uploaded, PolicyError> {
         let rejected =
             |reason| PolicyError::Rejected { name: name.into(), reason: Box::new(reason) };
         let (registry, component) = (self.clone(), bytes.clone());
-        let compiled = self.compiler.run(move || registry.program(&component)).await?;
-        let (revision, program, compile_ms) = compiled.map_err(rejected)?;
+        let build = move || {
+            let revision = disk::revision(&component);
+            registry.build(&revision, &component, haste).map(|built| (revision, built))
+        };
+        let built = self.compiler.run(haste, build).await?;
+        let (revision, built) = built.map_err(|error| error.into_error(rejected))?;
+        let compile_ms = built.compile_ms;
         let policy = PolicyRef { name: name.into(), revision };
         let started = Instant::now();
-        self.probe(&policy, &program).await.map_err(rejected)?;
+        self.probe(&policy, &built.program).await.map_err(rejected)?;
         let probe_ms = started.elapsed().as_millis() as u64;
-        let stage = move || self.stage(policy, &program, &bytes);
+        let stage = move || self.stage(policy, &built, &bytes);
         let staged = tokio::task::spawn_blocking(stage).await;
         let uploaded =
             staged.map_err(|error| PolicyError::Runtime { problem: error.to_string() })??;
         Ok(Uploaded { compile_ms, probe_ms, ..uploaded })
-    }
-
-    /// The revision and code of `bytes`, compiled unless it is at hand, and the milliseconds it took.
-    fn program(&self, bytes: &[u8]) -> Result<(String, Arc<Program>, u64), UploadProblem> {
-        let revision = disk::revision(bytes);
-        if let Some(program) = self.book().programs.get(&revision) {
-            return Ok((revision, program.clone(), 0));
-        }
-        let started = Instant::now();
-        let program = Program::new(&self.runtime, &self.limits, bytes)?;
-        Ok((revision, Arc::new(program), started.elapsed().as_millis() as u64))
     }
 
     async fn probe(&self, id: &PolicyRef, program: &Arc<Program>) -> Result<(), UploadProblem> {
@@ -58,12 +54,8 @@ impl Registry {
     }
 
     /// Puts a revision on disk, then into the state.
-    fn stage(
-        &self,
-        id: PolicyRef,
-        program: &Arc<Program>,
-        bytes: &[u8],
-    ) -> Result<Uploaded, PolicyError> {
+    fn stage(&self, id: PolicyRef, built: &Built, bytes: &[u8]) -> Result<Uploaded, PolicyError> {
+        let program = &built.program;
         let mut book = self.book();
         let (hooks, imports) = (program.surface.hooks.clone(), program.surface.imports.clone());
         let uploaded = book.report(&id, bytes.len() as u64, hooks.clone(), imports.clone());
@@ -81,6 +73,9 @@ impl Registry {
         }
         book.programs.insert(id.revision.clone(), program.clone());
         book.keep(ledger).inspect_err(|_| book.discard(&id.revision))?;
+        let warm = book.ledger.warm();
+        drop(book);
+        self.remember(&id.revision, built, &warm);
         Ok(uploaded)
     }
 }

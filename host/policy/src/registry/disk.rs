@@ -36,7 +36,7 @@ pub(super) fn revision(bytes: &[u8]) -> String {
     })
 }
 
-fn storage(path: &Path) -> impl FnOnce(io::Error) -> PolicyError {
+pub(super) fn storage(path: &Path) -> impl FnOnce(io::Error) -> PolicyError {
     move |error| PolicyError::Storage { path: path.to_path_buf(), problem: error.to_string() }
 }
 
@@ -133,7 +133,7 @@ impl Disk {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), PolicyError> {
         let folder = path.parent().unwrap_or(&self.root);
-        write_whole(folder, path, bytes).map_err(storage(path))
+        write_whole(folder, path, &[bytes]).map_err(storage(path))
     }
 
     fn sweep(&self, folder: &Path, is_rubbish: impl Fn(&str) -> bool) -> Result<(), PolicyError> {
@@ -167,9 +167,12 @@ fn lock(root: &Path) -> Result<File, PolicyError> {
     }
 }
 
-fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes the pieces one behind the other, so that a crash leaves all of them or none.
+pub(super) fn write_whole(folder: &Path, path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
     let mut aside = tempfile::Builder::new().prefix(ASIDE).tempfile_in(folder)?;
-    aside.write_all(bytes)?;
+    for piece in pieces {
+        aside.write_all(piece)?;
+    }
     aside.as_file().sync_all()?;
     aside.persist(path)?;
     File::open(folder)?.sync_all()

@@ -150,7 +150,7 @@ async fn review(policy: &Policy, call: &Arc<Call>, expert: &str) -> Result<(), F
 
 fn refused(hook: Hook, what: &str, failure: &Failure) -> UploadProblem {
     UploadProblem {
-        code: "upload_probe_failed",
+        code: "upload_probe_failed".into(),
         text: format!("tried on {what}, its {hook} hook failed: {failure}"),
         mend: "mend the policy and test it with that input".into(),
     }

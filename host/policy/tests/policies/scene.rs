@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use signalbox_build::Build;
 use signalbox_policy::{
-    Call, Decision, ExpertState, ExpertView, Message, OnFailure, Policies, PolicyError,
+    Call, Compile, Decision, ExpertState, ExpertView, Message, OnFailure, Policies, PolicyError,
     PolicySettings, TokenError, World,
 };
 
@@ -79,7 +79,7 @@ pub(crate) fn says(text: &str) -> Call {
 
 /// Settings that make failures visible, with short deadlines.
 pub(crate) fn settings(folder: &Path) -> PolicySettings {
-    let mut settings = PolicySettings::new(folder);
+    let mut settings = PolicySettings::new(folder, Compile::InProcess);
     settings.breaker_failures = 0;
     settings.failure_defaults.route = OnFailure::Refuse;
     settings.limits.pre_deadline_ms = 300;

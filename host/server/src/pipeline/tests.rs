@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use signalbox_engine::{DType, ExpertSettings, Fleet, FleetSettings, LazyLoading, Quantization};
-use signalbox_policy::{ConsensusMode, Message, Plan, PolicySettings};
+use signalbox_policy::{Compile, ConsensusMode, Message, Plan, PolicySettings};
 use tokio::{runtime::Runtime, time::Instant};
 
 use super::{Call, End, Ending, Form, Pictures, Route, stream::Source};
@@ -37,7 +37,7 @@ impl Bench {
         };
         let fleet =
             FleetSettings { experts, lazy_loading, memory_bytes_max: 1 << 30, queue_max: 8 };
-        let policies = PolicySettings::new(registry.path());
+        let policies = PolicySettings::new(registry.path(), Compile::InProcess);
         let app = App::open(Fleet::start(fleet), policies, ServerSettings::default()).unwrap();
         drop(inside);
         Self { runtime, app, _registry: registry }

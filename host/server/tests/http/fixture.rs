@@ -4,7 +4,7 @@ use std::{io::Read, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 use signalbox_engine::{DType, ExpertSettings, Fleet, FleetSettings, LazyLoading, Quantization};
-use signalbox_policy::PolicySettings;
+use signalbox_policy::{Compile, PolicySettings};
 use signalbox_server::{App, ServerSettings, run};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
@@ -39,7 +39,12 @@ impl Server {
         let runtime = Runtime::new().unwrap();
         let _inside = runtime.enter();
         let fleet = Fleet::start(fleet());
-        let app = App::open(fleet.clone(), PolicySettings::new(registry.path()), settings).unwrap();
+        let app = App::open(
+            fleet.clone(),
+            PolicySettings::new(registry.path(), Compile::InProcess),
+            settings,
+        )
+        .unwrap();
         let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let (data, admin) = (bind(), bind());
         let address = |l: &TcpListener| l.local_addr().unwrap().to_string();
