@@ -5,13 +5,71 @@ use std::{fs, net::SocketAddr};
 use anyhow::{Context, Result, bail, ensure};
 use signalbox_engine::Fleet;
 use signalbox_policy::{Pipeline, PipelineStatus, Policies, PolicyRef, PolicyStatus};
-use signalbox_server::App;
-use tokio::net::TcpListener;
+use signalbox_server::{App, Starting, while_starting};
+use tokio::{net::TcpListener, runtime::Handle};
 
 use crate::{
     builtin::{self, Component},
     settings::{Address, Deployment, Settings, exposed},
 };
+
+/// Both ports, bound, and what is to serve there.
+pub(crate) struct Ports {
+    /// Where clients come in.
+    pub(crate) data: SocketAddr,
+    /// Where operators come in.
+    pub(crate) admin: SocketAddr,
+    listeners: (TcpListener, TcpListener),
+    settings: Settings,
+}
+
+impl Ports {
+    /// Binds both ports.
+    ///
+    /// # Errors
+    /// A port that can't be had or would be open to strangers.
+    pub(crate) async fn bind(mut settings: Settings) -> Result<Self> {
+        let data = bind(&settings.data, "clients").await?;
+        let admin = bind(&settings.admin, "operators").await?;
+        let exposed = exposed(&settings.data, data.local_addr()?.ip(), &settings.server.access);
+        ensure!(exposed.is_none(), exposed.unwrap_or_default());
+        settings.server.access.hosts.push(settings.data.host.clone());
+        Ok(Self {
+            data: data.local_addr()?,
+            admin: admin.local_addr()?,
+            listeners: (data, admin),
+            settings,
+        })
+    }
+
+    /// Starts the experts and deploys policies, which can take a while; until then both ports say
+    /// so. Experts of the warm pool are still loading when this returns; broken ones are listed and
+    /// hold nobody up.
+    ///
+    /// # Errors
+    /// A registry or component that can't be used.
+    pub(crate) async fn start(self) -> Result<Host> {
+        let Self { data, admin, listeners, settings } = self;
+        let starting = Starting::default();
+        let open = {
+            let (starting, runtime) = (starting.clone(), Handle::current());
+            move || runtime.block_on(open(settings, &starting))
+        };
+        let opening = tokio::task::spawn_blocking(open);
+        let opened = while_starting((&listeners.0, &listeners.1), &starting, opening).await;
+        let (app, deployed) = opened.context("the start broke down")??;
+        Ok(Host { app, data, admin, deployed, listeners })
+    }
+}
+
+/// Starts the experts, opens the registry, deploys. Blocks now and then.
+async fn open(settings: Settings, starting: &Starting) -> Result<(App, Vec<String>)> {
+    let fleet = Fleet::start(settings.fleet);
+    let registry = settings.policies.registry.clone();
+    let app = App::open_telling(fleet, registry, settings.server, starting)?;
+    let deployed = deploy(app.policies(), &settings.policies, starting).await?;
+    Ok((app, deployed))
+}
 
 /// A host that is ready to serve.
 pub(crate) struct Host {
@@ -27,31 +85,6 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Binds both ports, starts the experts and deploys policies. Experts of the warm pool are
-    /// still loading when this returns; broken ones are listed and hold nobody up.
-    ///
-    /// # Errors
-    /// A port that can't be had or would be open to strangers, or a registry or component that can't be used.
-    pub(crate) async fn start(settings: Settings) -> Result<Self> {
-        let data = bind(&settings.data, "clients").await?;
-        let admin = bind(&settings.admin, "operators").await?;
-        let mut server = settings.server;
-        let exposed = exposed(&settings.data, data.local_addr()?.ip(), &server.access);
-        ensure!(exposed.is_none(), exposed.unwrap_or_default());
-        server.access.hosts.push(settings.data.host);
-        let fleet = Fleet::start(settings.fleet);
-        let registry = settings.policies.registry.clone();
-        let app = App::open(fleet, registry, server)?;
-        let deployed = deploy(app.policies(), &settings.policies).await?;
-        Ok(Self {
-            app,
-            data: data.local_addr()?,
-            admin: admin.local_addr()?,
-            deployed,
-            listeners: (data, admin),
-        })
-    }
-
     /// Serves until `shutdown` resolves and running replies have ended.
     ///
     /// # Errors
@@ -74,14 +107,20 @@ async fn bind(address: &Address, whom: &str) -> Result<TcpListener> {
 
 /// Puts the configuration's policies in force, through the same door as an upload over HTTP.
 /// Answers the names it put in force.
-async fn deploy(policies: &Policies, wanted: &Deployment) -> Result<Vec<String>> {
+async fn deploy(
+    policies: &Policies,
+    wanted: &Deployment,
+    starting: &Starting,
+) -> Result<Vec<String>> {
     let mut deployed = Vec::new();
     for (name, file) in &wanted.components {
+        starting.says(format!("policy {name} is being deployed"));
         let bytes = fs::read(file).with_context(|| {
             format!("policies.components.{name}: {} can't be read", file.display())
         })?;
         deployed.extend(put_in_force(policies, name, bytes).await?);
     }
+    starting.says("the pipeline is being deployed".to_owned());
     match &wanted.pipeline {
         Some(pipeline) => {
             deployed.extend(ensure_in_force(policies, pipeline).await?);
@@ -109,7 +148,7 @@ async fn put_in_force(
     name: &str,
     component: Vec<u8>,
 ) -> Result<Option<String>> {
-    let uploaded = policies.upload(name, component.into()).await?;
+    let uploaded = policies.install(name, component.into()).await?;
     if uploaded.already_known && was_in_force(policies, name) {
         return Ok(None);
     }

@@ -8,7 +8,7 @@ use signalbox_server::App;
 use tempfile::TempDir;
 
 use crate::{
-    app::Host,
+    app::{Host, Ports},
     args::Demo,
     runtime, serve,
     settings::{Machine, Settings},
@@ -54,9 +54,10 @@ fn settings(folder: &Path) -> Result<Settings> {
 }
 
 async fn serve_until_stopped(settings: Settings) -> Result<ExitCode> {
-    let host = Host::start(settings).await?;
+    let ports = Ports::bind(settings).await?;
+    serve::say_addresses(&ports);
+    let host = ports.start().await?;
     warm(&host.app).await;
-    serve::say_addresses(&host);
     say_what_to_try(&host);
     host.serve(runtime::told_to_stop()).await?;
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use signalbox_engine::{ExpertState, ExpertStatus};
 
 use crate::{
-    app::Host,
+    app::Ports,
     args::Serve,
     report::{self, Entry},
     runtime,
@@ -34,12 +34,13 @@ fn overruled(mut settings: Settings, args: Serve) -> Settings {
 async fn serve(settings: Settings) -> Result<ExitCode> {
     let ignored = settings.ignored.len();
     let guarded = settings.server.admin_token.is_some();
-    let host = Host::start(settings).await?;
+    let ports = Ports::bind(settings).await?;
+    say_addresses(&ports);
+    let host = ports.start().await?;
     say_report(&host.app.fleet().menu(), ignored);
     for policy in &host.deployed {
         say!("deployed {policy}");
     }
-    say_addresses(&host);
     if !guarded {
         say!("no admin token ({TOKEN_VARIABLE}): operators are answered on this machine only");
     }
@@ -57,9 +58,9 @@ fn say_report(menu: &[ExpertStatus], ignored: usize) {
 }
 
 /// Where both planes are, one line each, for people and for scripts.
-pub(crate) fn say_addresses(host: &Host) {
-    say!("clients    http://{}", host.data);
-    say!("operators  http://{}", host.admin);
+pub(crate) fn say_addresses(ports: &Ports) {
+    say!("clients    http://{}", ports.data);
+    say!("operators  http://{}", ports.admin);
 }
 
 fn entry(status: &ExpertStatus) -> Entry<'_> {

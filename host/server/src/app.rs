@@ -12,7 +12,7 @@ use signalbox_engine::Fleet;
 use signalbox_policy::{Policies, PolicyError, PolicySettings};
 
 use crate::{
-    ServerSettings,
+    ServerSettings, Starting,
     admission::Admission,
     bodies::Bodies,
     decisions::Decisions,
@@ -48,8 +48,21 @@ impl App {
         policies: PolicySettings,
         settings: ServerSettings,
     ) -> Result<Self, PolicyError> {
+        Self::open_telling(fleet, policies, settings, &Starting::default())
+    }
+
+    /// As [`App::open`], telling `starting` what is under way: compiling a policy takes a while.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_telling(
+        fleet: Fleet,
+        policies: PolicySettings,
+        settings: ServerSettings,
+        starting: &Starting,
+    ) -> Result<Self, PolicyError> {
         let world = Arc::new(FleetWorld::new(fleet.clone()));
-        let policies = Policies::open(policies, world)?;
+        let policies = Policies::open_telling(policies, world, &|words| starting.says(words))?;
         Ok(Self(Arc::new(Shared {
             pipeline: pipeline(fleet, policies, &settings),
             images: Images::new(&settings),

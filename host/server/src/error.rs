@@ -65,6 +65,12 @@ impl ApiError {
         Self::new(status, code, "host", &message.into())
     }
 
+    /// The host is not there yet, and what it is doing.
+    pub(crate) fn starting(under_way: &str) -> Self {
+        let message = format!("the host is starting: {under_way}; retry in a moment");
+        Self::host(StatusCode::SERVICE_UNAVAILABLE, "starting", message).retry(RETRY_AFTER)
+    }
+
     /// A value that can't be used.
     pub(crate) fn value(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self::client(StatusCode::BAD_REQUEST, "invalid_value", message).at(param)

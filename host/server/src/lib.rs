@@ -17,6 +17,7 @@ mod pipeline;
 mod request_id;
 mod serve;
 mod settings;
+mod starting;
 mod telemetry;
 mod world;
 
@@ -24,3 +25,4 @@ pub use access::{Access, AccessError, Key, KeyError};
 pub use app::App;
 pub use serve::run;
 pub use settings::{ServerSettings, SettingsError};
+pub use starting::{Starting, while_starting};

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::host::{Host, config, example};
+use crate::host::{Host, config, eventually, example};
 
 /// Processor seconds that a bomb may cost in these tests.
 const CPU_S: u64 = 5;
@@ -90,6 +90,11 @@ fn table(depth: usize) -> Vec<u8> {
     [&[0x02, 0x40].repeat(depth)[..], &[0x20, 0, 0x0e], &leb(depth), &targets, &close].concat()
 }
 
+/// Within every cap, and yet it takes longer than it may.
+fn slow() -> Vec<u8> {
+    component(&vec![(1, line(20)); 90_000])
+}
+
 /// Components made to be slow to compile or large, with the codes by which they may be refused.
 /// An empty list: either it is compiled or it is not, but in time.
 fn bombs() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
@@ -109,7 +114,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
             component(&vec![(0, vec![]); 300_000]),
             &["upload_too_many_functions"],
         ),
-        ("many functions", component(&vec![(1, line(20)); 90_000]), &["upload_compile_time"]),
+        ("many functions", slow(), &["upload_compile_time"]),
         ("deep nesting", one(1, nested(100_000)), &[]),
         ("a wide jump table", one(1, table(20_000)), &[]),
     ]
@@ -153,10 +158,7 @@ fn calls_and_operators_do_not_wait_for_a_bomb() {
     let first = host.deploy("guard", &variant(1));
     let second = host.deploy("guard", &variant(2));
     thread::scope(|scope| {
-        let bomb = scope.spawn(|| {
-            let bomb = component(&vec![(1, line(20)); 90_000]);
-            host.upload("bomb", &bomb).error_code()
-        });
+        let bomb = scope.spawn(|| host.upload("bomb", &slow()).error_code());
         let mut turns = 0;
         while !bomb.is_finished() || turns == 0 {
             assert_eq!(host.chat("auto", "Hello!").status, 200);
@@ -217,4 +219,27 @@ fn an_upload_that_is_refused_leaves_no_code() {
     let hollow = component(&[(1, line(1))]);
     assert_eq!(host.upload("hollow", &hollow).error_code(), "upload_not_runnable");
     assert_eq!(entries(&host), before);
+}
+
+#[test]
+fn a_start_that_compiles_for_long_answers_at_once_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let bomb = folder.path().join("bomb.wasm");
+    fs::write(&bomb, slow()).unwrap();
+    let mut slow = bounded();
+    slow["policies"]["components"] = json!({"bomb": bomb});
+    let mut host = Host::starting(slow);
+    eventually("the component is being compiled", PATIENCE, || {
+        host.get("/ready").text.contains("policy bomb")
+    });
+    let ready = host.get("/ready");
+    assert_eq!((ready.status, ready.json()["ready"].as_bool()), (503, Some(false)));
+    assert_eq!(host.get("/health").status, 200);
+    let chat = host.chat("auto", "Hello!");
+    assert_eq!((chat.status, chat.error_code().as_str()), (503, "starting"));
+    assert!(chat.text.contains("policy bomb"), "{}", chat.text);
+    let change = host.admin_post("/rollback", &json!({}));
+    assert_eq!((change.status, change.error_code().as_str()), (503, "starting"));
+    let ended = host.exit_within(PATIENCE).and_then(|status| status.code());
+    assert_eq!(ended, Some(1), "a component that can't be deployed ends the start");
 }

@@ -102,6 +102,11 @@ impl Host {
         fs::read_to_string(self.dir.path().join(LOG)).unwrap()
     }
 
+    /// Start with this configuration and wait for nothing but the addresses.
+    pub(crate) fn starting(config: Value) -> Self {
+        Self::spawn(config, tempfile::tempdir().unwrap(), Stdio::inherit())
+    }
+
     fn spawn(mut config: Value, dir: TempDir, log: Stdio) -> Self {
         config["policies"]["data_dir"] = json!(dir.path().join("policies"));
         let file = dir.path().join("config.json");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::{runtime::Runtime, sync::oneshot};
 
 use crate::{
-    app::Host,
+    app::{Host, Ports},
     builtin,
     client::Client,
     settings::Settings,
@@ -60,7 +60,7 @@ pub(super) fn run(threads: &Runtime, settings: Settings) -> Result<ExitCode> {
     let token = settings.server.admin_token.clone();
     let start = Instant::now();
     let host = threads.block_on(async {
-        let host = Host::start(settings).await?;
+        let host = Ports::bind(settings).await?.start().await?;
         super::warm(&host.app).await;
         anyhow::Ok(host)
     })?;

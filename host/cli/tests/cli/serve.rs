@@ -18,7 +18,7 @@ struct Host {
 }
 
 impl Host {
-    /// Starts on free ports and waits for the addresses.
+    /// Starts on free ports, reads the addresses, and waits until the host is there.
     fn start(broken: &Broken) -> Self {
         let ports = ["--port", "0", "--admin-addr", "127.0.0.1:0"];
         let mut process = command(&["serve", "--config", broken.config()])
@@ -30,7 +30,11 @@ impl Host {
         let clients = lines.find_map(|line| line.strip_prefix("clients").map(str::to_owned));
         let clients = clients.expect("the address of the data plane").trim().to_owned();
         lines.find(|line| line.starts_with("operators")).expect("and of the admin plane");
-        Self { process, clients }
+        let host = Self { process, clients };
+        while ureq::get(format!("{}/experts", host.clients)).call().is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        host
     }
 
     fn get(&self, path: &str) -> Value {
