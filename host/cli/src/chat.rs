@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal},
     path::Path,
 };
 
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     args::Chat,
     client::Client,
+    output::{self, complain},
     term::{self, say},
 };
 
@@ -33,12 +34,11 @@ pub(crate) fn run(args: Chat) -> Result<()> {
     }
     let terminal = io::stdin().is_terminal();
     if terminal {
-        eprintln!("Talking to {}. /new forgets what was said, Ctrl-D ends.", args.plane.url);
+        complain!("Talking to {}. /new forgets what was said, Ctrl-D ends.", args.plane.url);
     }
     loop {
         if terminal {
-            eprint!("> ");
-            io::stderr().flush().ok();
+            output::err(format_args!("> "));
         }
         let mut line = String::new();
         if io::stdin().lock().read_line(&mut line).context("standard input can't be read")? == 0 {
@@ -49,7 +49,7 @@ pub(crate) fn run(args: Chat) -> Result<()> {
             "/new" => talk.messages.clear(),
             // At a terminal one failed question does not end the conversation.
             text => match talk.ask(text) {
-                Err(error) if terminal => eprintln!("{error:#}"),
+                Err(error) if terminal => complain!("{error:#}"),
                 outcome => outcome?,
             },
         }
@@ -92,12 +92,12 @@ impl Conversation {
         let first = events.next()?;
         drop(waiting);
         if let Some(expert) = events.expert.as_ref().filter(|_| io::stderr().is_terminal()) {
-            eprintln!("{expert}:");
+            complain!("{expert}:");
         }
         let mut reply = String::new();
         let mut next = first;
         while let Some(piece) = next {
-            term::write(format_args!("{piece}"));
+            output::out(format_args!("{piece}"));
             reply.push_str(&piece);
             next = events.next()?;
         }

@@ -36,7 +36,7 @@ pub(crate) fn run(args: Demo) -> Result<ExitCode> {
     let (data, admin) = if args.smoke { (0, 0) } else { PORTS };
     settings.data.port = args.port.unwrap_or(data);
     settings.admin.port = args.admin_port.unwrap_or(admin);
-    runtime::log(settings.log_level);
+    runtime::log(settings.log_level).context("no threads can be started")?;
     let threads = runtime::start().context("no threads can be started")?;
     match args.smoke {
         true => smoke::run(&threads, settings),

@@ -15,6 +15,7 @@ mod demo;
 mod eval;
 mod experts;
 mod log_line;
+mod output;
 mod policy;
 mod report;
 mod runtime;
@@ -26,6 +27,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use args::{Cli, Command};
 use clap::Parser;
+use output::complain;
 
 /// Runs one command. `args` begin with the program's own name.
 ///
@@ -38,14 +40,26 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match Cli::try_parse_from(args) {
         Ok(cli) => cli.command,
         Err(usage) => {
-            let _ = usage.print();
-            return ExitCode::from(usage.exit_code() as u8);
+            let (text, code) = (usage.render(), ExitCode::from(usage.exit_code() as u8));
+            match usage.use_stderr() {
+                true => output::err(format_args!("{text}")),
+                false => output::out(format_args!("{text}")),
+            }
+            return printed(code);
         }
     };
-    match run(command) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("signalbox: {error:#}");
+    printed(run(command).unwrap_or_else(|error| {
+        complain!("signalbox: {error:#}");
+        ExitCode::FAILURE
+    }))
+}
+
+/// What a command could not print, it has not done.
+fn printed(code: ExitCode) -> ExitCode {
+    match output::close() {
+        Ok(()) => code,
+        Err(problem) => {
+            complain!("signalbox: the output can't be written: {problem}");
             ExitCode::FAILURE
         }
     }

@@ -12,6 +12,7 @@ use crate::{
     args::{Policy, PolicyCommand},
     builtin,
     client::Client,
+    output::complain,
     term::{self, Spinner, say, say_json, short_revision},
 };
 
@@ -79,7 +80,7 @@ fn revision(component: &[u8]) -> String {
 /// Compiles a crate, installing what that needs.
 fn build(dir: &Path) -> Result<Built> {
     let component = signalbox_build::Build::crate_at(dir)
-        .run(&mut |line| eprintln!("{line}"))?
+        .run(&mut |line| complain!("{line}"))?
         .pop()
         .with_context(|| format!("{} makes no component", dir.display()))?;
     let bytes = fs::read(&component.path)

@@ -16,7 +16,7 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
-use crate::{log_line::OneLine, term::say};
+use crate::{log_line::OneLine, output, term::say};
 
 /// Fewer async threads would let one slow policy hold everybody up.
 const WORKERS_MIN: usize = 2;
@@ -46,17 +46,57 @@ pub(crate) fn start() -> io::Result<Runtime> {
         .build()
 }
 
-/// Begins to log on standard error. `RUST_LOG` overrules `level`.
-pub(crate) fn log(level: &str) {
+/// Begins to log on standard error, without ever waiting for it. `RUST_LOG` overrules `level`.
+///
+/// # Errors
+/// Threads that can't be started.
+pub(crate) fn log(level: &str) -> io::Result<()> {
+    output::detach()?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .fmt_fields(OneLine)
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
+        .with_writer(|| output::Log)
+        // Its complaints about the writer would go to the same stream, by a macro that panics.
+        .log_internal_errors(false);
     // A second host in one process (tests do that) keeps the first one's log.
     let _ = log.try_init();
+    Ok(())
 }
+
+/// Keeps signals from ending the process that ask for nothing it could do: SIGHUP reloads nothing,
+/// SIGXFSZ says that a log file is at its limit. Each is noted in the log once. Needs the runtime.
+///
+/// SIGPIPE is ignored by every Rust program; SIGQUIT and what stops or continues a job keep their
+/// meaning.
+#[cfg(unix)]
+pub(crate) fn ignore_signals() {
+    use rustix::process::Signal;
+    for (name, number) in [
+        ("SIGHUP", Signal::HUP),
+        ("SIGUSR1", Signal::USR1),
+        ("SIGUSR2", Signal::USR2),
+        ("SIGXFSZ", Signal::XFSZ),
+        ("SIGALRM", Signal::ALARM),
+        ("SIGVTALRM", Signal::VTALARM),
+        ("SIGPROF", Signal::PROF),
+    ] {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::from_raw(number.as_raw())) {
+            Ok(mut received) => drop(tokio::spawn(async move {
+                if received.recv().await.is_some() {
+                    tracing::warn!("{name} is ignored; settings change with a restart");
+                }
+                while received.recv().await.is_some() {}
+            })),
+            Err(error) => tracing::warn!(%error, "{name} can't be ignored and would end the host"),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn ignore_signals() {}
 
 /// Resolves at the first SIGINT or SIGTERM. The second one ends the process.
 pub(crate) async fn told_to_stop() {
@@ -64,6 +104,7 @@ pub(crate) async fn told_to_stop() {
     say!("Stopping: running replies may finish. Once more stops at once.");
     tokio::spawn(async {
         signal().await;
+        let _ = output::close();
         process::exit(FORCED);
     });
 }

@@ -17,7 +17,7 @@ use crate::{
 /// Serves until told to stop.
 pub(crate) fn run(args: Serve) -> Result<ExitCode> {
     let settings = overruled(Settings::load(&args.config)?, args);
-    runtime::log(settings.log_level);
+    runtime::log(settings.log_level).context("no threads can be started")?;
     runtime::start().context("no threads can be started")?.block_on(serve(settings))
 }
 
@@ -32,6 +32,7 @@ fn overruled(mut settings: Settings, args: Serve) -> Settings {
 }
 
 async fn serve(settings: Settings) -> Result<ExitCode> {
+    runtime::ignore_signals();
     let ignored = settings.ignored.len();
     let guarded = settings.server.admin_token.is_some();
     let ports = Ports::bind(settings).await?;

@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeSet,
     fmt, fs,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -185,14 +186,17 @@ fn settings(
 
 fn text(path: &Path) -> anyhow::Result<String> {
     use anyhow::Context;
-    let size = fs::metadata(path).with_context(|| format!("{} can't be read", path.display()))?;
+    let unreadable = || format!("{} can't be read", path.display());
+    let mut text = String::new();
+    // A device may go on for ever, so the bound is on what is read and not on what a file claims.
+    let mut file = fs::File::open(path).with_context(unreadable)?.take(FILE_BYTES_MAX + 1);
+    file.read_to_string(&mut text).with_context(unreadable)?;
     anyhow::ensure!(
-        size.len() <= FILE_BYTES_MAX,
-        "{} has {} bytes; a configuration has at most {FILE_BYTES_MAX}",
-        path.display(),
-        size.len()
+        text.len() as u64 <= FILE_BYTES_MAX,
+        "{} has more than {FILE_BYTES_MAX} bytes, which no configuration has",
+        path.display()
     );
-    fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))
+    Ok(text)
 }
 
 #[cfg(test)]

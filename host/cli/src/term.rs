@@ -1,10 +1,6 @@
-//! What people see: lines that survive a closed pipe, and spinners that only terminals get.
+//! What people see: lines and tables, and spinners that only terminals get.
 
-use std::{
-    fmt,
-    io::{self, Write},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -16,16 +12,10 @@ const FRAME: Duration = Duration::from_millis(120);
 /// Work that is done by then shows no progress.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Writes to standard output. A reader that went away is not an error: `signalbox ... | head`.
-pub(crate) fn write(text: fmt::Arguments<'_>) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_fmt(text).and_then(|()| out.flush());
-}
-
 /// Prints a line on standard output.
 macro_rules! say {
-    () => { $crate::term::write(format_args!("\n")) };
-    ($($part:tt)*) => { $crate::term::write(format_args!("{}\n", format_args!($($part)*))) };
+    () => { $crate::output::out(format_args!("\n")) };
+    ($($part:tt)*) => { $crate::output::out(format_args!("{}\n", format_args!($($part)*))) };
 }
 pub(crate) use say;
 

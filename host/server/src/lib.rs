@@ -26,3 +26,4 @@ pub use app::App;
 pub use serve::run;
 pub use settings::{ServerSettings, SettingsError};
 pub use starting::{Starting, while_starting};
+pub use telemetry::LOG_LINES_DROPPED;

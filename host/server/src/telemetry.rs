@@ -4,7 +4,10 @@
 //! Gauges are read from their owners at each scrape, so nothing is counted in two places. Labels
 //! are endpoints, experts and policies: a client can't make new ones.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -27,6 +30,10 @@ const FIRST_TEXT_BUCKETS: [f64; 11] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 const BETWEEN_BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 const REQUEST_BUCKETS: [f64; 10] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 20.0, 60.0, 300.0];
+
+/// Lines that this process could not print. A process has one log, so this is the one number that
+/// servers of one process share; whoever writes the log counts here.
+pub static LOG_LINES_DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// The numbers of one server.
 pub(crate) struct Telemetry {
@@ -131,6 +138,7 @@ fn describe() {
     describe_counter!("signalbox_replies_total", "Replies that ended, by how");
     describe_counter!("signalbox_prompt_tokens_total", "Prompt tokens of completed replies");
     describe_counter!("signalbox_completion_tokens_total", "Tokens of completed replies");
+    describe_counter!("signalbox_log_lines_dropped_total", "Lines that could not be written");
     describe_gauge!("signalbox_requests_in_flight", "Calls being answered");
     describe_gauge!("signalbox_body_bytes_held", "Request bodies and calls' texts in memory");
     describe_gauge!("signalbox_memory_bytes_max", "Memory that experts may take");
@@ -150,6 +158,7 @@ fn describe() {
 }
 
 fn server(app: &App) {
+    counter!("signalbox_log_lines_dropped_total").absolute(LOG_LINES_DROPPED.load(Relaxed));
     gauge!("signalbox_requests_in_flight").set(count(app.pipeline().admission.in_flight()));
     for (plane, bodies) in [("data", app.bodies()), ("admin", app.uploads())] {
         gauge!("signalbox_body_bytes_held", "plane" => plane).set(bytes(bodies.held_bytes()));

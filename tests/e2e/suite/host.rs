@@ -107,18 +107,26 @@ impl Host {
         Self::spawn(config, tempfile::tempdir().unwrap(), Stdio::inherit())
     }
 
-    fn spawn(mut config: Value, dir: TempDir, log: Stdio) -> Self {
+    fn spawn(config: Value, dir: TempDir, log: Stdio) -> Self {
+        Self::launch(config, dir, |command| {
+            command.stderr(log);
+        })
+    }
+
+    /// Start in surroundings that `adjust` arranges, and wait for the addresses only.
+    pub(crate) fn launch(
+        mut config: Value,
+        dir: TempDir,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Self {
         config["policies"]["data_dir"] = json!(dir.path().join("policies"));
         let file = dir.path().join("config.json");
         fs::write(&file, config.to_string()).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_signalbox-under-test"))
-            .args(["serve", "--config"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_signalbox-under-test"));
+        command.args(["serve", "--config"]).arg(&file);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        adjust(&mut command);
+        let mut child = command.spawn().unwrap();
         let (url, admin) = addresses(child.stdout.take().unwrap());
         Self { child, url, admin, dir, config }
     }
@@ -158,7 +166,7 @@ impl Host {
         self.signal("-TERM");
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
@@ -175,7 +183,7 @@ impl Host {
         None
     }
 
-    fn wait_ready(&self) {
+    pub(crate) fn wait_ready(&self) {
         eventually("the host is ready", START_MAX, || self.get("/ready").status == 200);
     }
 

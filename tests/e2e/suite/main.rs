@@ -22,4 +22,5 @@ mod readme;
 mod serving;
 mod shutdown;
 mod streaming;
+mod surroundings;
 mod uploads;

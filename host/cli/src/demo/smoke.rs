@@ -11,6 +11,7 @@ use crate::{
     app::{Host, Ports},
     builtin,
     client::Client,
+    output::complain,
     settings::Settings,
     term::{Spinner, say, say_table, short, short_revision, table},
 };
@@ -213,7 +214,7 @@ impl Tour {
             say!("{expert:25} loaded {loads} time(s), weights at {address}");
         }
         for wrong in &self.wrong {
-            eprintln!("signalbox: {wrong}");
+            complain!("signalbox: {wrong}");
         }
         if self.wrong.is_empty() {
             say!();

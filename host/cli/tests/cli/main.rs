@@ -8,3 +8,5 @@ mod eval;
 mod named;
 #[cfg(unix)]
 mod serve;
+#[cfg(unix)]
+mod surroundings;

@@ -5,9 +5,11 @@ use std::{
     collections::BTreeSet,
     fs::{self, File, TryLockError},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
 use super::ledger::Ledger;
@@ -157,9 +159,18 @@ fn is_aside(name: &str) -> bool {
     name.starts_with(ASIDE)
 }
 
+/// Takes the lock file, which is opened without following a link, waiting for a reader or changing a
+/// byte, for it may be something else than what this host once made.
 fn lock(root: &Path) -> Result<File, PolicyError> {
     let path = root.join(LOCK);
-    let file = File::create(&path).map_err(storage(&path))?;
+    if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        let problem = "is no plain file, so it can't be the registry's lock; remove it".to_owned();
+        return Err(PolicyError::Storage { path, problem });
+    }
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).custom_flags(flags.cast_signed());
+    let file = options.open(&path).map_err(storage(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(PolicyError::Locked { path: root.to_path_buf() }),
@@ -260,6 +271,43 @@ mod tests {
         assert!(matches!(Disk::open(root.path()), Err(PolicyError::Locked { .. })));
         drop(disk);
         assert!(Disk::open(root.path()).is_ok());
+    }
+
+    #[test]
+    fn a_lock_that_is_something_else_is_refused_by_name_and_left_alone() {
+        let root = root();
+        let (lock, treasure) = (root.path().join(LOCK), root.path().join("treasure"));
+        fs::write(&treasure, "mine").unwrap();
+        let refused = || match Disk::open(root.path()).err() {
+            Some(PolicyError::Storage { path, problem }) => {
+                assert_eq!(path, lock);
+                assert!(problem.contains("is no plain file"), "{problem}");
+                assert_eq!(fs::read(&treasure).unwrap(), b"mine");
+            }
+            other => panic!("{other:?}"),
+        };
+        std::os::unix::fs::symlink(&treasure, &lock).unwrap();
+        refused();
+        fs::remove_file(&lock).unwrap();
+        fs::create_dir(&lock).unwrap();
+        refused();
+        fs::remove_dir(&lock).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &lock, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .unwrap();
+        refused();
+    }
+
+    #[test]
+    fn a_folder_that_is_a_link_is_followed_and_a_file_is_named() {
+        let root = root();
+        let (real, link) = (root.path().join("real"), root.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert!(Disk::open(&link).is_ok());
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        let told = Disk::open(&file).err().unwrap().to_string();
+        assert!(told.contains(file.to_str().unwrap()), "{told}");
     }
 
     #[test]
