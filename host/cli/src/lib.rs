@@ -14,6 +14,7 @@ mod confined;
 mod demo;
 mod eval;
 mod experts;
+mod limits;
 mod log_line;
 mod output;
 mod policy;

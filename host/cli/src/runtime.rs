@@ -10,7 +10,8 @@
 use std::{
     io::{self, IsTerminal},
     num::NonZero,
-    process, thread,
+    panic, process, thread,
+    time::Duration,
 };
 
 use tokio::runtime::{Builder, Runtime};
@@ -24,6 +25,13 @@ const WORKERS_MIN: usize = 2;
 const WORKERS_MAX: usize = 8;
 /// Threads for short blocking work.
 const BLOCKING_THREADS_MAX: usize = 32;
+/// Threads of the async runtime, all kinds together.
+pub(crate) const THREADS_MAX: usize = WORKERS_MAX + BLOCKING_THREADS_MAX;
+/// Threads for short blocking work stay: the runtime panics when it needs the first one and the system
+/// gives none.
+const BLOCKING_KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Time for the runtime to prove that all its threads run.
+const START_MAX: Duration = Duration::from_secs(10);
 /// Exit code of a process that a second signal stopped.
 const FORCED: i32 = 1;
 
@@ -37,13 +45,31 @@ fn workers(cores: usize) -> usize {
 /// # Errors
 /// Threads that can't be started.
 pub(crate) fn start() -> io::Result<Runtime> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    Builder::new_multi_thread()
-        .worker_threads(workers(cores))
-        .max_blocking_threads(BLOCKING_THREADS_MAX)
-        .thread_name("signalbox-io")
-        .enable_all()
-        .build()
+    let build = || {
+        Builder::new_multi_thread()
+            .worker_threads(workers(cores()))
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .thread_keep_alive(BLOCKING_KEPT)
+            .thread_name("signalbox-io")
+            .enable_all()
+            .build()
+    };
+    let refused = || io::Error::other("the system gives too few; raise `ulimit -u`");
+    // It panics without its first thread, and waits for ever when only some are given.
+    let runtime = panic::catch_unwind(build).map_err(|_| refused())??;
+    let first = runtime.spawn_blocking(|| ());
+    match runtime.block_on(async { tokio::time::timeout(START_MAX, first).await }) {
+        Ok(Ok(())) => Ok(runtime),
+        _ => {
+            runtime.shutdown_background();
+            Err(refused())
+        }
+    }
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Begins to log on standard error, without ever waiting for it. `RUST_LOG` overrules `level`.

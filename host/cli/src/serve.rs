@@ -8,6 +8,7 @@ use signalbox_engine::{ExpertState, ExpertStatus};
 use crate::{
     app::Ports,
     args::Serve,
+    limits::Granted,
     report::{self, Entry},
     runtime,
     settings::{Settings, TOKEN_VARIABLE},
@@ -16,7 +17,9 @@ use crate::{
 
 /// Serves until told to stop.
 pub(crate) fn run(args: Serve) -> Result<ExitCode> {
-    let settings = overruled(Settings::load(&args.config)?, args);
+    let mut settings = overruled(Settings::load(&args.config)?, args);
+    let unfit = Granted::raised().fit(&mut settings, runtime::cores() as u64);
+    unfit.iter().for_each(|told| say!("{told}"));
     runtime::log(settings.log_level).context("no threads can be started")?;
     runtime::start().context("no threads can be started")?.block_on(serve(settings))
 }

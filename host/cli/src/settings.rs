@@ -94,12 +94,9 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// This machine, or the control group around this process where that has less.
+    /// This machine, or what limits this process to less of it.
     pub(crate) fn here() -> Self {
-        let mut system = sysinfo::System::new();
-        system.refresh_memory();
-        let fence = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
-        Self { memory_bytes: system.total_memory().min(fence) }
+        Self { memory_bytes: signalbox_engine::machine_memory() }
     }
 }
 

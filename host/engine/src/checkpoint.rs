@@ -9,9 +9,9 @@
 mod catalogue;
 mod config;
 mod error;
+mod file;
 mod gguf;
 mod load;
-mod mmap;
 mod names;
 mod packed;
 mod packing;
@@ -27,18 +27,21 @@ use std::path::{Path, PathBuf};
 
 use signalbox_kernels::Format;
 
-pub(crate) use config::Config;
+pub(crate) use config::{Config, read_bounded};
 pub(crate) use error::{CheckpointError, Kind};
 pub(crate) use gguf::GgufMetadata;
 pub(crate) use quantise::Bits;
 pub(crate) use stored::Stored;
 
 use crate::{
-    inspect::{machine_memory, mib},
-    model::{Fill, Model},
+    inspect::mib,
+    machine::machine_memory,
+    model::{Fill, Loaded, Model},
     spec::{self, ModelSpec},
+    vision::Vision,
 };
 use catalogue::{Catalogue, Element};
+use file::WeightFile;
 use names::Names;
 use packing::Packing;
 use plan::{Plan, Vector};
@@ -154,17 +157,24 @@ impl Checkpoint {
     pub(crate) fn load(&self) -> Result<Model> {
         let (needed, machine) = (self.weight_bytes(), machine_memory());
         if needed > machine {
-            let file = self.catalogue.files.first().map(PathBuf::as_path);
             let problem =
                 format!("its weights need {}, this machine has {}", mib(needed), mib(machine));
             let mend = "use a smaller or quantised checkpoint";
-            let file = file.unwrap_or(Path::new(""));
+            let file = self.catalogue.first_file();
             return Err(CheckpointError::new(Kind::Unsupported, file, problem, mend));
         }
-        let mut loader = load::Loader::new(&self.catalogue)?;
+        let read = self.read();
+        // A file that was written to meanwhile may look damaged, so that is said first.
+        self.catalogue.files.iter().try_for_each(WeightFile::check_unchanged)?;
+        let (weights, vision) = read?;
+        Ok(Model::new(self.spec.clone(), weights, vision))
+    }
+
+    fn read(&self) -> Result<(Loaded, Option<Vision>)> {
+        let mut loader = load::Loader::new(&self.catalogue);
         let weights = self.plan.fill(&mut loader)?;
         let vision = self.vision.as_ref().map(|vision| vision.load(&self.catalogue, &loader));
-        Ok(Model::new(self.spec.clone(), weights, vision.transpose()?))
+        Ok((weights, vision.transpose()?))
     }
 
     /// The checkpoint asks for crops of long pictures, which are not made.
@@ -198,5 +208,5 @@ fn rope_factors(catalogue: &Catalogue, name: &str) -> Result<Option<Vec<f32>>> {
     }
     let (entry, elements) = (entry.clone(), 0..count);
     let vector = Vector { name, entry, format: Format::F32, elements, plus_one: false };
-    load::Loader::new(catalogue)?.vector(&vector).map(Some)
+    load::Loader::new(catalogue).vector(&vector).map(Some)
 }

@@ -11,6 +11,7 @@ use crate::{
     EngineError, Image, Message, Part, Prompt,
     checkpoint::Checkpoint,
     generation::Generation,
+    lack::Trouble,
     spec::VisionSpec,
     template::{self, ChatTemplate},
     tokenizer::Tokenizer,
@@ -59,8 +60,8 @@ pub(crate) struct Encoded {
 impl Dialect {
     /// Opens a checkpoint's headers and reads its language. The error says what is wrong, with the
     /// mend.
-    pub(crate) fn open(path: &Path) -> Result<Self, String> {
-        let checkpoint = Checkpoint::open(path).map_err(|error| error.to_string())?;
+    pub(crate) fn open(path: &Path) -> Result<Self, Trouble> {
+        let checkpoint = Checkpoint::open(path)?;
         let source = checkpoint.source();
         let tokenizer = Tokenizer::read(&source)?;
         let names = template::token_names(&source);

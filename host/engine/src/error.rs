@@ -1,6 +1,6 @@
 //! What can go wrong in the engine, whose it is, and what mends it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Who has to act on an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,17 @@ pub enum EngineError {
         path: PathBuf,
         /// What is wrong and what mends it.
         problem: String,
+    },
+    /// The machine lacks something for now, or the expert's files are being written. Tried again by a
+    /// later call.
+    #[error("expert '{expert}' can't be loaded now: {problem}; retry later")]
+    Unavailable {
+        /// The expert.
+        expert: String,
+        /// What is lacking.
+        problem: String,
+        /// When it is tried again.
+        retry_after: Duration,
     },
     /// Not enough memory, even after unloading what may go.
     #[error(
@@ -139,6 +150,7 @@ impl EngineError {
             Self::Unloadable { .. } | Self::Crashed { .. } => Blame::Expert,
             Self::OutOfMemory { .. }
             | Self::NoRoom { .. }
+            | Self::Unavailable { .. }
             | Self::QueueFull { .. }
             | Self::ShuttingDown => Blame::Host,
         }

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -19,6 +20,7 @@ use crate::{
     expert::{Expert, Tally},
     inspect,
     inspect::{Severity, mib},
+    lack::{Trouble, passes},
 };
 
 mod call;
@@ -28,6 +30,9 @@ mod yard;
 
 pub use status::{ExpertState, ExpertStatus, MemoryStatus};
 use yard::{Berth, Stage, Yard};
+
+/// When to ask again for what was lacking before an expert began to load.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The experts of this process. Cheap to clone; all clones are one fleet. When the last clone is
 /// dropped, replies in flight are finished and the experts end.
@@ -170,7 +175,7 @@ impl Inner {
             settings.experts.iter().map(|expert| look(expert, settings.memory_bytes_max));
         let inspections: Vec<Inspection> = inspections.collect();
         let berths = settings.experts.iter().zip(&inspections).map(|(expert, seen)| {
-            let stage = seen.failure().map_or(Stage::Cold, Stage::Failed);
+            let stage = stage_of(seen);
             Berth::new(&expert.id, stage, expert.pinned, seen.memory_bytes.unwrap_or(0))
         });
         let yard = Yard {
@@ -243,7 +248,27 @@ impl Inner {
     fn dialect(&self, at: usize) -> Result<Arc<Dialect>, EngineError> {
         let read = || Dialect::open(&self.members[at].settings.path).map(Arc::new);
         let dialect = self.dialects.entry(at).or_try_insert_with(read);
-        dialect.map(|entry| entry.clone()).map_err(|problem| self.unloadable(at, problem))
+        dialect.map(|entry| entry.clone()).map_err(|trouble| self.troubled(at, trouble))
+    }
+
+    /// An error that says of which expert, and whether it passes.
+    fn troubled(&self, at: usize, trouble: Trouble) -> EngineError {
+        match trouble {
+            Trouble::Lasting(problem) => self.unloadable(at, problem),
+            Trouble::Passing(problem) => EngineError::Unavailable {
+                expert: self.members[at].settings.id.clone(),
+                problem,
+                retry_after: RETRY_AFTER,
+            },
+        }
+    }
+
+    /// A thread that could not be started.
+    fn no_thread(&self, at: usize, what_for: &str, error: &io::Error) -> EngineError {
+        let problem = format!("no thread to {what_for} it: {error}");
+        let passing = passes(error);
+        let trouble = if passing { Trouble::Passing } else { Trouble::Lasting };
+        self.troubled(at, trouble(problem))
     }
 
     fn unloadable(&self, at: usize, problem: String) -> EngineError {
@@ -257,21 +282,41 @@ impl Inner {
 
     /// Inspects an expert that failed once more, and gives it another chance when it is mended.
     fn forgive(&self, at: usize) {
-        if !matches!(self.yard().berths[at].stage, Stage::Failed(_)) {
+        let mut yard = self.yard();
+        let berth = &mut yard.berths[at];
+        berth.backoff.clear();
+        if !matches!(berth.stage, Stage::Failed(_)) {
             return;
         }
-        let bytes_max = self.yard().bytes_max;
-        let seen = look(&self.members[at].settings, bytes_max);
-        self.dialects.remove(&at);
+        drop(yard);
+        let seen = self.look_again(at);
         let mut yard = self.yard();
         let berth = &mut yard.berths[at];
         if matches!(berth.stage, Stage::Failed(_)) {
-            berth.stage = seen.failure().map_or(Stage::Cold, Stage::Failed);
-            berth.needs = seen.memory_bytes.unwrap_or(0);
+            berth.stage = stage_of(&seen);
         }
-        drop(yard);
+    }
+
+    /// Inspects an expert anew, and forgets what was known of its files.
+    fn look_again(&self, at: usize) -> Arc<Inspection> {
+        let bytes_max = self.yard().bytes_max;
+        let seen = Arc::new(look(&self.members[at].settings, bytes_max));
+        self.dialects.remove(&at);
+        self.yard().berths[at].needs = seen.memory_bytes.unwrap_or(0);
         let guard = self.members[at].inspection.lock();
-        *guard.unwrap_or_else(PoisonError::into_inner) = Arc::new(seen);
+        *guard.unwrap_or_else(PoisonError::into_inner) = seen.clone();
+        seen
+    }
+
+    /// Sees to it that an expert has been inspected by now, which a lack at start may have prevented.
+    fn ensure_inspected(&self, at: usize) -> Result<(), EngineError> {
+        if !self.inspection(at).passes() {
+            return Ok(());
+        }
+        let seen = self.look_again(at);
+        let Some(problem) = seen.failure() else { return Ok(()) };
+        let trouble = if seen.passes() { Trouble::Passing } else { Trouble::Lasting };
+        Err(self.troubled(at, trouble(problem)))
     }
 
     /// Reads the gauges; never waits for an expert.
@@ -312,6 +357,11 @@ impl Inner {
             findings: seen.findings.clone(),
         }
     }
+}
+
+/// Where an expert begins: failed when its files are no good, but not for what passes.
+fn stage_of(seen: &Inspection) -> Stage<Expert> {
+    if seen.passes() { Stage::Cold } else { seen.failure().map_or(Stage::Cold, Stage::Failed) }
 }
 
 /// Inspects an expert's files and holds them against the fleet's own memory limit.

@@ -7,7 +7,8 @@ use crate::settings::ExpertSettings;
 
 mod survey;
 
-pub(crate) use survey::{kv_tokens, machine_memory, mib};
+use survey::{CHECKPOINT_CHANGED, RESOURCES_SHORT};
+pub(crate) use survey::{kv_tokens, mib};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +81,13 @@ impl Inspection {
         let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
         let texts: Vec<String> = errors.map(ToString::to_string).collect();
         (!texts.is_empty()).then(|| texts.join("; also, "))
+    }
+
+    /// Whether it can't be served, and all that keeps it from it may be gone at the next look.
+    pub(crate) fn passes(&self) -> bool {
+        let errors = || self.findings.iter().filter(|found| found.severity == Severity::Error);
+        let passes = |found: &Finding| matches!(found.code, RESOURCES_SHORT | CHECKPOINT_CHANGED);
+        errors().next().is_some() && errors().all(passes)
     }
 
     pub(crate) fn add(

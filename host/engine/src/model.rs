@@ -19,7 +19,7 @@ use crate::{
     vision::{Picture, Placed, Vision},
 };
 use batch::Batch;
-use weights::Loaded;
+pub(crate) use weights::Loaded;
 pub(crate) use weights::{Fill, Layer, Linear, Weights};
 
 /// Rows whose logits are held at once when every one of them is wanted: a vocabulary is long.

@@ -18,7 +18,10 @@ use std::{
 use aho_corasick::AhoCorasick;
 use tokenizers::{AddedToken, Tokenizer as Vocabulary};
 
-use crate::checkpoint::Source;
+use crate::{
+    checkpoint::{Source, read_bounded},
+    lack::Trouble,
+};
 
 #[cfg(test)]
 mod corpus;
@@ -30,6 +33,8 @@ pub(crate) use detokenizer::Detokenizer;
 pub(crate) use gguf::check_vocabulary;
 pub(crate) use stops::Stops;
 
+/// A `tokenizer.json` beyond this many bytes is not one; the largest published has a quarter of it.
+const FILE_BYTES_MAX: u64 = 128 << 20;
 /// Breaks a control string. A noncharacter: Unicode forbids it in text that is exchanged.
 const MARK: char = '\u{FDD0}';
 const MARK_TEXT: &str = "\u{FDD0}";
@@ -57,17 +62,17 @@ struct Controls {
 
 impl Tokenizer {
     /// Reads the tokenizer of a checkpoint; the error says what is wrong with it.
-    pub(crate) fn read(source: &Source<'_>) -> Result<Self, String> {
+    pub(crate) fn read(source: &Source<'_>) -> Result<Self, Trouble> {
         match source {
             Source::Folder(folder) => {
-                let path = folder.join("tokenizer.json");
-                let vocabulary = Vocabulary::from_file(&path)
+                let bytes = read_bounded(&folder.join("tokenizer.json"), FILE_BYTES_MAX)?;
+                let vocabulary = Vocabulary::from_bytes(bytes)
                     .map_err(|error| format!("tokenizer.json: {error}; download it again"))?;
-                Self::new(vocabulary, None)
+                Ok(Self::new(vocabulary, None)?)
             }
             Source::Gguf(metadata) => {
                 let (vocabulary, opening) = gguf::rebuild(metadata)?;
-                Self::new(vocabulary, opening)
+                Ok(Self::new(vocabulary, opening)?)
             }
         }
     }

@@ -57,11 +57,16 @@ pub(crate) fn spread<T: Send>(
     let Some((first, rest)) = ranges.split_first() else { return Vec::new() };
     let work = &work;
     thread::scope(|scope| {
-        let others: Vec<_> = rest.iter().map(|range| scope.spawn(|| work(range.clone()))).collect();
+        let start = |range: &Range<usize>| {
+            let range = range.clone();
+            thread::Builder::new().spawn_scoped(scope, move || work(range))
+        };
+        let others: Vec<_> = rest.iter().map(|range| (range, start(range))).collect();
         let mine = work(first.clone());
-        let theirs = others
-            .into_iter()
-            .map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        let theirs = others.into_iter().map(|(range, other)| match other {
+            Ok(other) => other.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => work(range.clone()), // the system gives no more threads
+        });
         std::iter::once(mine).chain(theirs).collect()
     })
 }

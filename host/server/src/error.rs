@@ -220,6 +220,7 @@ impl From<EngineError> for ApiError {
         };
         let refused = Self::new(status, code, blame, &error.to_string());
         match error {
+            EngineError::Unavailable { retry_after, .. } => refused.retry(retry_after),
             EngineError::PromptTooLong { .. }
             | EngineError::Template { .. }
             | EngineError::Blind { .. } => refused.at("messages"),
@@ -242,6 +243,7 @@ fn engine(error: &EngineError) -> (StatusCode, &'static str) {
         EngineError::Template { .. } => (StatusCode::BAD_REQUEST, "template_refused"),
         EngineError::Blind { .. } => (StatusCode::BAD_REQUEST, "images_not_supported"),
         EngineError::Unloadable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "expert_unloadable"),
+        EngineError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "expert_unavailable"),
         EngineError::OutOfMemory { .. } => (StatusCode::SERVICE_UNAVAILABLE, "out_of_memory"),
         EngineError::NoRoom { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room"),
         EngineError::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "queue_full"),

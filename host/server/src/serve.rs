@@ -41,6 +41,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const UPKEEP: Duration = Duration::from_secs(5);
 /// After a failed accept (out of file descriptors), before the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Of failed accepts in a row, the first and then every so manieth is logged: one in 30 s.
+const ACCEPT_TRIES_TOLD: u64 = 300;
 
 /// Serves clients on `data` and operators on `admin` until `shutdown` resolves. Then it stops
 /// accepting, lets replies under way finish within the `drain` of its settings, cancels the
@@ -129,11 +131,15 @@ async fn accept(
     room: &Arc<Semaphore>,
 ) -> (Option<OwnedSemaphorePermit>, TcpStream, SocketAddr) {
     let permit = room.clone().acquire_owned().await.ok();
+    let mut tries = 0u64;
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => return (permit, socket, peer),
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if tries.is_multiple_of(ACCEPT_TRIES_TOLD) {
+                    tracing::warn!(%error, tries, "no connection can be accepted for now");
+                }
+                tries += 1;
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -3,13 +3,13 @@
 use std::{
     collections::{HashMap, hash_map},
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use safetensors::Dtype;
 use signalbox_kernels::Format;
 
-use super::{CheckpointError, config::malformed};
+use super::{CheckpointError, config::malformed, file::WeightFile};
 
 /// What the numbers of a tensor are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     /// The weight files.
-    pub(super) files: Vec<PathBuf>,
+    pub(super) files: Vec<WeightFile>,
     /// The tensors.
     pub(super) tensors: HashMap<String, Entry>,
 }
@@ -78,7 +78,12 @@ pub(super) struct Catalogue {
 impl Catalogue {
     /// The file of a tensor.
     pub(super) fn file(&self, entry: &Entry) -> &Path {
-        &self.files[entry.file]
+        self.files[entry.file].path()
+    }
+
+    /// The first of the files, to name the checkpoint by.
+    pub(super) fn first_file(&self) -> &Path {
+        self.files.first().map_or(Path::new(""), WeightFile::path)
     }
 
     /// Adds a tensor of the file that is being read.
@@ -89,12 +94,12 @@ impl Catalogue {
                 Ok(())
             }
             hash_map::Entry::Occupied(place) => {
-                let (name, other) = (place.key(), &self.files[place.get().file]);
+                let (name, other) = (place.key(), self.files[place.get().file].path());
                 let problem = match place.get().file == entry.file {
                     true => format!("has the tensor '{name}' twice"),
                     false => format!("has the tensor '{name}', which {} has, too", other.display()),
                 };
-                Err(malformed(&self.files[entry.file], problem))
+                Err(malformed(self.file(&entry), problem))
             }
         }
     }
@@ -108,7 +113,7 @@ impl Catalogue {
             let [(first, a), (second, b)] = pair else { continue };
             if a.file == b.file && a.offset + a.bytes > b.offset {
                 let problem = format!("its tensors '{first}' and '{second}' overlap");
-                return Err(malformed(&self.files[a.file], problem));
+                return Err(malformed(self.file(a), problem));
             }
         }
         Ok(())

@@ -2,12 +2,14 @@
 //! file and the key. `null` counts as absent, as it does in transformers.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    fs::{File, Metadata},
+    io::{ErrorKind::InvalidInput, Read},
     ops::RangeInclusive,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
+use rustix::fs::OFlags;
 use serde_json::{Map, Value};
 
 use super::{CheckpointError, Kind};
@@ -180,20 +182,23 @@ pub(super) fn malformed(file: &Path, problem: impl Into<String>) -> CheckpointEr
     CheckpointError::new(Kind::Malformed, file, problem, mend)
 }
 
-/// Opens what must be a file: a folder has no bytes, and a pipe might never give any.
+/// Opens what must be a file: a folder has no bytes, and a pipe might never give any. Looked at before,
+/// since opening a device may do things, and after, since another file may have taken the name.
 pub(super) fn open(file: &Path) -> Result<File> {
-    let opened = file.metadata().and_then(|metadata| {
-        let plain = metadata.is_file();
-        plain.then(|| File::open(file)).ok_or(io::ErrorKind::InvalidInput)?
+    let plain = |metadata: Metadata| metadata.is_file().then_some(()).ok_or(InvalidInput.into());
+    let opened = file.metadata().and_then(plain).and_then(|()| {
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+        let opened = File::options().read(true).custom_flags(flags).open(file)?;
+        opened.metadata().and_then(plain).map(|()| opened)
     });
     opened.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => malformed(file, "is not a file"),
+        InvalidInput => malformed(file, "is not a file"),
         _ => CheckpointError::unreadable(file, &error),
     })
 }
 
 /// The whole of a file of at most `bytes_max` bytes.
-pub(super) fn read_bounded(file: &Path, bytes_max: u64) -> Result<Vec<u8>> {
+pub(crate) fn read_bounded(file: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = open(file)?.take(bytes_max + 1).read_to_end(&mut bytes);
     read.map_err(|error| CheckpointError::unreadable(file, &error))?;

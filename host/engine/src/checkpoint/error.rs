@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::lack::{Trouble, passes};
+
 /// The sort of fault, stable enough to be reported as a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -18,6 +20,17 @@ pub(crate) enum Kind {
     Unsupported,
     /// The operating system did not let us read.
     Unreadable,
+    /// The operating system lacks something for now: descriptors, memory.
+    Lacking,
+    /// Somebody wrote into the file while it was read.
+    Changed,
+}
+
+impl Kind {
+    /// It may well be read next time, without anybody mending it.
+    pub(crate) fn passes(self) -> bool {
+        matches!(self, Self::Lacking | Self::Changed)
+    }
 }
 
 /// A checkpoint that can't be used. Displayed as `file: problem; mend`.
@@ -58,8 +71,17 @@ impl CheckpointError {
             let mend = "check the path, or fetch the checkpoint completely";
             return Self::new(Kind::Missing, file, "there is no such file", mend);
         }
+        if passes(error) {
+            return Self::lacking(file, format!("can't be read now: {error}"));
+        }
         let mend = "check permissions and the disk";
         Self::new(Kind::Unreadable, file, format!("can't be read: {error}"), mend)
+    }
+
+    /// Something that the machine lacks for now.
+    pub(super) fn lacking(file: &Path, problem: impl Into<String>) -> Self {
+        let mend = "it is tried again; if it lasts, raise the process's limits";
+        Self::new(Kind::Lacking, file, problem, mend)
     }
 }
 
@@ -70,3 +92,12 @@ impl fmt::Display for CheckpointError {
 }
 
 impl std::error::Error for CheckpointError {}
+
+impl From<CheckpointError> for Trouble {
+    fn from(error: CheckpointError) -> Self {
+        match error.kind.passes() {
+            true => Self::Passing(error.to_string()),
+            false => Self::Lasting(error.to_string()),
+        }
+    }
+}

@@ -8,12 +8,14 @@ use super::{
     CheckpointError, Kind,
     catalogue::{Catalogue, Element, Entry},
     config::malformed,
-    mmap,
+    file::WeightFile,
 };
-use header::{Fault, Tensor};
+use header::{Fault, Header, Tensor};
 
 /// A header longer than this is refused. The largest vocabularies take a quarter of it.
 const HEADER_BYTES_MAX: usize = 64 << 20;
+/// What is read of a header at first.
+const HEADER_BYTES_FIRST: usize = 1 << 20;
 
 /// The key-value part of a GGUF file. Getters return `None` for an absent key and for another type.
 #[derive(Debug, Default)]
@@ -108,17 +110,31 @@ impl GgufMetadata {
 
 /// Reads the header of `file`.
 pub(super) fn read(file: &Path) -> Result<(GgufMetadata, Catalogue), CheckpointError> {
-    let map = mmap::map(file)?;
-    let head = &map[..map.len().min(HEADER_BYTES_MAX)];
-    let header = header::parse(head).map_err(|fault| explain(file, head, fault))?;
+    let weights = WeightFile::open(file)?;
+    let header = header(&weights)?;
     refuse_parts(file, &header.metadata)?;
-    let mut catalogue = Catalogue { files: vec![file.into()], ..Catalogue::default() };
+    let file_bytes = weights.bytes();
+    let mut catalogue = Catalogue { files: vec![weights], ..Catalogue::default() };
     for tensor in header.tensors {
-        let entry = entry(file, &tensor, header.data, map.len())?;
+        let entry = entry(file, &tensor, header.data, file_bytes)?;
         catalogue.insert(tensor.name, entry)?;
     }
     catalogue.refuse_overlaps()?;
     Ok((header.metadata, catalogue))
+}
+
+/// Reads as much of a file as its header takes, which only parsing it tells.
+fn header(file: &WeightFile) -> Result<Header, CheckpointError> {
+    let most = file.bytes().min(HEADER_BYTES_MAX);
+    let mut head = Vec::new();
+    loop {
+        let wanted = most.min(HEADER_BYTES_FIRST.max(4 * head.len()));
+        head.extend(file.read(head.len(), wanted - head.len())?);
+        match header::parse(&head) {
+            Err(fault) if fault.kind == Kind::Truncated && head.len() < most => {}
+            parsed => return parsed.map_err(|fault| explain(file.path(), &head, fault)),
+        }
+    }
 }
 
 /// A file that holds some of a model's tensors only.

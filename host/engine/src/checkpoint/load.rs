@@ -1,55 +1,57 @@
 //! Carries out a plan: copies tensors out of their files into packed memory the model owns, and looks
 //! at every number on the way.
 
+use std::ops::Range;
+
 use half::{bf16, f16};
-use memmap2::Mmap;
 use signalbox_kernels::{Format, Rows};
 
 use super::{
     CheckpointError,
     catalogue::{Catalogue, Element, Entry},
     config::malformed,
-    mmap, packed,
+    packed,
     plan::{Matrix, Packed, Source, Vector},
     quantise,
 };
 use crate::model::Fill;
 
-/// Reads the tensors of a plan. The files are mapped while it lives.
+/// What is read at once of a tensor that is not kept as it is.
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// Reads the tensors of a plan.
 pub(super) struct Loader<'a> {
     catalogue: &'a Catalogue,
-    maps: Vec<Mmap>,
 }
 
 impl<'a> Loader<'a> {
-    /// Maps the files.
-    pub(super) fn new(catalogue: &'a Catalogue) -> Result<Self, CheckpointError> {
-        let maps = catalogue.files.iter().map(|file| mmap::map(file)).collect::<Result<_, _>>()?;
-        Ok(Self { catalogue, maps })
+    /// Of the files of a catalogue, which it has open.
+    pub(super) fn new(catalogue: &'a Catalogue) -> Self {
+        Self { catalogue }
     }
 
-    /// A tensor's bytes. The file may have changed since its header was read.
-    fn bytes(&self, entry: &Entry) -> Result<&[u8], CheckpointError> {
-        let bytes = self.maps[entry.file].get(entry.offset..entry.offset + entry.bytes);
-        bytes.ok_or_else(|| {
-            malformed(&self.catalogue.files[entry.file], "has become shorter since it was checked")
-        })
+    /// A tensor's bytes.
+    fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, CheckpointError> {
+        self.catalogue.files[entry.file].read(entry.offset, entry.bytes)
     }
 
-    /// The rows of a tensor that a matrix takes.
-    fn rows(&self, matrix: &Matrix, entry: &Entry) -> Result<&[u8], CheckpointError> {
+    /// Some rows of a tensor.
+    fn rows(&self, entry: &Entry, rows: Range<usize>) -> Result<Vec<u8>, CheckpointError> {
         let row_bytes = entry.bytes / entry.shape[0];
-        let rows = matrix.rows.start * row_bytes..matrix.rows.end * row_bytes;
-        Ok(&self.bytes(entry)?[rows])
+        let offset = entry.offset + rows.start * row_bytes;
+        self.catalogue.files[entry.file].read(offset, rows.len() * row_bytes)
     }
 
     fn packed(&self, matrix: &Matrix, packed: &Packed) -> Result<Vec<u8>, CheckpointError> {
         self.check_shape(matrix, packed)?;
+        let weights = self.bytes(&packed.weights)?;
+        let zeros = packed.zeros.as_ref().map(|zeros| self.bytes(zeros)).transpose()?;
+        let scales = self.bytes(&packed.scales)?;
         let linear = packed::Linear {
             layout: packed.layout,
-            weights: self.bytes(&packed.weights)?,
-            zeros: packed.zeros.as_ref().map(|zeros| self.bytes(zeros)).transpose()?,
-            scales: self.bytes(&packed.scales)?,
+            weights: &weights,
+            zeros: zeros.as_deref(),
+            scales: &scales,
             scale: packed.scale,
             rows: packed.rows,
             cols: matrix.cols,
@@ -72,32 +74,35 @@ impl<'a> Loader<'a> {
         Err(malformed(self.catalogue.file(entry), problem))
     }
 
-    /// Rounds plain rows one by one.
+    /// Rounds plain rows one by one, a few of them in memory at a time.
     fn quantised(
         &self,
         matrix: &Matrix,
         entry: &Entry,
         from: Format,
     ) -> Result<Vec<u8>, CheckpointError> {
-        let plain = self.rows(matrix, entry)?;
         let mut packed = Vec::with_capacity(matrix.bytes());
-        let (mut row, row_bytes) = (vec![0.0; matrix.cols], plain.len() / matrix.rows.len());
-        for (index, bytes) in (matrix.rows.start..).zip(plain.chunks_exact(row_bytes)) {
-            decode(bytes, from, &mut row);
-            if !row.iter().all(|weight| weight.is_finite()) {
-                return Err(self.not_finite(entry, &matrix.name, index));
+        let (mut row, row_bytes) = (vec![0.0; matrix.cols], entry.bytes / entry.shape[0]);
+        let at_once = (CHUNK_BYTES / row_bytes.max(1)).max(1);
+        for start in matrix.rows.clone().step_by(at_once) {
+            let plain = self.rows(entry, start..matrix.rows.end.min(start + at_once))?;
+            for (index, bytes) in (start..).zip(plain.chunks_exact(row_bytes)) {
+                decode(bytes, from, &mut row);
+                if !row.iter().all(|weight| weight.is_finite()) {
+                    return Err(self.not_finite(entry, &matrix.name, index));
+                }
+                quantise::push_row(matrix.format, &row, &mut packed);
             }
-            quantise::push_row(matrix.format, &row, &mut packed);
         }
         Ok(packed)
     }
 
     /// The bytes of a tensor of plain numbers, all of them finite.
-    pub(super) fn finite(&self, entry: &Entry, name: &str) -> Result<&[u8], CheckpointError> {
+    pub(super) fn finite(&self, entry: &Entry, name: &str) -> Result<Vec<u8>, CheckpointError> {
         let (bytes, rows) = (self.bytes(entry)?, entry.shape[0]);
         let Element::Weights(format) = entry.element else { return Ok(bytes) };
         let cols = entry.shape[1..].iter().product();
-        match Rows::new(format, rows, cols, bytes.to_vec()).map(|rows| rows.first_not_finite()) {
+        match Rows::new(format, rows, cols, bytes.clone()).map(|rows| rows.first_not_finite()) {
             Ok(Some(row)) => Err(self.not_finite(entry, name, row)),
             Ok(None) => Ok(bytes),
             Err(error) => {
@@ -119,7 +124,7 @@ impl Fill<Matrix, Vector> for Loader<'_> {
 
     fn matrix(&mut self, matrix: &Matrix) -> Result<Rows, CheckpointError> {
         let (entry, bytes) = match &matrix.source {
-            Source::Plain(entry) => (entry, self.rows(matrix, entry)?.to_vec()),
+            Source::Plain(entry) => (entry, self.rows(entry, matrix.rows.clone())?),
             Source::Quantised { entry, from } => (entry, self.quantised(matrix, entry, *from)?),
             Source::Packed(packed) => (&packed.scales, self.packed(matrix, packed)?),
         };
@@ -137,7 +142,7 @@ impl Fill<Matrix, Vector> for Loader<'_> {
         let bytes = self.bytes(&vector.entry)?;
         let (_, size) = vector.format.block();
         let mut floats = vec![0.0; bytes.len() / size];
-        decode(bytes, vector.format, &mut floats);
+        decode(&bytes, vector.format, &mut floats);
         let one = if vector.plus_one { 1.0 } else { 0.0 };
         let floats: Vec<f32> =
             floats[vector.elements.clone()].iter().map(|float| float + one).collect();

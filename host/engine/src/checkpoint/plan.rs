@@ -319,7 +319,7 @@ impl Planner<'_> {
 
     fn present(&self, name: &str) -> Result<&Entry> {
         self.catalogue.tensors.get(name).ok_or_else(|| {
-            let file = self.catalogue.files.first().cloned().unwrap_or_default();
+            let file = self.catalogue.first_file();
             let of = match self.catalogue.files.len() {
                 0 | 1 => String::new(),
                 files => format!(" in any of {files} shards"),

@@ -14,13 +14,16 @@ use super::{
     CheckpointError, Kind,
     catalogue::{Catalogue, Entry},
     config::{malformed, read_bounded},
-    mmap,
+    file::WeightFile,
 };
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// An index longer than this is not read. The largest models published have half of it.
 const INDEX_BYTES_MAX: u64 = 16 << 20;
+/// More shards than this are not read: all are open while an expert loads. The largest models published
+/// have 163.
+const SHARDS_MAX: usize = 256;
 
 /// The part of the index that says where tensors lie.
 #[derive(Deserialize)]
@@ -52,6 +55,10 @@ fn read_shards(folder: &Path, catalogue: &mut Catalogue) -> Result<(), Checkpoin
     if shards.is_empty() {
         return Err(malformed(&file, "names no shards"));
     }
+    if shards.len() > SHARDS_MAX {
+        let problem = format!("names {} shards, and at most {SHARDS_MAX} are read", shards.len());
+        return Err(malformed(&file, problem));
+    }
     for shard in shards {
         let mut parts = Path::new(shard).components();
         if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
@@ -64,7 +71,7 @@ fn read_shards(folder: &Path, catalogue: &mut Catalogue) -> Result<(), Checkpoin
     }
     for (tensor, shard) in &index.weight_map {
         let entry = catalogue.tensors.get(tensor);
-        if entry.is_none_or(|entry| !catalogue.files[entry.file].ends_with(shard)) {
+        if entry.is_none_or(|entry| !catalogue.file(entry).ends_with(shard)) {
             let problem = format!("promises tensor '{tensor}' in {shard}, but it is not there");
             return Err(malformed(&file, problem));
         }
@@ -86,9 +93,9 @@ fn read_shard(
 }
 
 fn read_header(file: &Path, catalogue: &mut Catalogue) -> Result<(), CheckpointError> {
-    let map = mmap::map(file)?;
-    let header = header::parse(file, &map)?;
-    catalogue.files.push(file.into());
+    let file = WeightFile::open(file)?;
+    let header = header::read(&file)?;
+    catalogue.files.push(file);
     for (name, info) in header.tensors {
         let (start, end) = info.data_offsets;
         let entry = Entry {

@@ -1,5 +1,6 @@
 //! Checkpoints of every form, written here or copied from the toys, whole and broken.
 
+mod changing;
 mod containers;
 mod files;
 mod fuzz;

@@ -82,9 +82,9 @@ impl Plan {
         let mut read = |(name, shape): Wanted<'_>| {
             let (entry, dtype) = find(catalogue, &name, shape)?;
             let bytes = loader.finite(entry, &name)?;
-            let tensor = Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu);
+            let tensor = Tensor::from_raw_buffer(&bytes, dtype, shape, &Device::Cpu);
             tensor.map_err(|error| {
-                malformed(&catalogue.files[entry.file], format!("tensor '{name}': {error}"))
+                malformed(catalogue.file(entry), format!("tensor '{name}': {error}"))
             })
         };
         let weights = self.names.weights(&self.spec, self.hidden, &mut read)?;
@@ -162,12 +162,12 @@ fn affine<T>(
 /// A tensor that is there, of this shape, and of plain numbers.
 fn find<'a>(catalogue: &'a Catalogue, name: &str, shape: &[usize]) -> Result<(&'a Entry, DType)> {
     let Some(entry) = catalogue.tensors.get(name) else {
-        let file = catalogue.files.first().cloned().unwrap_or_default();
+        let file = catalogue.first_file();
         let problem = format!("tensor '{name}' is missing, though others of the tower are there");
         let mend = "fetch the checkpoint again";
-        return Err(CheckpointError::new(Kind::Missing, &file, problem, mend));
+        return Err(CheckpointError::new(Kind::Missing, file, problem, mend));
     };
-    let file = &catalogue.files[entry.file];
+    let file = catalogue.file(entry);
     if entry.shape != shape {
         let found = &entry.shape;
         let problem =

@@ -72,6 +72,7 @@ pub(super) async fn answer(
         return Err(inner.unloadable(at, problem.clone()));
     }
     let ticket = Ticket::draw(inner, at)?;
+    inspect_aside(inner, at).await?;
     let prepared = prepare_aside(inner, at, request).await?;
     let prompt_tokens = u32::try_from(prepared.prompt.ids.len()).unwrap_or(u32::MAX);
     let (events, stream) = TokenStream::open(&inner.members[at].settings.id, prompt_tokens);
@@ -94,6 +95,16 @@ pub(super) async fn answer(
     tally.requests.fetch_add(1, Relaxed);
     tally.prompt_tokens.fetch_add(u64::from(prompt_tokens), Relaxed);
     Ok(stream)
+}
+
+/// Inspects an expert that could not be inspected for a lack, which touches the disk.
+async fn inspect_aside(inner: &Arc<Inner>, at: usize) -> Result<(), EngineError> {
+    if !inner.inspection(at).passes() {
+        return Ok(());
+    }
+    let aside = inner.clone();
+    let inspected = tokio::task::spawn_blocking(move || aside.ensure_inspected(at)).await;
+    inspected.unwrap_or_else(|error| Err(inner.unloadable(at, error.to_string())))
 }
 
 /// Templates and tokenizers take milliseconds on long prompts, which would hold up other tasks.
@@ -184,13 +195,18 @@ fn approach(inner: &Arc<Inner>, at: usize) -> Result<Approach, EngineError> {
     let (waiter, loaded) = oneshot::channel();
     let mut yard = inner.yard();
     let closing = yard.closing;
-    match &mut yard.berths[at].stage {
+    let berth = &mut yard.berths[at];
+    match &mut berth.stage {
         Stage::Resident(expert) => return Ok(Approach::Ready(expert.desk())),
         Stage::Failed(problem) => return Err(inner.unloadable(at, problem.clone())),
         _ if closing => return Err(EngineError::ShuttingDown),
         Stage::Leaving => return Ok(Approach::Later),
         Stage::Loading(waiters) => waiters.push(waiter),
         stage @ Stage::Cold => {
+            if let Some((retry_after, problem)) = berth.backoff.pause() {
+                let (expert, problem) = (berth.id.clone(), problem.to_owned());
+                return Err(EngineError::Unavailable { expert, problem, retry_after });
+            }
             *stage = Stage::Loading(vec![waiter]);
             drop(yard);
             loading::begin(inner, at);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     EngineError,
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, CheckpointError},
     expert::{Bounds, Expert, Notice, panic_words},
     inspect::kv_tokens,
 };
@@ -34,7 +34,7 @@ pub(super) fn begin(inner: &Arc<Inner>, at: usize) {
     let name = format!("load {}", inner.members[at].settings.id);
     let spawned = thread::Builder::new().name(name).spawn(move || load(&loader, at, evict));
     if let Err(error) = spawned {
-        finish(inner, at, Err(inner.unloadable(at, format!("no thread to load it: {error}"))));
+        finish(inner, at, Err(inner.no_thread(at, "load", &error)));
     }
 }
 
@@ -99,23 +99,36 @@ fn load(inner: &Arc<Inner>, at: usize, evict: bool) {
 
 /// Reserves memory first, then reads. Returns the running expert and how long reading took.
 fn bring_in(inner: &Arc<Inner>, at: usize, evict: bool) -> Result<(Expert, Duration), EngineError> {
+    inner.ensure_inspected(at)?;
     make_room(inner, at, evict)?;
     let began = Instant::now();
     let member = &inner.members[at];
-    let broken = |problem: String| inner.unloadable(at, problem);
+    let troubled = |error: CheckpointError| inner.troubled(at, error.into());
     inner.dialect(at)?;
-    let checkpoint =
-        Checkpoint::open(&member.settings.path).map_err(|error| broken(error.to_string()))?;
+    let checkpoint = Checkpoint::open(&member.settings.path).map_err(troubled)?;
     let checkpoint = checkpoint.quantised(member.settings.bits());
-    let model = checkpoint.load().map_err(|error| broken(error.to_string()))?;
+    refuse_replaced(inner, at, &checkpoint)?;
+    let model = checkpoint.load().map_err(troubled)?;
     let context = inner.inspection(at).context_length.unwrap_or(0);
     let sequences = member.settings.max_num_seqs;
     let bounds = Bounds { sequences: sequences as usize, kv_tokens: kv_tokens(context, sequences) };
     let home = Arc::downgrade(inner);
     let notify = move |notice| heed(&home, at, notice);
     let expert = Expert::spawn(&member.settings.id, model, bounds, member.tally.clone(), notify)
-        .map_err(|error| broken(format!("no thread to run it: {error}")))?;
+        .map_err(|error| inner.no_thread(at, "run", &error))?;
     Ok((expert, began.elapsed()))
+}
+
+/// Memory was reserved, and prompts are read, by what the files said when they were inspected.
+fn refuse_replaced(inner: &Inner, at: usize, checkpoint: &Checkpoint) -> Result<(), EngineError> {
+    let (seen, spec) = (inner.inspection(at), checkpoint.spec());
+    let now = (Some(checkpoint.weight_bytes()), Some(spec.kv_bytes_per_token()));
+    if now == (seen.weight_bytes, seen.kv_bytes_per_token) {
+        return Ok(());
+    }
+    let problem = "its files are others than those that were inspected; load it once more through \
+                   the admin plane";
+    Err(inner.unloadable(at, problem.to_owned()))
 }
 
 /// Sends idle experts away until there is room. While those in the way are merely busy, waits for
@@ -158,6 +171,7 @@ fn finish(inner: &Inner, at: usize, outcome: Result<(Expert, Duration), EngineEr
     let (stage, result, surplus) = match outcome {
         Ok((expert, took)) => {
             berth.loads += 1;
+            berth.backoff.clear();
             berth.last_load = Some(took);
             berth.last_used = Instant::now();
             if closing {
@@ -166,8 +180,11 @@ fn finish(inner: &Inner, at: usize, outcome: Result<(Expert, Duration), EngineEr
                 (Stage::Resident(expert), Ok(()), None)
             }
         }
-        Err(error) => {
+        Err(mut error) => {
             berth.reserved = 0;
+            if let EngineError::Unavailable { problem, retry_after, .. } = &mut error {
+                *retry_after = berth.backoff.lacked(problem);
+            }
             (after_failure(&error), Err(error), None)
         }
     };
@@ -291,6 +308,7 @@ mod tests {
         Request, Sampling, TokenStream,
         expert::Job,
         fleet::call,
+        inspect::{Inspection, Severity},
         sampler::{Rules, Sampler},
         tokenizer::{Stops, tests::toy},
     };
@@ -366,6 +384,47 @@ mod tests {
             last = Some(event);
         }
         last
+    }
+
+    #[tokio::test]
+    async fn a_lack_passes_without_an_operator() {
+        let fleet = fleet();
+        let (expert, problem) = ("a".to_owned(), "no descriptors".to_owned());
+        let lacking = EngineError::Unavailable { expert, problem, retry_after: Duration::ZERO };
+        assert!(claim_cold(&fleet.0, 0));
+        finish(&fleet.0, 0, Err(lacking));
+        assert_eq!(fleet.status("a").unwrap().state, ExpertState::Cold);
+        let told = fleet.generate("a", words()).await.err();
+        let Some(EngineError::Unavailable { problem, retry_after, .. }) = told else {
+            panic!("{told:?}");
+        };
+        assert_eq!(problem, "no descriptors");
+        assert!(!retry_after.is_zero());
+        tokio::time::sleep(retry_after).await;
+        let stream = fleet.generate("a", words()).await.unwrap();
+        assert!(matches!(last(stream).await, Some(Event::Finished { .. })));
+    }
+
+    #[tokio::test]
+    async fn an_operator_need_not_wait_for_the_backoff() {
+        let fleet = fleet();
+        let (expert, problem) = ("a".to_owned(), "no threads".to_owned());
+        let lacking = EngineError::Unavailable { expert, problem, retry_after: Duration::ZERO };
+        assert!(claim_cold(&fleet.0, 0));
+        finish(&fleet.0, 0, Err(lacking));
+        fleet.load("a").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_lack_hid_at_start_is_looked_at_by_the_first_call() {
+        let fleet = fleet();
+        let mut unseen = Inspection::default();
+        unseen.add(Severity::Error, "resources-short", "no descriptors", "wait");
+        *fleet.0.members[0].inspection.lock().unwrap() = Arc::new(unseen);
+        fleet.0.yard().berths[0].needs = 0;
+        let stream = fleet.generate("a", words()).await.unwrap();
+        assert!(matches!(last(stream).await, Some(Event::Finished { .. })));
+        assert!(fleet.memory().reserved_bytes > 0);
     }
 
     #[tokio::test]

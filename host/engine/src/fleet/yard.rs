@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::EngineError;
+use crate::{EngineError, lack::Backoff};
 
 /// Told when a load ends.
 pub(super) type Waiter = oneshot::Sender<Result<(), EngineError>>;
@@ -35,6 +35,8 @@ pub(super) struct Berth<T> {
     pub(super) loads: u64,
     pub(super) unloads: u64,
     pub(super) last_load: Option<Duration>,
+    /// A load lacked something that may be there later.
+    pub(super) backoff: Backoff,
 }
 
 /// All experts' places and what they may take together.
@@ -72,6 +74,7 @@ impl<T> Berth<T> {
             loads: 0,
             unloads: 0,
             last_load: None,
+            backoff: Backoff::default(),
         }
     }
 

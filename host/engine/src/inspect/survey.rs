@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use sysinfo::{MemoryRefreshKind, RefreshKind, System};
-
 use super::{
     Inspection,
     Severity::{Error, Note, Warning},
@@ -11,6 +9,7 @@ use super::{
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, Kind, Source, Stored},
     generation::{Generation, read_json},
+    machine::machine_memory,
     settings::{DType, ExpertSettings, Quantization},
     template::{self, ChatTemplate},
     tokenizer::check_vocabulary,
@@ -19,6 +18,10 @@ use crate::{
 /// Full-length sequences whose KV cache is set aside when an expert is loaded. More sequences run
 /// together as long as they are shorter.
 const KV_SEQUENCES_RESERVED: u64 = 2;
+
+/// Codes of findings that may be gone at the next look.
+pub(super) const RESOURCES_SHORT: &str = "resources-short";
+pub(super) const CHECKPOINT_CHANGED: &str = "checkpoint-changed";
 
 pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
     if !settings.path.exists() {
@@ -91,6 +94,8 @@ fn code_of(kind: Kind) -> &'static str {
         Kind::Malformed => "checkpoint-malformed",
         Kind::Unsupported => "checkpoint-unsupported",
         Kind::Unreadable => "checkpoint-unreadable",
+        Kind::Lacking => RESOURCES_SHORT,
+        Kind::Changed => CHECKPOINT_CHANGED,
     }
 }
 
@@ -137,14 +142,6 @@ fn memory(settings: &ExpertSettings, inspection: &mut Inspection) {
 /// Tokens of KV cache that are set aside with an expert, and that its sequences share.
 pub(crate) fn kv_tokens(context: u32, max_num_seqs: u32) -> u64 {
     u64::from(context) * KV_SEQUENCES_RESERVED.min(u64::from(max_num_seqs.max(1)))
-}
-
-/// What the machine, or the container around us, has at most.
-pub(crate) fn machine_memory() -> u64 {
-    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::everything());
-    let system = System::new_with_specifics(memory);
-    let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
-    system.total_memory().min(limit)
 }
 
 /// Bytes in words, rounded up to whole MiB.

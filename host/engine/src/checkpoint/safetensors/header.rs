@@ -10,11 +10,13 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, Visitor},
 };
 
-use crate::checkpoint::{CheckpointError, Kind, config::malformed};
+use crate::checkpoint::{CheckpointError, Kind, config::malformed, file::WeightFile};
 
 /// A longer header is refused. The largest models published have a tenth of it.
 const HEADER_BYTES_MAX: u64 = 16 << 20;
 const LENGTH_BYTES: usize = size_of::<u64>();
+/// Enough of a file to know the pointers that Git LFS leaves.
+const POINTER_BYTES_MAX: usize = 64;
 
 /// What a header says, held against the size of the file.
 pub(super) struct Header {
@@ -24,24 +26,37 @@ pub(super) struct Header {
     pub(super) data: usize,
 }
 
-/// Parses the header of `file`, which holds `bytes`.
-pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Header, CheckpointError> {
+/// Reads the header of `file`.
+pub(super) fn read(file: &WeightFile) -> Result<Header, CheckpointError> {
+    let most = LENGTH_BYTES + HEADER_BYTES_MAX as usize;
+    let mut head = file.read(0, file.bytes().min(POINTER_BYTES_MAX))?;
+    if let Some((length, _)) = head.split_first_chunk() {
+        let wanted = u64::from_le_bytes(*length).saturating_add(LENGTH_BYTES as u64);
+        let wanted = usize::try_from(wanted).map_or(most, |wanted| wanted.min(most));
+        let wanted = wanted.clamp(head.len(), file.bytes());
+        head.extend(file.read(head.len(), wanted - head.len())?);
+    }
+    parse(file.path(), &head, file.bytes())
+}
+
+/// Parses the beginning of a file of `file_bytes`.
+fn parse(file: &Path, bytes: &[u8], file_bytes: usize) -> Result<Header, CheckpointError> {
     if bytes.starts_with(b"version https://git-lfs") {
         let mend = "run `git lfs pull` in the checkpoint's folder";
         let problem = "is a Git LFS pointer, not weights";
         return Err(CheckpointError::new(Kind::Missing, file, problem, mend));
     }
-    let json = json(file, bytes)?;
+    let json = json(file, bytes, file_bytes)?;
     let Tensors(mut tensors) = serde_json::from_slice(json)
         .map_err(|error| malformed(file, format!("is not a safetensors file: {error}")))?;
     let data = LENGTH_BYTES + json.len();
     tensors.sort_by_key(|(_, info)| info.data_offsets);
     refuse_gaps(file, &tensors)?;
     let promised = tensors.last().map_or(0, |(_, info)| info.data_offsets.1);
-    let actual = bytes.len() - data;
+    let actual = file_bytes - data;
     if promised > actual {
         let promised = (data as u64).saturating_add(promised as u64);
-        return Err(truncated(file, bytes, promised));
+        return Err(truncated(file, file_bytes, promised));
     }
     if promised < actual {
         let problem = format!("has {} bytes behind its last tensor", actual - promised);
@@ -51,7 +66,7 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Header, CheckpointError
 }
 
 /// The JSON part.
-fn json<'a>(file: &Path, bytes: &'a [u8]) -> Result<&'a [u8], CheckpointError> {
+fn json<'a>(file: &Path, bytes: &'a [u8], file_bytes: usize) -> Result<&'a [u8], CheckpointError> {
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
         let problem = format!("is not a safetensors file: it has {} bytes", bytes.len());
         return Err(malformed(file, problem));
@@ -65,11 +80,10 @@ fn json<'a>(file: &Path, bytes: &'a [u8]) -> Result<&'a [u8], CheckpointError> {
         return Err(malformed(file, problem));
     }
     let header = rest.get(..length as usize);
-    header.ok_or_else(|| truncated(file, bytes, length + LENGTH_BYTES as u64))
+    header.ok_or_else(|| truncated(file, file_bytes, length + LENGTH_BYTES as u64))
 }
 
-fn truncated(file: &Path, bytes: &[u8], promised: u64) -> CheckpointError {
-    let actual = bytes.len();
+fn truncated(file: &Path, actual: usize, promised: u64) -> CheckpointError {
     let problem = format!("ends after {actual} bytes where its header promises {promised}");
     CheckpointError::new(Kind::Truncated, file, problem, "fetch the file again")
 }
