@@ -325,7 +325,7 @@ impl Planner<'_> {
                 files => format!(" in any of {files} shards"),
             };
             let problem = format!("tensor '{name}' is missing{of}");
-            CheckpointError::new(Kind::Missing, &file, problem, "fetch the checkpoint again")
+            CheckpointError::new(Kind::Missing, file, problem, "fetch the checkpoint again")
         })
     }
 
