@@ -11,7 +11,7 @@ use std::{
 use signalbox_server::LOG_LINES_DROPPED;
 
 /// Bytes that wait to be written; lines beyond are dropped and counted.
-const QUEUE_BYTES_MAX: usize = 4 << 20;
+const QUEUE_BYTES_MAX: usize = 1 << 20;
 /// What a waiting line takes beside its bytes.
 const LINE_OVERHEAD: usize = 64;
 /// Between two tries on a stream that somebody has set to non-blocking.
