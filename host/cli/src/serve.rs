@@ -19,8 +19,8 @@ use crate::{
 pub(crate) fn run(args: Serve) -> Result<ExitCode> {
     let mut settings = overruled(Settings::load(&args.config)?, args);
     let unfit = Granted::raised().fit(&mut settings, runtime::cores() as u64);
-    unfit.iter().for_each(|told| say!("{told}"));
     runtime::log(settings.log_level).context("no threads can be started")?;
+    unfit.iter().for_each(|told| say!("{told}"));
     runtime::start().context("no threads can be started")?.block_on(serve(settings))
 }
 
