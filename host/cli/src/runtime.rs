@@ -10,7 +10,9 @@
 use std::{
     io::{self, IsTerminal},
     num::NonZero,
-    panic, process, thread,
+    process,
+    sync::Mutex,
+    thread,
     time::Duration,
 };
 
@@ -54,17 +56,31 @@ pub(crate) fn start() -> io::Result<Runtime> {
             .enable_all()
             .build()
     };
-    let refused = || io::Error::other("the system gives too few; raise `ulimit -u`");
-    // It panics without its first thread, and waits for ever when only some are given.
-    let runtime = panic::catch_unwind(build).map_err(|_| refused())??;
+    let refused = |_| io::Error::other("the system gives too few; raise `ulimit -u`");
+    // With too few threads it panics and waits for ever for those that it did get.
+    rehearse(workers(cores()) + 1).map_err(refused)?;
+    let runtime = build()?;
     let first = runtime.spawn_blocking(|| ());
     match runtime.block_on(async { tokio::time::timeout(START_MAX, first).await }) {
         Ok(Ok(())) => Ok(runtime),
         _ => {
             runtime.shutdown_background();
-            Err(refused())
+            Err(refused(io::ErrorKind::TimedOut.into()))
         }
     }
+}
+
+/// Whether the system gives so many threads at once: starts them, and lets them go.
+fn rehearse(count: usize) -> io::Result<()> {
+    let gate = Mutex::new(());
+    thread::scope(|scope| {
+        let closed = gate.lock();
+        let wait = || drop(gate.lock());
+        let start = |_| thread::Builder::new().spawn_scoped(scope, wait).map(drop);
+        let started = (0..count).try_for_each(start);
+        drop(closed);
+        started
+    })
 }
 
 /// Cores that this process may use.
