@@ -4,6 +4,7 @@
 use std::{
     fs,
     path::PathBuf,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -219,6 +220,41 @@ fn an_upload_that_is_refused_leaves_no_code() {
     let hollow = component(&[(1, line(1))]);
     assert_eq!(host.upload("hollow", &hollow).error_code(), "upload_not_runnable");
     assert_eq!(entries(&host), before);
+}
+
+/// The processes that `parent` started and that run.
+fn children(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |id: &u32| {
+        // A process that ended meanwhile is nobody's child.
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        status.lines().any(|line| {
+            line.strip_prefix("PPid:").is_some_and(|id| id.trim() == parent.to_string())
+        })
+    };
+    ids.filter(is_child).collect()
+}
+
+#[test]
+fn a_compiler_that_is_killed_from_outside_is_told_as_such() {
+    let host = Host::start_with(bounded());
+    thread::scope(|scope| {
+        let upload = scope.spawn(|| host.upload("slow", &slow()));
+        eventually("a child compiles", PATIENCE, || {
+            for child in children(host.process_id()) {
+                let kill = Command::new("kill").args(["-KILL", &child.to_string()]).status();
+                assert!(kill.unwrap().success());
+            }
+            upload.is_finished()
+        });
+        let answer = upload.join().unwrap();
+        assert_eq!((answer.status, answer.error_code().as_str()), (503, "compiler_unavailable"));
+        let told = ["killed from outside", "no process"]; // the latter before it began
+        assert!(told.iter().any(|words| answer.text.contains(words)), "{}", answer.text);
+        assert_eq!(answer.header("retry-after"), "1");
+    });
+    host.upload("fine", &variant(1)).ok();
 }
 
 #[test]
