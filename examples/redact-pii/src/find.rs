@@ -9,6 +9,9 @@ const CARD: &str = "[card]";
 /// The longest e-mail address there can be (RFC 5321); nothing longer is waited for.
 const UNFINISHED_MAX: usize = 254;
 
+/// The most digits of a payment card.
+const DIGITS_MAX: usize = 19;
+
 fn in_email(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._%+-@".contains(&byte)
 }
@@ -17,21 +20,26 @@ fn in_number(byte: u8) -> bool {
     byte.is_ascii_digit() || b" ()+.-".contains(&byte)
 }
 
-/// Every finding and its kind, in order, not overlapping.
-pub(crate) fn spans(text: &str) -> Vec<(Range<usize>, &'static str)> {
-    let mut found = Vec::new();
-    for run in runs(text, in_email) {
-        found.extend(email(text, run).map(|span| (span, EMAIL)));
-    }
-    for run in runs(text, in_number) {
-        let apart = |span: &Range<usize>| {
-            found.iter().all(|(e, _)| span.end <= e.start || e.end <= span.start)
-        };
-        let number = number(text, run).filter(|(span, _)| apart(span));
-        found.extend(number);
-    }
-    found.sort_by_key(|(span, _)| span.start);
-    found
+/// Every finding and its kind, in order, not overlapping; found as they are asked for, so that a
+/// long text costs no memory. What looks like an address and like a number is an address.
+pub(crate) fn spans(text: &str) -> impl Iterator<Item = (Range<usize>, &'static str)> {
+    let mut emails = runs(text, in_email).filter_map(|run| email(text, run)).peekable();
+    let mut numbers = runs(text, in_number).filter_map(|run| number(text, run)).peekable();
+    std::iter::from_fn(move || {
+        loop {
+            match (emails.peek(), numbers.peek()) {
+                (Some(email), Some((number, _))) if number.start < email.end => {
+                    let number = numbers.next_if(|(number, _)| number.end <= email.start);
+                    if number.is_some() {
+                        return number;
+                    }
+                    numbers.next();
+                }
+                (None, _) => return numbers.next(),
+                (Some(_), _) => return emails.next().map(|span| (span, EMAIL)),
+            }
+        }
+    })
 }
 
 /// Where the end of the text begins that more text could still turn into a finding.
@@ -44,15 +52,15 @@ pub(crate) fn unfinished(text: &str) -> usize {
     if text.len() - start > UNFINISHED_MAX { text.len() } else { start }
 }
 
-fn runs(text: &str, belongs: fn(u8) -> bool) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for (at, _) in text.bytes().enumerate().filter(|(_, byte)| belongs(*byte)) {
-        match runs.last_mut() {
-            Some(run) if run.end == at => run.end += 1,
-            _ => runs.push(at..at + 1),
-        }
-    }
-    runs
+fn runs(text: &str, belongs: fn(u8) -> bool) -> impl Iterator<Item = Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + bytes[at..].iter().position(|byte| belongs(*byte))?;
+        let length = bytes[start..].iter().position(|byte| !belongs(*byte));
+        at = length.map_or(bytes.len(), |length| start + length);
+        Some(start..at)
+    })
 }
 
 /// `local@domain.tld`, without the punctuation around it.
@@ -73,9 +81,10 @@ fn number(text: &str, run: Range<usize>) -> Option<(Range<usize>, &'static str)>
     let raw = text[run.clone()].trim_start_matches([' ', ')', '.', '-']);
     let start = run.end - raw.len();
     let raw = raw.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let digits: Vec<u8> =
-        raw.bytes().filter(u8::is_ascii_digit).map(|digit| digit - b'0').collect();
-    let kind = if (13..=19).contains(&digits.len()) && luhn(&digits) {
+    // One digit more than a card has is too many, however many follow.
+    let digits: Vec<u8> = raw.bytes().filter(u8::is_ascii_digit).take(DIGITS_MAX + 1).collect();
+    let digits: Vec<u8> = digits.into_iter().map(|digit| digit - b'0').collect();
+    let kind = if (13..=DIGITS_MAX).contains(&digits.len()) && luhn(&digits) {
         CARD
     } else if is_phone(raw, &digits) {
         PHONE
@@ -87,6 +96,9 @@ fn number(text: &str, run: Range<usize>) -> Option<(Range<usize>, &'static str)>
 
 /// International, or written in groups as telephone numbers are and large numbers are not.
 fn is_phone(raw: &str, digits: &[u8]) -> bool {
+    if digits.len() > DIGITS_MAX {
+        return false;
+    }
     if raw.starts_with('+') {
         return (8..=15).contains(&digits.len());
     }

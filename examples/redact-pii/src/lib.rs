@@ -5,6 +5,8 @@ mod find;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use find::{spans, unfinished};
 use signalbox_sdk::{Action, Edits, Outcome, Post, Pre, Refusal, Request, export};
 
@@ -12,9 +14,9 @@ struct RedactPii;
 
 impl Pre for RedactPii {
     fn handle(request: &Request, edits: &Edits) -> Result<Outcome, Refusal> {
-        for (index, message) in request.messages().iter().enumerate() {
-            let clean = redact(&message.content);
-            if clean != message.content {
+        for index in 0..request.message_count() {
+            let Some(message) = request.message(index) else { break };
+            if let Cow::Owned(clean) = redact(&message.content) {
                 edits.set_content(index, &clean);
             }
         }
@@ -31,24 +33,30 @@ impl Post for RedactPii {
     fn push(&mut self, window: &str) -> Action {
         match unfinished(window) {
             0 => Action::Hold,
-            cut => Action::Replace { text: redact(&window[..cut]), keep: window.len() - cut },
+            cut => {
+                Action::Replace { text: redact(&window[..cut]).into(), keep: window.len() - cut }
+            }
         }
     }
 
     fn finish(&mut self, window: &str) -> Action {
-        Action::Replace { text: redact(window), keep: 0 }
+        Action::Replace { text: redact(window).into(), keep: 0 }
     }
 }
 
-/// The text with every finding replaced by what it was.
-fn redact(text: &str) -> String {
+/// The text with every finding replaced by what it was; the same text when there is none.
+fn redact(text: &str) -> Cow<'_, str> {
+    let mut found = spans(text).peekable();
+    if found.peek().is_none() {
+        return Cow::Borrowed(text);
+    }
     let (mut clean, mut done) = (String::with_capacity(text.len()), 0);
-    for (span, kind) in spans(text) {
+    for (span, kind) in found {
         clean.push_str(&text[done..span.start]);
         clean.push_str(kind);
         done = span.end;
     }
-    clean + &text[done..]
+    Cow::Owned(clean + &text[done..])
 }
 
 export!(RedactPii: pre, post);

@@ -11,6 +11,11 @@ use std::cmp::Reverse;
 
 use signalbox_sdk::{Decision, Expert, Refusal, Request, Route, State, config, export};
 
+/// What is read of a message, in bytes: what a text is about shows at its beginning.
+const READ_BYTES: usize = 64 << 10;
+/// Signals named in a reason.
+const GROUNDS_MAX: usize = 8;
+
 struct RouteByDomain;
 
 impl Route for RouteByDomain {
@@ -51,7 +56,8 @@ fn images_verdict() -> Verdict {
 
 /// The domain with the most points, or `refuge` when none stands out.
 fn judge(request: &Request, refuge: &str) -> Verdict {
-    let found = signals::evidence(&request.last_user_text());
+    let text = request.last_user_text();
+    let found = signals::evidence(&text[..text.floor_char_boundary(READ_BYTES)]);
     let points = |domain: &str| {
         let own = found.iter().filter(|signal| signal.domain == domain);
         own.fold(0.0, |points, signal| points + signal.points)
@@ -65,7 +71,8 @@ fn judge(request: &Request, refuge: &str) -> Verdict {
         let why = "no domain stands out".to_owned();
         return Verdict { domain: refuge.to_owned(), confidence, why };
     }
-    let grounds: Vec<_> = found.iter().filter(|s| s.domain == best).map(|s| &*s.name).collect();
+    let grounds = found.iter().filter(|signal| signal.domain == best).map(|s| &*s.name);
+    let grounds: Vec<_> = grounds.take(GROUNDS_MAX).collect();
     Verdict { domain: best.to_owned(), confidence, why: grounds.join(", ") }
 }
 
