@@ -47,7 +47,9 @@ impl Granted {
                 ));
             }
         }
-        let needed = threads(settings.fleet.experts.len() as u64, cores);
+        // Guests, and token counts for them.
+        let guests = 2 * settings.policies.registry.limits.workers;
+        let needed = threads(settings.fleet.experts.len() as u64, cores) + guests;
         if let Some(granted) = self.threads.filter(|granted| *granted < needed) {
             told.push(format!(
                 "the system grants {granted} threads, and this configuration may start {needed}: \

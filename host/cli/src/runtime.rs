@@ -2,8 +2,9 @@
 //!
 //! - Experts compute on threads of their own, which the engine starts.
 //! - Policies compile in child processes; two threads of the policy runtime wait for them.
-//! - What is left, moving bytes and running policies, shares [`workers`] async threads: a quarter
-//!   of the cores, so that decoding keeps the rest.
+//! - Policies run on [`policy_workers`] threads, which the policy runtime starts: a quarter of the
+//!   cores, so that decoding keeps the rest and a guest that loops holds up nobody's request.
+//! - What is left, moving bytes, shares [`workers`] async threads: a quarter of the cores.
 //! - Short blocking work (reading a tokenizer, writing a revision) has at most
 //!   [`BLOCKING_THREADS_MAX`] threads, which mostly wait for a disk.
 
@@ -25,6 +26,8 @@ use crate::{log_line::OneLine, output, term::say};
 const WORKERS_MIN: usize = 2;
 /// More async threads than this only move the same bytes.
 const WORKERS_MAX: usize = 8;
+/// More guests at once would take the memory bandwidth that decoding needs.
+const POLICY_WORKERS_MAX: usize = 64;
 /// Threads for short blocking work.
 const BLOCKING_THREADS_MAX: usize = 32;
 /// Threads of the async runtime, all kinds together.
@@ -40,6 +43,11 @@ const FORCED: i32 = 1;
 /// Async threads for this many cores.
 fn workers(cores: usize) -> usize {
     (cores / 4).clamp(WORKERS_MIN, WORKERS_MAX)
+}
+
+/// Guests that run at once on this machine.
+pub(crate) fn policy_workers() -> usize {
+    (cores() / 4).clamp(1, POLICY_WORKERS_MAX)
 }
 
 /// The async runtime of a serving process.

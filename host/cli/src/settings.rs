@@ -170,9 +170,17 @@ fn settings(
     for idle in ["performance_tuning", "embedding_model", "rag", "speculative_routing"] {
         root.section(idle);
     }
+    let fleet = experts::read(root, &limits, folder, machine);
+    let section = root.section("policies");
+    let policies = policies::read(&section, folder, &front.server);
+    let ids: BTreeSet<&str> = fleet.experts.iter().map(|expert| expert.id.as_str()).collect();
+    for (name, _) in policies.components.iter().filter(|(name, _)| ids.contains(name.as_str())) {
+        let problem = format!("an expert has the name '{name}'; give the policy another one");
+        section.mistake("components", problem);
+    }
     Settings {
-        fleet: experts::read(root, &limits, folder, machine),
-        policies: policies::read(&root.section("policies"), folder),
+        fleet,
+        policies,
         server: front.server,
         data: front.data,
         admin: front.admin,

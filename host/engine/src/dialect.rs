@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Turns one conversation may have.
-const MESSAGES_MAX: usize = 8192;
+pub const MESSAGES_MAX: usize = 8192;
 /// Images one prompt may have.
 const IMAGES_MAX: usize = 16;
 /// No vocabulary spends more bytes on a token on average; longer text can't fit and isn't even

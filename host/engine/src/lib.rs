@@ -26,6 +26,7 @@ mod template;
 mod tokenizer;
 mod vision;
 
+pub use dialect::MESSAGES_MAX;
 pub use error::{Blame, EngineError};
 pub use expert::TokenStream;
 pub use fleet::{ExpertState, ExpertStatus, Fleet, MemoryStatus};

@@ -1,6 +1,6 @@
 //! Post policies one behind the other: what one lets through is what the next is shown.
 
-use std::{future::Future, time::Instant};
+use std::{future::Future, time::Duration};
 
 use crate::{
     Failure, Limits, PolicyError, PolicyRef, Release,
@@ -13,12 +13,12 @@ pub(crate) trait Review: Sized + Send {
     /// Who reviews.
     fn policy(&self) -> &PolicyRef;
 
-    /// What to do with the window.
+    /// What to do with the window, and how long that took it.
     fn step(
         &mut self,
         step: Step,
         window: &str,
-    ) -> impl Future<Output = Result<Action, Failure>> + Send;
+    ) -> impl Future<Output = Result<(Action, Duration), Failure>> + Send;
 
     /// What happens after a failure.
     fn recover(&self, failure: Failure) -> Recovery<Self>;
@@ -63,18 +63,27 @@ impl<R: Review> Chain<R> {
         self.stages.is_empty()
     }
 
-    /// New text from the expert.
-    pub(crate) async fn push(&mut self, text: String) -> Result<Release, PolicyError> {
-        self.run(text, false).await
+    /// New text from the expert, for which the reply `waited`.
+    pub(crate) async fn push(
+        &mut self,
+        text: String,
+        waited: Duration,
+    ) -> Result<Release, PolicyError> {
+        self.run(text, waited, false).await
     }
 
     /// The reply is complete.
     pub(crate) async fn finish(&mut self) -> Result<Release, PolicyError> {
-        self.run(String::new(), true).await
+        self.run(String::new(), Duration::ZERO, true).await
     }
 
     /// Once ended, nothing comes out of a chain any more.
-    async fn run(&mut self, text: String, last: bool) -> Result<Release, PolicyError> {
+    async fn run(
+        &mut self,
+        text: String,
+        waited: Duration,
+        last: bool,
+    ) -> Result<Release, PolicyError> {
         match self.end.clone() {
             Some(End::Stopped(policy)) => {
                 return Ok(Release { text: String::new(), stop: Some(policy) });
@@ -82,7 +91,7 @@ impl<R: Review> Chain<R> {
             Some(End::Failed(error)) => return Err(error),
             None => {}
         }
-        let released = self.through(text, last).await;
+        let released = self.through(text, waited, last).await;
         self.end = match &released {
             Ok(release) => release.stop.clone().map(End::Stopped),
             Err(error) => Some(End::Failed(error.clone())),
@@ -91,13 +100,18 @@ impl<R: Review> Chain<R> {
     }
 
     /// Carries text through every stage. After a `stop`, the stages behind it finish.
-    async fn through(&mut self, mut text: String, mut last: bool) -> Result<Release, PolicyError> {
+    async fn through(
+        &mut self,
+        mut text: String,
+        waited: Duration,
+        mut last: bool,
+    ) -> Result<Release, PolicyError> {
         let mut stop = None;
         for stage in &mut self.stages {
             if text.is_empty() && !last {
                 break;
             }
-            let (through, stopped) = stage.run(text, last).await?;
+            let (through, stopped) = stage.run(text, waited, last).await?;
             text = through;
             last |= stopped.is_some();
             stop = stop.or(stopped);
@@ -111,11 +125,12 @@ impl<R: Review> Stage<R> {
     async fn run(
         &mut self,
         text: String,
+        waited: Duration,
         last: bool,
     ) -> Result<(String, Option<PolicyRef>), PolicyError> {
         let mut through = String::new();
         if !text.is_empty() {
-            let (released, stopped) = self.step(Step::Push, &text).await?;
+            let (released, stopped) = self.step(Step::Push, &text, waited).await?;
             through = released;
             if stopped.is_some() {
                 return Ok((through, stopped));
@@ -124,7 +139,7 @@ impl<R: Review> Stage<R> {
         if !last {
             return Ok((through, None));
         }
-        let (released, stopped) = self.step(Step::Finish, "").await?;
+        let (released, stopped) = self.step(Step::Finish, "", Duration::ZERO).await?;
         through.push_str(&released);
         Ok((through, stopped))
     }
@@ -134,8 +149,9 @@ impl<R: Review> Stage<R> {
         &mut self,
         step: Step,
         text: &str,
+        waited: Duration,
     ) -> Result<(String, Option<PolicyRef>), PolicyError> {
-        self.window.extend(text, Instant::now());
+        self.window.extend(text, waited);
         while let Some(review) = &mut self.review {
             match ask(review, step, &mut self.window).await {
                 Ok(done) => return Ok(done),
@@ -155,8 +171,8 @@ async fn ask<R: Review>(
     step: Step,
     window: &mut Window,
 ) -> Result<(String, Option<PolicyRef>), Failure> {
-    let action = review.step(step, window.text()).await?;
-    let done = window.apply(action, step == Step::Finish, Instant::now())?;
+    let (action, took) = review.step(step, window.text()).await?;
+    let done = window.apply(action, step == Step::Finish, took)?;
     Ok((done.text, done.stop.then(|| review.policy().clone())))
 }
 
@@ -192,11 +208,12 @@ mod tests {
             &self.policy
         }
 
-        async fn step(&mut self, step: Step, window: &str) -> Result<Action, Failure> {
+        async fn step(&mut self, step: Step, window: &str) -> Result<(Action, Duration), Failure> {
             let kind = if step == Step::Push { '+' } else { '.' };
             let shown = format!("{}{kind}{window}", self.policy.name);
             self.shown.lock().unwrap().push(shown);
-            self.says.pop_front().unwrap_or(Ok(Action::Emit))
+            let said = self.says.pop_front().unwrap_or(Ok(Action::Emit));
+            said.map(|action| (action, Duration::ZERO))
         }
 
         fn recover(&self, failure: Failure) -> Recovery<Self> {
@@ -230,7 +247,7 @@ mod tests {
     async fn all(chain: &mut Chain<Script>, chunks: &[&str]) -> Result<Vec<String>, PolicyError> {
         let mut out = Vec::new();
         for chunk in chunks {
-            out.push(chain.push((*chunk).into()).await?.text);
+            out.push(chain.push((*chunk).into(), Duration::ZERO).await?.text);
         }
         out.push(chain.finish().await?.text);
         Ok(out)
@@ -253,9 +270,9 @@ mod tests {
         let a = script("a", &shown, vec![Ok(Action::Stop("bye".into()))]);
         let b = script("b", &shown, vec![Ok(Action::Hold)]);
         let mut chain = chain(vec![a, b]);
-        let release = chain.push("1".into()).await.unwrap();
+        let release = chain.push("1".into(), Duration::ZERO).await.unwrap();
         assert_eq!((release.text.as_str(), release.stop.unwrap().name.as_str()), ("bye", "a"));
-        let later = chain.push("2".into()).await.unwrap();
+        let later = chain.push("2".into(), Duration::ZERO).await.unwrap();
         assert_eq!((later.text.as_str(), later.stop.is_some()), ("", true));
         assert_eq!(*shown.lock().unwrap(), ["a+1", "b+bye", "b.bye"]);
     }
@@ -265,9 +282,9 @@ mod tests {
         let shown = Shown::default();
         let a = script("a", &shown, vec![Ok(Action::Hold), boom()]);
         let mut chain = chain(vec![a]);
-        assert_eq!(chain.push("1".into()).await.unwrap().text, "");
-        let error = chain.push("2".into()).await.unwrap_err();
-        assert_eq!(chain.push("3".into()).await.unwrap_err(), error);
+        assert_eq!(chain.push("1".into(), Duration::ZERO).await.unwrap().text, "");
+        let error = chain.push("2".into(), Duration::ZERO).await.unwrap_err();
+        assert_eq!(chain.push("3".into(), Duration::ZERO).await.unwrap_err(), error);
         assert_eq!(chain.finish().await.unwrap_err(), error);
     }
 
@@ -295,7 +312,7 @@ mod tests {
     async fn an_action_against_the_rules_is_a_failure() {
         let shown = Shown::default();
         let a = script("a", &shown, vec![replace("", 9)]);
-        let error = chain(vec![a]).push("1".into()).await.unwrap_err();
+        let error = chain(vec![a]).push("1".into(), Duration::ZERO).await.unwrap_err();
         assert_eq!(error.code(), "policy_invalid_answer");
     }
 

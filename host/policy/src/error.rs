@@ -39,10 +39,10 @@ pub enum Failure {
     /// The component trapped, and how.
     #[error("it trapped: {0}")]
     Trap(String),
-    /// It ran, or waited, for too long.
+    /// It ran, or slept, for too long.
     #[error("it did not answer within {limit_ms} ms")]
     Deadline {
-        /// The hook's deadline.
+        /// The hook's deadline, which counts the guest's own time only.
         limit_ms: u64,
     },
     /// It asked for more memory than it may have.
@@ -81,7 +81,25 @@ pub enum Failure {
     /// No room to run it: too many policy instances live at once. The policy is not to blame.
     #[error("there was no room to run it within {limit_ms} ms; too many calls are under way")]
     NoRoom {
-        /// Milliseconds spent waiting: half of the hook's deadline.
+        /// Milliseconds spent waiting; 0 for what is not waited for.
+        limit_ms: u64,
+    },
+    /// All policies together have the memory they may have. This one is not to blame.
+    #[error(
+        "all policies together use the {limit_bytes} bytes they may; too many calls are under way"
+    )]
+    NoMemory {
+        /// Bytes for all policies together.
+        limit_bytes: u64,
+    },
+    /// The host failed while it ran this policy, and how. The policy is not to blame.
+    #[error("this host failed while running it: {0}")]
+    Broken(String),
+    /// The host did not give it the time it was due: it waited for its turn, for room or for tokens
+    /// to be counted. The policy is not to blame.
+    #[error("this host did not get round to it within {limit_ms} ms; too many calls are under way")]
+    Overloaded {
+        /// Milliseconds that a call may take with all waiting.
         limit_ms: u64,
     },
     /// It was not asked at all.
@@ -113,14 +131,23 @@ impl Failure {
             Self::OutputTooLarge { .. } => "policy_output_too_large",
             Self::Invalid(_) => "policy_invalid_answer",
             Self::HeldTooMuch { .. } | Self::HeldTooLong { .. } => "policy_held_too_much",
-            Self::NoRoom { .. } => "policy_no_room",
             Self::OutOfService(_) => "policy_out_of_service",
+            Self::NoRoom { .. } | Self::NoMemory { .. } => "policy_no_room",
+            Self::Overloaded { .. } => "policy_overloaded",
+            Self::Broken(_) => "policy_host_failed",
         }
     }
 
     /// Whether the policy, not the host, has to change.
     pub fn is_the_policys(&self) -> bool {
-        !matches!(self, Self::NoRoom { .. } | Self::OutOfService(Outage::Unusable(_)))
+        !matches!(
+            self,
+            Self::NoRoom { .. }
+                | Self::NoMemory { .. }
+                | Self::Overloaded { .. }
+                | Self::Broken(_)
+                | Self::OutOfService(Outage::Unusable(_))
+        )
     }
 }
 

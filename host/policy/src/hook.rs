@@ -1,6 +1,7 @@
-//! A policy in force, and what every call into it has in common: a fresh instance, a deadline,
-//! counters, and the breaker.
+//! A policy in force, and what every call into it has in common: a fresh instance, turns on the
+//! threads of guests, a deadline, counters, and the breaker.
 
+mod bounds;
 pub(crate) mod post;
 pub(crate) mod pre;
 pub(crate) mod route;
@@ -14,6 +15,7 @@ use std::{
     time::Instant,
 };
 
+use signalbox_confine::{LINE_BYTES, clean};
 use wasmtime::{Store, component::Instance};
 
 use crate::{
@@ -22,7 +24,8 @@ use crate::{
     meter::Meters,
     program::Program,
     runtime::Runtime,
-    store::{Lent, State},
+    store::{Held, Lent, State, Turn},
+    turns::{Budget, Late, OwnTime},
 };
 
 /// What a hook says: its verdict, or that it turns the call away.
@@ -63,43 +66,89 @@ impl Policy {
         PolicyError::Refused { policy: self.id().clone(), kind, message }
     }
 
-    /// Runs `body` under the hook's deadline, counts what came of it, and tells the breaker.
-    async fn call<T>(
-        &self,
+    /// Runs `body` with what it is `given`, under the hook's deadline, counts what came of it, and
+    /// tells the breaker.
+    async fn call<T, G, F>(
+        self: &Arc<Self>,
         hook: Hook,
-        body: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let started = Instant::now();
-        let limit = self.lent.limits.deadline(hook);
-        let late = Failure::Deadline { limit_ms: limit.as_millis() as u64 };
-        let outcome = tokio::time::timeout(limit, body).await.unwrap_or(Err(late));
+        text_bytes: usize,
+        given: impl Future<Output = Result<G, Failure>>,
+        body: impl FnOnce(Arc<Self>, Turn, G) -> F,
+    ) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let (started, own_time) = (Instant::now(), Arc::new(OwnTime::default()));
+        let limit = self.lent.limits.deadline(hook, text_bytes);
+        let turn = Turn { own_time: own_time.clone(), limit, text_bytes };
+        let outcome = match given.await {
+            Ok(given) => {
+                self.in_turns(&turn, started, body(self.clone(), turn.clone(), given)).await
+            }
+            Err(failure) => Err(failure),
+        };
+        let outcome = outcome.map_err(one_line);
         let failure = outcome.as_ref().err();
-        self.meters.call(hook, started.elapsed(), failure);
+        self.meters.call(hook, started.elapsed(), own_time.spent(), failure);
         self.breaker.note(self.id(), hook, failure);
         outcome
     }
 
-    /// Counts a refusal, unless it is too large to be one.
+    /// Runs `body` on the threads of guests.
+    async fn in_turns<T: Send + 'static>(
+        &self,
+        turn: &Turn,
+        started: Instant,
+        body: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let limit_ms = self.lent.limits.host_wait_ms;
+        let wall = self.lent.limits.host_wait().saturating_sub(started.elapsed());
+        let budget = Budget { own: turn.limit, wall };
+        let ran = self.runtime.turns.run(self.lent.lane(), &turn.own_time, budget, body).await;
+        ran.unwrap_or_else(|late| {
+            Err(match late {
+                Late::Guest => Failure::Deadline { limit_ms: turn.limit.as_millis() as u64 },
+                Late::Host => Failure::Overloaded { limit_ms },
+                Late::Crashed => Failure::Broken("its log says how".into()),
+            })
+        })
+    }
+
+    /// Counts a refusal, unless it can't be one.
     fn refusal<T>(&self, hook: Hook, refusal: Refusal) -> Result<Answer<T>, Failure> {
-        check_output(refusal.bytes(), self.lent.limits.output_bytes)?;
+        bounds::refusal(&refusal)?;
         self.meters.refusal(hook);
         Ok(Err(refusal))
     }
 
-    /// An instance that nobody used before, with its store. Waits for room during at most half of
-    /// the deadline, so that a full house is told apart from a slow policy.
+    /// An instance that nobody used before, with its store.
     async fn fresh(
         &self,
         hook: Hook,
-        text_bytes: usize,
+        turn: Turn,
+        held: Held,
     ) -> Result<(Store<State>, Instance), Failure> {
-        let room = self.runtime.room(self.lent.limits.deadline(hook) / 2).await?;
         let started = Instant::now();
-        let mut store = State::store(&self.runtime, &self.lent, hook, text_bytes, room);
+        let mut store = State::store(&self.runtime, &self.lent, turn, held);
         let made = self.program.instance.instantiate_async(&mut store).await;
         let instance = made.map_err(|error| store.data().failure(error))?;
         self.meters.instance(hook, started.elapsed());
         Ok((store, instance))
+    }
+
+    /// Room for one instance before the expert.
+    async fn room(&self, text_bytes: usize) -> Result<Held, Failure> {
+        let within = self.lent.limits.host_wait();
+        self.runtime.rooms.call(text_bytes, within).await.map(Held::Call)
+    }
+}
+
+/// A guest's words are in some failures: on one line, and not too long.
+fn one_line(failure: Failure) -> Failure {
+    match failure {
+        Failure::Invalid(why) => Failure::Invalid(clean(&why, LINE_BYTES)),
+        other => other,
     }
 }
 
@@ -125,16 +174,6 @@ impl From<types::Refusal> for Refusal {
             types::RefusalKind::Other(code) => RefusalKind::Other(code),
         };
         Refusal { kind, message: refusal.message }
-    }
-}
-
-impl Refusal {
-    fn bytes(&self) -> usize {
-        let code = match &self.kind {
-            RefusalKind::Other(code) => code.len(),
-            _ => 0,
-        };
-        code + self.message.len()
     }
 }
 

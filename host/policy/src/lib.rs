@@ -11,6 +11,7 @@ mod call;
 mod chain;
 mod code;
 mod compile;
+mod counting;
 mod error;
 mod hook;
 mod import;
@@ -18,11 +19,13 @@ mod limits;
 mod meter;
 mod program;
 mod registry;
+mod rooms;
 mod runtime;
 mod settings;
 mod status;
 mod store;
 mod surface;
+mod turns;
 mod verdict;
 mod window;
 
@@ -30,8 +33,8 @@ pub use call::{Call, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, T
 pub use compile::{Compile, serve_compiler};
 pub use error::{Blame, Failure, Outage, PolicyError, RefusalKind, UploadProblem};
 pub use limits::Limits;
-pub use registry::{Policies, PostChain, Snapshot};
-pub use settings::{FailureDefaults, OnFailure, PolicySettings};
+pub use registry::{Policies, PostChain, Seats, Snapshot};
+pub use settings::{CallBounds, FailureDefaults, OnFailure, PolicySettings};
 pub use status::{
     Activation, Cause, Change, HookCounters, Pipeline, PipelineStatus, PolicyStatus,
     RevisionStatus, Uploaded,

@@ -9,26 +9,46 @@ use crate::{Hook, PolicyError};
 /// Limits of every policy. Checked by [`Limits::check`] when the registry opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Memory of one instance, in bytes. Default 64 MiB; 1 MiB to 1 GiB.
+    /// Guests that run at the same time, each on a thread of its own. Default 1; 1 to 256. The host
+    /// sets a quarter of its cores.
+    pub workers: u64,
+    /// Memory of one instance, in bytes. Default 128 MiB, eight times the largest body; 1 MiB to
+    /// 2 GiB.
     pub memory_bytes: u64,
+    /// Memory of all instances together, and of texts whose tokens are counted for them, in bytes.
+    /// A call beyond it fails on the host's account. Default 1 GiB; 64 MiB to 1 TiB.
+    pub memory_total_bytes: u64,
     /// Table elements of one instance. Default 100 000; 1 000 to 10 million.
     pub table_elements: u64,
-    /// Instances that live at once; a call waits for room for half of its deadline. A `post`
-    /// policy keeps one for the life of a reply. Default 256; 1 to 4096.
+    /// Instances of `pre` and `route` that live at once. Default 256, as many as calls in flight;
+    /// 1 to 65 536.
     pub instances: u64,
-    /// Wall clock of one `pre` call, in milliseconds. Default 1000; 1 to 60 000.
+    /// Instances of `post` that live at once; each `post` policy keeps one for the life of a reply,
+    /// and a call that can't have all of its own is turned away before it begins. Default 1024,
+    /// four policies for every call in flight; 1 to 65 536.
+    pub sessions: u64,
+    /// The guest's own time in one `pre` call, in milliseconds. Default 1000; 1 to 60 000.
     pub pre_deadline_ms: u64,
-    /// Wall clock of one `route` call, in milliseconds. Default 500; 1 to 60 000.
+    /// The guest's own time in one `route` call, in milliseconds. Default 500; 1 to 60 000.
     pub route_deadline_ms: u64,
-    /// Wall clock of one `post` call, in milliseconds. Default 500; 1 to 60 000.
+    /// The guest's own time in one `post` call, in milliseconds. Default 500; 1 to 60 000.
     pub post_deadline_ms: u64,
+    /// What every MiB of text that a hook is shown adds to its deadline, in milliseconds. Default
+    /// 500; 0 to 60 000.
+    pub deadline_per_mib_ms: u64,
+    /// Wall clock of one call of a hook with everything that the host adds to it, in milliseconds:
+    /// waiting for a turn, for room, for tokens to be counted. Beyond it the call fails on the
+    /// host's account. Default 60 000; 100 to 600 000.
+    pub host_wait_ms: u64,
     /// What a hook may answer with, in bytes: edits and answer of `pre`; reason, ids and tags of
     /// `route`; text of `post` beyond its window. Default 256 KiB; 1 KiB to 16 MiB. The texts of a
-    /// call's own messages may be set again at any length they had.
+    /// call's own messages may be set again at any length they had, and a quarter longer.
     pub output_bytes: u64,
     /// Text a `post` policy may hold back, in bytes. Default 4 KiB; 0 to 1 MiB.
     pub held_bytes: u64,
-    /// How long it may hold back a piece of text, in milliseconds. Default 10 000; 1 to 600 000.
+    /// How long it may hold back a piece of text, in milliseconds, while there is more to show it:
+    /// neither an expert's silence nor a client that reads slowly counts. Default 10 000; 1 to
+    /// 600 000.
     pub held_ms: u64,
     /// Log lines of one call; the rest is dropped. Default 64; 0 to 10 000.
     pub log_lines: u64,
@@ -89,15 +109,30 @@ pub struct Limits {
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
+/// Guest memory per byte of the largest body: its text once in the guest, once more as the answer,
+/// twice that while the answer grows, and as much again for languages that store text wider.
+const MEMORY_PER_BODY: u64 = 8;
+/// `post` policies that every call in flight may have at once.
+const SESSIONS_PER_CALL: u64 = 4;
+/// The server's default of `body_bytes_max`.
+const BODY_BYTES: u64 = 16 * MIB;
+/// The server's default of `in_flight_max`.
+const IN_FLIGHT: u64 = 256;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory_bytes: 64 * MIB,
+            workers: 1,
+            memory_bytes: MEMORY_PER_BODY * BODY_BYTES,
+            memory_total_bytes: 1024 * MIB,
             table_elements: 100_000,
-            instances: 256,
+            instances: IN_FLIGHT,
+            sessions: SESSIONS_PER_CALL * IN_FLIGHT,
             pre_deadline_ms: 1000,
             route_deadline_ms: 500,
             post_deadline_ms: 500,
+            deadline_per_mib_ms: 500,
+            host_wait_ms: 60_000,
             output_bytes: 256 * KIB,
             held_bytes: 4 * KIB,
             held_ms: 10_000,
@@ -145,12 +180,17 @@ const fn rule(
 }
 
 const RULES: &[Rule] = &[
-    rule("memory_bytes", |l| &mut l.memory_bytes, MIB..=1024 * MIB),
+    rule("workers", |l| &mut l.workers, 1..=256),
+    rule("memory_bytes", |l| &mut l.memory_bytes, MIB..=2048 * MIB),
+    rule("memory_total_bytes", |l| &mut l.memory_total_bytes, 64 * MIB..=MIB * MIB),
     rule("table_elements", |l| &mut l.table_elements, 1000..=10_000_000),
-    rule("instances", |l| &mut l.instances, 1..=4096),
+    rule("instances", |l| &mut l.instances, 1..=65_536),
+    rule("sessions", |l| &mut l.sessions, 1..=65_536),
     rule("pre_deadline_ms", |l| &mut l.pre_deadline_ms, 1..=60_000),
     rule("route_deadline_ms", |l| &mut l.route_deadline_ms, 1..=60_000),
     rule("post_deadline_ms", |l| &mut l.post_deadline_ms, 1..=60_000),
+    rule("deadline_per_mib_ms", |l| &mut l.deadline_per_mib_ms, 0..=60_000),
+    rule("host_wait_ms", |l| &mut l.host_wait_ms, 100..=600_000),
     rule("output_bytes", |l| &mut l.output_bytes, KIB..=16 * MIB),
     rule("held_bytes", |l| &mut l.held_bytes, 0..=MIB),
     rule("held_ms", |l| &mut l.held_ms, 1..=600_000),
@@ -181,6 +221,20 @@ const RULES: &[Rule] = &[
 ];
 
 impl Limits {
+    /// The defaults on a host that answers `in_flight` calls at once, of bodies of at most
+    /// `body_bytes`.
+    pub fn sized_for(in_flight: u64, body_bytes: u64) -> Limits {
+        let limits = Limits::default();
+        let memory_bytes = (MEMORY_PER_BODY * body_bytes).clamp(limits.memory_bytes, 2048 * MIB);
+        Limits {
+            instances: in_flight.clamp(1, 65_536),
+            sessions: (SESSIONS_PER_CALL * in_flight).clamp(1, 65_536),
+            memory_bytes,
+            memory_total_bytes: limits.memory_total_bytes.max(2 * memory_bytes),
+            ..limits
+        }
+    }
+
     /// Every limit: name (its unit is the last word), value, bounds.
     pub fn table(&self) -> Vec<(&'static str, u64, RangeInclusive<u64>)> {
         let mut limits = self.clone();
@@ -207,13 +261,26 @@ impl Limits {
         Ok(())
     }
 
-    /// Wall clock that one call of `hook` may take.
-    pub fn deadline(&self, hook: Hook) -> Duration {
-        Duration::from_millis(match hook {
+    /// The guest's own time in one call of `hook` that is shown `text_bytes` of text.
+    pub fn deadline(&self, hook: Hook, text_bytes: usize) -> Duration {
+        let base = match hook {
             Hook::Pre => self.pre_deadline_ms,
             Hook::Route => self.route_deadline_ms,
             Hook::Post => self.post_deadline_ms,
-        })
+        };
+        let text = self.deadline_per_mib_ms.saturating_mul(text_bytes as u64) / MIB;
+        Duration::from_millis(base.saturating_add(text))
+    }
+
+    /// Wall clock of one call of a hook, all waiting included.
+    pub(crate) fn host_wait(&self) -> Duration {
+        Duration::from_millis(self.host_wait_ms)
+    }
+
+    /// Bytes that a hook which is shown `text_bytes` may answer with beyond those.
+    pub(crate) fn answer_bytes(&self, text_bytes: usize) -> u64 {
+        let longer = text_bytes as u64 / 4 / KIB * KIB; // a round number, since people read it
+        self.output_bytes.saturating_add(longer)
     }
 }
 
@@ -236,6 +303,26 @@ mod tests {
         let values: Vec<_> = limits.table().into_iter().map(|(_, value, _)| value).collect();
         assert_eq!(values, (0..names.len() as u64).collect::<Vec<_>>());
         assert_eq!(limits.field("no_such_limit"), None);
+    }
+
+    #[test]
+    fn deadlines_grow_with_the_text() {
+        let limits = Limits::default();
+        let check = |hook, bytes, ms| {
+            assert_eq!(limits.deadline(hook, bytes), Duration::from_millis(ms));
+        };
+        check(Hook::Route, 0, 500);
+        check(Hook::Pre, 1000, 1000);
+        check(Hook::Pre, 16 << 20, 9000);
+    }
+
+    #[test]
+    fn defaults_are_sized_for_the_host() {
+        assert_eq!(Limits::sized_for(IN_FLIGHT, BODY_BYTES), Limits::default());
+        let limits = Limits::sized_for(1_000_000, 256 * MIB);
+        limits.check().unwrap();
+        assert_eq!((limits.instances, limits.memory_bytes), (65_536, 2048 * MIB));
+        Limits::sized_for(1, 1024).check().unwrap();
     }
 
     #[test]

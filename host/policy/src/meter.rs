@@ -13,11 +13,20 @@ use crate::{Failure, Hook, HookCounters};
 pub(crate) struct Meters([Mutex<HookCounters>; 3]);
 
 impl Meters {
-    /// One call into the component, and how it failed if it did.
-    pub(crate) fn call(&self, hook: Hook, took: Duration, failure: Option<&Failure>) {
+    /// One call into the component, of which the guest had `own` for itself, and how it failed if
+    /// it did.
+    pub(crate) fn call(
+        &self,
+        hook: Hook,
+        took: Duration,
+        own: Duration,
+        failure: Option<&Failure>,
+    ) {
         let mut counters = self.of(hook);
         counters.calls += 1;
         counters.total_us += took.as_micros() as u64;
+        counters.guest_us += own.as_micros() as u64;
+        counters.host_us += took.saturating_sub(own).as_micros() as u64;
         if let Some(failure) = failure {
             *counters.failures.entry(failure.code()).or_default() += 1;
         }

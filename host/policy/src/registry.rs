@@ -23,8 +23,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::{
-    Activation, Cause, Hook, Limits, Pipeline, PolicyError, PolicyRef, PolicySettings, Uploaded,
-    World,
+    Activation, Cause, Hook, Limits, Pipeline, PolicyError, PolicyRef, PolicySettings,
+    UploadProblem, Uploaded, World,
     compile::Haste,
     hook::{Breaker, Demote, Policy},
     meter::Meters,
@@ -37,7 +37,7 @@ use compiler::Compiler;
 use disk::Disk;
 use ledger::Ledger;
 use snapshot::Set;
-pub use snapshot::{PostChain, Snapshot};
+pub use snapshot::{PostChain, Seats, Snapshot};
 
 /// Longest name of a policy, in bytes.
 const NAME_BYTES: usize = 64;
@@ -155,6 +155,7 @@ impl Policies {
     /// [`PolicyError::Busy`] when too many wait.
     pub async fn upload(&self, name: &str, bytes: Bytes) -> Result<Uploaded, PolicyError> {
         check_name(name)?;
+        self.0.check_unlike_experts(name)?;
         self.0.clone().deploy(name, bytes, Haste::Upload).await
     }
 
@@ -165,6 +166,7 @@ impl Policies {
     /// As [`Policies::upload`].
     pub async fn install(&self, name: &str, bytes: Bytes) -> Result<Uploaded, PolicyError> {
         check_name(name)?;
+        self.0.check_unlike_experts(name)?;
         self.0.clone().deploy(name, bytes, Haste::Awaited).await
     }
 
@@ -223,6 +225,19 @@ impl Policies {
 impl Registry {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A reply's `model` is its expert's id, or the name of the policy that answered instead.
+    fn check_unlike_experts(&self, name: &str) -> Result<(), PolicyError> {
+        if self.world.menu().iter().all(|expert| expert.id != name) {
+            return Ok(());
+        }
+        let reason = Box::new(UploadProblem {
+            code: "upload_name_taken".into(),
+            text: format!("an expert has the name '{name}'"),
+            mend: "upload the policy under another name".into(),
+        });
+        Err(PolicyError::Rejected { name: name.into(), reason })
     }
 
     /// Gets the code of what should be in force. What can't be run gives way; what can't be had
@@ -355,6 +370,7 @@ impl Registry {
             world: self.world.clone(),
             config: self.settings.settings.get(&id.name).cloned().unwrap_or_default(),
             limits: self.limits.clone(),
+            bounds: self.settings.bounds.clone(),
         }
     }
 

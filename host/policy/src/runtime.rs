@@ -1,18 +1,26 @@
 //! The one WebAssembly engine of the process, narrowed to what policies need: async calls, epochs,
 //! pooled instances, no threads, no precompiled code.
 
-use std::{num::NonZeroUsize, sync::Arc, thread, time::Duration};
+use std::{num::NonZeroUsize, thread, time::Duration};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::runtime::{Builder, Runtime as Tokio};
 use wasmtime::{
     Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
     component::{Component, HasSelf, InstancePre, Linker},
 };
 
-use crate::{Failure, Limits, PolicyError, bindings, store::State};
+use crate::{
+    Limits, PolicyError, bindings,
+    counting::Counting,
+    rooms::{PROBES, Rooms},
+    store::State,
+    turns::Turns,
+};
 
 /// How often guests are interrupted to see whether their time is up.
 const TICK: Duration = Duration::from_millis(5);
+/// Threads that count tokens stay, because the system may give none when one is needed again.
+const KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Stack a guest may use, in bytes.
 const STACK_BYTES: usize = 512 * 1024;
 /// Functions named in the report of a trap.
@@ -28,28 +36,36 @@ pub(crate) const TABLES: usize = 8;
 /// Memories of one component.
 pub(crate) const MEMORIES: usize = 2;
 
-/// Compiles components and gives them room to run.
+/// Compiles components, and gives them room and turns to run.
 pub(crate) struct Runtime {
     engine: Engine,
     linker: Linker<State>,
-    room: Arc<Semaphore>,
+    pub(crate) rooms: Rooms,
+    pub(crate) turns: Turns,
+    pub(crate) counting: Counting,
 }
 
 impl Runtime {
-    /// Starts the engine and its ticker.
+    /// Starts the engine, its ticker, and the threads that guests run on.
     ///
     /// # Errors
     /// [`PolicyError::Runtime`] when WebAssembly can't run on this machine.
     pub(crate) fn start(limits: &Limits) -> Result<Runtime, PolicyError> {
+        let no_thread = |error: std::io::Error| PolicyError::Runtime { problem: error.to_string() };
         let engine = engine(limits).map_err(cannot_run)?;
         let linker = linker(&engine).map_err(cannot_run)?;
+        let workers = limits.workers as usize;
+        let host = host(workers).map_err(no_thread)?;
+        let handle = host.handle().clone();
         let weak = engine.weak();
         thread::Builder::new()
             .name("policy-ticker".into())
-            .spawn(move || tick(&weak))
-            .map_err(|error| PolicyError::Runtime { problem: error.to_string() })?;
-        let room = Arc::new(Semaphore::new(limits.instances as usize));
-        Ok(Runtime { engine, linker, room })
+            .spawn(move || tick(host, &weak))
+            .map_err(no_thread)?;
+        let turns = Turns::start(workers, &handle).map_err(no_thread)?;
+        let rooms = Rooms::new(limits);
+        let counting = Counting::new(workers, rooms.memory.clone(), handle);
+        Ok(Runtime { engine, linker, rooms, turns, counting })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -59,17 +75,6 @@ impl Runtime {
     /// Makes code ready to be instantiated, and checks the types of its imports.
     pub(crate) fn link(&self, component: &Component) -> wasmtime::Result<InstancePre<State>> {
         self.linker.instantiate_pre(component)
-    }
-
-    /// Room for one instance, waited for at most `within`.
-    pub(crate) async fn room(&self, within: Duration) -> Result<OwnedSemaphorePermit, Failure> {
-        if let Ok(room) = self.room.clone().try_acquire_owned() {
-            return Ok(room);
-        }
-        match tokio::time::timeout(within, self.room.clone().acquire_owned()).await {
-            Ok(Ok(room)) => Ok(room),
-            _ => Err(Failure::NoRoom { limit_ms: within.as_millis() as u64 }),
-        }
     }
 }
 
@@ -109,7 +114,7 @@ fn config(limits: &Limits) -> Config {
 }
 
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    let instances = limits.instances as u32;
+    let instances = (limits.instances + limits.sessions) as u32 + 2 * PROBES as u32;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_stacks(instances)
@@ -134,11 +139,25 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     Ok(linker)
 }
 
+/// Where timers and host calls of guests live: on the ticker's thread, with as many threads for
+/// blocking work as guests run.
+fn host(workers: usize) -> std::io::Result<Tokio> {
+    let mut host = Builder::new_current_thread();
+    host.enable_time()
+        .max_blocking_threads(workers)
+        .thread_keep_alive(KEPT)
+        .thread_name("policy-host")
+        .build()
+}
+
 /// Ends by itself when the engine is gone.
-fn tick(engine: &EngineWeak) {
-    while let Some(engine) = engine.upgrade() {
-        engine.increment_epoch();
-        drop(engine);
-        thread::sleep(TICK);
-    }
+fn tick(host: Tokio, engine: &EngineWeak) {
+    host.block_on(async {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            tokio::time::sleep(TICK).await;
+        }
+    });
+    host.shutdown_background();
 }

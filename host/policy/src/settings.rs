@@ -38,6 +38,24 @@ impl Default for FailureDefaults {
     }
 }
 
+/// What the host takes of one call, so that policies can't make of it what nobody would read. The
+/// server tells it; nothing of it is for operators to set here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallBounds {
+    /// Messages of a call, edits included.
+    pub messages_max: usize,
+    /// Bytes of text of a call, edits included.
+    pub text_bytes_max: u64,
+    /// Members of a consensus.
+    pub members_max: usize,
+}
+
+impl Default for CallBounds {
+    fn default() -> Self {
+        Self { messages_max: 8192, text_bytes_max: 32 << 20, members_max: 5 }
+    }
+}
+
 /// Everything the policy runtime is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicySettings {
@@ -47,6 +65,8 @@ pub struct PolicySettings {
     pub compile: Compile,
     /// What policies may use.
     pub limits: Limits,
+    /// What the host takes of one call.
+    pub bounds: CallBounds,
     /// What `wasi:config/store` shows: policy name, then key and value.
     pub settings: BTreeMap<String, BTreeMap<String, String>>,
     /// Failure modes by policy name.
@@ -65,6 +85,7 @@ impl PolicySettings {
             data_dir: data_dir.into(),
             compile,
             limits: Limits::default(),
+            bounds: CallBounds::default(),
             settings: BTreeMap::new(),
             on_failure: BTreeMap::new(),
             failure_defaults: FailureDefaults::default(),

@@ -119,8 +119,12 @@ pub struct HookCounters {
     pub refusals: u64,
     /// Failures by [`Failure::code`](crate::Failure::code).
     pub failures: BTreeMap<&'static str, u64>,
-    /// Wall clock of all calls, guest and host imports together, in microseconds.
+    /// Wall clock of all calls, waiting and host imports included, in microseconds.
     pub total_us: u64,
+    /// Of it, the guests' own time: running, or asleep of their own will.
+    pub guest_us: u64,
+    /// Of it, what the host took: waiting for a turn or for room, counting tokens.
+    pub host_us: u64,
     /// Fresh instances made.
     pub instances: u64,
     /// Wall clock of making them all, in microseconds.

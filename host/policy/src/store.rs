@@ -2,21 +2,26 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{Hash, Hasher},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::sync::OwnedSemaphorePermit;
+use rustix::io::Errno;
+use signalbox_confine::clean;
 use wasmtime::{
-    FrameInfo, ResourceLimiter, Store, Trap, UpdateDeadline, WasmBacktrace,
+    FrameInfo, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, UpdateDeadline,
+    WasmBacktrace,
     component::{HasData, ResourceTable, ResourceTableError},
 };
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use crate::{
-    Failure, Hook, Limits, PolicyRef, World, bindings,
+    CallBounds, Failure, Limits, PolicyRef, World, bindings,
     import::log::Log,
+    rooms::{CallRoom, MemoryBudget, Room, Share},
     runtime::{CORE_INSTANCES, MEMORIES, Runtime, TABLES},
+    turns::{OwnTime, give_way},
 };
 
 /// Handles one instance may hold at once: requests, experts, WASI streams.
@@ -25,6 +30,8 @@ const HANDLES: usize = 10_000;
 const FRAMES_TOLD: usize = 5;
 /// Bytes a host call may carry beyond texts: list headers, keys, log lines.
 const LIFT_SLACK: usize = 64 * 1024;
+/// Bytes of a trap's report.
+const REPORT_BYTES: usize = 2048;
 
 /// What a policy is lent for all its calls.
 pub(crate) struct Lent {
@@ -32,6 +39,33 @@ pub(crate) struct Lent {
     pub(crate) world: Arc<dyn World>,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) bounds: CallBounds,
+}
+
+impl Lent {
+    /// Where its guests stand in line: all revisions of a policy share its turns.
+    pub(crate) fn lane(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.policy.name.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// What an instance holds for its life, so that there are no more than there may be.
+pub(crate) enum Held {
+    /// Of a call that is before its expert.
+    Call(#[expect(dead_code, reason = "held, not read")] CallRoom),
+    /// Of a reply.
+    Session(#[expect(dead_code, reason = "held, not read")] Room),
+}
+
+/// One call into an instance: its time, and how much of it there may be.
+#[derive(Clone)]
+pub(crate) struct Turn {
+    pub(crate) own_time: Arc<OwnTime>,
+    pub(crate) limit: Duration,
+    /// Bytes of text that the guest is shown.
+    pub(crate) text_bytes: usize,
 }
 
 /// What one instance is lent, has used, and was denied.
@@ -39,64 +73,60 @@ pub(crate) struct State {
     pub(crate) lent: Arc<Lent>,
     pub(crate) table: ResourceTable,
     pub(crate) log: Log,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) turn: Turn,
     memory: Memory,
-    until: Instant,
-    limit: Duration,
     wasi: Option<WasiCtx>,
-    _room: OwnedSemaphorePermit,
+    _held: Held,
 }
 
 impl State {
-    /// A store for one instance that will be shown `text_bytes` of text.
+    /// A store for one instance.
     pub(crate) fn store(
-        runtime: &Runtime,
+        runtime: &Arc<Runtime>,
         lent: &Arc<Lent>,
-        hook: Hook,
-        text_bytes: usize,
-        room: OwnedSemaphorePermit,
+        turn: Turn,
+        held: Held,
     ) -> Store<State> {
-        let limit = lent.limits.deadline(hook);
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
+        let lift = lift_bytes(&lent.limits, turn.text_bytes);
         let state = State {
             table,
             log: Log::new(lent.limits.log_lines),
-            memory: Memory::new(&lent.limits),
-            until: Instant::now() + limit,
-            limit,
+            memory: Memory::new(&lent.limits, &runtime.rooms.memory),
             wasi: None,
+            runtime: runtime.clone(),
+            turn,
             lent: lent.clone(),
-            _room: room,
+            _held: held,
         };
         let mut store = Store::new(runtime.engine(), state);
         store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(lift_bytes(&lent.limits, text_bytes));
+        store.set_hostcall_fuel(lift);
         store.epoch_deadline_callback(|store| store.data().on_tick());
         store.set_epoch_deadline(1);
         store
     }
 
     /// A new call into the same instance: its time starts again.
-    pub(crate) fn restart(store: &mut Store<State>, text_bytes: usize) {
-        let state = store.data_mut();
-        state.until = Instant::now() + state.limit;
-        let fuel = lift_bytes(&state.lent.limits, text_bytes);
+    pub(crate) fn restart(store: &mut Store<State>, turn: Turn) {
+        let fuel = lift_bytes(&store.data().lent.limits, turn.text_bytes);
+        store.data_mut().turn = turn;
         store.set_hostcall_fuel(fuel);
         store.set_epoch_deadline(1);
     }
 
-    /// Yields to other tasks at every tick, so that a busy guest blocks no thread, until time is
-    /// up.
+    /// Gives its turn to others at every tick, until its own time is up.
     fn on_tick(&self) -> wasmtime::Result<UpdateDeadline> {
-        if Instant::now() < self.until {
-            let yielding = Box::pin(tokio::task::yield_now());
-            return Ok(UpdateDeadline::YieldCustom(1, yielding));
+        if self.turn.own_time.spent_in_turn() < self.turn.limit {
+            return Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way())));
         }
         Err(self.deadline().into())
     }
 
     pub(crate) fn deadline(&self) -> Failure {
-        Failure::Deadline { limit_ms: self.limit.as_millis() as u64 }
+        Failure::Deadline { limit_ms: self.turn.limit.as_millis() as u64 }
     }
 
     /// Says in the host's words why the guest had to stop.
@@ -104,16 +134,23 @@ impl State {
         if let Some(failure) = error.downcast_ref::<Failure>() {
             return failure.clone();
         }
-        if let Some(wanted_bytes) = self.memory.denied {
-            return Failure::Memory { wanted_bytes, limit_bytes: self.memory.limit };
+        if let Some(denied) = &self.memory.denied {
+            return denied.clone();
+        }
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Failure::NoRoom { limit_ms: 0 };
+        }
+        if error.chain().any(|cause| cause.is::<std::io::Error>() || cause.is::<Errno>()) {
+            return Failure::Broken(error.root_cause().to_string());
         }
         if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
             return Failure::Invalid(format!("it keeps more than {HANDLES} handles open"));
         }
         if error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls")) {
-            return Failure::OutputTooLarge { limit_bytes: self.lent.limits.output_bytes };
+            let limit_bytes = self.lent.limits.answer_bytes(self.turn.text_bytes);
+            return Failure::OutputTooLarge { limit_bytes };
         }
-        Failure::Trap(self.last_words(&error))
+        Failure::Trap(clean(&self.last_words(&error), REPORT_BYTES))
     }
 
     /// The trap, what the guest wrote to stderr before it (a panic's message), and where it was.
@@ -157,7 +194,7 @@ fn is_plumbing(name: &str) -> bool {
 }
 
 fn lift_bytes(limits: &Limits, text_bytes: usize) -> usize {
-    limits.output_bytes as usize + text_bytes + LIFT_SLACK
+    limits.answer_bytes(text_bytes) as usize + text_bytes + LIFT_SLACK
 }
 
 impl HasData for State {
@@ -177,18 +214,26 @@ impl WasiView for State {
     }
 }
 
-/// Counts memory over all memories of an instance.
+/// Counts memory over all memories of an instance, and over all instances.
 struct Memory {
-    used: u64,
+    share: Share,
     limit: u64,
     table_elements: u64,
-    denied: Option<u64>,
+    denied: Option<Failure>,
 }
 
 impl Memory {
-    fn new(limits: &Limits) -> Self {
+    fn new(limits: &Limits, budget: &Arc<MemoryBudget>) -> Self {
         let (limit, table_elements) = (limits.memory_bytes, limits.table_elements);
-        Self { used: 0, limit, table_elements, denied: None }
+        Self { share: budget.share(), limit, table_elements, denied: None }
+    }
+
+    fn grow(&mut self, bytes: u64) -> Result<(), Failure> {
+        let wanted_bytes = self.share.bytes() + bytes;
+        if wanted_bytes > self.limit {
+            return Err(Failure::Memory { wanted_bytes, limit_bytes: self.limit });
+        }
+        self.share.take(bytes)
     }
 }
 
@@ -199,12 +244,10 @@ impl ResourceLimiter for Memory {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let wanted = self.used + (desired - current) as u64;
-        if wanted > self.limit {
-            self.denied = Some(wanted);
+        if let Err(failure) = self.grow((desired - current) as u64) {
+            self.denied = Some(failure);
             return Ok(false);
         }
-        self.used = wanted;
         Ok(true)
     }
 
@@ -251,10 +294,15 @@ mod tests {
 
     #[test]
     fn memory_is_counted_over_all_memories() {
-        let mut memory = Memory::new(&Limits { memory_bytes: 100, ..Limits::default() });
+        let budget = Arc::new(MemoryBudget::new(150));
+        let limits = Limits { memory_bytes: 100, ..Limits::default() };
+        let mut memory = Memory::new(&limits, &budget);
         assert!(memory.memory_growing(0, 60, None).unwrap());
         assert!(memory.memory_growing(0, 40, None).unwrap());
         assert!(!memory.memory_growing(40, 41, None).unwrap());
-        assert_eq!(memory.denied, Some(101));
+        assert_eq!(memory.denied, Some(Failure::Memory { wanted_bytes: 101, limit_bytes: 100 }));
+        let mut other = Memory::new(&limits, &budget);
+        assert!(!other.memory_growing(0, 60, None).unwrap());
+        assert_eq!(other.denied, Some(Failure::NoMemory { limit_bytes: 150 }));
     }
 }

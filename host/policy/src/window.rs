@@ -1,8 +1,12 @@
 //! The text a `post` policy holds back, and the rules for it. No WebAssembly here.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::{Failure, Limits};
+
+/// What one piece of a reply may add to the time that text before it was held: an expert that says
+/// nothing for longer leaves a policy nothing to decide on.
+const PIECE_TIME: Duration = Duration::from_secs(1);
 
 /// What a `post` policy wants done with its window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +34,15 @@ pub(crate) struct Let {
 }
 
 /// Text held by one policy of one reply. The window of a call is this text with the new behind it.
+///
+/// Time is counted while there is more to show: what the reply waited for its expert from piece to
+/// piece, each within [`PIECE_TIME`], and what the policy itself took. A client that does not read
+/// lets no time pass.
 #[derive(Debug)]
 pub(crate) struct Window {
     held: String,
-    since: Option<Instant>,
+    /// How long the oldest part was held.
+    time: Duration,
     newest: usize,
     held_bytes: u64,
     held_time: Duration,
@@ -44,7 +53,7 @@ impl Window {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             held: String::new(),
-            since: None,
+            time: Duration::ZERO,
             newest: 0,
             held_bytes: limits.held_bytes,
             held_time: Duration::from_millis(limits.held_ms),
@@ -52,11 +61,13 @@ impl Window {
         }
     }
 
-    /// Puts `text`, arriving `now`, behind what is held.
-    pub(crate) fn extend(&mut self, text: &str, now: Instant) {
+    /// Puts `text`, for which the reply `waited`, behind what is held.
+    pub(crate) fn extend(&mut self, text: &str, waited: Duration) {
+        if !self.held.is_empty() {
+            self.time += waited.min(PIECE_TIME);
+        }
         self.held.push_str(text);
         self.newest = text.len();
-        self.since.get_or_insert(now);
     }
 
     /// What the policy is shown.
@@ -66,21 +77,22 @@ impl Window {
 
     /// Lets everything through unchanged.
     pub(crate) fn take(&mut self) -> String {
-        self.since = None;
+        self.time = Duration::ZERO;
         std::mem::take(&mut self.held)
     }
 
-    /// Does what the policy wants, if the rules allow it; `last` when the reply is complete.
+    /// Does what the policy wants after it `took` its time, if the rules allow it; `last` when the
+    /// reply is complete.
     pub(crate) fn apply(
         &mut self,
         action: Action,
         last: bool,
-        now: Instant,
+        took: Duration,
     ) -> Result<Let, Failure> {
         match action {
             Action::Emit => Ok(Let { text: self.take(), stop: false }),
-            Action::Hold => self.replace(String::new(), self.held.len(), last, now),
-            Action::Replace { text, keep } => self.replace(text, keep, last, now),
+            Action::Hold => self.replace(String::new(), self.held.len(), last, took),
+            Action::Replace { text, keep } => self.replace(text, keep, last, took),
             Action::Stop(text) => {
                 self.check_output(&text)?;
                 self.take();
@@ -94,14 +106,15 @@ impl Window {
         text: String,
         keep: usize,
         last: bool,
-        now: Instant,
+        took: Duration,
     ) -> Result<Let, Failure> {
         self.check_output(&text)?;
         let cut = self.check_kept(keep, last)?;
-        let since = if keep > self.newest { self.since } else { (keep > 0).then_some(now) };
-        self.check_held(keep, since, now)?;
+        let before = if keep > self.newest { self.time } else { Duration::ZERO };
+        let time = if keep > 0 { before + took } else { Duration::ZERO };
+        self.check_held(keep, time)?;
         self.held.drain(..cut);
-        self.since = since;
+        self.time = time;
         Ok(Let { text, stop: false })
     }
 
@@ -127,12 +140,11 @@ impl Window {
         })
     }
 
-    fn check_held(&self, keep: usize, since: Option<Instant>, now: Instant) -> Result<(), Failure> {
+    fn check_held(&self, keep: usize, held: Duration) -> Result<(), Failure> {
         let (held_bytes, limit_bytes) = (keep as u64, self.held_bytes);
         if held_bytes > limit_bytes {
             return Err(Failure::HeldTooMuch { held_bytes, limit_bytes });
         }
-        let held = since.map_or(Duration::ZERO, |since| now - since);
         if held > self.held_time {
             let (held_ms, limit_ms) = (held.as_millis() as u64, self.held_time.as_millis() as u64);
             return Err(Failure::HeldTooLong { held_ms, limit_ms });
@@ -156,8 +168,8 @@ mod tests {
     /// Applies `action` to a window over `text`: what is let through, and what stays.
     fn apply(text: &str, action: Action, last: bool) -> Result<(String, String), Failure> {
         let mut window = window(8, 1000, 4);
-        window.extend(text, Instant::now());
-        let through = window.apply(action, last, Instant::now())?;
+        window.extend(text, Duration::ZERO);
+        let through = window.apply(action, last, Duration::ZERO)?;
         Ok((through.text, window.text().to_string()))
     }
 
@@ -212,35 +224,46 @@ mod tests {
     #[test]
     fn an_action_against_the_rules_changes_nothing() {
         let mut window = window(2, 1000, 4);
-        window.extend("1234", Instant::now());
-        window.apply(replace("x", 3), false, Instant::now()).unwrap_err();
+        window.extend("1234", Duration::ZERO);
+        window.apply(replace("x", 3), false, Duration::ZERO).unwrap_err();
         assert_eq!(window.take(), "1234");
+    }
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
     }
 
     #[test]
     fn the_time_that_text_is_held_is_bounded() {
-        let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
         let mut window = window(100, 1000, 4);
-        window.extend("a", start);
-        window.apply(Action::Hold, false, start).unwrap();
-        window.extend("b", at(900));
-        window.apply(Action::Hold, false, at(1000)).unwrap();
-        window.extend("c", at(1001));
-        let failure = window.apply(Action::Hold, false, at(1001)).unwrap_err();
+        window.extend("a", ms(0));
+        window.apply(Action::Hold, false, ms(0)).unwrap();
+        window.extend("b", ms(900));
+        window.apply(Action::Hold, false, ms(100)).unwrap();
+        window.extend("c", ms(0));
+        let failure = window.apply(Action::Hold, false, ms(1)).unwrap_err();
         assert_eq!(failure, Failure::HeldTooLong { held_ms: 1001, limit_ms: 1000 });
     }
 
     #[test]
+    fn an_experts_silence_is_not_the_policys() {
+        let mut window = window(100, 2000, 4);
+        for silence in [0, 60_000, 60_000] {
+            window.extend("a", ms(silence));
+            window.apply(Action::Hold, false, ms(0)).unwrap();
+        }
+        window.extend("a", ms(60_000));
+        assert!(window.apply(Action::Hold, false, ms(0)).is_err(), "asked three times");
+    }
+
+    #[test]
     fn keeping_only_new_text_starts_the_clock_again() {
-        let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
         let mut window = window(100, 1000, 4);
-        window.extend("aa", start);
-        window.apply(Action::Hold, false, start).unwrap();
-        window.extend("bb", at(900));
-        window.apply(replace("aab", 1), false, at(900)).unwrap();
-        window.extend("c", at(1800));
-        assert!(window.apply(Action::Hold, false, at(1800)).is_ok());
+        window.extend("aa", ms(0));
+        window.apply(Action::Hold, false, ms(0)).unwrap();
+        window.extend("bb", ms(900));
+        window.apply(replace("aab", 1), false, ms(0)).unwrap();
+        window.extend("c", ms(900));
+        assert!(window.apply(Action::Hold, false, ms(0)).is_ok());
     }
 }

@@ -8,8 +8,8 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use signalbox_engine::Fleet;
-use signalbox_policy::{Policies, PolicyError, PolicySettings};
+use signalbox_engine::{Fleet, MESSAGES_MAX};
+use signalbox_policy::{CallBounds, Policies, PolicyError, PolicySettings};
 
 use crate::{
     ServerSettings, Starting,
@@ -57,10 +57,11 @@ impl App {
     /// As [`App::open`].
     pub fn open_telling(
         fleet: Fleet,
-        policies: PolicySettings,
+        mut policies: PolicySettings,
         settings: ServerSettings,
         starting: &Starting,
     ) -> Result<Self, PolicyError> {
+        policies.bounds = call_bounds(&settings);
         let world = Arc::new(FleetWorld::new(fleet.clone()));
         let policies = Policies::open_telling(policies, world, &|words| starting.says(words))?;
         Ok(Self(Arc::new(Shared {
@@ -144,6 +145,16 @@ impl App {
     }
 }
 
+/// What a call may become in the hands of policies: what the engine reads, and twice what a client
+/// may send.
+fn call_bounds(settings: &ServerSettings) -> CallBounds {
+    CallBounds {
+        messages_max: MESSAGES_MAX,
+        text_bytes_max: 2 * settings.body_bytes_max as u64,
+        members_max: settings.consensus_members_max,
+    }
+}
+
 fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipeline {
     Pipeline {
         fleet,
@@ -155,7 +166,6 @@ fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipe
             answer: settings.answer,
             tokens_default: settings.max_tokens_default,
             tokens_max: settings.max_tokens_max,
-            members_max: settings.consensus_members_max,
             member_tokens_max: settings.consensus_tokens_max,
         },
     }

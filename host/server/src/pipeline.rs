@@ -51,8 +51,6 @@ pub(crate) struct Bounds {
     pub(crate) tokens_default: u32,
     /// Tokens that a policy may raise the bound to.
     pub(crate) tokens_max: u32,
-    /// Members of one consensus.
-    pub(crate) members_max: usize,
     /// Tokens of one member's answer.
     pub(crate) member_tokens_max: u32,
 }
@@ -99,6 +97,7 @@ impl Pipeline {
     /// The story.
     async fn tell(&self, mut call: Call, trace: &mut Trace) -> Result<(Route, Source), Refusal> {
         let policies = self.policies.snapshot(); // fixed for this call, whatever is swapped now
+        let seats = policies.seats()?; // or none at all: no reply is cut off for want of room
         let call = match policies.pre(std::mem::take(&mut call.view)).await? {
             PreVerdict::Proceed(view) => Call { view, ..call }.with_images_told(),
             PreVerdict::Answer { policy, text, .. } => {
@@ -109,7 +108,7 @@ impl Pipeline {
         let choice = self.choose(&policies, &call).await?;
         trace.chose(&choice);
         let source = self.generate(&choice.plan, &call, trace).await?; // to the expert's thread
-        let post = policies.post(&call.view, &source.model);
+        let post = policies.post(&call.view, &source.model, seats);
         Ok((choice.route, source.through(post))) // a stream, so the first token is not kept waiting
     }
 

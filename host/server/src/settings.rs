@@ -3,13 +3,14 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+/// Turns of one conversation: as many as the engine reads.
+pub(crate) use signalbox_engine::MESSAGES_MAX;
+
 use crate::{
     access::{Access, AccessError},
     bodies::{Bodies, Terms},
 };
 
-/// Turns of one conversation.
-pub(crate) const MESSAGES_MAX: usize = 4096;
 /// Parts of one message, text and images.
 pub(crate) const PARTS_MAX: usize = 1024;
 /// Objects and arrays within one another in a body, in fields that nobody reads too.

@@ -155,6 +155,11 @@ fn describe() {
     describe_gauge!("signalbox_policy_refusals", "Calls it turned away on purpose");
     describe_gauge!("signalbox_policy_failures", "Calls it failed in, by how");
     describe_gauge!("signalbox_policy_seconds", "Time spent in it");
+    describe_gauge!("signalbox_policy_guest_seconds", "Of it, the guests' own time");
+    describe_gauge!(
+        "signalbox_policy_host_seconds",
+        "Of it, waiting for turns, room, token counts"
+    );
 }
 
 fn server(app: &App) {
@@ -198,6 +203,8 @@ fn policy(policy: &PolicyStatus) {
         gauge!("signalbox_policy_calls", &labels()).set(bytes(done.calls));
         gauge!("signalbox_policy_refusals", &labels()).set(bytes(done.refusals));
         gauge!("signalbox_policy_seconds", &labels()).set(bytes(done.total_us) / 1e6);
+        gauge!("signalbox_policy_guest_seconds", &labels()).set(bytes(done.guest_us) / 1e6);
+        gauge!("signalbox_policy_host_seconds", &labels()).set(bytes(done.host_us) / 1e6);
         for (code, failures) in &done.failures {
             let kind = [("kind", (*code).to_owned())];
             let labels: Vec<_> = labels().into_iter().chain(kind).collect();

@@ -16,6 +16,7 @@ mod host;
 mod hot_swap;
 mod http;
 mod images;
+mod isolation;
 mod journey;
 mod leaving;
 mod readme;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use signalbox_policy::{Compile, FailureDefaults, Limits, OnFailure, Pipeline, PolicySettings};
+use signalbox_server::ServerSettings;
 
-use crate::{config::Section, confined};
+use crate::{config::Section, confined, runtime};
 
 /// The registry's folder beside the configuration file, when `data_dir` is absent.
 const DATA_DIR_DEFAULT: &str = "signalbox-data";
@@ -22,8 +23,9 @@ pub(crate) struct Deployment {
     pub(crate) pipeline: Option<Pipeline>,
 }
 
-/// Reads `policies`. Relative paths begin at `folder`.
-pub(super) fn read(section: &Section<'_>, folder: &Path) -> Deployment {
+/// Reads `policies`. Relative paths begin at `folder`; limits without a value of their own fit
+/// `server`.
+pub(super) fn read(section: &Section<'_>, folder: &Path, server: &ServerSettings) -> Deployment {
     let data_dir = section.text("data_dir").unwrap_or(DATA_DIR_DEFAULT);
     let defaults = PolicySettings::new(folder.join(data_dir), Compile::Child(confined::compiler()));
     let breaker = section.integer("breaker_failures", 0..=1000);
@@ -31,7 +33,7 @@ pub(super) fn read(section: &Section<'_>, folder: &Path) -> Deployment {
     let components = section.section("components").pairs();
     Deployment {
         registry: PolicySettings {
-            limits: limits(&section.section("limits")),
+            limits: limits(&section.section("limits"), server),
             settings: settings
                 .into_iter()
                 .map(|(policy, values)| (policy, values.pairs().into_iter().collect()))
@@ -47,8 +49,9 @@ pub(super) fn read(section: &Section<'_>, folder: &Path) -> Deployment {
 }
 
 /// Every limit of the runtime is a key of `policies.limits`.
-fn limits(section: &Section<'_>) -> Limits {
-    let mut limits = Limits::default();
+fn limits(section: &Section<'_>, server: &ServerSettings) -> Limits {
+    let sized = Limits::sized_for(server.in_flight_max as u64, server.body_bytes_max as u64);
+    let mut limits = Limits { workers: runtime::policy_workers() as u64, ..sized };
     for (name, default, bounds) in limits.table() {
         let value = section.integer(name, bounds).unwrap_or(default);
         if let Some(limit) = limits.field(name) {

@@ -267,6 +267,22 @@ fn the_two_planes_need_two_ports() {
 }
 
 #[test]
+fn a_policy_is_not_named_like_an_expert() {
+    check(
+        r#""policies": { "components": { "a": "a.wasm" } }"#,
+        &["line 1: policies.components: an expert has the name 'a'; give the policy another one"],
+    );
+}
+
+#[test]
+fn limits_of_policies_fit_the_server() {
+    let text = with(r#""limits": { "in_flight_max": 100, "body_bytes_max": 67108864 }"#);
+    let limits = parse(&text).unwrap().policies.registry.limits;
+    assert_eq!((limits.instances, limits.sessions), (100, 400));
+    assert_eq!((limits.memory_bytes, limits.memory_total_bytes), (512 << 20, 1 << 30));
+}
+
+#[test]
 fn policies_are_configured_by_name() {
     let settings = parse(&with(
         r#""policies": {

@@ -1,6 +1,6 @@
 //! The `post` hook: one instance for the life of a reply, called for every piece of it.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc, time::Duration};
 
 use wasmtime::{
     Store,
@@ -12,7 +12,8 @@ use crate::{
     Call, Failure, Hook,
     bindings::exports::signalbox::policy::post::{self, Guest, GuestIndices},
     import::request::ShownRequest,
-    store::State,
+    rooms::Room,
+    store::{Held, State, Turn},
     window::Action,
 };
 
@@ -33,34 +34,42 @@ pub(crate) enum Step {
 }
 
 impl Policy {
-    /// Begins a reply by `expert`.
-    pub(crate) async fn open(&self, call: &Arc<Call>, expert: &str) -> Result<Session, Failure> {
-        self.call(Hook::Post, async {
-            let guest = self.program.post.as_ref().ok_or_else(|| no_hook(Hook::Post))?;
-            let (mut store, instance) = self.fresh(Hook::Post, call.text_bytes()).await?;
-            match open(&mut store, &instance, guest, call, expert).await {
+    /// Begins a reply by `expert`, in the `room` that was taken for it.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        call: &Arc<Call>,
+        expert: &str,
+        room: Room,
+    ) -> Result<Session, Failure> {
+        let (text_bytes, call, expert) = (call.text_bytes(), call.clone(), expert.to_owned());
+        let opening = |policy: Arc<Self>, turn, room| async move {
+            let guest = policy.program.post.as_ref().ok_or_else(|| no_hook(Hook::Post))?;
+            let (mut store, instance) = policy.fresh(Hook::Post, turn, Held::Session(room)).await?;
+            match open(&mut store, &instance, guest, &call, &expert).await {
                 Ok((guest, handle)) => Ok(Session { store, guest, handle }),
                 Err(error) => Err(store.data().failure(error)),
             }
-        })
-        .await
+        };
+        self.call(Hook::Post, text_bytes, ready(Ok(room)), opening).await
     }
 
-    /// Shows the window to a session; gives it back for the next step.
+    /// Shows the window to a session; gives it back for the next step, with the time it took.
     pub(crate) async fn step(
-        &self,
-        mut session: Session,
+        self: &Arc<Self>,
+        session: Session,
         step: Step,
         window: &str,
-    ) -> Result<(Session, Action), Failure> {
-        State::restart(&mut session.store, window.len());
-        self.call(Hook::Post, async {
-            match session.step(step, window).await {
-                Ok(action) => Ok((session, action.try_into()?)),
+    ) -> Result<(Session, Action, Duration), Failure> {
+        let shown = window.to_owned();
+        let stepping = |_, turn: Turn, mut session: Session| async move {
+            let own_time = turn.own_time.clone();
+            State::restart(&mut session.store, turn);
+            match session.step(step, &shown).await {
+                Ok(action) => Ok((session, action.try_into()?, own_time.spent_in_turn())),
                 Err(error) => Err(session.store.data().failure(error)),
             }
-        })
-        .await
+        };
+        self.call(Hook::Post, window.len(), ready(Ok(session)), stepping).await
     }
 }
 

@@ -17,31 +17,43 @@ use crate::{
 
 /// What a `pre` policy made of a call.
 pub(crate) enum Handled {
-    /// Go on with this call.
-    Proceed(Call),
+    /// Go on with these edits made.
+    Proceed(Edits),
     /// The policy answers by itself.
     Answer(String),
 }
 
 impl Policy {
     /// Asks the policy about `call`.
-    pub(crate) async fn handle(&self, call: Arc<Call>) -> Result<Answer<Handled>, Failure> {
-        self.call(Hook::Pre, async {
-            let guest = self.program.pre.as_ref().ok_or_else(|| no_hook(Hook::Pre))?;
-            let (mut store, instance) = self.fresh(Hook::Pre, call.text_bytes()).await?;
+    pub(crate) async fn handle(
+        self: &Arc<Self>,
+        call: Arc<Call>,
+    ) -> Result<Answer<Handled>, Failure> {
+        let text_bytes = call.text_bytes();
+        let asking = |policy: Arc<Self>, turn, held| async move {
+            let guest = policy.program.pre.as_ref().ok_or_else(|| no_hook(Hook::Pre))?;
+            let (mut store, instance) = policy.fresh(Hook::Pre, turn, held).await?;
             let said = handle(&mut store, &instance, guest, call).await;
             let (answer, edits) = said.map_err(|error| store.data().failure(error))?;
             drop(store);
-            self.outcome(answer, edits)
-        })
-        .await
+            policy.outcome(answer, edits, text_bytes)
+        };
+        self.call(Hook::Pre, text_bytes, self.room(text_bytes), asking).await
     }
 
-    fn outcome(&self, answer: Answer<Outcome>, edits: Edits) -> Result<Answer<Handled>, Failure> {
+    fn outcome(
+        &self,
+        answer: Answer<Outcome>,
+        edits: Edits,
+        text_bytes: usize,
+    ) -> Result<Answer<Handled>, Failure> {
         match answer {
-            Ok(Outcome::Proceed) => Ok(Ok(Handled::Proceed(edits.apply()))),
+            Ok(Outcome::Proceed) => {
+                edits.check(&self.lent.bounds)?;
+                Ok(Ok(Handled::Proceed(edits)))
+            }
             Ok(Outcome::Answer(text)) => {
-                check_output(text.len(), self.lent.limits.output_bytes)?;
+                check_output(text.len(), self.lent.limits.answer_bytes(text_bytes))?;
                 Ok(Ok(Handled::Answer(text)))
             }
             Ok(Outcome::Other(outcome)) => {
@@ -59,7 +71,7 @@ async fn handle(
     call: Arc<Call>,
 ) -> wasmtime::Result<(Answer<Outcome>, Edits)> {
     let guest = guest.load(&mut *store, instance)?;
-    let limit = store.data().lent.limits.output_bytes;
+    let limit = store.data().lent.limits.answer_bytes(call.text_bytes());
     let table = &mut store.data_mut().table;
     let edits = table.push(Edits::new(call.clone(), limit))?;
     let request = table.push(ShownRequest(call))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::{Store, component::Instance};
 
-use super::{Answer, Policy, Refusal, check_output, no_hook};
+use super::{Answer, Policy, Refusal, bounds, no_hook};
 use crate::{
     Call, ConsensusMode, Decision, ExpertView, Failure, Hook, Plan, PolicyRef,
     bindings::exports::signalbox::policy::route::{self, GuestIndices},
@@ -16,24 +16,25 @@ use crate::{
 impl Policy {
     /// Asks the policy who answers `call`.
     pub(crate) async fn choose(
-        &self,
+        self: &Arc<Self>,
         call: &Arc<Call>,
         menu: &Arc<[ExpertView]>,
     ) -> Result<Answer<Decision>, Failure> {
-        self.call(Hook::Route, async {
-            let guest = self.program.route.as_ref().ok_or_else(|| no_hook(Hook::Route))?;
-            let (mut store, instance) = self.fresh(Hook::Route, call.text_bytes()).await?;
-            let said = choose(&mut store, &instance, guest, call, menu).await;
+        let (text_bytes, call, menu) = (call.text_bytes(), call.clone(), menu.clone());
+        let asking = |policy: Arc<Self>, turn, held| async move {
+            let guest = policy.program.route.as_ref().ok_or_else(|| no_hook(Hook::Route))?;
+            let (mut store, instance) = policy.fresh(Hook::Route, turn, held).await?;
+            let said = choose(&mut store, &instance, guest, &call, &menu).await;
             match said.map_err(|error| store.data().failure(error))? {
-                Ok(decision) => self.judge(decision, menu).map(Ok),
-                Err(refusal) => self.refusal(Hook::Route, refusal),
+                Ok(decision) => policy.judge(decision, &menu).map(Ok),
+                Err(refusal) => policy.refusal(Hook::Route, refusal),
             }
-        })
-        .await
+        };
+        self.call(Hook::Route, text_bytes, self.room(text_bytes), asking).await
     }
 
     fn judge(&self, said: route::Decision, menu: &[ExpertView]) -> Result<Decision, Failure> {
-        check_output(bytes(&said), self.lent.limits.output_bytes)?;
+        bounds::decision(&said, &self.lent.bounds)?;
         if !(0.0..=1.0).contains(&said.confidence) {
             return invalid(format!("its confidence is {}, not 0 to 1", said.confidence));
         }
@@ -112,19 +113,6 @@ fn check_experts(plan: &Plan, menu: &[ExpertView]) -> Result<(), Failure> {
             invalid(format!("it chose '{id}', but the menu is {}", known.join(", ")))
         }
     }
-}
-
-fn bytes(said: &route::Decision) -> usize {
-    let ids = match &said.plan {
-        route::Plan::Expert(id) | route::Plan::Other(id) => id.len(),
-        route::Plan::Fallback(ids) => ids.iter().map(String::len).sum(),
-        route::Plan::Consensus(consensus) => {
-            let judge = consensus.judge.as_ref().map_or(0, String::len);
-            consensus.members.iter().map(String::len).sum::<usize>() + judge
-        }
-    };
-    let tags: usize = said.tags.iter().map(|(key, value)| key.len() + value.len()).sum();
-    ids + said.reason.len() + tags
 }
 
 #[cfg(test)]

@@ -4,10 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use wasmtime::component::Resource;
 
-use crate::{Call, Failure, Message, bindings::signalbox::policy::types, store::State};
+use crate::{Call, CallBounds, Failure, Message, bindings::signalbox::policy::types, store::State};
 
 /// Bytes that an edit costs beside its text, so that empty edits are not free.
 const EDIT_COST: u64 = 16;
+/// Facts that one policy may add to a call.
+const HINTS: usize = 64;
+/// Bytes of a fact's key.
+const HINT_KEY_BYTES: usize = 64;
+/// Bytes of a fact's value.
+const HINT_VALUE_BYTES: usize = 1024;
 /// Who may speak in a conversation.
 const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 
@@ -38,6 +44,26 @@ impl Edits {
             bytes_left: limit_bytes,
             limit_bytes,
         }
+    }
+
+    /// Refuses edits that make of the call what the host does not take.
+    pub(crate) fn check(&self, bounds: &CallBounds) -> Result<(), Failure> {
+        let messages = self.shown.messages.len() + self.inserted.len();
+        if messages > bounds.messages_max && !self.inserted.is_empty() {
+            let most = bounds.messages_max;
+            let told = format!("it makes a call of {messages} messages, and {most} are read");
+            return Err(Failure::Invalid(told));
+        }
+        let kept = self.shown.messages.iter().enumerate();
+        let kept = kept.filter(|(index, _)| !self.contents.contains_key(index));
+        let kept: usize = kept.map(|(_, message)| message.content.len()).sum();
+        let set: usize = self.contents.values().map(String::len).sum();
+        let inserted: usize = self.inserted.iter().map(|(_, message)| message.content.len()).sum();
+        let edited = !self.contents.is_empty() || !self.inserted.is_empty();
+        if edited && (kept + set + inserted) as u64 > bounds.text_bytes_max {
+            return Err(Failure::OutputTooLarge { limit_bytes: bounds.text_bytes_max });
+        }
+        Ok(())
     }
 
     /// The call with the edits made.
@@ -102,6 +128,14 @@ impl Edits {
     }
 
     fn add_hint(&mut self, key: String, value: String) -> Result<(), Failure> {
+        if self.hints.len() >= HINTS {
+            return Err(Failure::Invalid(format!("it adds more than {HINTS} hints")));
+        }
+        for (text, most) in [(&key, HINT_KEY_BYTES), (&value, HINT_VALUE_BYTES)] {
+            if text.len() > most {
+                return Err(Failure::OutputTooLarge { limit_bytes: most as u64 });
+            }
+        }
         self.spend(key.len() + value.len())?;
         self.hints.push((key, value));
         Ok(())
@@ -235,7 +269,33 @@ mod tests {
     #[test]
     fn empty_edits_are_not_free() {
         let mut edits = edits(&[]);
-        let made = (0..).take_while(|_| edits.add_hint(String::new(), String::new()).is_ok());
-        assert_eq!(made.count() as u64, LIMIT / EDIT_COST);
+        let empty = || types::Message { role: "user".into(), content: String::new() };
+        let made = (0..).take_while(|_| edits.insert(0, empty()).is_ok());
+        assert_eq!(made.count() as u64, LIMIT / (EDIT_COST + 4));
+    }
+
+    #[test]
+    fn hints_are_few_and_short() {
+        let mut edits = Edits::new(Arc::default(), 1 << 20);
+        let hint = |key: usize, value: usize| ("k".repeat(key), "v".repeat(value));
+        let mut add = |(key, value)| edits.add_hint(key, value);
+        assert_eq!(add(hint(65, 1)), Err(Failure::OutputTooLarge { limit_bytes: 64 }));
+        assert_eq!(add(hint(1, 1025)), Err(Failure::OutputTooLarge { limit_bytes: 1024 }));
+        let added = (0..).take_while(|_| add(hint(64, 1024)).is_ok()).count();
+        assert_eq!(added, HINTS);
+    }
+
+    #[test]
+    fn a_call_stays_what_the_host_takes() {
+        let bounds = CallBounds { messages_max: 2, text_bytes_max: 9, ..CallBounds::default() };
+        let check = |change: fn(&mut Edits) -> Result<(), Failure>, expect| {
+            let mut edits = edits(&["1234", "5678"]);
+            change(&mut edits).unwrap();
+            assert_eq!(edits.check(&bounds).err().map(|failure| failure.code()), expect);
+        };
+        check(|_| Ok(()), None);
+        check(|edits| edits.set_content(0, "12345".into()), None);
+        check(|edits| edits.set_content(0, "123456".into()), Some("policy_output_too_large"));
+        check(|edits| edits.insert(0, guest("")), Some("policy_invalid_answer"));
     }
 }

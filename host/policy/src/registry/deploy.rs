@@ -45,11 +45,11 @@ impl Registry {
 
     async fn probe(&self, id: &PolicyRef, program: &Arc<Program>) -> Result<(), UploadProblem> {
         let world = Arc::new(probe::ProbeWorld::new(&*self.world));
-        let policy = Policy {
+        let policy = Arc::new(Policy {
             lent: Arc::new(Lent { world, ..self.lend(id) }),
             breaker: Breaker::new(0, Arc::new(|_, _| {})),
             ..self.policy(id, program.clone(), Arc::default())
-        };
+        });
         probe::run(&policy).await
     }
 

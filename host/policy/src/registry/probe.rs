@@ -1,7 +1,7 @@
 //! Trying a revision before it is let near a live call: every hook it exports, on recorded calls,
 //! under the live limits. A refusal is a fine answer; a failure is not.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -116,7 +116,7 @@ impl World for ProbeWorld {
 }
 
 /// Runs every hook of `policy`; the first failure is why the upload is refused.
-pub(super) async fn run(policy: &Policy) -> Result<(), UploadProblem> {
+pub(super) async fn run(policy: &Arc<Policy>) -> Result<(), UploadProblem> {
     let menu: Arc<[ExpertView]> = policy.lent.world.menu().into();
     for hook in &policy.program.surface.hooks {
         for (what, call) in calls() {
@@ -132,16 +132,16 @@ pub(super) async fn run(policy: &Policy) -> Result<(), UploadProblem> {
 }
 
 /// One whole reply through a session.
-async fn review(policy: &Policy, call: &Arc<Call>, expert: &str) -> Result<(), Failure> {
-    let mut session: Session = policy.open(call, expert).await?;
+async fn review(policy: &Arc<Policy>, call: &Arc<Call>, expert: &str) -> Result<(), Failure> {
+    let room = policy.runtime.rooms.probe(policy.lent.limits.host_wait()).await?;
+    let mut session: Session = policy.open(call, expert, room).await?;
     let mut window = Window::new(&policy.lent.limits);
     let pushes = REPLY.map(|text| (Step::Push, text));
     for (step, text) in pushes.into_iter().chain([(Step::Finish, "")]) {
-        let now = std::time::Instant::now();
-        window.extend(text, now);
-        let (same, action) = policy.step(session, step, window.text()).await?;
+        window.extend(text, Duration::ZERO);
+        let (same, action, took) = policy.step(session, step, window.text()).await?;
         session = same;
-        if window.apply(action, step == Step::Finish, now)?.stop {
+        if window.apply(action, step == Step::Finish, took)?.stop {
             break;
         }
     }

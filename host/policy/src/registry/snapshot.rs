@@ -1,7 +1,7 @@
 //! The policies in force at one moment, and a call's way through them. A call keeps its snapshot to
 //! the end, whatever is swapped meanwhile.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     Call, Decision, ExpertView, Failure, Hook, Limits, OnFailure, PolicyError, PolicyRef,
@@ -12,6 +12,7 @@ use crate::{
         post::{Session, Step},
         pre::Handled,
     },
+    rooms::Room,
     window::Action,
 };
 
@@ -74,7 +75,10 @@ impl Snapshot {
             let shown = Arc::new(call);
             call = match self.handle(policy, &shown).await? {
                 None => Arc::unwrap_or_clone(shown),
-                Some((_, Handled::Proceed(edited))) => edited,
+                Some((_, Handled::Proceed(edits))) => {
+                    drop(shown); // so that the texts are moved, not copied
+                    edits.apply()
+                }
                 Some((policy, Handled::Answer(text))) => {
                     let call = Arc::unwrap_or_clone(shown);
                     return Ok(PreVerdict::Answer { policy, text, call });
@@ -127,22 +131,39 @@ impl Snapshot {
         answer.map(Some).map_err(|refusal| router.refused(refusal))
     }
 
-    /// The `post` policies for a reply by `expert`. No instance is made before the first text.
-    pub fn post(&self, call: &Call, expert: &str) -> PostChain {
-        if self.0.post.is_empty() {
+    /// Room for the sessions of every `post` policy, taken before anything is generated, so that no
+    /// reply is cut off for want of it.
+    ///
+    /// # Errors
+    /// [`PolicyError::Failed`] with [`Failure::NoRoom`]: as many sessions live as may.
+    pub fn seats(&self) -> Result<Seats, PolicyError> {
+        let Some(first) = self.0.post.first() else { return Ok(Seats(None)) };
+        let room = first.runtime.rooms.sessions(self.0.post.len());
+        let room = room.map_err(|failure| first.failed(Hook::Post, failure))?;
+        Ok(Seats(Some(room)))
+    }
+
+    /// The `post` policies for a reply by `expert`, in `seats` of this snapshot. No instance is made
+    /// before the first text.
+    pub fn post(&self, call: &Call, expert: &str, seats: Seats) -> PostChain {
+        let Some(room) = seats.0 else {
             return PostChain(Chain::new([], &self.0.limits));
-        }
+        };
         let reply = Arc::new(Reply { call: Arc::new(call.clone()), expert: expert.to_string() });
         let reviews = self.0.post.iter().map(|policy| PolicyReview {
             set: self.0.clone(),
             policy: policy.clone(),
             reply: reply.clone(),
             session: None,
+            room: room.clone(),
             stepped_in: false,
         });
         PostChain(Chain::new(reviews, &self.0.limits))
     }
 }
+
+/// Room for the `post` policies of one reply; given back when its chain is dropped.
+pub struct Seats(Option<Room>);
 
 /// The `post` policies of one reply. Every chunk goes through all of them; what they hold back
 /// comes with a later chunk, or at the end.
@@ -154,13 +175,13 @@ impl PostChain {
         self.0.is_empty()
     }
 
-    /// Shows new text to the policies: what the client gets now.
+    /// Shows new text, for which the reply `waited`, to the policies: what the client gets now.
     ///
     /// # Errors
     /// [`PolicyError::Failed`] when a policy fails and its failure mode is to refuse: the reply
     /// must end without another byte. Every later call gives the same error.
-    pub async fn push(&mut self, text: String) -> Result<Release, PolicyError> {
-        self.0.push(text).await
+    pub async fn push(&mut self, text: String, waited: Duration) -> Result<Release, PolicyError> {
+        self.0.push(text, waited).await
     }
 
     /// The expert is done: what the client still gets. Not to be called after a stop.
@@ -184,6 +205,7 @@ struct PolicyReview {
     policy: Arc<Policy>,
     reply: Arc<Reply>,
     session: Option<Session>,
+    room: Room,
     stepped_in: bool,
 }
 
@@ -192,14 +214,17 @@ impl Review for PolicyReview {
         self.policy.id()
     }
 
-    async fn step(&mut self, step: Step, window: &str) -> Result<Action, Failure> {
+    async fn step(&mut self, step: Step, window: &str) -> Result<(Action, Duration), Failure> {
         let session = match self.session.take() {
             Some(session) => session,
-            None => self.policy.open(&self.reply.call, &self.reply.expert).await?,
+            None => {
+                let (reply, room) = (&self.reply, self.room.clone());
+                self.policy.open(&reply.call, &reply.expert, room).await?
+            }
         };
-        let (session, action) = self.policy.step(session, step, window).await?;
+        let (session, action, took) = self.policy.step(session, step, window).await?;
         self.session = Some(session);
-        Ok(action)
+        Ok((action, took))
     }
 
     fn recover(&self, failure: Failure) -> Recovery<Self> {
@@ -214,6 +239,7 @@ impl Review for PolicyReview {
                 policy,
                 reply: self.reply.clone(),
                 session: None,
+                room: self.room.clone(),
                 stepped_in: true,
             }),
         }

@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 
 mod breaker;
+mod examples;
 mod failing;
 mod hooks;
+mod isolation;
 mod registry;
 mod replies;
 mod scene;

@@ -1,6 +1,6 @@
 //! What the registry keeps: activations, rollbacks, restarts, crashes, and swaps under load.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use signalbox_policy::{Cause, Pipeline, Policies, PolicyError};
 
@@ -132,15 +132,16 @@ async fn a_revision_in_use_stays_and_another_goes() {
 async fn a_call_finishes_on_the_policies_it_began_with() {
     let scene = Scene::new(|_| {}).await;
     let snapshot = scene.policies.snapshot();
-    let mut reply = snapshot.post(&says("hello"), "expert_coding");
-    assert_eq!(reply.push("held ".into()).await.unwrap().text, "");
+    let seats = snapshot.seats().unwrap();
+    let mut reply = snapshot.post(&says("hello"), "expert_coding", seats);
+    assert_eq!(reply.push("held ".into(), Duration::ZERO).await.unwrap().text, "");
     let first = scene.active("guest").unwrap();
     let second = scene.put("guest", &variant(1)).await;
     let before = snapshot.route(&says("hello"), &menu()).await.unwrap().unwrap();
     let after = scene.route("hello").await.unwrap().unwrap();
     assert_eq!((before.policy.revision, after.policy.revision), (first, second));
     scene.policies.deactivate("guest").unwrap();
-    assert_eq!(reply.push("text".into()).await.unwrap().text, "held text");
+    assert_eq!(reply.push("text".into(), Duration::ZERO).await.unwrap().text, "held text");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,15 +1,17 @@
 //! Post policies on replies that stream.
 
+use std::time::Duration;
+
 use signalbox_policy::{OnFailure, PolicyError, PostChain};
 
-use crate::scene::{Scene, says, variant};
+use crate::scene::{Scene, variant};
 
 fn reply(scene: &Scene) -> PostChain {
-    scene.policies.snapshot().post(&says("hello"), "expert_coding")
+    scene.reply()
 }
 
 async fn push(reply: &mut PostChain, text: &str) -> Result<String, PolicyError> {
-    reply.push(text.into()).await.map(|release| release.text)
+    reply.push(text.into(), Duration::ZERO).await.map(|release| release.text)
 }
 
 #[tokio::test]
@@ -27,9 +29,9 @@ async fn text_is_passed_held_and_replaced() {
 async fn a_policy_may_end_the_reply() {
     let scene = Scene::new(|_| {}).await;
     let mut reply = reply(&scene);
-    let release = reply.push("please stop".into()).await.unwrap();
+    let release = reply.push("please stop".into(), Duration::ZERO).await.unwrap();
     assert_eq!((release.text.as_str(), release.stop.unwrap().name.as_str()), ("ended", "guest"));
-    assert_eq!(reply.push("more".into()).await.unwrap().text, "");
+    assert_eq!(reply.push("more".into(), Duration::ZERO).await.unwrap().text, "");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use signalbox_build::Build;
 use signalbox_policy::{
     Call, Compile, Decision, ExpertState, ExpertView, Message, OnFailure, Policies, PolicyError,
-    PolicySettings, TokenError, World,
+    PolicySettings, PostChain, TokenError, World,
 };
 
 /// The guest of `tests/guest`: all three hooks; does as it is told.
@@ -85,6 +85,7 @@ pub(crate) fn settings(folder: &Path) -> PolicySettings {
     settings.limits.pre_deadline_ms = 300;
     settings.limits.route_deadline_ms = 300;
     settings.limits.post_deadline_ms = 300;
+    settings.limits.host_wait_ms = 2000;
     settings
 }
 
@@ -134,6 +135,13 @@ impl Scene {
     /// The router's words about a call it can answer.
     pub(crate) async fn reason(&self, text: &str) -> String {
         self.route(text).await.unwrap().unwrap().reason
+    }
+
+    /// The `post` policies of a reply.
+    pub(crate) fn reply(&self) -> PostChain {
+        let snapshot = self.policies.snapshot();
+        let seats = snapshot.seats().unwrap();
+        snapshot.post(&says("hello"), "expert_coding", seats)
     }
 
     pub(crate) fn active(&self, name: &str) -> Option<String> {

@@ -35,7 +35,6 @@ impl Pipeline {
         request: Request,
         trace: &mut Trace,
     ) -> Result<Source, Refusal> {
-        let members = &members[..members.len().min(self.bounds.members_max)];
         let mut answers = match mode {
             ConsensusMode::Parallel => self.in_parallel(members, &request, trace).await?,
             ConsensusMode::Turns => self.in_turns(members, call, &request, trace).await?,

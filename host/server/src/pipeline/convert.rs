@@ -77,7 +77,6 @@ mod tests {
         answer: Duration::from_secs(1),
         tokens_default: 64,
         tokens_max: 128,
-        members_max: 2,
         member_tokens_max: 16,
     };
 

@@ -17,6 +17,8 @@ pub(super) struct Source {
     ready: VecDeque<Event>,
     tokens: Option<TokenStream>,
     post: Option<PostChain>,
+    /// How long the newest event was waited for.
+    waited: Duration,
     /// What other experts spent on this reply.
     spent: Usage,
 }
@@ -25,7 +27,14 @@ impl Source {
     /// An expert that has begun to answer.
     pub(super) fn expert(tokens: TokenStream, first: Event, spent: Usage) -> Self {
         let ready = VecDeque::from([first]);
-        Self { model: tokens.expert.clone(), ready, tokens: Some(tokens), post: None, spent }
+        Self {
+            model: tokens.expert.clone(),
+            ready,
+            tokens: Some(tokens),
+            post: None,
+            waited: Duration::ZERO,
+            spent,
+        }
     }
 
     /// An expert's answer that is complete; `spent` includes it.
@@ -38,7 +47,7 @@ impl Source {
     ) -> Self {
         let finished = Event::Finished { reason, usage: Usage::default(), timings };
         let ready = [Event::Text(text), finished].into();
-        Self { model, ready, tokens: None, post: None, spent }
+        Self { model, ready, tokens: None, post: None, waited: Duration::ZERO, spent }
     }
 
     /// A policy's own answer: no expert was asked, so it cost no tokens.
@@ -55,16 +64,18 @@ impl Source {
         if let Some(event) = self.ready.pop_front() {
             return Ok(event);
         }
+        let asked = Instant::now();
         let event = match &mut self.tokens {
             Some(tokens) => tokens.next().await,
             None => None,
         };
+        self.waited = asked.elapsed();
         event.ok_or_else(|| cut_off(&self.model).into())
     }
 
     async fn push(&mut self, text: String) -> Result<Release, Refusal> {
         match &mut self.post {
-            Some(post) => Ok(post.push(text).await?),
+            Some(post) => Ok(post.push(text, self.waited).await?),
             None => Ok(Release { text, stop: None }),
         }
     }

@@ -83,8 +83,8 @@ fn what_is_read_is_bounded_and_named() {
     let part = "{\"type\":\"text\",\"text\":\"a\"},".repeat(2000);
     let parts = format!("{{\"messages\": [{{\"role\": \"user\", \"content\": [{part}0]}}]}}");
     refused(&server, &parts, "invalid_value", "1024 parts");
-    let message = "{\"role\":\"user\",\"content\":\"\"},".repeat(5000);
-    refused(&server, &format!("{{\"messages\": [{message}0]}}"), "invalid_value", "4096");
+    let message = "{\"role\":\"user\",\"content\":\"\"},".repeat(9000);
+    refused(&server, &format!("{{\"messages\": [{message}0]}}"), "invalid_value", "8192");
     let king = format!("{{\"messages\": [{{\"role\": \"{stop}\", \"content\": \"\"}}]}}");
     refused(&server, &king, "invalid_value", "there is no role 'sss");
 }

@@ -1,0 +1,200 @@
+//! Guests run on threads of their own and take turns there: one slice each, round robin among
+//! policies, so that a guest that loops holds up neither a request nor another policy. What a guest
+//! is blamed for is its own time only: the CPU time of its turns and what it sleeps of its own will.
+
+mod line;
+mod task;
+mod time;
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+
+pub(crate) use line::Line;
+use task::Task;
+pub(crate) use time::OwnTime;
+
+/// How often a thread without work looks for some before it sleeps: some microseconds, in which the
+/// next hook of the same call usually arrives. Waking a thread costs more.
+const LOOKS: u32 = 300;
+/// A guest that is about to be late is looked after this often.
+const LOOK_AFTER: Duration = Duration::from_millis(5);
+
+/// Why a guest's work came to no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// It used up its own time.
+    Guest,
+    /// The host did not get round to it.
+    Host,
+    /// The host crashed in it.
+    Crashed,
+}
+
+/// The threads that guests run on. They end when this is dropped.
+pub(crate) struct Turns(Arc<Shared>);
+
+/// What tasks and threads share.
+struct Shared {
+    line: Mutex<Line<Arc<Task>>>,
+    ready: Condvar,
+    /// Tasks in the line, to be looked at without the lock.
+    waiting: AtomicUsize,
+    closed: AtomicBool,
+}
+
+/// What one hook's call may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    /// The guest's own time.
+    pub(crate) own: Duration,
+    /// Wall clock with everything that the host adds.
+    pub(crate) wall: Duration,
+}
+
+impl Turns {
+    /// Starts `workers` threads; timers and host calls of guests live in the runtime of `host`.
+    ///
+    /// # Errors
+    /// Threads that can't be started.
+    pub(crate) fn start(workers: usize, host: &Handle) -> std::io::Result<Turns> {
+        let turns = Turns(Arc::new(Shared {
+            line: Mutex::default(),
+            ready: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        }));
+        for _ in 0..workers {
+            let (shared, host) = (turns.0.clone(), host.clone());
+            let name = "policy-guest".to_owned();
+            thread::Builder::new().name(name).spawn(move || work(&shared, &host))?;
+        }
+        Ok(turns)
+    }
+
+    /// Runs `body` in turns that are taken in `lane`, one lane per policy, and waits for its end.
+    /// Dropping the future ends the guest at its next tick.
+    ///
+    /// # Errors
+    /// Whose time ran out.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        lane: u64,
+        own_time: &Arc<OwnTime>,
+        budget: Budget,
+        body: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Late> {
+        let (tell, mut told) = oneshot::channel();
+        let work = Box::pin(async move { drop(tell.send(body.await)) });
+        let task = Task::new(self.0.clone(), lane, own_time.clone(), work);
+        let _end = EndOnDrop(task.clone());
+        task.queue();
+        let end = Instant::now() + budget.wall;
+        let mut look = budget.own;
+        loop {
+            let at = end.min(Instant::now() + look);
+            if let Ok(told) = timeout_at(at, &mut told).await {
+                return told.map_err(|_| Late::Crashed);
+            }
+            let left = budget.own.saturating_sub(own_time.spent());
+            if left.is_zero() {
+                return Err(Late::Guest);
+            }
+            if Instant::now() >= end {
+                return Err(Late::Host);
+            }
+            look = left.max(LOOK_AFTER);
+        }
+    }
+}
+
+impl Drop for Turns {
+    fn drop(&mut self) {
+        self.0.closed.store(true, Ordering::Release);
+        self.0.line().clear();
+        self.0.ready.notify_all();
+    }
+}
+
+/// Ends a task whose caller is gone.
+struct EndOnDrop(Arc<Task>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl Shared {
+    fn line(&self) -> MutexGuard<'_, Line<Arc<Task>>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, task: Arc<Task>, fresh: bool) {
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        let mut line = self.line();
+        line.push(task.lane(), task, fresh);
+        self.waiting.store(line.len(), Ordering::Release);
+        drop(line);
+        self.ready.notify_one();
+    }
+
+    /// The task whose turn it is; waits for one. `None` when it is over.
+    fn next(&self) -> Option<Arc<Task>> {
+        for _ in 0..LOOKS {
+            if self.waiting.load(Ordering::Acquire) > 0 {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        let mut line = self.line();
+        loop {
+            if self.closed.load(Ordering::Acquire) {
+                return None;
+            }
+            if let Some(task) = line.pop() {
+                self.waiting.store(line.len(), Ordering::Release);
+                return Some(task);
+            }
+            line = self.ready.wait(line).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn work(shared: &Shared, host: &Handle) {
+    let _host = host.enter();
+    while let Some(task) = shared.next() {
+        task.take_turn();
+    }
+}
+
+/// Gives the turn back once; the task is next when all others had theirs.
+pub(crate) async fn give_way() {
+    let mut given = false;
+    std::future::poll_fn(|context| {
+        if given {
+            return std::task::Poll::Ready(());
+        }
+        given = true;
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Who is next: round robin among lanes; within a lane, those that come for the first time and
+//! those that come again take turns, so that a short call is not behind every long one.
+
+use std::collections::{HashMap, VecDeque};
+
+/// Things that wait, by lane.
+pub(crate) struct Line<T> {
+    lanes: HashMap<u64, Lane<T>>,
+    /// Lanes that have something, the next one first.
+    order: VecDeque<u64>,
+    len: usize,
+}
+
+struct Lane<T> {
+    fresh: VecDeque<T>,
+    again: VecDeque<T>,
+    /// Whether one that came for the first time was served last.
+    was_fresh: bool,
+}
+
+impl<T> Default for Line<T> {
+    fn default() -> Self {
+        Self { lanes: HashMap::new(), order: VecDeque::new(), len: 0 }
+    }
+}
+
+impl<T> Line<T> {
+    /// Puts `item` behind the others of its lane.
+    pub(crate) fn push(&mut self, lane: u64, item: T, fresh: bool) {
+        let order = &mut self.order;
+        let lane = self.lanes.entry(lane).or_insert_with(|| {
+            order.push_back(lane);
+            Lane { fresh: VecDeque::new(), again: VecDeque::new(), was_fresh: false }
+        });
+        if fresh {
+            lane.fresh.push_back(item)
+        } else {
+            lane.again.push_back(item)
+        }
+        self.len += 1;
+    }
+
+    /// Takes the next one; its lane goes behind the other lanes.
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        let id = self.order.pop_front()?;
+        let lane = self.lanes.get_mut(&id)?;
+        let item = lane.pop();
+        if lane.fresh.is_empty() && lane.again.is_empty() {
+            self.lanes.remove(&id);
+        } else {
+            self.order.push_back(id);
+        }
+        self.len -= 1;
+        item
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl<T> Lane<T> {
+    fn pop(&mut self) -> Option<T> {
+        let first = match self.was_fresh {
+            true => self.again.pop_front().map(|item| (item, false)),
+            false => self.fresh.pop_front().map(|item| (item, true)),
+        };
+        let other = || match self.was_fresh {
+            true => self.fresh.pop_front().map(|item| (item, true)),
+            false => self.again.pop_front().map(|item| (item, false)),
+        };
+        let (item, fresh) = first.or_else(other)?;
+        self.was_fresh = fresh;
+        Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes all there is.
+    fn drain<T>(line: &mut Line<T>) -> Vec<T> {
+        std::iter::from_fn(|| line.pop()).collect()
+    }
+
+    #[test]
+    fn lanes_take_turns_however_many_wait_in_one() {
+        let mut line = Line::default();
+        (0..4).for_each(|n| line.push(1, format!("a{n}"), true));
+        (0..2).for_each(|n| line.push(2, format!("b{n}"), true));
+        line.push(3, "c0".into(), true);
+        assert_eq!(line.len(), 7);
+        assert_eq!(drain(&mut line), ["a0", "b0", "c0", "a1", "b1", "a2", "a3"]);
+        assert_eq!((line.len(), line.pop()), (0, None));
+    }
+
+    #[test]
+    fn who_comes_for_the_first_time_waits_for_one_of_those_that_come_again() {
+        let mut line = Line::default();
+        (0..3).for_each(|n| line.push(1, format!("old{n}"), false));
+        (0..3).for_each(|n| line.push(1, format!("new{n}"), true));
+        assert_eq!(drain(&mut line), ["new0", "old0", "new1", "old1", "new2", "old2"]);
+    }
+
+    #[test]
+    fn one_that_always_comes_back_gets_its_share_and_no_more() {
+        let mut line = Line::default();
+        (0..240).for_each(|_| line.push(1, 'a', false));
+        line.push(2, 'b', false);
+        let mut turns = Vec::new();
+        for _ in 0..10 {
+            let item = line.pop().unwrap();
+            line.push(if item == 'a' { 1 } else { 2 }, item, false);
+            turns.push(item);
+        }
+        assert_eq!(turns.iter().filter(|turn| **turn == 'b').count(), 5);
+    }
+}
