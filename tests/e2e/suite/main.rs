@@ -22,6 +22,7 @@ mod leaving;
 mod readme;
 mod serving;
 mod shutdown;
+mod soak;
 mod streaming;
 mod surroundings;
 mod uploads;
