@@ -19,6 +19,7 @@ mod images;
 mod isolation;
 mod journey;
 mod leaving;
+mod promises;
 mod readme;
 mod serving;
 mod shutdown;

@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod contract;
+mod documents;
 mod layering;
 mod sources;
 mod tree;

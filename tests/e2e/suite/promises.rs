@@ -1,0 +1,42 @@
+//! What `docs/security.md` promises is what a host says of itself: every bound of `/stats` stands
+//! there, with its default.
+
+use serde_json::Value;
+
+use crate::host::Host;
+
+/// The rows of the document's tables: cells, without the marks of code.
+fn rows() -> Vec<Vec<String>> {
+    let document = include_str!("../../../docs/security.md");
+    let lines = document.lines().filter(|line| line.starts_with("| `"));
+    let cells = |line: &str| {
+        let inner = line.trim().trim_matches('|');
+        inner.split(" | ").map(|cell| cell.trim().replace('`', "")).collect()
+    };
+    lines.map(cells).collect()
+}
+
+/// Digits are grouped by narrow spaces or commas for people.
+fn number(cell: &str) -> String {
+    cell.chars().filter(char::is_ascii_digit).collect()
+}
+
+#[test]
+fn every_bound_stands_in_the_document_with_its_default() {
+    let stats = Host::start().get("/stats").ok();
+    let limits = stats["limits"].as_object().unwrap();
+    let rows = rows();
+    let told = |name: &str, value: &Value| {
+        let row = rows.iter().find(|row| row[0] == name);
+        row.is_some_and(|row| number(&row[1]) == value["value"].to_string())
+    };
+    let missing: Vec<String> = limits
+        .iter()
+        .filter(|(name, value)| !told(name, value))
+        .map(|(name, value)| format!("{name} = {} {}", value["value"], value["unit"]))
+        .collect();
+    assert!(missing.is_empty(), "docs/security.md lacks or misstates:\n  {}", missing.join("\n  "));
+    let gone: Vec<&String> =
+        rows.iter().map(|row| &row[0]).filter(|name| !limits.contains_key(*name)).collect();
+    assert!(gone.is_empty(), "docs/security.md has bounds that /stats does not know: {gone:?}");
+}
