@@ -166,11 +166,6 @@ impl Host {
         self.signal("-TERM");
     }
 
-    /// The process's number, to look at it from outside.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.pid().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
