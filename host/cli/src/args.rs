@@ -77,6 +77,10 @@ pub(crate) struct Check {
     /// expert after another.
     #[arg(long)]
     pub(crate) deep: bool,
+    /// Prove every expert, and note the size and sha256 of each file of those that pass in
+    /// signalbox-manifest.json beside them; later proofs are held against it.
+    #[arg(long)]
+    pub(crate) write_manifest: bool,
     /// For scripts.
     #[arg(long)]
     pub(crate) json: bool,

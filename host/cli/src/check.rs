@@ -17,6 +17,7 @@ use crate::{
 
 mod deep;
 mod hash;
+mod known;
 
 use deep::Proven;
 
@@ -32,7 +33,8 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode> {
         settings.fleet.experts.iter().map(|expert| whole(expert, &settings.fleet)).collect();
     drop(looking);
     let experts: Vec<_> = settings.fleet.experts.iter().zip(&inspections).collect();
-    let proven = if args.deep { Some(deep::prove_all(&settings.fleet)?) } else { None };
+    let deep = args.deep || args.write_manifest;
+    let proven = deep.then(|| deep::prove_all(&settings.fleet, args.write_manifest)).transpose()?;
     match args.json {
         true => say_json(&as_json(&args.config, &settings, &experts, proven.as_deref())),
         false => say_text(&args.config, &settings, &experts, proven.as_deref()),
@@ -44,7 +46,7 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode> {
 
 /// What the files say, and whether there is memory for it.
 fn whole(expert: &ExpertSettings, fleet: &FleetSettings) -> Inspection {
-    let mut inspection = inspect(expert);
+    let mut inspection = inspect(expert, &fleet.templates);
     let needed = inspection.memory_bytes.unwrap_or_default();
     if needed > fleet.memory_bytes_max {
         inspection.findings.insert(0, no_room(needed, fleet.memory_bytes_max));

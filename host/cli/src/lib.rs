@@ -28,6 +28,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use args::{Cli, Command};
 use clap::Parser;
+use confined::Work;
 use output::complain;
 
 /// Runs one command. `args` begin with the program's own name.
@@ -35,8 +36,8 @@ use output::complain;
 /// Exit codes: 0 fine, 1 the thing asked for failed, 2 usage.
 pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    if let Some(code) = confined::serve(&args) {
-        return code;
+    if let Some(work) = Work::of(&args) {
+        return work.serve();
     }
     let command = match Cli::try_parse_from(args) {
         Ok(cli) => cli.command,

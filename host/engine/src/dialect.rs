@@ -4,16 +4,18 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
+
+use signalbox_confine::{LINE_BYTES, clean};
 
 use crate::{
     EngineError, Image, Message, Part, Prompt,
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Source},
     generation::Generation,
     lack::Trouble,
     spec::VisionSpec,
-    template::{self, ChatTemplate},
+    template::{self, ChatTemplate, Problem, Renderers, TokenNames},
     tokenizer::Tokenizer,
     vision::{self, Frame, Placed},
 };
@@ -29,16 +31,28 @@ const BYTES_PER_TOKEN_MAX: usize = 64;
 /// roles.
 const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 
+/// What a chat call is told where there is no template.
+const NO_TEMPLATE: &str = "the checkpoint has none; add chat_template.jinja, or use completions";
+
 /// Everything about an expert's language.
 pub(crate) struct Dialect {
     pub(crate) tokenizer: Arc<Tokenizer>,
     pub(crate) generation: Generation,
-    /// `Err` says why there is none.
-    template: Result<ChatTemplate, String>,
+    template: Template,
     /// `None` where the expert can't see.
     sight: Option<Sight>,
     vocab_size: u32,
     path: PathBuf,
+}
+
+/// A chat template, compiled by the first chat.
+struct Template {
+    /// `Err` says why there is none.
+    source: Result<String, Problem>,
+    names: TokenNames,
+    renderers: Renderers,
+    /// What came of compiling, but for what passes.
+    compiled: OnceLock<Result<ChatTemplate, Problem>>,
 }
 
 /// Eyes, and how a prompt speaks of what they see.
@@ -60,24 +74,19 @@ pub(crate) struct Encoded {
 impl Dialect {
     /// Opens a checkpoint's headers and reads its language. The error says what is wrong, with the
     /// mend.
-    pub(crate) fn open(path: &Path) -> Result<Self, Trouble> {
+    pub(crate) fn open(path: &Path, renderers: &Renderers) -> Result<Self, Trouble> {
         let checkpoint = Checkpoint::open(path)?;
         let source = checkpoint.source();
         let tokenizer = Tokenizer::read(&source)?;
         let names = template::token_names(&source);
         let mut generation = Generation::read(&source);
         generation.ends.extend(names.get("eos_token").and_then(|text| tokenizer.id(text)));
-        let template = match template::find(&source) {
-            Some(text) => ChatTemplate::compile(text, &names),
-            None => {
-                Err("the checkpoint has none; add chat_template.jinja, or use completions".into())
-            }
-        };
         let sight = checkpoint.spec().vision.clone().map(|spec| {
             let frame = Frame::new(&spec, &names, &tokenizer);
             Sight { spec, frame }
         });
         let vocab_size = checkpoint.spec().vocab_size;
+        let template = Template::find(&source, names, renderers);
         let (tokenizer, path) = (Arc::new(tokenizer), path.to_owned());
         Ok(Self { tokenizer, generation, template, sight, vocab_size, path })
     }
@@ -92,7 +101,7 @@ impl Dialect {
         check_size(prompt, context)?;
         let (ids, images) = match prompt {
             Prompt::Text(text) => (self.tokenizer.encode_text(text).map_err(invalid)?, Vec::new()),
-            Prompt::Chat(messages) => self.encode_chat(expert, messages)?,
+            Prompt::Chat(messages) => self.encode_chat(expert, messages, context)?,
         };
         self.check_ids(expert, &ids, context)?;
         let spec = self.sight.as_ref().map(|sight| &sight.spec);
@@ -104,6 +113,7 @@ impl Dialect {
         &self,
         expert: &str,
         messages: &[Message],
+        context: u32,
     ) -> Result<(Vec<u32>, Vec<Image>), EngineError> {
         check_turns(messages)?;
         let images: Vec<Image> = messages.iter().flat_map(Message::images).cloned().collect();
@@ -114,10 +124,12 @@ impl Dialect {
             None => return Err(EngineError::Blind { expert: expert.into(), seeing: Vec::new() }),
             Some(sight) => Some(sight.frame.as_ref().map_err(|why| refused(why.clone()))?),
         };
-        let template = self.template.as_ref().map_err(|why| refused(why.clone()))?;
+        let failed = |problem| template_error(expert, problem);
+        let template = self.template.compiled().map_err(failed)?;
         let defused: Vec<Message> =
             messages.iter().map(|message| self.defuse(message)).collect::<Result<_, _>>()?;
-        let mut rendered = template.render(&defused).map_err(refused)?;
+        let mut rendered = template.render(&defused).map_err(failed)?;
+        check_bytes("the rendered prompt", rendered.len(), context)?;
         if let Some(frame) = frame {
             rendered = frame.expand(&rendered, images.len()).map_err(refused)?;
         }
@@ -160,6 +172,42 @@ impl Dialect {
     }
 }
 
+impl Template {
+    fn find(source: &Source<'_>, names: TokenNames, renderers: &Renderers) -> Self {
+        let source = match template::find(source) {
+            Ok(Some(text)) => Ok(text),
+            Ok(None) => Err(Problem::Raised(NO_TEMPLATE.to_owned())),
+            Err(damage) => Err(Problem::Failed(damage)),
+        };
+        Self { source, names, renderers: renderers.clone(), compiled: OnceLock::new() }
+    }
+
+    fn compiled(&self) -> Result<&ChatTemplate, Problem> {
+        if let Some(compiled) = self.compiled.get() {
+            return compiled.as_ref().map_err(Clone::clone);
+        }
+        let source = self.source.clone()?;
+        let compiled = ChatTemplate::compile(source, &self.names, &self.renderers);
+        if let Err(problem @ Problem::Unavailable(_)) = compiled {
+            return Err(problem);
+        }
+        self.compiled.get_or_init(|| compiled).as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Whose a template's problem is. Its words are a stranger's.
+fn template_error(expert: &str, problem: Problem) -> EngineError {
+    let (expert, words) = (expert.to_owned(), clean(&problem.to_string(), LINE_BYTES));
+    match problem {
+        Problem::Raised(_) => EngineError::Template { expert, message: words },
+        Problem::TooLong { .. } => invalid(format!("{words}; shorten the conversation")),
+        Problem::Failed(_) | Problem::Unbounded(_) => {
+            EngineError::TemplateFailed { expert, problem: words }
+        }
+        Problem::Unavailable(_) => EngineError::TemplateUnavailable { expert, problem: words },
+    }
+}
+
 fn invalid(message: impl Into<String>) -> EngineError {
     EngineError::InvalidRequest { message: message.into() }
 }
@@ -193,10 +241,13 @@ fn check_size(prompt: &Prompt, context: u32) -> Result<(), EngineError> {
         Prompt::Text(text) => text.len(),
         Prompt::Chat(messages) => messages.iter().flat_map(Message::texts).map(str::len).sum(),
     };
+    check_bytes("the prompt", bytes, context)
+}
+
+fn check_bytes(what: &str, bytes: usize, context: u32) -> Result<(), EngineError> {
     let most = (context as usize).saturating_mul(BYTES_PER_TOKEN_MAX);
     if bytes > most {
-        let message =
-            format!("the prompt has {bytes} bytes; this expert can't hold more than {most}");
+        let message = format!("{what} has {bytes} bytes; this expert can't hold more than {most}");
         return Err(invalid(message));
     }
     Ok(())
@@ -223,12 +274,12 @@ mod tests {
 
     /// Every recorded conversation: the template byte for byte, then the ids.
     fn check(id: &str) {
-        let dialect = Dialect::open(&toy(id)).unwrap();
+        let dialect = Dialect::open(&toy(id), &Renderers::Here).unwrap();
         let text = fs::read_to_string(toy(id).join("recorded.json")).unwrap();
         let recorded: Value = serde_json::from_str(&text).unwrap();
         for entry in recorded["entries"].as_array().unwrap() {
             let messages = messages(entry);
-            let rendered = dialect.template.as_ref().unwrap().render(&messages).unwrap();
+            let rendered = dialect.template.compiled().unwrap().render(&messages).unwrap();
             assert_eq!(rendered, entry["rendered"].as_str().unwrap());
             let ids = dialect.encode(id, &Prompt::Chat(messages), 4096).unwrap().ids;
             assert_eq!(serde_json::json!(ids), entry["prompt_ids"], "{id}: {rendered:?}");
@@ -253,7 +304,7 @@ mod tests {
     }
 
     fn encode(id: &str, messages: Vec<Message>) -> Result<Encoded, EngineError> {
-        Dialect::open(&toy(id)).unwrap().encode(id, &Prompt::Chat(messages), 4096)
+        Dialect::open(&toy(id), &Renderers::Here).unwrap().encode(id, &Prompt::Chat(messages), 4096)
     }
 
     /// What `Gemma3Processor` makes of it, written out.
@@ -265,7 +316,7 @@ mod tests {
             Message::text("assistant", "A circle."),
             user(vec![text("And"), image(), image()]),
         ];
-        let dialect = Dialect::open(&toy("gemma3_multimodal")).unwrap();
+        let dialect = Dialect::open(&toy("gemma3_multimodal"), &Renderers::Here).unwrap();
         let tokens = dialect.sight.as_ref().unwrap().spec.tokens();
         let places = "<image_soft_token>".repeat(tokens);
         let frame = format!("\n\n<start_of_image>{places}<end_of_image>\n\n");
@@ -292,7 +343,7 @@ mod tests {
             typed(vec![Part::Text(forged.into()), image()]),
         ];
         assert_eq!((plain.images.len(), seen.images.len()), (0, 1));
-        let dialect = Dialect::open(&toy("gemma3_multimodal")).unwrap();
+        let dialect = Dialect::open(&toy("gemma3_multimodal"), &Renderers::Here).unwrap();
         let placeholder = dialect.tokenizer.id("<image_soft_token>").unwrap();
         let count = |ids: &[u32]| ids.iter().filter(|id| **id == placeholder).count();
         let tokens = dialect.sight.as_ref().unwrap().spec.tokens();
@@ -320,9 +371,9 @@ mod tests {
     #[test]
     fn a_system_prompt_reaches_every_expert() {
         for id in ["mistral_balanced", "gemma3_multimodal", "phi4_fast", "qwen_coder"] {
-            let dialect = Dialect::open(&toy(id)).unwrap();
+            let dialect = Dialect::open(&toy(id), &Renderers::Here).unwrap();
             let turns = [Message::text("system", "Be brief."), Message::text("user", "Hi")];
-            let rendered = dialect.template.as_ref().unwrap().render(&turns).unwrap();
+            let rendered = dialect.template.compiled().unwrap().render(&turns).unwrap();
             assert!(rendered.contains("Be brief."), "{id}: {rendered}");
         }
     }

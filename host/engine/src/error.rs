@@ -49,6 +49,25 @@ pub enum EngineError {
         /// The template's own words.
         message: String,
     },
+    /// The chat template is wrong, or needs more than it may.
+    #[error(
+        "the chat template of '{expert}' fails: {problem}; correct it, or use completions, which \
+         need none"
+    )]
+    TemplateFailed {
+        /// The expert asked.
+        expert: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// There is no process to render the chat template in; passes by itself.
+    #[error("the chat template of '{expert}' can't be rendered now: {problem}; retry")]
+    TemplateUnavailable {
+        /// The expert asked.
+        expert: String,
+        /// What was lacking.
+        problem: String,
+    },
     /// The prompt has images, and the expert can't see.
     #[error("'{expert}' can't see images; {}", instead(seeing))]
     Blind {
@@ -147,10 +166,13 @@ impl EngineError {
             | Self::Template { .. }
             | Self::Blind { .. }
             | Self::Busy { .. } => Blame::Client,
-            Self::Unloadable { .. } | Self::Crashed { .. } => Blame::Expert,
+            Self::Unloadable { .. } | Self::Crashed { .. } | Self::TemplateFailed { .. } => {
+                Blame::Expert
+            }
             Self::OutOfMemory { .. }
             | Self::NoRoom { .. }
             | Self::Unavailable { .. }
+            | Self::TemplateUnavailable { .. }
             | Self::QueueFull { .. }
             | Self::ShuttingDown => Blame::Host,
         }

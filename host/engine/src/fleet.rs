@@ -12,15 +12,17 @@ use std::{
 };
 
 use dashmap::DashMap;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    EngineError, ExpertSettings, FleetSettings, Inspection, LazyLoading, Request, TokenStream,
+    EngineError, ExpertSettings, FleetSettings, Inspection, LazyLoading, Request, TemplateLimits,
+    Templates, TokenStream,
     dialect::Dialect,
     expert::{Expert, Tally},
     inspect,
     inspect::{Severity, mib},
     lack::{Trouble, passes},
+    template::Renderers,
 };
 
 mod call;
@@ -33,6 +35,8 @@ use yard::{Berth, Stage, Yard};
 
 /// When to ask again for what was lacking before an expert began to load.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Conversations of one expert that are rendered and encoded at once.
+const RENDERING_MAX: usize = 4;
 
 /// The experts of this process. Cheap to clone; all clones are one fleet. When the last clone is
 /// dropped, replies in flight are finished and the experts end.
@@ -53,6 +57,8 @@ struct Inner {
     dialects: DashMap<usize, Arc<Dialect>>,
     lazy: LazyLoading,
     queue_max: usize,
+    templates: Templates,
+    renderers: Renderers,
 }
 
 /// What does not move: an expert's settings, what its files say, and its counters.
@@ -60,6 +66,9 @@ struct Member {
     settings: ExpertSettings,
     inspection: Mutex<Arc<Inspection>>,
     tally: Arc<Tally>,
+    /// Conversations that are made into prompts at once. More wait their turn without a thread, so
+    /// that an expert with a slow template holds up only itself.
+    rendering: Arc<Semaphore>,
 }
 
 impl Fleet {
@@ -147,6 +156,14 @@ impl Fleet {
         Ok(())
     }
 
+    /// What rendering chat templates may cost; `None` where nothing bounds it, in this process.
+    pub fn template_limits(&self) -> Option<TemplateLimits> {
+        match self.0.templates {
+            Templates::Child { limits, .. } => Some(limits),
+            Templates::InProcess => None,
+        }
+    }
+
     /// The memory budget and what is reserved of it.
     pub fn memory(&self) -> MemoryStatus {
         let yard = self.0.yard();
@@ -171,8 +188,10 @@ impl Fleet {
 impl Inner {
     fn new(settings: FleetSettings) -> Self {
         let lazy = settings.lazy_loading;
-        let inspections =
-            settings.experts.iter().map(|expert| look(expert, settings.memory_bytes_max));
+        let inspections = settings
+            .experts
+            .iter()
+            .map(|expert| look(expert, &settings.templates, settings.memory_bytes_max));
         let inspections: Vec<Inspection> = inspections.collect();
         let berths = settings.experts.iter().zip(&inspections).map(|(expert, seen)| {
             let stage = stage_of(seen);
@@ -184,9 +203,13 @@ impl Inner {
             loaded_max: if lazy.enabled { lazy.max_loaded_experts.max(1) } else { usize::MAX },
             closing: false,
         };
-        let members = settings.experts.into_iter().zip(inspections).map(|(settings, seen)| {
-            Member { settings, inspection: Mutex::new(Arc::new(seen)), tally: Arc::default() }
-        });
+        let members =
+            settings.experts.into_iter().zip(inspections).map(|(settings, seen)| Member {
+                settings,
+                inspection: Mutex::new(Arc::new(seen)),
+                tally: Arc::default(),
+                rendering: Arc::new(Semaphore::new(RENDERING_MAX)),
+            });
         let members: Vec<Member> = members.collect();
         let ids = members.iter().enumerate().rev();
         Self {
@@ -199,6 +222,8 @@ impl Inner {
             dialects: DashMap::new(),
             lazy,
             queue_max: settings.queue_max,
+            renderers: Renderers::open(&settings.templates),
+            templates: settings.templates,
         }
     }
 
@@ -246,7 +271,8 @@ impl Inner {
 
     /// An expert's language, read once. Blocks.
     fn dialect(&self, at: usize) -> Result<Arc<Dialect>, EngineError> {
-        let read = || Dialect::open(&self.members[at].settings.path).map(Arc::new);
+        let path = &self.members[at].settings.path;
+        let read = || Dialect::open(path, &self.renderers).map(Arc::new);
         let dialect = self.dialects.entry(at).or_try_insert_with(read);
         dialect.map(|entry| entry.clone()).map_err(|trouble| self.troubled(at, trouble))
     }
@@ -300,7 +326,7 @@ impl Inner {
     /// Inspects an expert anew, and forgets what was known of its files.
     fn look_again(&self, at: usize) -> Arc<Inspection> {
         let bytes_max = self.yard().bytes_max;
-        let seen = Arc::new(look(&self.members[at].settings, bytes_max));
+        let seen = Arc::new(look(&self.members[at].settings, &self.templates, bytes_max));
         self.dialects.remove(&at);
         self.yard().berths[at].needs = seen.memory_bytes.unwrap_or(0);
         let guard = self.members[at].inspection.lock();
@@ -365,8 +391,8 @@ fn stage_of(seen: &Inspection) -> Stage<Expert> {
 }
 
 /// Inspects an expert's files and holds them against the fleet's own memory limit.
-fn look(settings: &ExpertSettings, bytes_max: u64) -> Inspection {
-    let mut seen = inspect(settings);
+fn look(settings: &ExpertSettings, templates: &Templates, bytes_max: u64) -> Inspection {
+    let mut seen = inspect(settings, templates);
     if let Some(needed) = seen.memory_bytes.filter(|&needed| needed > bytes_max) {
         let message =
             format!("it needs {}, the limit for all experts is {}", mib(needed), mib(bytes_max));

@@ -1,15 +1,16 @@
 //! What a checkpoint says about generating: the tokens that end a reply, and how to draw the
 //! others.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, ops::RangeInclusive, path::Path};
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use signalbox_confine::clean;
 
 use crate::{
     EngineError, Sampling,
     checkpoint::{GgufMetadata, Source},
     sampler::Rules,
+    side,
 };
 
 /// Used where neither the request nor the checkpoint names a temperature.
@@ -18,8 +19,10 @@ const TEMPERATURE_DEFAULT: f32 = 0.7;
 const TEMPERATURE_MAX: f32 = 2.0;
 /// Used where neither the request nor the checkpoint names a nucleus.
 const TOP_P_DEFAULT: f32 = 0.9;
-/// A `generation_config.json` or `config.json` beyond this many bytes is not one.
-const CONFIG_BYTES_MAX: u64 = 16 << 20;
+/// Where a folder declares it.
+const FILE: &str = "generation_config.json";
+/// Bytes of an odd value that are shown.
+const SHOWN_BYTES: usize = 60;
 
 /// End tokens and sampling defaults of one checkpoint.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,9 +35,8 @@ pub(crate) struct Generation {
 }
 
 /// The part of `generation_config.json` that is heeded.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 struct Declared {
-    #[serde(default)]
     eos_token_id: Value,
     do_sample: Option<bool>,
     temperature: Option<f32>,
@@ -42,8 +44,53 @@ struct Declared {
     top_k: Option<usize>,
 }
 
+impl Declared {
+    /// Each value by itself: an odd one takes none of the others with it. Also what is odd.
+    fn read(mut values: Map<String, Value>) -> (Self, Vec<String>) {
+        let mut odd = Vec::new();
+        let eos_token_id = values.remove("eos_token_id").unwrap_or_default();
+        if !eos_token_id.is_null() && token_ids(&eos_token_id).is_empty() {
+            odd.push(oddity("eos_token_id", &eos_token_id, "a token id or a list of them"));
+        }
+        let mut take = |key: &str, expected: &str, fits: fn(&Value) -> bool| {
+            let value = values.remove(key).filter(|value| !value.is_null())?;
+            if !fits(&value) {
+                odd.push(oddity(key, &value, expected));
+                return None;
+            }
+            Some(value)
+        };
+        let do_sample = take("do_sample", "true or false", Value::is_boolean);
+        let temperature = take("temperature", "a number from 0 to 100", |v| within(v, 0.0..=100.0));
+        let top_p = take("top_p", "a number above 0, and at most 1", |v| within(v, 1e-6..=1.0));
+        // vLLM writes -1 for "all".
+        let top_k = take("top_k", "a whole number", |v| {
+            within(v, -1.0..=1e9) && v.as_f64().is_some_and(|k| k.fract() == 0.0)
+        });
+        let number = |value: Option<Value>| value.and_then(|value| value.as_f64());
+        let declared = Self {
+            eos_token_id,
+            do_sample: do_sample.and_then(|value| value.as_bool()),
+            temperature: number(temperature).map(|t| t as f32),
+            top_p: number(top_p).map(|p| p as f32),
+            top_k: number(top_k).map(|k| k.max(0.0) as usize),
+        };
+        (declared, odd)
+    }
+}
+
+fn within(value: &Value, range: RangeInclusive<f64>) -> bool {
+    value.as_f64().is_some_and(|number| range.contains(&number))
+}
+
+fn oddity(key: &str, value: &Value, expected: &str) -> String {
+    let shown = clean(&value.to_string(), SHOWN_BYTES);
+    format!("{FILE}: '{key}' is {shown} where {expected} is needed, and is left out")
+}
+
 impl Generation {
-    /// Reads what the checkpoint declares; a file that is missing or not JSON declares nothing.
+    /// Reads what the checkpoint declares; a file that is missing or damaged declares nothing, and
+    /// inspection tells of the damage.
     pub(crate) fn read(source: &Source<'_>) -> Self {
         match source {
             Source::Folder(folder) => Self::from_folder(folder),
@@ -52,8 +99,8 @@ impl Generation {
     }
 
     fn from_folder(folder: &Path) -> Self {
-        let declared: Declared = read_json(&folder.join("generation_config.json"));
-        let config: Value = read_json(&folder.join("config.json"));
+        let (declared, _) = Declared::read(side::object_or_empty(&folder.join(FILE)));
+        let config = Value::Object(side::object_or_empty(&folder.join("config.json")));
         let ends = [
             &declared.eos_token_id,
             &config["eos_token_id"],
@@ -69,6 +116,11 @@ impl Generation {
             top_p: declared.top_p,
             top_k: declared.top_k,
         }
+    }
+
+    /// Values of a folder's file that can't be heeded, in words.
+    pub(crate) fn oddities(folder: &Path) -> Vec<String> {
+        Declared::read(side::object_or_empty(&folder.join(FILE))).1
     }
 
     fn from_gguf(metadata: &GgufMetadata) -> Self {
@@ -113,17 +165,35 @@ fn token_ids(value: &Value) -> Vec<u32> {
     }
 }
 
-/// A JSON file of bounded size; the default for one that is missing, too large or malformed,
-/// because each of these files is optional and the ones that matter are judged by inspection.
-pub(crate) fn read_json<T: Default + serde::de::DeserializeOwned>(path: &Path) -> T {
-    let small = fs::metadata(path).is_ok_and(|file| file.len() <= CONFIG_BYTES_MAX);
-    let text = if small { fs::read(path).unwrap_or_default() } else { Vec::new() };
-    serde_json::from_slice(&text).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    /// What is said of one value, beside which the end token is heeded.
+    fn check_odd(value: &str, expect: Option<&str>) {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("{{\"eos_token_id\": [7], {value}}}");
+        fs::write(folder.path().join(FILE), text).unwrap();
+        let generation = Generation::read(&Source::Folder(folder.path()));
+        assert_eq!(generation.ends, BTreeSet::from([7]), "{value}");
+        let oddities = Generation::oddities(folder.path());
+        match expect {
+            None => assert!(oddities.is_empty(), "{value}: {oddities:?}"),
+            Some(expect) => assert!(oddities[0].contains(expect), "{value}: {oddities:?}"),
+        }
+    }
+
+    #[test]
+    fn one_odd_value_takes_no_other_with_it() {
+        check_odd(r#""temperature": "0.6""#, Some("'temperature' is \"0.6\" where a number"));
+        check_odd(r#""top_p": 7"#, Some("'top_p' is 7"));
+        check_odd(r#""top_k": 2.5"#, Some("'top_k' is 2.5 where a whole number"));
+        check_odd(r#""do_sample": "no""#, Some("'do_sample' is \"no\""));
+        check_odd(r#""top_k": -1, "max_time": Infinity"#, None);
+        check_odd(r#""top_k": 50.0, "top_p": null"#, None);
+    }
 
     fn folder(files: &[(&str, &str)]) -> Generation {
         let folder = tempfile::tempdir().unwrap();

@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use crate::settings::ExpertSettings;
+use crate::{
+    settings::{ExpertSettings, Templates},
+    template::Renderers,
+};
 
 mod survey;
 
@@ -105,8 +108,8 @@ impl Inspection {
 
 /// Reads the headers of an expert's files and says what is wrong with them. Takes milliseconds and
 /// never fails: what can't be read is a finding.
-pub fn inspect(settings: &ExpertSettings) -> Inspection {
+pub fn inspect(settings: &ExpertSettings, templates: &Templates) -> Inspection {
     let mut inspection = Inspection::default();
-    survey::survey(settings, &mut inspection);
+    survey::survey(settings, &Renderers::open(templates), &mut inspection);
     inspection
 }

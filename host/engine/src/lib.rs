@@ -21,6 +21,7 @@ mod request;
 mod sampler;
 mod score;
 mod settings;
+mod side;
 mod spec;
 mod template;
 mod tokenizer;
@@ -36,4 +37,7 @@ pub use machine::{machine_memory, machine_threads};
 pub use prove::{Proof, prove};
 pub use request::{Event, Finish, Message, Part, Prompt, Request, Sampling, Timings, Usage};
 pub use score::{Agreement, Scorer, Scoring, nll, top1};
-pub use settings::{DType, ExpertSettings, FleetSettings, LazyLoading, Quantization};
+pub use settings::{
+    DType, ExpertSettings, FleetSettings, LazyLoading, Quantization, TemplateLimits, Templates,
+};
+pub use template::serve_template;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     EngineError, Event, ExpertSettings, Fleet, FleetSettings, LazyLoading, Message, Prompt,
-    Request, Sampling, Timings, TokenStream, Usage,
+    Request, Sampling, Templates, Timings, TokenStream, Usage,
 };
 
 /// What it is asked. Any model goes on from here, whatever it knows.
@@ -32,7 +32,11 @@ pub struct Proof {
 ///
 /// # Errors
 /// Why it can't be loaded or does not answer: broken files, no memory, a template that refuses.
-pub async fn prove(settings: &ExpertSettings, memory_bytes_max: u64) -> Result<Proof, EngineError> {
+pub async fn prove(
+    settings: &ExpertSettings,
+    templates: &Templates,
+    memory_bytes_max: u64,
+) -> Result<Proof, EngineError> {
     let alone = LazyLoading {
         enabled: true,
         warmup_pool_size: 0,
@@ -44,6 +48,7 @@ pub async fn prove(settings: &ExpertSettings, memory_bytes_max: u64) -> Result<P
         lazy_loading: alone,
         memory_bytes_max,
         queue_max: 1,
+        templates: templates.clone(),
     });
     let proof = rehearse(&fleet, &settings.id).await;
     fleet.shutdown(Duration::ZERO).await;
@@ -111,16 +116,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_sound_expert_is_proven() {
-        let proof = prove(&expert("phi4_fast"), 1 << 30).await.unwrap();
+        let proof = prove(&expert("phi4_fast"), &Templates::InProcess, 1 << 30).await.unwrap();
         assert!(proof.chat && (1..=TOKENS).contains(&proof.tokens), "{proof:?}");
         assert!(!proof.text.is_empty() && proof.load > Duration::ZERO, "{proof:?}");
     }
 
     #[tokio::test]
     async fn a_broken_one_says_why() {
-        let told = prove(&expert("nowhere"), 1 << 30).await.unwrap_err().to_string();
+        let told = prove(&expert("nowhere"), &Templates::InProcess, 1 << 30)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(told.contains("nowhere") && told.contains("does not exist"), "{told}");
-        let told = prove(&expert("phi4_fast"), 1 << 20).await.unwrap_err().to_string();
+        let told = prove(&expert("phi4_fast"), &Templates::InProcess, 1 << 20)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(told.contains("raise the memory limit"), "{told}");
     }
 }

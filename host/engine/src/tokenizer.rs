@@ -18,10 +18,7 @@ use std::{
 use aho_corasick::AhoCorasick;
 use tokenizers::{AddedToken, Tokenizer as Vocabulary};
 
-use crate::{
-    checkpoint::{Source, read_bounded},
-    lack::Trouble,
-};
+use crate::{checkpoint::Source, lack::Trouble, side};
 
 #[cfg(test)]
 mod corpus;
@@ -33,8 +30,6 @@ pub(crate) use detokenizer::Detokenizer;
 pub(crate) use gguf::check_vocabulary;
 pub(crate) use stops::Stops;
 
-/// A `tokenizer.json` beyond this many bytes is not one; the largest published has a quarter of it.
-const FILE_BYTES_MAX: u64 = 128 << 20;
 /// Breaks a control string. A noncharacter: Unicode forbids it in text that is exchanged.
 const MARK: char = '\u{FDD0}';
 const MARK_TEXT: &str = "\u{FDD0}";
@@ -65,7 +60,9 @@ impl Tokenizer {
     pub(crate) fn read(source: &Source<'_>) -> Result<Self, Trouble> {
         match source {
             Source::Folder(folder) => {
-                let bytes = read_bounded(&folder.join("tokenizer.json"), FILE_BYTES_MAX)?;
+                let bytes = side::vocabulary(&folder.join("tokenizer.json"))?;
+                let missing = || "tokenizer.json is missing; download it".to_owned();
+                let bytes = bytes.ok_or_else(missing)?;
                 let vocabulary = Vocabulary::from_bytes(bytes)
                     .map_err(|error| format!("tokenizer.json: {error}; download it again"))?;
                 Ok(Self::new(vocabulary, None)?)

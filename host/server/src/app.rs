@@ -8,7 +8,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use signalbox_engine::{Fleet, MESSAGES_MAX};
+use signalbox_engine::{Fleet, MESSAGES_MAX, TemplateLimits};
 use signalbox_policy::{CallBounds, Policies, PolicyError, PolicySettings};
 
 use crate::{
@@ -118,7 +118,11 @@ impl App {
             let unit = name.rsplit('_').next().unwrap_or(name);
             (format!("policy_{name}"), value, unit)
         });
-        own.chain(policies).collect()
+        let templates = self.fleet().template_limits();
+        let templates = templates.iter().flat_map(TemplateLimits::table).map(|(name, value, _)| {
+            (format!("template_{name}"), value, name.rsplit('_').next().unwrap_or(name))
+        });
+        own.chain(policies).chain(templates).collect()
     }
 
     /// When this server was opened: a steady clock, and the wall's.

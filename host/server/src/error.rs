@@ -229,7 +229,8 @@ impl From<EngineError> for ApiError {
             | EngineError::OutOfMemory { .. }
             | EngineError::NoRoom { .. }
             | EngineError::ShuttingDown
-            | EngineError::Crashed { .. } => refused.retry(RETRY_AFTER),
+            | EngineError::Crashed { .. }
+            | EngineError::TemplateUnavailable { .. } => refused.retry(RETRY_AFTER),
             _ => refused,
         }
     }
@@ -241,6 +242,10 @@ fn engine(error: &EngineError) -> (StatusCode, &'static str) {
         EngineError::InvalidRequest { .. } => (StatusCode::BAD_REQUEST, "invalid_value"),
         EngineError::PromptTooLong { .. } => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
         EngineError::Template { .. } => (StatusCode::BAD_REQUEST, "template_refused"),
+        EngineError::TemplateFailed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "template_failed"),
+        EngineError::TemplateUnavailable { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "template_unavailable")
+        }
         EngineError::Blind { .. } => (StatusCode::BAD_REQUEST, "images_not_supported"),
         EngineError::Unloadable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "expert_unloadable"),
         EngineError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "expert_unavailable"),
@@ -359,6 +364,10 @@ mod tests {
         check(too_long, 400, "context_length_exceeded", invalid, "client");
         let template = EngineError::Template { expert: expert(), message: "roles".into() };
         check(template, 400, "template_refused", invalid, "client");
+        let failed = EngineError::TemplateFailed { expert: expert(), problem: "deep".into() };
+        check(failed, 503, "template_failed", "server_error", "expert");
+        let lacking = EngineError::TemplateUnavailable { expert: expert(), problem: "x".into() };
+        check(lacking, 503, "template_unavailable", "server_error", "host");
         let full = EngineError::QueueFull { expert: expert(), waiting: 3 };
         check(full, 429, "queue_full", "rate_limit_error", "host");
         let crashed = EngineError::Crashed { expert: expert(), problem: "gone".into() };

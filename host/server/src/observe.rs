@@ -67,7 +67,7 @@ fn expert(headers: &HeaderMap<HeaderValue>) -> &str {
 #[cfg(test)]
 mod tests {
     use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
-    use signalbox_engine::{Fleet, FleetSettings, LazyLoading};
+    use signalbox_engine::{Fleet, FleetSettings, LazyLoading, Templates};
     use signalbox_policy::{Compile, PolicySettings};
     use tower::ServiceExt;
 
@@ -81,8 +81,13 @@ mod tests {
             max_loaded_experts: 1,
             auto_unload_after: None,
         };
-        let fleet =
-            FleetSettings { experts: vec![], lazy_loading, memory_bytes_max: 1, queue_max: 1 };
+        let fleet = FleetSettings {
+            experts: vec![],
+            lazy_loading,
+            memory_bytes_max: 1,
+            queue_max: 1,
+            templates: Templates::InProcess,
+        };
         let policies = PolicySettings::new(registry.path(), Compile::InProcess);
         App::open(Fleet::start(fleet), policies, ServerSettings::default()).unwrap()
     }

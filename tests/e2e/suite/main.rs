@@ -26,4 +26,5 @@ mod shutdown;
 mod soak;
 mod streaming;
 mod surroundings;
+mod templates;
 mod uploads;

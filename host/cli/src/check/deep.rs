@@ -1,14 +1,20 @@
 //! `check --deep`: every expert is hashed, loaded and made to speak, one after the other, so that the
 //! memory of one is free before the next begins. One that fails stops none of the others.
 
-use std::io;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 use signalbox_engine::{EngineError, ExpertSettings, FleetSettings, Proof, prove};
 
-use super::hash::{Files, Hashes};
+use super::{
+    hash::{Files, Hashes},
+    known::{self, Known},
+};
 use crate::{
     runtime,
     term::{Progress, Spinner, say, say_table, short, short_revision, table},
@@ -21,22 +27,75 @@ const SHOWN: usize = 32;
 pub(super) struct Proven {
     id: String,
     hashes: io::Result<Hashes>,
+    verdict: Verdict,
     proof: Result<Proof, EngineError>,
 }
 
-/// Tries every expert.
+/// What the files' hashes say.
+#[derive(Default)]
+struct Verdict {
+    /// Files that are not what they should be, or are not there.
+    wrong: Vec<String>,
+    /// By file, what is said of it elsewhere; `None` where nothing is.
+    known: Vec<Option<String>>,
+    /// Where the manifest was written.
+    manifest: Option<PathBuf>,
+}
+
+impl Verdict {
+    /// Holds the hashes against what is said of the files beside them.
+    fn of(expert: &ExpertSettings, hashes: &Hashes) -> Self {
+        let known = match Known::read(home(&expert.path)) {
+            Ok(known) => known,
+            Err(error) => return Self { wrong: vec![format!("{error:#}")], ..Self::default() },
+        };
+        let (mut wrong, mut by) = (Vec::new(), Vec::new());
+        for (name, is) in &hashes.files {
+            let said = known.of(name);
+            if let Some((should, by)) = said.as_ref().filter(|(should, _)| should != is) {
+                wrong.push(format!(
+                    "{name}: its sha256 is {is}, but {by} says {should}; fetch the file again"
+                ));
+            }
+            by.push(said.map(|(_, by)| by));
+        }
+        if expert.path.is_dir() {
+            let missing = known.missing(&hashes.files).into_iter();
+            wrong.extend(missing.map(|name| {
+                format!("{name}: {} names it, but it is not there; fetch it again", known::MANIFEST)
+            }));
+        }
+        Self { wrong, known: by, manifest: None }
+    }
+}
+
+/// The folder of a checkpoint's files.
+fn home(path: &Path) -> &Path {
+    match path.is_dir() {
+        true => path,
+        false => path.parent().filter(|parent| *parent != "").unwrap_or(Path::new(".")),
+    }
+}
+
+/// Tries every expert. With `write_manifest` the files of those that pass are noted beside them.
 ///
 /// # Errors
 /// No threads; what is wrong with an expert is in its own entry.
-pub(super) fn prove_all(fleet: &FleetSettings) -> Result<Vec<Proven>> {
+pub(super) fn prove_all(fleet: &FleetSettings, write_manifest: bool) -> Result<Vec<Proven>> {
     let hashes = hash_all(&fleet.experts);
     let threads = runtime::start().context("no threads can be started")?;
     let proven = fleet.experts.iter().zip(hashes).enumerate().map(|(at, (expert, hashes))| {
         let (id, count) = (expert.id.clone(), fleet.experts.len());
         let trying = Spinner::start(format!("trying {id}, {} of {count}", at + 1));
-        let proof = threads.block_on(prove(expert, fleet.memory_bytes_max));
+        let proof = threads.block_on(prove(expert, &fleet.templates, fleet.memory_bytes_max));
         drop(trying);
-        Proven { id, hashes, proof }
+        let verdict = hashes.as_ref().map(|hashes| Verdict::of(expert, hashes));
+        let verdict = verdict.unwrap_or_default();
+        let mut proven = Proven { id, hashes, verdict, proof };
+        if write_manifest && proven.problem().is_none() {
+            proven.note(expert);
+        }
+        proven
     });
     Ok(proven.collect())
 }
@@ -53,12 +112,29 @@ fn hash_all(experts: &[ExpertSettings]) -> Vec<io::Result<Hashes>> {
 }
 
 impl Proven {
+    /// Writes the manifest.
+    fn note(&mut self, expert: &ExpertSettings) {
+        let Ok(hashes) = &self.hashes else { return };
+        match Known::read(home(&expert.path)).and_then(|known| known.write(hashes)) {
+            Ok(file) => self.verdict.manifest = Some(file),
+            Err(error) => self.verdict.wrong.push(format!("{error:#}")),
+        }
+    }
+
+    /// Files of which nothing is said anywhere.
+    fn unknown(&self) -> Vec<&str> {
+        let files = self.hashes.as_ref().map(|hashes| hashes.files.as_slice()).unwrap_or_default();
+        let files = files.iter().zip(&self.verdict.known);
+        files.filter(|(_, by)| by.is_none()).map(|((name, _), _)| name.as_str()).collect()
+    }
+
     /// What is wrong, with the mend.
     pub(super) fn problem(&self) -> Option<String> {
         match (&self.proof, &self.hashes) {
             (Err(EngineError::Unloadable { problem, .. }), _) => Some(problem.clone()),
             (Err(error), _) => Some(error.to_string()),
             (_, Err(error)) => Some(format!("its files can't be read: {error}; check permissions")),
+            _ if !self.verdict.wrong.is_empty() => Some(self.verdict.wrong.join("; also, ")),
             _ => None,
         }
     }
@@ -66,13 +142,16 @@ impl Proven {
     pub(super) fn as_json(&self) -> Value {
         let hashes = self.hashes.as_ref().ok();
         let proof = self.proof.as_ref().ok();
-        let file = |(name, hash): &(String, String)| json!({ "name": name, "sha256": hash });
+        let known = &self.verdict.known;
+        let file = |(at, (name, hash)): (usize, &(String, String))| json!({ "name": name, "sha256": hash, "known_by": known.get(at) });
         json!({
             "ok": self.problem().is_none(),
             "problem": self.problem(),
             "sha256": hashes.map(|hashes| &hashes.whole),
             "bytes": hashes.map(|hashes| hashes.bytes),
-            "files": hashes.map(|hashes| hashes.files.iter().map(file).collect::<Vec<_>>()),
+            "files": hashes.map(|hashes| hashes.files.iter().enumerate().map(file).collect::<Vec<_>>()),
+            "mismatches": self.verdict.wrong,
+            "manifest": self.verdict.manifest.as_ref().map(|file| file.display().to_string()),
             "load_s": proof.map(|proof| proof.load.as_secs_f64()),
             "template": proof.map(|proof| if proof.chat { "rendered" } else { "none" }),
             "tokens": proof.map(|proof| proof.tokens),
@@ -112,6 +191,13 @@ pub(super) fn say_all(proven: &[Proven]) {
     for expert in proven {
         if let Some(problem) = expert.problem() {
             say!("  ✗ {}: {problem}", expert.id);
+        }
+        let unknown = expert.unknown();
+        if !unknown.is_empty() {
+            say!("  {}: nothing says what these should hash to: {}", expert.id, unknown.join(", "));
+        }
+        if let Some(file) = &expert.verdict.manifest {
+            say!("  {}: written to {}", expert.id, file.display());
         }
     }
 }

@@ -9,14 +9,16 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use super::known;
+
 /// Bytes read at once.
 const PIECE: usize = 1 << 20;
 
 /// The regular files of a checkpoint, by name, with their sizes: the file itself, or those that lie in
-/// the folder.
+/// the folder, but for our own manifest of them.
 pub(super) struct Files(Vec<(PathBuf, u64)>);
 
-/// What they are.
+/// What they are, by what they hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hashes {
     /// Of a single file, its sha256; of a folder, that of the lines `sha256  name` in the order of the
@@ -24,6 +26,8 @@ pub(super) struct Hashes {
     pub(super) whole: String,
     /// Name and sha256.
     pub(super) files: Vec<(String, String)>,
+    /// Bytes of each.
+    pub(super) sizes: Vec<u64>,
     pub(super) bytes: u64,
 }
 
@@ -33,8 +37,10 @@ impl Files {
         if path.is_dir() {
             for entry in fs::read_dir(path)? {
                 let file = entry?.path();
-                let visible = !name(&file).starts_with('.');
-                let found = fs::metadata(&file)?; // follows links, as caches of checkpoints have them
+                let ours = name(&file) == known::MANIFEST;
+                let visible = !name(&file).starts_with('.') && !ours;
+                // Follows links, as caches of checkpoints have them.
+                let found = fs::metadata(&file).map_err(|error| named(&file, &error))?;
                 if visible && found.is_file() {
                     files.push((file, found.len()));
                 }
@@ -54,15 +60,22 @@ impl Files {
     pub(super) fn hash(&self, progress: &mut dyn FnMut(u64)) -> io::Result<Hashes> {
         let mut files = Vec::with_capacity(self.0.len());
         for (file, _) in &self.0 {
-            files.push((name(file), sha256(file, progress)?));
+            let hash = sha256(file, progress).map_err(|error| named(file, &error))?;
+            files.push((name(file), hash));
         }
         let lines: String = files.iter().map(|(name, hash)| format!("{hash}  {name}\n")).collect();
         let whole = match files.as_slice() {
             [(_, single)] => single.clone(),
             _ => hex(Sha256::digest(lines)),
         };
-        Ok(Hashes { whole, files, bytes: self.bytes() })
+        let sizes = self.0.iter().map(|(_, bytes)| *bytes).collect();
+        Ok(Hashes { whole, files, sizes, bytes: self.bytes() })
     }
+}
+
+/// The same error with the file it is about.
+fn named(file: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", name(file)))
 }
 
 fn name(file: &Path) -> String {

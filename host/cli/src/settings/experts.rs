@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
-use signalbox_engine::{DType, ExpertSettings, FleetSettings, LazyLoading, Quantization};
+use signalbox_engine::{
+    DType, ExpertSettings, FleetSettings, LazyLoading, Quantization, TemplateLimits, Templates,
+};
 
 use super::Machine;
-use crate::config::Section;
+use crate::{config::Section, confined::Work};
 
 /// Experts of one host.
 const EXPERTS_MAX: usize = 64;
@@ -71,8 +73,33 @@ pub(super) fn read(
         lazy_loading: lazy_loading(&lazy, experts.len()),
         memory_bytes_max: memory(&root.section("memory"), share, machine),
         queue_max: limits.integer("queue_max", 1..=65_536).unwrap_or(QUEUE_DEFAULT) as usize,
+        templates: templates(limits),
         experts,
     }
+}
+
+/// Sets one number of [`TemplateLimits`].
+type Setter = fn(&mut TemplateLimits, u64);
+
+/// The keys of `limits` that bound chat templates, in the order of [`TemplateLimits::table`].
+const TEMPLATES: [(&str, Setter); 5] = [
+    ("template_memory_bytes", |l, n| l.memory_bytes = n),
+    ("template_cpu_s", |l, n| l.cpu_s = n),
+    ("template_wall_s", |l, n| l.wall_s = n),
+    ("template_output_bytes", |l, n| l.output_bytes = n),
+    ("template_workers", |l, n| l.workers = n),
+];
+
+/// Templates are programs of strangers, so they are always rendered in children.
+fn templates(section: &Section<'_>) -> Templates {
+    let mut limits = TemplateLimits::default();
+    let known = limits.table();
+    for ((key, set), (_, _, bounds)) in TEMPLATES.into_iter().zip(known) {
+        if let Some(number) = section.integer(key, bounds) {
+            set(&mut limits, number);
+        }
+    }
+    Templates::Child { program: Work::Template.program(), limits }
 }
 
 fn expert<'s>(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use signalbox_policy::{Compile, FailureDefaults, Limits, OnFailure, Pipeline, PolicySettings};
 use signalbox_server::ServerSettings;
 
-use crate::{config::Section, confined, runtime};
+use crate::{config::Section, confined::Work, runtime};
 
 /// The registry's folder beside the configuration file, when `data_dir` is absent.
 const DATA_DIR_DEFAULT: &str = "signalbox-data";
@@ -27,7 +27,8 @@ pub(crate) struct Deployment {
 /// `server`.
 pub(super) fn read(section: &Section<'_>, folder: &Path, server: &ServerSettings) -> Deployment {
     let data_dir = section.text("data_dir").unwrap_or(DATA_DIR_DEFAULT);
-    let defaults = PolicySettings::new(folder.join(data_dir), Compile::Child(confined::compiler()));
+    let defaults =
+        PolicySettings::new(folder.join(data_dir), Compile::Child(Work::Compile.program()));
     let breaker = section.integer("breaker_failures", 0..=1000);
     let settings = section.section("settings").named_sections();
     let components = section.section("components").pairs();

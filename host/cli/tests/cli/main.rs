@@ -5,8 +5,11 @@ mod broken;
 mod check;
 mod deep;
 mod eval;
+#[cfg(unix)]
+mod hostile;
 mod named;
 #[cfg(unix)]
 mod serve;
 #[cfg(unix)]
+mod side;
 mod surroundings;

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{File, Metadata},
-    io::{ErrorKind::InvalidInput, Read},
+    io::{self, ErrorKind::InvalidInput, Read},
     ops::RangeInclusive,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -199,10 +199,15 @@ pub(super) fn open(file: &Path) -> Result<File> {
 
 /// The whole of a file of at most `bytes_max` bytes.
 pub(crate) fn read_bounded(file: &Path, bytes_max: u64) -> Result<Vec<u8>> {
+    let unreadable = |error: io::Error| CheckpointError::unreadable(file, &error);
+    let opened = open(file)?;
+    let length = opened.metadata().map_err(unreadable)?.len();
     let mut bytes = Vec::new();
-    let read = open(file)?.take(bytes_max + 1).read_to_end(&mut bytes);
-    read.map_err(|error| CheckpointError::unreadable(file, &error))?;
-    if bytes.len() as u64 > bytes_max {
+    if length <= bytes_max {
+        opened.take(bytes_max + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    }
+    // A file may grow while it is read.
+    if length.max(bytes.len() as u64) > bytes_max {
         return Err(malformed(file, format!("is larger than {bytes_max} bytes")));
     }
     Ok(bytes)

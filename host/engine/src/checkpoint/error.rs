@@ -69,7 +69,11 @@ impl CheckpointError {
     pub(super) fn unreadable(file: &Path, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::NotFound {
             let mend = "check the path, or fetch the checkpoint completely";
-            return Self::new(Kind::Missing, file, "there is no such file", mend);
+            let problem = match file.is_symlink() {
+                true => "is a link to a file that is not there",
+                false => "there is no such file",
+            };
+            return Self::new(Kind::Missing, file, problem, mend);
         }
         if passes(error) {
             return Self::lacking(file, format!("can't be read now: {error}"));

@@ -34,10 +34,12 @@ struct Index {
 /// Reads the headers of a folder's weight files.
 pub(super) fn catalogue(folder: &Path) -> Result<Catalogue, CheckpointError> {
     let mut catalogue = Catalogue::default();
+    // A link that leads nowhere is a file that is missing, and is named as such.
+    let there = |name: &str| folder.join(name).symlink_metadata().is_ok();
     // Where there are both, transformers reads the single file, too.
-    if folder.join(SINGLE).exists() {
+    if there(SINGLE) {
         read_header(&folder.join(SINGLE), &mut catalogue)?;
-    } else if folder.join(INDEX).exists() {
+    } else if there(INDEX) {
         read_shards(folder, &mut catalogue)?;
     } else {
         let problem = format!("holds neither {SINGLE} nor {INDEX}");

@@ -202,7 +202,7 @@ mod tests {
             max_tokens,
             sampler: Sampler::new(rules),
             stops: Stops::new(&[]).unwrap(),
-            dialect: Arc::new(Dialect::open(&path).unwrap()),
+            dialect: Arc::new(Dialect::open(&path, &crate::template::Renderers::Here).unwrap()),
             events: TokenStream::open("a", 1).0,
             submitted: Instant::now(),
             loading: None,

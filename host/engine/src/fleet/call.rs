@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{Inner, loading, yard::Stage};
 use crate::{
-    EngineError, Request, TokenStream,
+    EngineError, Prompt, Request, TokenStream,
     dialect::{Dialect, Encoded},
     expert::{Desk, Job, panic_words},
     sampler::Sampler,
@@ -114,14 +114,23 @@ async fn prepare_aside(
     request: Request,
 ) -> Result<Prepared, EngineError> {
     let aside = inner.clone();
-    let prepared = tokio::task::spawn_blocking(move || prepare(&aside, at, &request)).await;
+    let turn = match &request.prompt {
+        // An error would mean that the semaphore was closed, which it never is.
+        Prompt::Chat(_) => inner.members[at].rendering.clone().acquire_owned().await.ok(),
+        Prompt::Text(_) => None,
+    };
+    let prepare = move || {
+        let _turn = turn; // given back when the work is done, whoever still waits for it
+        prepare(&aside, at, &request)
+    };
+    let prepared = tokio::task::spawn_blocking(prepare).await;
     prepared.unwrap_or_else(|error| {
         let expert = inner.members[at].settings.id.clone();
         let problem = match error.try_into_panic() {
             Ok(panic) => panic_words(&*panic),
             Err(error) => error.to_string(),
         };
-        Err(EngineError::Template { expert, message: format!("rendering failed: {problem}") })
+        Err(EngineError::TemplateFailed { expert, problem })
     })
 }
 

@@ -305,7 +305,7 @@ mod tests {
     use super::*;
     use crate::{
         DType, Event, ExpertSettings, ExpertState, Fleet, FleetSettings, LazyLoading, Prompt,
-        Request, Sampling, TokenStream,
+        Request, Sampling, Templates, TokenStream,
         expert::Job,
         fleet::call,
         inspect::{Inspection, Severity},
@@ -339,6 +339,7 @@ mod tests {
             lazy_loading,
             memory_bytes_max,
             queue_max: 4,
+            templates: Templates::InProcess,
         })
     }
 

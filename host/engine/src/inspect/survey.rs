@@ -2,16 +2,20 @@
 
 use std::path::Path;
 
+use signalbox_confine::{LINE_BYTES, clean};
+
 use super::{
     Inspection,
     Severity::{Error, Note, Warning},
 };
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, Kind, Source, Stored},
-    generation::{Generation, read_json},
+    generation::Generation,
+    lack::Trouble,
     machine::machine_memory,
     settings::{DType, ExpertSettings, Quantization},
-    template::{self, ChatTemplate},
+    side,
+    template::{self, ChatTemplate, Problem, Renderers},
     tokenizer::check_vocabulary,
 };
 
@@ -23,7 +27,11 @@ const KV_SEQUENCES_RESERVED: u64 = 2;
 pub(super) const RESOURCES_SHORT: &str = "resources-short";
 pub(super) const CHECKPOINT_CHANGED: &str = "checkpoint-changed";
 
-pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
+pub(super) fn survey(
+    settings: &ExpertSettings,
+    renderers: &Renderers,
+    inspection: &mut Inspection,
+) {
     if !settings.path.exists() {
         let message = format!("{} does not exist", settings.path.display());
         inspection.add(
@@ -36,7 +44,8 @@ pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
     }
     match Checkpoint::open(&settings.path) {
         Ok(checkpoint) => {
-            survey_checkpoint(settings, &checkpoint.quantised(settings.bits()), inspection);
+            let checkpoint = checkpoint.quantised(settings.bits());
+            survey_checkpoint(settings, &checkpoint, renderers, inspection);
         }
         Err(error) => {
             inspection.architecture = declared_architecture(&settings.path);
@@ -49,6 +58,7 @@ pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
 fn survey_checkpoint(
     settings: &ExpertSettings,
     checkpoint: &Checkpoint,
+    renderers: &Renderers,
     inspection: &mut Inspection,
 ) {
     let spec = checkpoint.spec();
@@ -61,7 +71,8 @@ fn survey_checkpoint(
     quantization(settings, checkpoint, inspection);
     dtype(settings, spec.architecture, inspection);
     tokenizer(&checkpoint.source(), inspection);
-    chat_template(&checkpoint.source(), inspection);
+    side_files(&checkpoint.source(), inspection);
+    chat_template(&checkpoint.source(), renderers, inspection);
     end_tokens(&checkpoint.source(), inspection);
     sight(checkpoint, inspection);
 }
@@ -105,8 +116,8 @@ fn text_of(error: &CheckpointError) -> String {
 
 /// What `config.json` calls itself, for the listing of a checkpoint that can't be opened.
 fn declared_architecture(path: &Path) -> Option<String> {
-    let config: serde_json::Value = read_json(&path.join("config.json"));
-    config["architectures"][0].as_str().map(str::to_owned)
+    let config = side::object_or_empty(&path.join("config.json"));
+    config.get("architectures")?.get(0)?.as_str().map(str::to_owned)
 }
 
 fn context(settings: &ExpertSettings, longest: u32, inspection: &mut Inspection) {
@@ -200,13 +211,22 @@ fn dtype(settings: &ExpertSettings, architecture: &str, inspection: &mut Inspect
 
 fn tokenizer(source: &Source<'_>, inspection: &mut Inspection) {
     match source {
-        Source::Folder(folder) if !folder.join("tokenizer.json").is_file() => {
-            let message = format!("{}: tokenizer.json is missing", folder.display());
-            let mend =
-                "download it; a bare tokenizer.model must be converted with transformers first";
-            inspection.add(Error, "tokenizer-missing", message, mend);
-        }
-        Source::Folder(_) => {}
+        Source::Folder(folder) => match side::vocabulary(&folder.join("tokenizer.json")) {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let message = format!("{}: tokenizer.json is missing", folder.display());
+                let mend = "download it; a bare tokenizer.model must be converted with \
+                            transformers first";
+                inspection.add(Error, "tokenizer-missing", message, mend);
+            }
+            Err(Trouble::Lasting(damage)) => {
+                inspection.add(Error, "tokenizer-damaged", damage, "download it again");
+            }
+            Err(Trouble::Passing(lack)) => {
+                let mend = "it is tried again; raise the limit of what is lacking";
+                inspection.add(Error, RESOURCES_SHORT, lack, mend);
+            }
+        },
         Source::Gguf(metadata) => {
             if let Err(problem) = check_vocabulary(metadata) {
                 let mend = "use the Hugging Face folder of this model instead";
@@ -216,25 +236,60 @@ fn tokenizer(source: &Source<'_>, inspection: &mut Inspection) {
     }
 }
 
-fn chat_template(source: &Source<'_>, inspection: &mut Inspection) {
-    let compiled = template::find(source)
-        .map(|text| ChatTemplate::compile(text, &template::token_names(source)));
-    match compiled {
-        Some(Ok(_)) => inspection.chat = true,
-        Some(Err(problem)) => {
-            let message = format!("the chat template does not compile: {problem}");
-            inspection.add(
-                Warning,
-                "chat-template-broken",
-                message,
-                "correct it; completions work",
-            );
+/// What is damaged among the files that the expert can be served without, or with less of.
+fn side_files(source: &Source<'_>, inspection: &mut Inspection) {
+    let Source::Folder(folder) = source else { return };
+    for name in side::JSON_FILES {
+        if let Err(damage) = side::object(&folder.join(name)) {
+            let mend = "download it again; what it says is left out until then";
+            inspection.add(Warning, "side-file-damaged", damage, mend);
         }
-        None => {
+    }
+    for oddity in Generation::oddities(folder) {
+        inspection.add(Warning, "generation-config-odd", oddity, "correct the value, or remove it");
+    }
+}
+
+fn chat_template(source: &Source<'_>, renderers: &Renderers, inspection: &mut Inspection) {
+    let text = match template::find(source) {
+        Ok(Some(text)) => text,
+        Ok(None) => {
             let message = "the checkpoint has no chat template, so chat calls are refused";
             let mend =
                 "add chat_template.jinja, or point to the instruct version; completions work";
-            inspection.add(Warning, "chat-template-missing", message, mend);
+            return inspection.add(Warning, "chat-template-missing", message, mend);
+        }
+        Err(damage) => {
+            let message = format!("the chat template can't be read: {damage}");
+            let mend = "download the file again; completions work";
+            return inspection.add(Warning, "chat-template-broken", message, mend);
+        }
+    };
+    let names = template::token_names(source);
+    match ChatTemplate::compile(text, &names, renderers) {
+        Ok(_) => inspection.chat = true,
+        Err(problem) => no_chat(&problem, inspection),
+    }
+}
+
+fn no_chat(problem: &Problem, inspection: &mut Inspection) {
+    let words = clean(&problem.to_string(), LINE_BYTES);
+    match problem {
+        Problem::Unavailable(_) => {
+            inspection.chat = true; // nothing speaks against it; the first call will see
+            let message = format!("the chat template could not be tried: {words}");
+            let mend = "it is tried again with the first chat";
+            inspection.add(Warning, "chat-template-untried", message, mend);
+        }
+        Problem::Unbounded(_) | Problem::TooLong { .. } => {
+            let message = format!("the chat template fails on a few words: {words}");
+            let mend = "use the template of the model's publisher";
+            inspection.add(Error, "chat-template-unbounded", message, mend);
+        }
+        Problem::Raised(_) | Problem::Failed(_) => {
+            let message = format!("the chat template fails: {words}");
+            let mend = "correct it; completions work";
+            inspection.add(Warning, "chat-template-broken", message, mend);
         }
     }
 }

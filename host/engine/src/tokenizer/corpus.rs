@@ -9,7 +9,7 @@ use super::{Detokenizer, Tokenizer, tests::toy};
 use crate::{
     Message, Part,
     checkpoint::{Checkpoint, Source},
-    template::{self, ChatTemplate},
+    template::{self, ChatTemplate, Renderers},
 };
 
 #[derive(Deserialize)]
@@ -107,11 +107,12 @@ struct Language {
 impl Language {
     fn of(name: &'static str, source: &Source<'_>) -> Self {
         let names = template::token_names(source);
-        let template = template::find(source).map(|text| ChatTemplate::compile(text, &names));
+        let template = template::find(source).unwrap();
+        let template = template.map(|text| ChatTemplate::compile(text, &names, &Renderers::Here));
         Self {
             name,
             tokenizer: Arc::new(Tokenizer::read(source).unwrap()),
-            template: template.map(Result::unwrap),
+            template: template.map(|compiled| compiled.map_err(|e| e.to_string()).unwrap()),
         }
     }
 
@@ -149,7 +150,11 @@ impl Language {
                     assert_eq!(self.ids(&messages), ids, "{about}");
                 }
                 Conversation::Refused { refused } => {
-                    assert_eq!(template.render(&messages).unwrap_err(), refused, "{about}");
+                    assert_eq!(
+                        template.render(&messages).unwrap_err().to_string(),
+                        refused,
+                        "{about}"
+                    );
                 }
             }
         }

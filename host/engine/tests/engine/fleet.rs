@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use crate::support::{ask, chat, endless, fleet, ramble, read, recorded, settings, until};
-use signalbox_engine::{EngineError, Event, ExpertState, Finish, Fleet, Message, Prompt, Sampling};
+use signalbox_engine::{
+    EngineError, Event, ExpertState, Finish, Fleet, Message, Prompt, Sampling, Templates,
+};
 
 const A: &str = "phi4_fast";
 const B: &str = "qwen_coder";
@@ -77,8 +79,11 @@ async fn the_least_recently_used_makes_way() {
 #[tokio::test]
 async fn memory_is_reserved_and_given_back() {
     let mut settings = settings(&[A, B]);
-    let needs =
-        |id: &str| signalbox_engine::inspect(&crate::support::toy(id)).memory_bytes.unwrap();
+    let needs = |id: &str| {
+        signalbox_engine::inspect(&crate::support::toy(id), &Templates::InProcess)
+            .memory_bytes
+            .unwrap()
+    };
     settings.memory_bytes_max = needs(A).max(needs(B));
     let fleet = Fleet::start(settings);
     assert_eq!(fleet.memory().reserved_bytes, 0);

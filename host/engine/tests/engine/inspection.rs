@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Instant};
 use crate::support::{ask, chat, copy, settings, toy};
 use signalbox_engine::{
     DType, EngineError, ExpertSettings, ExpertState, Fleet, Inspection, Quantization, Severity,
-    inspect,
+    Templates, inspect,
 };
 
 fn at(id: &str, path: &Path) -> ExpertSettings {
@@ -37,17 +37,19 @@ fn the_predecessor_s_four_failures_are_warnings_here() {
     let began = Instant::now();
     let declared =
         ExpertSettings { quantization: Some(Quantization::Awq), ..toy("gemma3_multimodal") };
-    let seen = inspect(&declared);
+    let seen = inspect(&declared, &Templates::InProcess);
     check(&seen, Severity::Warning, "quantization-mismatch", "served as it is");
     assert_eq!(seen.failure(), None);
     let half = ExpertSettings { dtype: DType::Float16, ..toy("gemma3_multimodal") };
-    check(&inspect(&half), Severity::Warning, "dtype-overflow", "float32");
+    check(&inspect(&half, &Templates::InProcess), Severity::Warning, "dtype-overflow", "float32");
     assert!(began.elapsed().as_millis() < 1000);
 }
 
 #[test]
 fn plain_checkpoints_are_quantised_when_that_is_wanted_and_packed_ones_are_not_again() {
-    let wanted = |id: &str, quantization| inspect(&ExpertSettings { quantization, ..toy(id) });
+    let wanted = |id: &str, quantization| {
+        inspect(&ExpertSettings { quantization, ..toy(id) }, &Templates::InProcess)
+    };
     let plain = wanted("gemma3_multimodal", None);
     for (quantization, stored, least) in [
         (Quantization::Int4, "int4 g128 (quantised while loading from bf16)", 3.8),
@@ -68,22 +70,27 @@ fn plain_checkpoints_are_quantised_when_that_is_wanted_and_packed_ones_are_not_a
 
 #[test]
 fn broken_folders_are_named_with_the_mend() {
-    check(&inspect(&at("x", Path::new("/nowhere"))), Severity::Error, "path-missing", "/nowhere");
+    check(
+        &inspect(&at("x", Path::new("/nowhere")), &Templates::InProcess),
+        Severity::Error,
+        "path-missing",
+        "/nowhere",
+    );
 
     let truncated = copy("mistral_balanced");
     shorten(&truncated.path().join("model-00002-of-00002.safetensors"));
-    let seen = inspect(&at("mistral_balanced", truncated.path()));
+    let seen = inspect(&at("mistral_balanced", truncated.path()), &Templates::InProcess);
     check(&seen, Severity::Error, "checkpoint-truncated", "model-00002-of-00002.safetensors");
     assert_eq!(seen.architecture.as_deref(), Some("MistralForCausalLM"));
 
     let incomplete = copy("mistral_balanced");
     fs::remove_file(incomplete.path().join("model-00001-of-00002.safetensors")).unwrap();
-    let seen = inspect(&at("mistral_balanced", incomplete.path()));
+    let seen = inspect(&at("mistral_balanced", incomplete.path()), &Templates::InProcess);
     check(&seen, Severity::Error, "checkpoint-incomplete", "model-00001-of-00002.safetensors");
 
     let foreign = copy("phi4_fast");
     rewrite(&foreign.path().join("config.json"), "Phi3ForCausalLM", "MambaForCausalLM");
-    let seen = inspect(&at("phi4_fast", foreign.path()));
+    let seen = inspect(&at("phi4_fast", foreign.path()), &Templates::InProcess);
     check(&seen, Severity::Error, "checkpoint-unsupported", "MambaForCausalLM");
 
     let gptq = copy("qwen_coder");
@@ -93,7 +100,7 @@ fn broken_folders_are_named_with_the_mend() {
         "\"quant_method\": \"gptq\"",
     );
     check(
-        &inspect(&at("qwen_coder", gptq.path())),
+        &inspect(&at("qwen_coder", gptq.path()), &Templates::InProcess),
         Severity::Error,
         "checkpoint-unsupported",
         "gptq",
@@ -102,7 +109,7 @@ fn broken_folders_are_named_with_the_mend() {
     let mute = copy("qwen_coder");
     fs::remove_file(mute.path().join("tokenizer.json")).unwrap();
     check(
-        &inspect(&at("qwen_coder", mute.path())),
+        &inspect(&at("qwen_coder", mute.path()), &Templates::InProcess),
         Severity::Error,
         "tokenizer-missing",
         "tokenizer.json",
@@ -112,14 +119,14 @@ fn broken_folders_are_named_with_the_mend() {
 #[test]
 fn lesser_matters_are_warnings() {
     let long = ExpertSettings { max_model_len: Some(1 << 20), ..toy("phi4_fast") };
-    let seen = inspect(&long);
+    let seen = inspect(&long, &Templates::InProcess);
     check(&seen, Severity::Warning, "context-too-long", "2048");
     assert_eq!(seen.context_length, Some(2048));
     check(&seen, Severity::Note, "memory-needed", "weights");
 
     let plain = copy("gemma3_multimodal");
     fs::remove_file(plain.path().join("chat_template.jinja")).unwrap();
-    let seen = inspect(&at("gemma3_multimodal", plain.path()));
+    let seen = inspect(&at("gemma3_multimodal", plain.path()), &Templates::InProcess);
     check(&seen, Severity::Warning, "chat-template-missing", "completions work");
     assert!(!seen.chat);
 }

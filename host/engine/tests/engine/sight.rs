@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor, safetensors};
 use serde_json::Value;
 use signalbox_engine::{
     EngineError, ExpertSettings, Fleet, Image, ImageLimits, Message, Part, Prompt, Request, Scorer,
-    Scoring, Severity, inspect,
+    Scoring, Severity, Templates, inspect,
 };
 use tempfile::TempDir;
 
@@ -108,11 +108,11 @@ async fn a_blind_expert_names_those_that_see_and_stays_cold() {
 
 #[tokio::test]
 async fn files_without_a_tower_are_served_as_text() {
-    let seen = inspect(&toy(SEES));
+    let seen = inspect(&toy(SEES), &Templates::InProcess);
     assert!(seen.images && !seen.findings.iter().any(|finding| finding.code.contains("vision")));
     let vision = |name: &str| name.contains("vision_tower") || name.contains("multi_modal");
     let copy = rewritten(|name, tensor| (!vision(&name)).then_some((name, tensor)));
-    let blind = inspect(&at(copy.path()));
+    let blind = inspect(&at(copy.path()), &Templates::InProcess);
     assert_eq!((blind.images, blind.failure()), (false, None));
     let note = blind.findings.iter().find(|finding| finding.code == "vision-missing").unwrap();
     assert_eq!(note.severity, Severity::Note);
@@ -134,11 +134,11 @@ fn processors_of_other_models_are_named() {
     let folder = copy(SEES);
     let file = folder.path().join("preprocessor_config.json");
     edit(&file, |json| json["do_pan_and_scan"] = true.into());
-    let seen = inspect(&at(folder.path()));
+    let seen = inspect(&at(folder.path()), &Templates::InProcess);
     let crops = seen.findings.iter().find(|finding| finding.code == "pan-and-scan-ignored");
     assert_eq!((crops.unwrap().severity, seen.failure()), (Severity::Warning, None));
     edit(&file, |json| json["size"]["height"] = 55.into());
-    let failure = inspect(&at(folder.path())).failure().unwrap();
+    let failure = inspect(&at(folder.path()), &Templates::InProcess).failure().unwrap();
     assert!(failure.contains("preprocessor_config.json: pictures are resized to"), "{failure}");
 }
 
@@ -147,14 +147,14 @@ fn half_a_tower_is_named() {
     for lost in ["post_layernorm.weight", "encoder.layers.0.mlp.fc2.bias", "q_proj.weight"] {
         let kept = |name: &str| !(name.starts_with(TOWER) && name.ends_with(lost));
         let copy = rewritten(|name, tensor| kept(&name).then_some((name, tensor)));
-        let failure = inspect(&at(copy.path())).failure().unwrap();
+        let failure = inspect(&at(copy.path()), &Templates::InProcess).failure().unwrap();
         assert!(failure.contains(lost) && failure.contains("is missing"), "{failure}");
     }
     let folder = copy(SEES);
     edit(&folder.path().join("config.json"), |json| {
         json["vision_config"]["intermediate_size"] = 100.into();
     });
-    let failure = inspect(&at(folder.path())).failure().unwrap();
+    let failure = inspect(&at(folder.path()), &Templates::InProcess).failure().unwrap();
     assert!(failure.contains("mlp.fc1.weight' has the shape"), "{failure}");
 }
 
@@ -171,7 +171,10 @@ async fn both_namings_are_the_same_eyes() {
                 .replace("language_model.model.", "model.language_model.")
         };
         let copy = rewritten(|name, tensor| sharp(new(name), tensor));
-        assert_eq!(inspect(&at(copy.path())).weight_bytes, inspect(&at(old.path())).weight_bytes);
+        assert_eq!(
+            inspect(&at(copy.path()), &Templates::InProcess).weight_bytes,
+            inspect(&at(old.path()), &Templates::InProcess).weight_bytes
+        );
         let reply = ask(&fleet_at(copy.path()), SEES, request.clone()).await.unwrap();
         assert_eq!(reply.text, expected, "{tower}");
     }

@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use signalbox_engine::{
     DType, EngineError, Event, ExpertSettings, Finish, Fleet, FleetSettings, LazyLoading, Message,
-    Prompt, Request, Sampling, Timings, TokenStream, Usage,
+    Prompt, Request, Sampling, Templates, Timings, TokenStream, Usage,
 };
 use tempfile::TempDir;
 
@@ -57,6 +57,7 @@ pub(crate) fn settings(ids: &[&str]) -> FleetSettings {
         },
         memory_bytes_max: 4 << 30,
         queue_max: 4096,
+        templates: Templates::InProcess,
     }
 }
 

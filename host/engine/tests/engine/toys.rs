@@ -2,7 +2,7 @@
 
 use crate::support::{TOYS, ask, chat, fleet, recorded, settings, toy};
 use serde_json::Value;
-use signalbox_engine::{Finish, Fleet, Message, Prompt, Quantization};
+use signalbox_engine::{Finish, Fleet, Message, Prompt, Quantization, Templates};
 
 /// A recorded entry as a request; just enough tokens, so that nothing hides behind a cut.
 fn question(entry: &Value) -> signalbox_engine::Request {
@@ -83,7 +83,7 @@ async fn aya_expanse_multilingual_answers_as_recorded() {
 #[test]
 fn inspection_finds_nothing_wrong_with_the_toys() {
     for id in TOYS {
-        let seen = signalbox_engine::inspect(&toy(id));
+        let seen = signalbox_engine::inspect(&toy(id), &Templates::InProcess);
         assert_eq!(seen.failure(), None);
         assert!(seen.chat, "{id}");
         let quantised = seen.quantization.unwrap();

@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use signalbox_engine::{DType, ExpertSettings, Fleet, FleetSettings, LazyLoading, Quantization};
+use signalbox_engine::{
+    DType, ExpertSettings, Fleet, FleetSettings, LazyLoading, Quantization, Templates,
+};
 use signalbox_policy::{Compile, ConsensusMode, Message, Plan, PolicySettings};
 use tokio::{runtime::Runtime, time::Instant};
 
@@ -35,8 +37,13 @@ impl Bench {
             max_loaded_experts: 3,
             auto_unload_after: None,
         };
-        let fleet =
-            FleetSettings { experts, lazy_loading, memory_bytes_max: 1 << 30, queue_max: 8 };
+        let fleet = FleetSettings {
+            experts,
+            lazy_loading,
+            memory_bytes_max: 1 << 30,
+            queue_max: 8,
+            templates: Templates::InProcess,
+        };
         let policies = PolicySettings::new(registry.path(), Compile::InProcess);
         let app = App::open(Fleet::start(fleet), policies, ServerSettings::default()).unwrap();
         drop(inside);

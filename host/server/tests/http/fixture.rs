@@ -3,7 +3,9 @@
 use std::{io::Read, path::PathBuf, time::Duration};
 
 use serde_json::Value;
-use signalbox_engine::{DType, ExpertSettings, Fleet, FleetSettings, LazyLoading, Quantization};
+use signalbox_engine::{
+    DType, ExpertSettings, Fleet, FleetSettings, LazyLoading, Quantization, Templates,
+};
 use signalbox_policy::{Compile, PolicySettings};
 use signalbox_server::{App, ServerSettings, run};
 use tempfile::TempDir;
@@ -199,6 +201,7 @@ fn fleet() -> FleetSettings {
         },
         memory_bytes_max: 1 << 30,
         queue_max: 64,
+        templates: Templates::InProcess,
     }
 }
 

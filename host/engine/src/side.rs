@@ -1,0 +1,186 @@
+//! The small files beside the weights: each is read whole, within bounds, and only when it is a
+//! regular file. What is damaged is told with the file's name; it is never taken for absent.
+
+use std::{path::Path, str::Utf8Error};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    checkpoint::{CheckpointError, read_bounded},
+    lack::Trouble,
+};
+
+/// A JSON file beyond this many bytes is none that says anything of a model.
+const JSON_BYTES_MAX: u64 = 16 << 20;
+/// A vocabulary beyond this many bytes is none. The largest published have a tenth of it.
+const VOCABULARY_BYTES_MAX: u64 = 256 << 20;
+
+/// The files that are looked at whether or not anything in them is needed.
+pub(crate) const JSON_FILES: [&str; 9] = [
+    "added_tokens.json",
+    "chat_template.json",
+    "generation_config.json",
+    "model.safetensors.index.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "quant_config.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+];
+
+/// A side file that is there and can't be used: its path and what is wrong.
+pub(crate) type Damage = String;
+
+/// The bytes of a side file; `None` where there is none.
+pub(crate) fn bytes(file: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Damage> {
+    if is_absent(file) {
+        return Ok(None);
+    }
+    let damage = |error: CheckpointError| format!("{}: {}", error.file.display(), error.problem);
+    read_bounded(file, bytes_max).map(Some).map_err(damage)
+}
+
+fn is_absent(file: &Path) -> bool {
+    file.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// The text of a side file; `None` where there is none.
+pub(crate) fn text(file: &Path, bytes_max: u64) -> Result<Option<String>, Damage> {
+    let Some(bytes) = bytes(file, bytes_max)? else { return Ok(None) };
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(file, &error.utf8_error()))?;
+    Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
+}
+
+fn not_utf8(file: &Path, error: &Utf8Error) -> Damage {
+    format!("{}: is not UTF-8 from byte {} on", file.display(), error.valid_up_to())
+}
+
+/// The object in a JSON file; `None` where there is no file.
+pub(crate) fn object(file: &Path) -> Result<Option<Map<String, Value>>, Damage> {
+    let Some(text) = text(file, JSON_BYTES_MAX)? else { return Ok(None) };
+    match parse(&text) {
+        Ok(Value::Object(object)) => Ok(Some(object)),
+        Ok(_) => Err(format!("{}: is JSON, but not an object", file.display())),
+        Err(error) => Err(format!("{}: is not valid JSON: {error}", file.display())),
+    }
+}
+
+/// The object in a JSON file; an empty one where there is none, or where it is damaged, which
+/// inspection tells.
+pub(crate) fn object_or_empty(file: &Path) -> Map<String, Value> {
+    object(file).ok().flatten().unwrap_or_default()
+}
+
+/// The bytes of a `tokenizer.json`, known to be JSON; `None` where there is none.
+pub(crate) fn vocabulary(file: &Path) -> Result<Option<Vec<u8>>, Trouble> {
+    if is_absent(file) {
+        return Ok(None);
+    }
+    let bytes = read_bounded(file, VOCABULARY_BYTES_MAX)?;
+    // What is skipped is not looked at, so its characters are checked before.
+    let text = std::str::from_utf8(&bytes);
+    let text = text.map_err(|error| not_utf8(file, &error))?;
+    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        Ok(_) => Ok(Some(bytes)),
+        Err(_) if bytes.starts_with(b"version https://git-lfs") => {
+            Err(format!("{}: is a Git LFS pointer and not the file itself", file.display()).into())
+        }
+        Err(error) => Err(format!("{}: is not valid JSON: {error}", file.display()).into()),
+    }
+}
+
+/// JSON as Python reads it: numbers that are none count as null.
+fn parse(text: &str) -> serde_json::Result<Value> {
+    serde_json::from_str(text)
+        .or_else(|error| serde_json::from_str(&without_odd_numbers(text)).map_err(|_| error))
+}
+
+/// Puts `null` where Python's `json` writes `NaN`, `Infinity` or `-Infinity`, outside of strings.
+fn without_odd_numbers(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let (mut rest, mut quoted) = (text, false);
+    while let Some(c) = rest.chars().next() {
+        let odd = ["-Infinity", "Infinity", "NaN"].into_iter().find(|odd| rest.starts_with(odd));
+        let (taken, written) = match (odd, quoted, c) {
+            (Some(odd), false, _) => (odd.len(), "null"),
+            (_, true, '\\') => {
+                let escaped = rest[1..].chars().next().map_or(0, char::len_utf8);
+                (1 + escaped, &rest[..1 + escaped])
+            }
+            _ => (c.len_utf8(), &rest[..c.len_utf8()]),
+        };
+        quoted ^= c == '"';
+        plain.push_str(written);
+        rest = &rest[taken..];
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink, path::PathBuf};
+
+    use super::*;
+
+    /// What a file of this content is read as: its object, or what is wrong with it.
+    fn read(content: &[u8]) -> Result<Option<Value>, Damage> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("generation_config.json");
+        fs::write(&file, content).unwrap();
+        object(&file).map(|object| object.map(Value::Object))
+    }
+
+    fn check_damage(content: &[u8], expect: &str) {
+        let damage = read(content).unwrap_err();
+        assert!(damage.contains("generation_config.json: "), "{damage}");
+        assert!(damage.contains(expect), "{damage}");
+    }
+
+    #[test]
+    fn damage_is_told_with_the_file_s_name() {
+        check_damage(b"{\"eos_token_id\": [1, ", "is not valid JSON");
+        check_damage(b"[1]", "not an object");
+        check_damage(b"", "is not valid JSON");
+        check_damage(b"{\"a\": \"\xff\"}", "is not UTF-8 from byte 7 on");
+        check_damage(&vec![b' '; JSON_BYTES_MAX as usize + 1], "is larger than 16777216 bytes");
+    }
+
+    #[test]
+    fn python_s_json_is_read() {
+        let object =
+            read("\u{feff}{\"a\": [Infinity, -Infinity, NaN], \"b\\\"\": \"NaN\\\\\"}".as_bytes());
+        let expected = serde_json::json!({ "a": [null, null, null], "b\"": "NaN\\" });
+        assert_eq!(object.unwrap().unwrap(), expected);
+    }
+
+    #[test]
+    fn only_what_is_not_there_is_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let check = |file: PathBuf, expect: &str| {
+            let damage = object(&file).unwrap_err();
+            assert!(damage.contains(expect), "{damage}");
+        };
+        assert_eq!(object(&at("none.json")).unwrap(), None);
+        fs::create_dir(at("folder.json")).unwrap();
+        check(at("folder.json"), "is not a file");
+        symlink("/dev/zero", at("device.json")).unwrap();
+        check(at("device.json"), "is not a file");
+        symlink("gone", at("dangling.json")).unwrap();
+        check(at("dangling.json"), "is a link to a file that is not there");
+        let made = std::process::Command::new("mkfifo").arg(at("pipe.json")).status().unwrap();
+        assert!(made.success());
+        check(at("pipe.json"), "is not a file");
+    }
+
+    #[test]
+    fn a_vocabulary_is_json_and_no_pointer_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tokenizer.json");
+        assert_eq!(vocabulary(&file).unwrap(), None);
+        fs::write(&file, "version https://git-lfs.github.com/spec/v1\n").unwrap();
+        assert!(vocabulary(&file).unwrap_err().to_string().contains("Git LFS pointer"));
+        fs::write(&file, "{\"model\": ").unwrap();
+        assert!(vocabulary(&file).unwrap_err().to_string().contains("is not valid JSON"));
+    }
+}

@@ -1,0 +1,115 @@
+//! Where a checkpoint keeps its template and the tokens that the template may mention.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::TokenNames;
+use crate::{
+    checkpoint::{GgufMetadata, Source},
+    side,
+};
+
+/// Bytes of a template's source.
+const SOURCE_BYTES_MAX: u64 = 1 << 20;
+
+/// The template a checkpoint brings, newest place first; `None` when it brings none. The error names a
+/// damaged file that may hold it: an older place is no substitute for a newer one.
+pub(crate) fn find(source: &Source<'_>) -> Result<Option<String>, String> {
+    let folder = match source {
+        Source::Folder(folder) => folder,
+        Source::Gguf(metadata) => {
+            return Ok(metadata.get_str("tokenizer.chat_template").map(str::to_owned));
+        }
+    };
+    if let Some(text) = side::text(&folder.join("chat_template.jinja"), SOURCE_BYTES_MAX)? {
+        return Ok(Some(text));
+    }
+    for file in ["chat_template.json", "tokenizer_config.json"] {
+        let config = side::object(&folder.join(file))?.unwrap_or_default();
+        if let Some(template) = config.get("chat_template").and_then(named_default) {
+            return Ok(Some(template.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// A template, or the one called `default` in a list of named ones.
+fn named_default(declared: &Value) -> Option<&str> {
+    let from_list = || {
+        let default = declared.as_array()?.iter().find(|entry| entry["name"] == "default")?;
+        default["template"].as_str()
+    };
+    declared.as_str().or_else(from_list)
+}
+
+/// The token texts that templates may mention.
+pub(crate) fn token_names(source: &Source<'_>) -> TokenNames {
+    match source {
+        Source::Folder(folder) => names_in_folder(folder),
+        Source::Gguf(metadata) => names_in_gguf(metadata),
+    }
+}
+
+fn names_in_folder(folder: &Path) -> TokenNames {
+    let mut names = TokenNames::new();
+    for file in ["special_tokens_map.json", "tokenizer_config.json"] {
+        let config: Map<String, Value> = side::object_or_empty(&folder.join(file));
+        names.extend(config.into_iter().filter_map(|(name, value)| {
+            let text = value.as_str().or_else(|| value["content"].as_str())?;
+            name.ends_with("_token").then(|| (name, text.to_owned()))
+        }));
+    }
+    names
+}
+
+fn names_in_gguf(metadata: &GgufMetadata) -> TokenNames {
+    let tokens = metadata.get_strings("tokenizer.ggml.tokens").unwrap_or_default();
+    let text = |(name, key): (&str, &str)| {
+        let id = metadata.get_u32(&format!("tokenizer.ggml.{key}_token_id"))?;
+        Some((format!("{name}_token"), tokens.get(id as usize)?.clone()))
+    };
+    let keys = [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")];
+    keys.into_iter().filter_map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn templates_are_found_newest_place_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = || find(&Source::Folder(folder.path())).unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        assert_eq!(found(), None);
+        let list = r#"{"chat_template": [
+                {"name": "rag", "template": "r"}, {"name": "default", "template": "d"}],
+            "bos_token": {"content": "<b>"}, "eos_token": "<e>", "pad_token": null}"#;
+        write("tokenizer_config.json", list);
+        assert_eq!(found().unwrap(), "d");
+        write("chat_template.jinja", "file");
+        assert_eq!(found().unwrap(), "file");
+        write("chat_template.jinja", &"x".repeat(SOURCE_BYTES_MAX as usize + 1));
+        let damage = find(&Source::Folder(folder.path())).unwrap_err();
+        assert!(damage.contains("chat_template.jinja: is larger than"), "{damage}");
+        let names = token_names(&Source::Folder(folder.path()));
+        assert_eq!(names.into_values().collect::<Vec<_>>(), ["<b>", "<e>"]);
+    }
+
+    #[test]
+    fn a_gguf_file_names_its_tokens_by_their_ids() {
+        let tokens = ["<b>", "<e>", "<u>", "<p>"];
+        let metadata = GgufMetadata::default().with_strings("tokenizer.ggml.tokens", &tokens);
+        let ids = ["bos", "eos", "unknown", "padding"].into_iter().zip(0..);
+        let metadata = ids.fold(metadata, |metadata, (name, id)| {
+            metadata.with_integer(&format!("tokenizer.ggml.{name}_token_id"), id)
+        });
+        let names = token_names(&Source::Gguf(&metadata));
+        let expected = [("bos", "<b>"), ("eos", "<e>"), ("pad", "<p>"), ("unk", "<u>")];
+        let expected = expected.map(|(name, text)| (format!("{name}_token"), text.to_owned()));
+        assert_eq!(names, TokenNames::from(expected));
+    }
+}
