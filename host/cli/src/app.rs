@@ -126,6 +126,8 @@ async fn deploy(
             deployed.extend(ensure_in_force(policies, pipeline).await?);
             set_pipeline(policies, pipeline)?;
         }
+        // What is in force is not known then, and a default is not an operator's word.
+        None if policies.unreadable().is_some() => {}
         None if never_had_a_router(policies) => deployed.extend(default_router(policies).await),
         None => {}
     }
@@ -186,7 +188,7 @@ async fn ensure_in_force(policies: &Policies, pipeline: &Pipeline) -> Result<Vec
 }
 
 fn set_pipeline(policies: &Policies, wanted: &Pipeline) -> Result<()> {
-    if names_of(&policies.pipeline()) != *wanted {
+    if policies.unreadable().is_some() || names_of(&policies.pipeline()) != *wanted {
         policies.set_pipeline(wanted.clone()).context("policies.pipeline")?;
     }
     Ok(())

@@ -20,8 +20,11 @@ pub(crate) trait Review: Sized + Send {
         window: &str,
     ) -> impl Future<Output = Result<(Action, Duration), Failure>> + Send;
 
+    /// It did its part of the reply to the end.
+    fn ended(&mut self);
+
     /// What happens after a failure.
-    fn recover(&self, failure: Failure) -> Recovery<Self>;
+    fn recover(&mut self, failure: Failure) -> Recovery<Self>;
 }
 
 /// What happens to a reply after a policy failed in it.
@@ -172,7 +175,11 @@ async fn ask<R: Review>(
     window: &mut Window,
 ) -> Result<(String, Option<PolicyRef>), Failure> {
     let (action, took) = review.step(step, window.text()).await?;
-    let done = window.apply(action, step == Step::Finish, took)?;
+    let last = step == Step::Finish;
+    let done = window.apply(action, last, took)?;
+    if last || done.stop {
+        review.ended();
+    }
     Ok((done.text, done.stop.then(|| review.policy().clone())))
 }
 
@@ -216,7 +223,11 @@ mod tests {
             said.map(|action| (action, Duration::ZERO))
         }
 
-        fn recover(&self, failure: Failure) -> Recovery<Self> {
+        fn ended(&mut self) {
+            self.shown.lock().unwrap().push(format!("{}!", self.policy.name));
+        }
+
+        fn recover(&mut self, failure: Failure) -> Recovery<Self> {
             let (policy, hook) = (self.policy.clone(), Hook::Post);
             match self.after {
                 After::End => Recovery::End(PolicyError::Failed { policy, hook, failure }),
@@ -261,7 +272,7 @@ mod tests {
         let out = all(&mut chain(vec![a, b]), &["12", "34"]).await.unwrap();
         assert_eq!(out, ["", "", "XY4"]);
         let seen = shown.lock().unwrap().clone();
-        assert_eq!(seen, ["a+12", "a+1234", "b+XY", "a.4", "b+XY4", "b."]);
+        assert_eq!(seen, ["a+12", "a+1234", "b+XY", "a.4", "a!", "b+XY4", "b.", "b!"]);
     }
 
     #[tokio::test]
@@ -274,7 +285,7 @@ mod tests {
         assert_eq!((release.text.as_str(), release.stop.unwrap().name.as_str()), ("bye", "a"));
         let later = chain.push("2".into(), Duration::ZERO).await.unwrap();
         assert_eq!((later.text.as_str(), later.stop.is_some()), ("", true));
-        assert_eq!(*shown.lock().unwrap(), ["a+1", "b+bye", "b.bye"]);
+        assert_eq!(*shown.lock().unwrap(), ["a+1", "a!", "b+bye", "b.bye", "b!"]);
     }
 
     #[tokio::test]
@@ -305,7 +316,10 @@ mod tests {
         a.after = After::Instead;
         let out = all(&mut chain(vec![a]), &["1", "2", "3"]).await.unwrap();
         assert_eq!(out, ["", "12", "3", ""]);
-        assert_eq!(*shown.lock().unwrap(), ["a+1", "a+12", "other+12", "other+3", "other."]);
+        assert_eq!(
+            *shown.lock().unwrap(),
+            ["a+1", "a+12", "other+12", "other+3", "other.", "other!"]
+        );
     }
 
     #[tokio::test]
@@ -321,6 +335,6 @@ mod tests {
         let shown = Shown::default();
         let out = all(&mut chain(vec![script("a", &shown, vec![])]), &[]).await.unwrap();
         assert_eq!(out, [""]);
-        assert_eq!(*shown.lock().unwrap(), ["a."]);
+        assert_eq!(*shown.lock().unwrap(), ["a.", "a!"]);
     }
 }

@@ -1,25 +1,18 @@
-//! A policy in force, and what every call into it has in common: a fresh instance, turns on the
-//! threads of guests, a deadline, counters, and the breaker.
+//! A policy that can run, and what every call into it has in common: a fresh instance, turns on the
+//! threads of guests, a deadline, and counters.
 
 mod bounds;
 pub(crate) mod post;
 pub(crate) mod pre;
 pub(crate) mod route;
 
-use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Instant,
-};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use signalbox_confine::{LINE_BYTES, clean};
 use wasmtime::{Store, component::Instance};
 
 use crate::{
-    Failure, Hook, OnFailure, PolicyError, PolicyRef, RefusalKind,
+    Failure, Hook, PolicyRef, RefusalKind,
     bindings::signalbox::policy::types,
     meter::Meters,
     program::Program,
@@ -38,14 +31,12 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
-/// One revision of one policy in force.
+/// One revision of one policy, ready to run.
 pub(crate) struct Policy {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) program: Arc<Program>,
     pub(crate) lent: Arc<Lent>,
-    pub(crate) on_failure: [OnFailure; 3],
     pub(crate) meters: Arc<Meters>,
-    pub(crate) breaker: Breaker,
 }
 
 impl Policy {
@@ -53,21 +44,7 @@ impl Policy {
         &self.lent.policy
     }
 
-    pub(crate) fn on_failure(&self, hook: Hook) -> &OnFailure {
-        &self.on_failure[hook as usize]
-    }
-
-    pub(crate) fn failed(&self, hook: Hook, failure: Failure) -> PolicyError {
-        PolicyError::Failed { policy: self.id().clone(), hook, failure }
-    }
-
-    pub(crate) fn refused(&self, refusal: Refusal) -> PolicyError {
-        let Refusal { kind, message } = refusal;
-        PolicyError::Refused { policy: self.id().clone(), kind, message }
-    }
-
-    /// Runs `body` with what it is `given`, under the hook's deadline, counts what came of it, and
-    /// tells the breaker.
+    /// Runs `body` with what it is `given`, under the hook's deadline, and counts what came of it.
     async fn call<T, G, F>(
         self: &Arc<Self>,
         hook: Hook,
@@ -91,7 +68,6 @@ impl Policy {
         let outcome = outcome.map_err(one_line);
         let failure = outcome.as_ref().err();
         self.meters.call(hook, started.elapsed(), own_time.spent(), failure);
-        self.breaker.note(self.id(), hook, failure);
         outcome
     }
 
@@ -174,77 +150,5 @@ impl From<types::Refusal> for Refusal {
             types::RefusalKind::Other(code) => RefusalKind::Other(code),
         };
         Refusal { kind, message: refusal.message }
-    }
-}
-
-/// Takes a revision that keeps failing out of service.
-pub(crate) type Demote = Arc<dyn Fn(PolicyRef, Hook) + Send + Sync>;
-
-/// Counts failures in a row, per hook.
-pub(crate) struct Breaker {
-    after: u32,
-    in_a_row: [AtomicU32; 3],
-    demote: Demote,
-}
-
-impl Breaker {
-    /// Opens after so many failures in a row; 0 is never.
-    pub(crate) fn new(after: u32, demote: Demote) -> Self {
-        Self { after, in_a_row: Default::default(), demote }
-    }
-
-    fn note(&self, policy: &PolicyRef, hook: Hook, failure: Option<&Failure>) {
-        let in_a_row = &self.in_a_row[hook as usize];
-        match failure {
-            None => in_a_row.store(0, Ordering::Relaxed),
-            Some(failure) => {
-                tracing::warn!("policy {policy} failed in its {hook} hook: {failure}");
-                if failure.is_the_policys() && self.opens(in_a_row) {
-                    (self.demote)(policy.clone(), hook);
-                }
-            }
-        }
-    }
-
-    /// Counts one more; again after as many, should the demotion have failed.
-    fn opens(&self, in_a_row: &AtomicU32) -> bool {
-        let count = in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-        self.after > 0 && count.is_multiple_of(self.after)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-
-    fn breaker(after: u32) -> (Breaker, Arc<Mutex<Vec<Hook>>>) {
-        let demoted = Arc::new(Mutex::new(Vec::new()));
-        let seen = demoted.clone();
-        (Breaker::new(after, Arc::new(move |_, hook| seen.lock().unwrap().push(hook))), demoted)
-    }
-
-    fn check(after: u32, endings: &[(Hook, Option<Failure>)], expect: &[Hook]) {
-        let (breaker, demoted) = breaker(after);
-        let policy = PolicyRef { name: "p".into(), revision: "0".into() };
-        for (hook, failure) in endings {
-            breaker.note(&policy, *hook, failure.as_ref());
-        }
-        assert_eq!(*demoted.lock().unwrap(), expect);
-    }
-
-    #[test]
-    fn the_breaker_opens_after_failures_in_a_row() {
-        let bad = |hook| (hook, Some(Failure::Trap("boom".into())));
-        let good = |hook| (hook, None);
-        let full = |hook| (hook, Some(Failure::NoRoom { limit_ms: 1 }));
-        check(2, &[bad(Hook::Pre), bad(Hook::Pre)], &[Hook::Pre]);
-        check(2, &[bad(Hook::Pre), bad(Hook::Pre), bad(Hook::Pre)], &[Hook::Pre]);
-        check(2, &[bad(Hook::Pre), good(Hook::Pre), bad(Hook::Pre)], &[]);
-        check(2, &[bad(Hook::Pre), bad(Hook::Post)], &[]);
-        check(2, &[bad(Hook::Post), good(Hook::Pre), bad(Hook::Post)], &[Hook::Post]);
-        check(2, &[full(Hook::Pre), full(Hook::Pre)], &[]);
-        check(0, &[bad(Hook::Pre), bad(Hook::Pre)], &[]);
     }
 }

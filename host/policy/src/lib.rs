@@ -7,6 +7,7 @@
 //! [`post`](Snapshot::post); a swap never splits a call.
 
 mod bindings;
+mod breaker;
 mod call;
 mod chain;
 mod code;
@@ -21,6 +22,7 @@ mod program;
 mod registry;
 mod rooms;
 mod runtime;
+mod seat;
 mod settings;
 mod status;
 mod store;
@@ -29,6 +31,7 @@ mod turns;
 mod verdict;
 mod window;
 
+pub use breaker::BreakerSettings;
 pub use call::{Call, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, TokenError, World};
 pub use compile::{Compile, serve_compiler};
 pub use error::{Blame, Failure, Outage, PolicyError, RefusalKind, UploadProblem};
@@ -36,7 +39,7 @@ pub use limits::Limits;
 pub use registry::{Policies, PostChain, Seats, Snapshot};
 pub use settings::{CallBounds, FailureDefaults, OnFailure, PolicySettings};
 pub use status::{
-    Activation, Cause, Change, HookCounters, Pipeline, PipelineStatus, PolicyStatus,
+    Activation, Cause, Change, HookCounters, OutOfService, Pipeline, PipelineStatus, PolicyStatus,
     RevisionStatus, Uploaded,
 };
 pub use verdict::{ConsensusMode, Decision, Hook, Plan, PolicyRef, PreVerdict, Release};

@@ -8,34 +8,37 @@ mod deploy;
 mod disk;
 mod ledger;
 pub(crate) mod probe;
+mod service;
 mod snapshot;
+mod start;
 mod status;
 
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::{
-    Activation, Cause, Hook, Limits, Pipeline, PolicyError, PolicyRef, PolicySettings,
+    Activation, BreakerSettings, Hook, Limits, Pipeline, PolicyError, PolicyRef, PolicySettings,
     UploadProblem, Uploaded, World,
     compile::Haste,
-    hook::{Breaker, Demote, Policy},
+    hook::Policy,
     meter::Meters,
     program::Program,
     runtime::Runtime,
+    seat::{Seat, Unusable, now_ms},
     store::Lent,
 };
 use cache::Cache;
 use compiler::Compiler;
-use disk::Disk;
+use disk::{Disk, Opened};
 use ledger::Ledger;
+use service::Service;
 use snapshot::Set;
 pub use snapshot::{PostChain, Seats, Snapshot};
 
@@ -63,19 +66,21 @@ struct Registry {
     cache: Cache,
     book: Mutex<Book>,
     current: ArcSwap<Set>,
+    service: Service,
 }
 
 /// What only one may change at a time.
 struct Book {
     disk: Disk,
     ledger: Ledger,
+    /// Why the state could not be read. Until an operator says what is to be in force, no call is let
+    /// through and nothing is written over the state.
+    unreadable: Option<String>,
+    /// Revisions in force that can't be run.
+    unusable: HashMap<PolicyRef, Unusable>,
     /// Code by revision, of those that are in force or a step away from it.
     programs: HashMap<String, Arc<Program>>,
     meters: HashMap<PolicyRef, Arc<Meters>>,
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 fn check_name(name: &str) -> Result<(), PolicyError> {
@@ -88,8 +93,9 @@ fn check_name(name: &str) -> Result<(), PolicyError> {
 
 impl Policies {
     /// Opens the registry in `settings.data_dir` and puts its policies in force. A stored revision
-    /// that can't be run gives way to the last good one, or leaves its place empty; the status says
-    /// so. An unreadable state file is kept aside and the registry starts empty.
+    /// that can't be run gives way to the last good one, or keeps its place out of service. When
+    /// the state can't be read, no call is let through until [`Policies::set_pipeline`] says what is
+    /// to be in force; see [`Policies::unreadable`].
     ///
     /// Compiles what is in force and not in the code cache, which can take minutes.
     ///
@@ -110,13 +116,24 @@ impl Policies {
         progress: &dyn Fn(String),
     ) -> Result<Policies, PolicyError> {
         settings.limits.check()?;
-        let (disk, ledger) = Disk::open(&settings.data_dir)?;
+        settings.breaker.check()?;
+        let Opened { disk, state: ledger, unreadable } = Disk::open(&settings.data_dir)?;
         let limits = Arc::new(settings.limits.clone());
         let runtime = Arc::new(Runtime::start(&limits)?);
         let cache = Cache::open(&settings.data_dir, runtime.engine(), &limits)?;
-        cache.sweep(ledger.revisions());
+        if unreadable.is_none() {
+            cache.sweep(ledger.revisions());
+        }
         let compiler = Compiler::start(limits.upload_queue as usize)?;
-        let book = Book { disk, ledger, programs: HashMap::new(), meters: HashMap::new() };
+        let book = Book {
+            disk,
+            ledger,
+            unreadable,
+            unusable: HashMap::new(),
+            programs: HashMap::new(),
+            meters: HashMap::new(),
+        };
+        let current = ArcSwap::from_pointee(Set::empty(&runtime, &limits));
         let registry = Arc::new_cyclic(|me| Registry {
             me: me.clone(),
             settings,
@@ -126,7 +143,8 @@ impl Policies {
             compiler,
             cache,
             book: Mutex::new(book),
-            current: ArcSwap::default(),
+            current,
+            service: Service::default(),
         });
         registry.start(progress)?;
         Ok(Policies(registry))
@@ -140,6 +158,11 @@ impl Policies {
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// When a hook is taken out of service.
+    pub fn breaker(&self) -> &BreakerSettings {
+        &self.0.settings.breaker
     }
 
     /// The registry's folder.
@@ -177,10 +200,15 @@ impl Policies {
     /// An unknown policy or revision, a stored component that can't be run any more, a full disk:
     /// the policies in force stay as they were.
     pub fn activate(&self, name: &str, revision: &str) -> Result<Activation, PolicyError> {
-        self.0.change(|ledger| {
+        self.0.retry(name, revision)?;
+        let activation = self.0.change(|ledger| {
             let revision = ledger.resolve(name, revision)?;
             ledger.activate(name, &revision, now_ms())
-        })
+        })?;
+        if let Some(seat) = self.0.current.load().active.get(name) {
+            seat.reset();
+        }
+        Ok(activation)
     }
 
     /// Goes back to the state before the newest change that was not undone yet; with a name, to
@@ -200,13 +228,14 @@ impl Policies {
         self.0.change(|ledger| ledger.deactivate(name, now_ms()))
     }
 
-    /// Sets which policies are called and in which order.
+    /// Sets which policies are called and in which order. For a registry whose state could not be
+    /// read this is the operator's word: the state is kept aside and calls are let through again.
     ///
     /// # Errors
     /// [`PolicyError::InvalidPipeline`] for a policy that has no revision in force or lacks the
     /// hook.
     pub fn set_pipeline(&self, pipeline: Pipeline) -> Result<Activation, PolicyError> {
-        self.0.change(|ledger| ledger.set_pipeline(pipeline.clone(), now_ms()))
+        self.0.decide(|ledger| ledger.set_pipeline(pipeline.clone(), now_ms()))
     }
 
     /// Forgets a stored revision; a policy goes with its last one.
@@ -240,41 +269,20 @@ impl Registry {
         Err(PolicyError::Rejected { name: name.into(), reason })
     }
 
-    /// Gets the code of what should be in force. What can't be run gives way; what can't be had
-    /// for want of processes or memory is tried until it can.
-    fn start(&self, progress: &dyn Fn(String)) -> Result<(), PolicyError> {
-        let mut ledger = self.book().ledger.clone();
-        let mut pause = PAUSE_MIN;
-        loop {
-            let missing = self.book().missing(&ledger);
-            let Some(missing) = missing else { break };
-            progress(format!("policy {missing} is being loaded or compiled"));
-            match self.obtain(&missing) {
-                Ok(program) => {
-                    self.book().programs.insert(missing.revision, program);
-                    pause = PAUSE_MIN;
-                }
-                Err(PolicyError::Unusable { problem, .. }) => {
-                    tracing::error!("policy {missing} can't be run and is taken out: {problem}");
-                    ledger.demote(&missing, Cause::Start, problem, now_ms());
-                }
-                Err(PolicyError::Compiler { problem }) => {
-                    tracing::error!("policy {missing} waits to be compiled: {problem}");
-                    progress(format!("policy {missing} waits to be compiled: {problem}"));
-                    thread::sleep(pause);
-                    pause = (pause * 2).min(PAUSE_MAX);
-                }
-                Err(other) => return Err(other),
-            }
-        }
-        self.commit(&mut self.book(), ledger)
-    }
-
     /// Makes a change: on a copy of the state, then on disk, then for everybody. Code that is not
     /// at hand is compiled before, with the lock released.
     fn change(
         &self,
         edit: impl Fn(&mut Ledger) -> Result<Activation, PolicyError>,
+    ) -> Result<Activation, PolicyError> {
+        self.change_then(edit, |_| Ok(()))
+    }
+
+    /// As [`Registry::change`], with something to be done just before it is written.
+    fn change_then(
+        &self,
+        edit: impl Fn(&mut Ledger) -> Result<Activation, PolicyError>,
+        then: impl FnOnce(&mut Book) -> Result<(), PolicyError>,
     ) -> Result<Activation, PolicyError> {
         let mut fetched = HashMap::new();
         loop {
@@ -284,6 +292,7 @@ impl Registry {
             // Other changes meanwhile may have put aside what this one waited for.
             book.programs.extend(fetched.clone());
             let Some(missing) = book.missing(&ledger) else {
+                then(&mut book)?;
                 self.commit(&mut book, ledger)?;
                 let Activation { generation, cause, policy, .. } = &activation;
                 tracing::info!(generation, ?cause, ?policy, "the policies in force changed");
@@ -326,26 +335,27 @@ impl Registry {
         Ok(())
     }
 
-    /// The policies that `ledger` puts in force; their code is at hand.
+    /// The policies that `ledger` puts in force. Who can't be run has a seat all the same.
     fn assemble(&self, book: &mut Book, ledger: &Ledger) -> Set {
         let before = self.current.load();
         let mut active = BTreeMap::new();
         for id in ledger.active() {
-            let same = before.active.get(&id.name).filter(|policy| *policy.id() == id);
-            let policy = match (same, book.programs.get(&id.revision)) {
-                (Some(same), _) => same.clone(),
-                (None, Some(program)) => {
-                    let meters = book.meters.entry(id.clone()).or_default().clone();
-                    Arc::new(self.policy(&id, program.clone(), meters))
-                }
-                (None, None) => continue,
+            let program = book.programs.get(&id.revision).cloned();
+            let usable = program.is_some();
+            let same = before.active.get(&id.name);
+            let same = same.filter(|seat| seat.id == id && seat.policy.is_ok() == usable);
+            let seat = match same {
+                Some(same) => same.clone(),
+                None => Arc::new(self.seat(book, ledger, &id, program)),
             };
-            active.insert(id.name, policy);
+            active.insert(id.name, seat);
         }
         let find = |name: &String| active.get(name).cloned();
         Set {
             generation: ledger.generation,
+            runtime: self.runtime.clone(),
             limits: self.limits.clone(),
+            sealed: book.unreadable.clone(),
             pre: ledger.pipeline.pre.iter().filter_map(find).collect(),
             route: ledger.pipeline.route.as_ref().and_then(find),
             post: ledger.pipeline.post.iter().filter_map(find).collect(),
@@ -353,15 +363,28 @@ impl Registry {
         }
     }
 
+    fn seat(
+        &self,
+        book: &mut Book,
+        ledger: &Ledger,
+        id: &PolicyRef,
+        program: Option<Arc<Program>>,
+    ) -> Seat {
+        let policy = match program {
+            Some(program) => {
+                let meters = book.meters.entry(id.clone()).or_default().clone();
+                Ok(Arc::new(self.policy(id, program, meters)))
+            }
+            None => Err(book.unusable.get(id).cloned().unwrap_or_else(Unusable::unknown)),
+        };
+        let stored = ledger.policies.get(&id.name).and_then(|slot| slot.find(&id.revision));
+        let hooks = stored.map(|stored| stored.hooks.clone()).unwrap_or_default();
+        let modes = Hook::ALL.map(|hook| self.settings.on_failure(&id.name, hook).clone());
+        Seat::new(id.clone(), hooks, modes, policy, &self.settings.breaker, self.notice())
+    }
+
     fn policy(&self, id: &PolicyRef, program: Arc<Program>, meters: Arc<Meters>) -> Policy {
-        Policy {
-            runtime: self.runtime.clone(),
-            program,
-            lent: Arc::new(self.lend(id)),
-            on_failure: Hook::ALL.map(|hook| self.settings.on_failure(&id.name, hook).clone()),
-            meters,
-            breaker: Breaker::new(self.settings.breaker_failures, self.demotion()),
-        }
+        Policy { runtime: self.runtime.clone(), program, lent: Arc::new(self.lend(id)), meters }
     }
 
     fn lend(&self, id: &PolicyRef) -> Lent {
@@ -373,54 +396,33 @@ impl Registry {
             bounds: self.settings.bounds.clone(),
         }
     }
-
-    /// How a policy that keeps failing gets out of force: aside, because it writes to disk.
-    fn demotion(&self) -> Demote {
-        let registry = self.me.clone();
-        Arc::new(move |policy, hook| {
-            let registry = registry.clone();
-            tokio::task::spawn_blocking(move || {
-                if let Some(registry) = registry.upgrade() {
-                    registry.demote(&policy, hook);
-                }
-            });
-        })
-    }
-
-    fn demote(&self, failed: &PolicyRef, hook: Hook) {
-        let problem = format!("revision {failed} kept failing in its {hook} hook");
-        let gone = || PolicyError::UnknownPolicy { name: failed.name.clone() };
-        let demote = |ledger: &mut Ledger| {
-            ledger.demote(failed, Cause::Breaker, problem.clone(), now_ms()).ok_or_else(gone)
-        };
-        let demoted = self.change(demote).or_else(|error| match error {
-            PolicyError::Unusable { .. } => self.change(|ledger| {
-                ledger.distrust(&failed.name);
-                demote(ledger)
-            }),
-            other => Err(other),
-        });
-        match demoted {
-            Ok(_) => tracing::error!("{problem}; it was taken out of force"),
-            Err(error) => tracing::error!("{problem}; it could not be taken out: {error}"),
-        }
-    }
 }
 
 impl Book {
-    /// A revision that `ledger` puts in force and whose code is not at hand.
+    /// A revision that `ledger` puts in force and whose code is not at hand. One that is known to be
+    /// unusable keeps its seat and holds no change up.
     fn missing(&self, ledger: &Ledger) -> Option<PolicyRef> {
-        ledger.active().find(|id| !self.programs.contains_key(&id.revision))
+        let given_up = |id: &PolicyRef| {
+            self.unusable.contains_key(id) && self.ledger.active().any(|active| active == *id)
+        };
+        ledger.active().find(|id| !self.programs.contains_key(&id.revision) && !given_up(id))
     }
 
-    /// Saves `ledger`, then forgets what it does not name any more.
+    /// Saves `ledger`, then forgets what it does not name any more. Over a state that could not be
+    /// read nothing is written, and nothing that it may name is forgotten.
     fn keep(&mut self, ledger: Ledger) -> Result<(), PolicyError> {
+        if self.unreadable.is_some() {
+            self.ledger = ledger;
+            return Ok(());
+        }
         self.disk.save(&ledger)?;
         let before = std::mem::replace(&mut self.ledger, ledger);
         let gone = before.revisions().filter(|old| !self.ledger.revisions().any(|new| new == *old));
         for revision in gone {
             self.disk.forget(revision);
         }
+        let active: Vec<PolicyRef> = self.ledger.active().collect();
+        self.unusable.retain(|id, _| active.contains(id));
         let warm = self.ledger.warm();
         self.programs.retain(|revision, _| warm.contains(revision));
         let policies = &self.ledger.policies;

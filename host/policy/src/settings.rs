@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Compile, Hook, Limits};
+use crate::{BreakerSettings, Compile, Hook, Limits};
 
 /// What happens to a call when a policy fails in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,9 +73,8 @@ pub struct PolicySettings {
     pub on_failure: BTreeMap<String, OnFailure>,
     /// Failure modes of the others.
     pub failure_defaults: FailureDefaults,
-    /// Failures in a row, in one hook, after which a revision is taken out of service.
-    /// Default 5; 0 never.
-    pub breaker_failures: u32,
+    /// When a hook of a revision is taken out of service.
+    pub breaker: BreakerSettings,
 }
 
 impl PolicySettings {
@@ -89,7 +88,7 @@ impl PolicySettings {
             settings: BTreeMap::new(),
             on_failure: BTreeMap::new(),
             failure_defaults: FailureDefaults::default(),
-            breaker_failures: 5,
+            breaker: BreakerSettings::default(),
         }
     }
 

@@ -150,6 +150,29 @@ pub struct RevisionStatus {
     pub counters: BTreeMap<Hook, HookCounters>,
 }
 
+/// A hook in force that is not in service without reserve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutOfService {
+    /// The policy.
+    pub policy: String,
+    /// Its revision in force.
+    pub revision: String,
+    /// The hook.
+    pub hook: Hook,
+    /// Why, and what mends it.
+    pub reason: String,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_unix_ms: u64,
+    /// What answers calls meanwhile.
+    pub mode: OnFailure,
+    /// Whether the pipeline calls it.
+    pub in_pipeline: bool,
+    /// Whether one live call at a time is let through, to see whether it works again.
+    pub on_trial: bool,
+    /// Whether every call that meets it is turned away.
+    pub refuses: bool,
+}
+
 /// One policy and everything known about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PolicyStatus {
@@ -171,7 +194,9 @@ pub struct PolicyStatus {
     pub on_failure: BTreeMap<Hook, OnFailure>,
     /// What the revision in force did, per hook.
     pub counters: BTreeMap<Hook, HookCounters>,
-    /// Why `active` is not `requested`.
+    /// Hooks of the revision in force that are not in service without reserve.
+    pub out_of_service: Vec<OutOfService>,
+    /// Why `active` is not `requested`, or can't be run.
     pub problem: Option<String>,
     /// Everything stored, newest first.
     pub revisions: Vec<RevisionStatus>,

@@ -113,16 +113,17 @@ impl App {
     pub(crate) fn limits(&self) -> Vec<(String, u64, &'static str)> {
         let own = self.settings().limits().into_iter();
         let own = own.map(|limit| (limit.name.to_owned(), limit.value, limit.unit));
+        let named = |of: &str, name: &'static str, value| {
+            (format!("{of}_{name}"), value, name.rsplit('_').next().unwrap_or(name))
+        };
         let policies = self.policies().limits().table().into_iter();
-        let policies = policies.map(|(name, value, _)| {
-            let unit = name.rsplit('_').next().unwrap_or(name);
-            (format!("policy_{name}"), value, unit)
-        });
+        let policies = policies.map(|(name, value, _)| named("policy", name, value));
+        let breaker = self.policies().breaker().table().into_iter();
+        let breaker = breaker.map(|(name, value, _)| named("policy_breaker", name, value));
         let templates = self.fleet().template_limits();
-        let templates = templates.iter().flat_map(TemplateLimits::table).map(|(name, value, _)| {
-            (format!("template_{name}"), value, name.rsplit('_').next().unwrap_or(name))
-        });
-        own.chain(policies).chain(templates).collect()
+        let templates = templates.iter().flat_map(TemplateLimits::table);
+        let templates = templates.map(|(name, value, _)| named("template", name, value));
+        own.chain(policies).chain(breaker).chain(templates).collect()
     }
 
     /// When this server was opened: a steady clock, and the wall's.

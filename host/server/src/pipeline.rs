@@ -108,7 +108,7 @@ impl Pipeline {
         let choice = self.choose(&policies, &call).await?;
         trace.chose(&choice);
         let source = self.generate(&choice.plan, &call, trace).await?; // to the expert's thread
-        let post = policies.post(&call.view, &source.model, seats);
+        let post = seats.post(&call.view, &source.model);
         Ok((choice.route, source.through(post))) // a stream, so the first token is not kept waiting
     }
 

@@ -17,7 +17,7 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 use signalbox_engine::{ExpertState, ExpertStatus, Usage};
-use signalbox_policy::PolicyStatus;
+use signalbox_policy::{Hook, PolicyStatus};
 
 use crate::{App, pipeline::Ending};
 
@@ -106,6 +106,10 @@ impl Telemetry {
             server(app);
             app.fleet().menu().iter().for_each(expert);
             app.policies().list().iter().for_each(policy);
+            for ((policy, hook), count) in app.policies().openings() {
+                let labels = [("policy", policy), ("hook", hook.to_string())];
+                counter!("signalbox_policy_openings_total", &labels).absolute(count);
+            }
         });
         self.handle.render()
     }
@@ -154,6 +158,9 @@ fn describe() {
     describe_gauge!("signalbox_policy_calls", "Calls of the revision in force");
     describe_gauge!("signalbox_policy_refusals", "Calls it turned away on purpose");
     describe_gauge!("signalbox_policy_failures", "Calls it failed in, by how");
+    describe_gauge!("signalbox_policies_unreadable", "1 while nobody knows what is in force");
+    describe_gauge!("signalbox_policy_out_of_service", "1 while a hook is out of service");
+    describe_counter!("signalbox_policy_openings_total", "Times a hook was taken out of service");
     describe_gauge!("signalbox_policy_seconds", "Time spent in it");
     describe_gauge!("signalbox_policy_guest_seconds", "Of it, the guests' own time");
     describe_gauge!(
@@ -171,6 +178,8 @@ fn server(app: &App) {
     let memory = app.fleet().memory();
     gauge!("signalbox_memory_bytes_max").set(bytes(memory.max_bytes));
     gauge!("signalbox_memory_bytes_reserved").set(bytes(memory.reserved_bytes));
+    let unreadable = app.policies().unreadable().is_some();
+    gauge!("signalbox_policies_unreadable").set(f64::from(u8::from(unreadable)));
     for (name, value, unit) in app.limits() {
         gauge!("signalbox_limit", "name" => name, "unit" => unit).set(bytes(value));
     }
@@ -198,6 +207,11 @@ fn up(state: &ExpertState) -> u8 {
 
 /// Gauges, because these begin anew with every activation.
 fn policy(policy: &PolicyStatus) {
+    for hook in Hook::ALL {
+        let out = policy.out_of_service.iter().any(|out| out.hook == hook && !out.on_trial);
+        let labels = [("policy", policy.name.clone()), ("hook", hook.to_string())];
+        gauge!("signalbox_policy_out_of_service", &labels).set(f64::from(u8::from(out)));
+    }
     for (hook, done) in &policy.counters {
         let labels = || [("policy", policy.name.clone()), ("hook", hook.to_string())];
         gauge!("signalbox_policy_calls", &labels()).set(bytes(done.calls));

@@ -151,6 +151,16 @@ impl Host {
         self.child.id()
     }
 
+    /// Kill the process, change its folder while it is down, and start another on it, which need not
+    /// become ready.
+    pub(crate) fn restart_after(mut self, change: impl FnOnce(&Path)) -> Self {
+        self.kill();
+        self.child.wait().unwrap();
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        change(&dir.path().join("policies"));
+        Self::spawn(self.config.clone(), dir, Stdio::inherit())
+    }
+
     /// The folder where the host keeps its policies.
     pub(crate) fn policies_dir(&self) -> PathBuf {
         self.dir.path().join("policies")
@@ -227,6 +237,10 @@ impl Host {
 
     pub(crate) fn admin_get(&self, path: &str) -> Value {
         http::get(&format!("{}{path}", self.admin)).ok()
+    }
+
+    pub(crate) fn admin_put(&self, path: &str, body: &Value) -> Answer {
+        http::put(&format!("{}{path}", self.admin), body)
     }
 
     pub(crate) fn admin_post(&self, path: &str, body: &Value) -> Answer {

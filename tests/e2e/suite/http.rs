@@ -1,8 +1,12 @@
 //! A small client: JSON in, JSON out, and server-sent events as a list.
 
-use std::io::{BufRead, BufReader, Read};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+};
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 /// One answer, whatever its status.
 pub(crate) struct Answer {
@@ -60,6 +64,39 @@ pub(crate) fn post(url: &str, body: &Value) -> Answer {
 
 pub(crate) fn post_bytes(url: &str, content_type: &str, body: &[u8]) -> Answer {
     answer(agent().post(url).header("content-type", content_type).send(body))
+}
+
+pub(crate) fn put(url: &str, body: &Value) -> Answer {
+    let sent = agent().put(url).header("content-type", "application/json");
+    answer(sent.send(body.to_string().as_bytes()))
+}
+
+/// A POST from this address of the loopback network: to the host, another caller.
+pub(crate) fn post_from(address: [u8; 4], url: &str, body: &Value) -> Answer {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let body = body.to_string();
+    let head = format!(
+        "POST /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = connect_from(address, host.parse().unwrap());
+    stream.write_all((head + &body).as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, text) = text.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = lines.filter_map(|line| line.split_once(": "));
+    let headers = headers.map(|(k, v)| (k.to_lowercase(), v.to_owned())).collect();
+    Answer { status, headers, text: text.to_owned() }
+}
+
+fn connect_from(address: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.into()
 }
 
 /// The body of a chat call with one user message; `model` is `auto` or an expert id.

@@ -11,6 +11,7 @@ mod errors;
 mod examples;
 mod forgeries;
 mod front_door;
+mod guards;
 mod guests;
 mod host;
 mod hot_swap;

@@ -48,7 +48,8 @@ fn pipeline(names: &Value) {
 
 /// All policies.
 pub(super) fn list(answer: &Value) {
-    let mut lines = table(&["policy", "in force", "hooks", "in the pipeline", "revisions"]);
+    let mut lines =
+        table(&["policy", "in force", "hooks", "in the pipeline", "out of service", "revisions"]);
     for policy in answer["policies"].as_array().into_iter().flatten() {
         let revisions = policy["revisions"].as_array().map_or(0, Vec::len);
         lines.add_row([
@@ -56,6 +57,7 @@ pub(super) fn list(answer: &Value) {
             digits(&policy["active"]).to_owned(),
             words(&policy["hooks"]),
             words(&policy["in_pipeline"]),
+            out_of_service(policy).map(|out| text(&out["hook"])).collect::<Vec<_>>().join(", "),
             revisions.to_string(),
         ]);
     }
@@ -70,6 +72,11 @@ pub(super) fn policy(answer: &Value) {
     say!("  last good  {}", digits(&answer["last_good"]));
     if let Some(problem) = answer["problem"].as_str() {
         say!("  problem    {problem}");
+    }
+    for out in out_of_service(answer) {
+        let trial = if out["on_trial"] == true { ", on trial" } else { "" };
+        let (hook, reason) = (text(&out["hook"]), text(&out["reason"]));
+        say!("  {hook} is out of service{trial}: {reason}");
     }
     say!(
         "  hooks      {} (in the pipeline: {})",
@@ -88,6 +95,10 @@ pub(super) fn policy(answer: &Value) {
         let bytes = HumanBytes(revision["bytes"].as_u64().unwrap_or_default());
         say!("    {}  {bytes}", digits(&revision["revision"]));
     }
+}
+
+fn out_of_service(policy: &Value) -> impl Iterator<Item = &Value> {
+    policy["out_of_service"].as_array().into_iter().flatten()
 }
 
 fn text(value: &Value) -> &str {

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use signalbox_policy::{Compile, FailureDefaults, Limits, OnFailure, Pipeline, PolicySettings};
+use signalbox_policy::{
+    BreakerSettings, Compile, FailureDefaults, Limits, OnFailure, Pipeline, PolicySettings,
+};
 use signalbox_server::ServerSettings;
 
 use crate::{config::Section, confined::Work, runtime};
@@ -11,6 +13,22 @@ use crate::{config::Section, confined::Work, runtime};
 const DATA_DIR_DEFAULT: &str = "signalbox-data";
 /// How `on_failure` names another policy.
 const INSTEAD: &str = "policy:";
+
+/// The field of [`BreakerSettings`] that a key of `policies.breaker` sets.
+type BreakerField = fn(&mut BreakerSettings) -> &mut u64;
+
+/// The keys of `policies.breaker`; [`BreakerSettings::table`] has their bounds.
+const BREAKER: [(&str, BreakerField); 9] = [
+    ("failures", |b| &mut b.failures),
+    ("calls", |b| &mut b.calls),
+    ("failed_percent", |b| &mut b.failed_percent),
+    ("callers", |b| &mut b.callers),
+    ("callers_percent", |b| &mut b.callers_percent),
+    ("window_ms", |b| &mut b.window_ms),
+    ("cooldown_ms", |b| &mut b.cooldown_ms),
+    ("cooldown_max_ms", |b| &mut b.cooldown_max_ms),
+    ("probe_ms", |b| &mut b.probe_ms),
+];
 
 /// The policy runtime's settings, and what is deployed through its front door at start.
 #[derive(Debug, Clone)]
@@ -29,7 +47,6 @@ pub(super) fn read(section: &Section<'_>, folder: &Path, server: &ServerSettings
     let data_dir = section.text("data_dir").unwrap_or(DATA_DIR_DEFAULT);
     let defaults =
         PolicySettings::new(folder.join(data_dir), Compile::Child(Work::Compile.program()));
-    let breaker = section.integer("breaker_failures", 0..=1000);
     let settings = section.section("settings").named_sections();
     let components = section.section("components").pairs();
     Deployment {
@@ -41,12 +58,29 @@ pub(super) fn read(section: &Section<'_>, folder: &Path, server: &ServerSettings
                 .collect(),
             on_failure: modes(section).into_iter().collect(),
             failure_defaults: failure_defaults(&section.section("failure_defaults")),
-            breaker_failures: breaker.unwrap_or(defaults.breaker_failures),
+            breaker: breaker(section),
             ..defaults
         },
         components: components.into_iter().map(|(name, file)| (name, folder.join(file))).collect(),
         pipeline: pipeline(&section.section("pipeline")),
     }
+}
+
+/// The key `breaker_failures` is older than the section and means its `failures`.
+fn breaker(section: &Section<'_>) -> BreakerSettings {
+    let mut breaker = BreakerSettings::default();
+    let bounds = breaker.table();
+    let own = section.section("breaker");
+    for (key, field) in BREAKER {
+        let bounds = bounds.iter().find(|(name, ..)| *name == key).map(|(.., b)| b.clone());
+        let bounds = bounds.unwrap_or(0..=u64::MAX);
+        let older =
+            (key == "failures").then(|| section.integer("breaker_failures", bounds.clone()));
+        if let Some(value) = own.integer(key, bounds).or(older.flatten()) {
+            *field(&mut breaker) = value;
+        }
+    }
+    breaker
 }
 
 /// Every limit of the runtime is a key of `policies.limits`.
@@ -116,6 +150,14 @@ fn mode(text: &str) -> Option<OnFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_setting_of_the_breaker_is_a_key() {
+        let known: Vec<_> = BREAKER.iter().map(|(key, _)| *key).collect();
+        let table: Vec<_> =
+            BreakerSettings::default().table().into_iter().map(|(name, ..)| name).collect();
+        assert_eq!(known, table);
+    }
 
     #[test]
     fn failure_modes_are_words() {

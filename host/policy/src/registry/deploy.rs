@@ -6,10 +6,7 @@ use bytes::Bytes;
 
 use super::{Book, Registry, build::Built, disk, ledger::Stored, now_ms, probe};
 use crate::{
-    Hook, PolicyError, PolicyRef, UploadProblem, Uploaded,
-    compile::Haste,
-    hook::{Breaker, Policy},
-    program::Program,
+    Hook, PolicyError, PolicyRef, Uploaded, compile::Haste, hook::Policy, program::Program,
     store::Lent,
 };
 
@@ -34,7 +31,7 @@ impl Registry {
         let compile_ms = built.compile_ms;
         let policy = PolicyRef { name: name.into(), revision };
         let started = Instant::now();
-        self.probe(&policy, &built.program).await.map_err(rejected)?;
+        probe::run(&self.on_probe(&policy, &built.program)).await.map_err(rejected)?;
         let probe_ms = started.elapsed().as_millis() as u64;
         let stage = move || self.stage(policy, &built, &bytes);
         let staged = tokio::task::spawn_blocking(stage).await;
@@ -43,14 +40,13 @@ impl Registry {
         Ok(Uploaded { compile_ms, probe_ms, ..uploaded })
     }
 
-    async fn probe(&self, id: &PolicyRef, program: &Arc<Program>) -> Result<(), UploadProblem> {
+    /// The policy as it is probed: nothing that it does is counted or reaches an expert.
+    pub(super) fn on_probe(&self, id: &PolicyRef, program: &Arc<Program>) -> Arc<Policy> {
         let world = Arc::new(probe::ProbeWorld::new(&*self.world));
-        let policy = Arc::new(Policy {
+        Arc::new(Policy {
             lent: Arc::new(Lent { world, ..self.lend(id) }),
-            breaker: Breaker::new(0, Arc::new(|_, _| {})),
             ..self.policy(id, program.clone(), Arc::default())
-        });
-        probe::run(&policy).await
+        })
     }
 
     /// Puts a revision on disk, then into the state.
@@ -73,6 +69,7 @@ impl Registry {
         }
         book.programs.insert(id.revision.clone(), program.clone());
         book.keep(ledger).inspect_err(|_| book.discard(&id.revision))?;
+        self.mended(&mut book, &id.revision);
         let warm = book.ledger.warm();
         drop(book);
         self.remember(&id.revision, built, &warm);

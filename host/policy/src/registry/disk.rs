@@ -29,6 +29,14 @@ pub(super) struct Disk {
     _lock: File,
 }
 
+/// What was found in a registry's folder.
+pub(super) struct Opened {
+    pub(super) disk: Disk,
+    pub(super) state: Ledger,
+    /// Why the state could not be read; then `state` is empty and the file is as it was.
+    pub(super) unreadable: Option<String>,
+}
+
 /// sha256 of a component: 64 lowercase hex digits.
 pub(super) fn revision(bytes: &[u8]) -> String {
     use std::fmt::Write;
@@ -43,42 +51,53 @@ pub(super) fn storage(path: &Path) -> impl FnOnce(io::Error) -> PolicyError {
 }
 
 impl Disk {
-    /// Locks the folder, reads the state, and removes what an interrupted write left behind.
-    pub(super) fn open(root: &Path) -> Result<(Disk, Ledger), PolicyError> {
+    /// Locks the folder, reads the state, and removes what an interrupted write left behind. What
+    /// belongs to a state that can't be read is left alone.
+    pub(super) fn open(root: &Path) -> Result<Opened, PolicyError> {
         let components = root.join(COMPONENTS);
         fs::create_dir_all(&components).map_err(storage(&components))?;
         let disk = Disk { root: root.to_path_buf(), _lock: lock(root)? };
         disk.sweep(root, is_aside)?;
         disk.sweep(&components, is_aside)?;
-        let state = disk.read_state()?.unwrap_or_default();
-        if !disk.has_broken_state()? {
-            let named: BTreeSet<String> = state.revisions().map(file_name).collect();
-            disk.sweep(&components, |name| !named.contains(name))?;
-        }
-        Ok((disk, state))
-    }
-
-    /// The state; `None` when there is none or it is unreadable. An unreadable one is kept aside.
-    fn read_state(&self) -> Result<Option<Ledger>, PolicyError> {
-        let path = self.root.join(STATE);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(storage(&path)(error)),
-        };
-        match Ledger::parse(&text) {
-            Ok(state) => Ok(Some(state)),
-            Err(problem) => {
-                let kept = self.set_aside(&path)?;
-                tracing::error!(
-                    "the policy registry starts empty: {} is unreadable ({problem}) and was kept \
-                     as {}",
-                    path.display(),
-                    kept.display()
-                );
-                Ok(None)
+        match disk.read_state() {
+            Ok(state) => {
+                if !disk.has_broken_state()? {
+                    let named: BTreeSet<String> = state.revisions().map(file_name).collect();
+                    disk.sweep(&components, |name| !named.contains(name))?;
+                }
+                Ok(Opened { disk, state, unreadable: None })
+            }
+            Err(unreadable) => {
+                let (state, unreadable) = (Ledger::default(), Some(unreadable));
+                Ok(Opened { disk, state, unreadable })
             }
         }
+    }
+
+    /// The state, or what is wrong with it. A new registry gets an empty one at once: so one that is
+    /// missing later was lost.
+    fn read_state(&self) -> Result<Ledger, String> {
+        let path = self.root.join(STATE);
+        let told = |problem: String| format!("{}: {problem}", path.display());
+        match fs::read(&path) {
+            Ok(text) => Ledger::parse(&text).map_err(told),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let empty = Ledger::default();
+                match self.is_new().and_then(|new| new.then(|| self.save(&empty)).transpose()) {
+                    Ok(Some(())) => Ok(empty),
+                    Ok(None) => Err(told("it is gone although components are there".into())),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+            Err(error) => Err(told(error.to_string())),
+        }
+    }
+
+    /// Whether nothing was ever stored here.
+    fn is_new(&self) -> Result<bool, PolicyError> {
+        let components = self.root.join(COMPONENTS);
+        let none = fs::read_dir(&components).map_err(storage(&components))?.next().is_none();
+        Ok(none && !self.has_broken_state()?)
     }
 
     /// Whether a state was kept aside. Its components stay, for whoever mends it.
@@ -87,12 +106,21 @@ impl Disk {
         Ok(entries.any(|entry| entry.file_name().to_string_lossy().starts_with(BROKEN)))
     }
 
-    fn set_aside(&self, path: &Path) -> Result<PathBuf, PolicyError> {
+    /// Keeps a state that can't be read aside, so that another can be written.
+    pub(super) fn set_state_aside(&self) -> Result<(), PolicyError> {
+        let path = self.root.join(STATE);
         let names = (1..=BROKEN_MAX).map(|n| self.root.join(format!("{BROKEN}{n}")));
         let free = names.into_iter().find(|name| !name.exists());
         let free = free.unwrap_or_else(|| self.root.join(format!("{BROKEN}{BROKEN_MAX}")));
-        fs::rename(path, &free).map_err(storage(path))?;
-        Ok(free)
+        match fs::rename(&path, &free) {
+            Ok(()) => tracing::warn!("{} was kept as {}", path.display(), free.display()),
+            // An empty one says the same: components that nothing names may belong to a lost state.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.write(&free, b"")?;
+            }
+            Err(error) => return Err(storage(&path)(error)),
+        }
+        Ok(())
     }
 
     /// Stores a component under its revision.
@@ -215,11 +243,11 @@ mod tests {
     #[test]
     fn what_was_saved_is_there_after_a_restart() {
         let root = root();
-        let (disk, _) = Disk::open(root.path()).unwrap();
+        let Opened { disk, .. } = Disk::open(root.path()).unwrap();
         disk.store(&revision(b"one"), b"one").unwrap();
         disk.save(&knows(b"one")).unwrap();
         drop(disk);
-        let (disk, state) = Disk::open(root.path()).unwrap();
+        let Opened { disk, state, .. } = Disk::open(root.path()).unwrap();
         assert_eq!(state, knows(b"one"));
         assert_eq!(disk.load(&revision(b"one")).unwrap(), b"one");
     }
@@ -227,38 +255,65 @@ mod tests {
     #[test]
     fn what_an_interrupted_upload_left_is_removed() {
         let root = root();
-        let (disk, _) = Disk::open(root.path()).unwrap();
+        let Opened { disk, .. } = Disk::open(root.path()).unwrap();
         disk.store(&revision(b"named"), b"named").unwrap();
         disk.save(&knows(b"named")).unwrap();
         disk.store(&revision(b"not named yet"), b"not named yet").unwrap();
         fs::write(root.path().join(COMPONENTS).join(".writing-abc"), b"half a compo").unwrap();
         fs::write(root.path().join(".writing-def"), b"{\"gener").unwrap();
         drop(disk);
-        let (_disk, state) = Disk::open(root.path()).unwrap();
+        let Opened { disk: _disk, state, .. } = Disk::open(root.path()).unwrap();
         assert_eq!(state, knows(b"named"));
         assert_eq!(files(&root.path().join(COMPONENTS)), [file_name(&revision(b"named"))]);
         assert_eq!(files(root.path()), [COMPONENTS, LOCK, STATE]);
     }
 
-    #[test]
-    fn an_unreadable_state_is_kept_aside_with_the_components() {
+    /// Damages the state of a registry with one component; what opening it says.
+    fn damaged(damage: impl FnOnce(&Path)) -> String {
         let root = root();
-        let (disk, _) = Disk::open(root.path()).unwrap();
+        let Opened { disk, .. } = Disk::open(root.path()).unwrap();
         disk.store(&revision(b"one"), b"one").unwrap();
+        disk.save(&knows(b"one")).unwrap();
         drop(disk);
-        for n in 1..=2 {
-            fs::write(root.path().join(STATE), b"{\"generation\": 3, \"pipe").unwrap();
-            let (_disk, state) = Disk::open(root.path()).unwrap();
-            assert_eq!(state, Ledger::default());
-            assert!(root.path().join(format!("{BROKEN}{n}")).exists());
-        }
-        assert_eq!(files(&root.path().join(COMPONENTS)).len(), 1);
+        damage(&root.path().join(STATE));
+        let before = files(root.path());
+        let Opened { disk, state, unreadable } = Disk::open(root.path()).unwrap();
+        assert_eq!(state, Ledger::default());
+        assert_eq!(files(root.path()), before, "the file is left as it is");
+        assert_eq!(files(&root.path().join(COMPONENTS)).len(), 1, "its component stays");
+        disk.set_state_aside().unwrap();
+        disk.save(&Ledger::default()).unwrap();
+        drop(disk);
+        let Opened { disk: _disk, unreadable: none, .. } = Disk::open(root.path()).unwrap();
+        assert_eq!(none, None);
+        assert_eq!(files(&root.path().join(COMPONENTS)).len(), 1, "its component still stays");
+        unreadable.unwrap()
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_read_is_told_and_left_alone() {
+        let check = |damage: &dyn Fn(&Path), told: &str| {
+            let says = damaged(damage);
+            assert!(says.contains(STATE) && says.contains(told), "{says}");
+        };
+        let write = |text: &'static str| move |path: &Path| fs::write(path, text).unwrap();
+        check(&write("{\"version\": 1, \"generation\": 3, \"pipe"), "EOF");
+        check(&write(""), "EOF");
+        check(&write("[]"), "invalid");
+        check(&write("{\"version\": 9, \"anything\": true}"), "layout 9");
+        check(&write("{\"version\": 1}"), "missing field");
+        check(&|path: &Path| fs::remove_file(path).unwrap(), "gone although");
+        let folder = |path: &Path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        };
+        check(&folder, "directory");
     }
 
     #[test]
     fn a_damaged_component_is_not_given_out() {
         let root = root();
-        let (disk, _) = Disk::open(root.path()).unwrap();
+        let Opened { disk, .. } = Disk::open(root.path()).unwrap();
         disk.store(&revision(b"one"), b"two").unwrap();
         assert!(disk.load(&revision(b"one")).unwrap_err().contains("is damaged"));
         assert!(disk.load(&revision(b"gone")).unwrap_err().contains("No such file"));
@@ -267,7 +322,7 @@ mod tests {
     #[test]
     fn a_folder_serves_one_process_at_a_time() {
         let root = root();
-        let (disk, _) = Disk::open(root.path()).unwrap();
+        let Opened { disk, .. } = Disk::open(root.path()).unwrap();
         assert!(matches!(Disk::open(root.path()), Err(PolicyError::Locked { .. })));
         drop(disk);
         assert!(Disk::open(root.path()).is_ok());

@@ -1,6 +1,8 @@
 //! What the registry remembers, and every way it may change. Pure data: no files, no WebAssembly.
 //! A change is made on a copy; the registry keeps the copy only when all of it could be done.
 
+mod places;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -55,64 +57,6 @@ impl Slot {
     fn hooks(&self) -> &[Hook] {
         self.current().map_or(&[], |stored| &stored.hooks)
     }
-
-    /// Puts the last good revision, if there is one, in the place of one that can't go on.
-    fn fall_back(&mut self, problem: String) {
-        let failed = self.active.take();
-        self.active = self.last_good.take().filter(|good| Some(good) != failed.as_ref());
-        self.problem = Some(problem);
-    }
-}
-
-impl Pipeline {
-    fn list(&mut self, hook: Hook) -> Option<&mut Vec<String>> {
-        match hook {
-            Hook::Pre => Some(&mut self.pre),
-            Hook::Post => Some(&mut self.post),
-            Hook::Route => None,
-        }
-    }
-
-    /// Hooks in which `name` is called.
-    pub(super) fn places(&self, name: &str) -> Vec<Hook> {
-        let is_in = |hook: &Hook| match hook {
-            Hook::Pre => self.pre.iter().any(|policy| policy == name),
-            Hook::Route => self.route.as_deref() == Some(name),
-            Hook::Post => self.post.iter().any(|policy| policy == name),
-        };
-        Hook::ALL.into_iter().filter(is_in).collect()
-    }
-
-    /// Every name with the hook in which it is called.
-    fn names(&self) -> impl Iterator<Item = (Hook, &String)> {
-        let pre = self.pre.iter().map(|name| (Hook::Pre, name));
-        let route = self.route.iter().map(|name| (Hook::Route, name));
-        pre.chain(route).chain(self.post.iter().map(|name| (Hook::Post, name)))
-    }
-
-    fn join(&mut self, name: &str, hook: Hook) {
-        match self.list(hook) {
-            None => self.route = Some(name.to_string()),
-            Some(list) if list.iter().any(|policy| policy == name) => {}
-            Some(list) => list.push(name.to_string()),
-        }
-    }
-
-    /// Puts `name` where it was `before`, or out if it was nowhere.
-    fn restore(&mut self, name: &str, before: &Pipeline) {
-        for (list, was) in [(&mut self.pre, &before.pre), (&mut self.post, &before.post)] {
-            let at = |list: &[String]| list.iter().position(|policy| policy == name);
-            match (at(list), at(was)) {
-                (Some(now), None) => drop(list.remove(now)),
-                (None, Some(then)) => list.insert(then.min(list.len()), name.to_string()),
-                _ => {}
-            }
-        }
-        let routes = |pipeline: &Pipeline| pipeline.route.as_deref() == Some(name);
-        if routes(self) != routes(before) {
-            self.route.clone_from(&before.route);
-        }
-    }
 }
 
 impl Default for Ledger {
@@ -132,11 +76,45 @@ impl Default for Ledger {
 impl Ledger {
     /// Reads the state file; the error is for people.
     pub(super) fn parse(text: &[u8]) -> Result<Ledger, String> {
-        let ledger: Ledger = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        match ledger.version {
-            VERSION => Ok(ledger),
-            other => Err(format!("it has layout {other} and this program knows {VERSION}")),
+        #[derive(Deserialize)]
+        struct Layout {
+            version: u32,
         }
+        let Layout { version } = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        if version != VERSION {
+            return Err(format!("it has layout {version} and this program knows {VERSION}"));
+        }
+        let ledger: Ledger = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        ledger.check_whole()?;
+        Ok(ledger)
+    }
+
+    /// Refuses a state that this program can't have written: following it would drop policies from
+    /// the pipeline, or lead out of the registry's folder.
+    fn check_whole(&self) -> Result<(), String> {
+        for (hook, name) in self.pipeline.names() {
+            let slot = self.policies.get(name);
+            let slot =
+                slot.ok_or_else(|| format!("its pipeline has '{name}', which it does not know"))?;
+            if !slot.hooks().contains(&hook) {
+                return Err(format!(
+                    "its pipeline has '{name}' under {hook} without a revision for it"
+                ));
+            }
+        }
+        for (name, slot) in &self.policies {
+            let sha256 =
+                |text: &str| text.len() == 64 && text.bytes().all(|c| c.is_ascii_hexdigit());
+            if let Some(odd) = slot.revisions.iter().find(|known| !sha256(&known.revision)) {
+                return Err(format!("'{}' of policy '{name}' is no sha256", odd.revision));
+            }
+            if slot.active.is_some() && slot.current().is_none() {
+                return Err(format!(
+                    "the revision of '{name}' in force is not among its revisions"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The state file's text.
@@ -356,18 +334,55 @@ impl Ledger {
         slot.problem = None;
     }
 
-    /// Takes a revision that can't go on out of force; `None` when it is not in force any more.
+    /// The revision that takes over from the one of `name` in force: the last good one, if it has
+    /// every hook in which the pipeline calls the policy.
+    pub(super) fn successor(&self, name: &str) -> Option<String> {
+        let slot = self.policies.get(name)?;
+        let good = slot.find(slot.last_good.as_deref()?)?;
+        let whole = self.pipeline.places(name).iter().all(|hook| good.hooks.contains(hook));
+        let other = slot.active.as_deref() != Some(&good.revision);
+        (whole && other).then(|| good.revision.clone())
+    }
+
+    /// Lets the last good revision take over from one that can't go on. Without one, nothing
+    /// changes and this is `None`: the policy keeps its place.
     pub(super) fn demote(
         &mut self,
         failed: &PolicyRef,
         cause: Cause,
-        problem: String,
+        problem: &str,
         now: u64,
     ) -> Option<Activation> {
         let slot = self.policies.get(&failed.name)?;
         (slot.active.as_ref() == Some(&failed.revision)).then_some(())?;
+        let good = self.successor(&failed.name)?;
         Some(self.change(cause, Some(&failed.name), now, |ledger| {
-            ledger.policies.entry(failed.name.clone()).or_default().fall_back(problem.clone());
+            let slot = ledger.policies.entry(failed.name.clone()).or_default();
+            (slot.active, slot.last_good) = (Some(good), None);
+            slot.problem = Some(problem.to_string());
+        }))
+    }
+
+    /// Lets the router before `failed` route again. `None` when there is no other router in force.
+    pub(super) fn reroute(
+        &mut self,
+        failed: &PolicyRef,
+        problem: &str,
+        now: u64,
+    ) -> Option<Activation> {
+        let slot = self.policies.get(&failed.name)?;
+        let routes = self.pipeline.route.as_ref() == Some(&failed.name);
+        (routes && slot.active.as_ref() == Some(&failed.revision)).then_some(())?;
+        let able = |name: &&String| {
+            **name != failed.name
+                && self.policies.get(*name).is_some_and(|slot| slot.hooks().contains(&Hook::Route))
+        };
+        let routers = self.history.iter().rev().filter_map(|past| past.before.route.as_ref());
+        let before = routers.clone().find(able)?.clone();
+        Some(self.change(Cause::Breaker, Some(&failed.name), now, |ledger| {
+            ledger.pipeline.route = Some(before);
+            let slot = ledger.policies.entry(failed.name.clone()).or_default();
+            slot.problem = Some(problem.to_string());
         }))
     }
 
@@ -414,7 +429,8 @@ impl Ledger {
         self.policies.iter().map(|(name, slot)| (name.clone(), slot.active.clone())).collect()
     }
 
-    /// Takes out of the pipeline whoever has no revision in force with that hook.
+    /// Takes out of the pipeline whoever has no revision in force with that hook: an operator took it
+    /// away. Failures and damage leave a revision in force.
     fn settle(&mut self) {
         let policies = &self.policies;
         let stays = |name: &String, hook| {

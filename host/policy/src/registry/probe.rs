@@ -117,16 +117,24 @@ impl World for ProbeWorld {
 
 /// Runs every hook of `policy`; the first failure is why the upload is refused.
 pub(super) async fn run(policy: &Arc<Policy>) -> Result<(), UploadProblem> {
-    let menu: Arc<[ExpertView]> = policy.lent.world.menu().into();
     for hook in &policy.program.surface.hooks {
-        for (what, call) in calls() {
-            let tried = match hook {
-                Hook::Pre => policy.handle(call).await.map(drop),
-                Hook::Route => policy.choose(&call, &menu).await.map(drop),
-                Hook::Post => review(policy, &call, &menu[0].id).await,
-            };
-            tried.map_err(|failure| refused(*hook, what, &failure))?;
-        }
+        self::hook(policy, *hook)
+            .await
+            .map_err(|(what, failure)| refused(*hook, what, &failure))?;
+    }
+    Ok(())
+}
+
+/// Runs one hook on every recorded call; the first failure, and on what.
+pub(super) async fn hook(policy: &Arc<Policy>, hook: Hook) -> Result<(), (&'static str, Failure)> {
+    let menu: Arc<[ExpertView]> = policy.lent.world.menu().into();
+    for (what, call) in calls() {
+        let tried = match hook {
+            Hook::Pre => policy.handle(call).await.map(drop),
+            Hook::Route => policy.choose(&call, &menu).await.map(drop),
+            Hook::Post => review(policy, &call, &menu[0].id).await,
+        };
+        tried.map_err(|failure| (what, failure))?;
     }
     Ok(())
 }

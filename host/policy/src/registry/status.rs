@@ -1,35 +1,35 @@
 //! What the registry tells operators.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Book, Policies,
     ledger::{Slot, Stored},
 };
 use crate::{
-    Activation, Hook, HookCounters, PipelineStatus, PolicyRef, PolicySettings, PolicyStatus,
-    RevisionStatus, hook::Policy,
+    Activation, Hook, HookCounters, OutOfService, PipelineStatus, PolicyRef, PolicySettings,
+    PolicyStatus, RevisionStatus, seat::Seat,
 };
 
 impl Policies {
     /// Every policy, by name.
     pub fn list(&self) -> Vec<PolicyStatus> {
-        let book = self.0.book();
+        let (out, book) = (self.out_of_service(), self.0.book());
         let policies = book.ledger.policies.iter();
-        policies.map(|(name, slot)| book.status(&self.0.settings, name, slot)).collect()
+        policies.map(|(name, slot)| book.status(&self.0.settings, name, slot, &out)).collect()
     }
 
     /// One policy.
     pub fn show(&self, name: &str) -> Option<PolicyStatus> {
-        let book = self.0.book();
+        let (out, book) = (self.out_of_service(), self.0.book());
         let slot = book.ledger.policies.get(name)?;
-        Some(book.status(&self.0.settings, name, slot))
+        Some(book.status(&self.0.settings, name, slot, &out))
     }
 
     /// The pipeline as it runs.
     pub fn pipeline(&self) -> PipelineStatus {
         let set = self.0.current.load();
-        let id = |policy: &std::sync::Arc<Policy>| policy.id().clone();
+        let id = |seat: &Arc<Seat>| seat.id.clone();
         PipelineStatus {
             generation: set.generation,
             pre: set.pre.iter().map(id).collect(),
@@ -45,7 +45,13 @@ impl Policies {
 }
 
 impl Book {
-    fn status(&self, settings: &PolicySettings, name: &str, slot: &Slot) -> PolicyStatus {
+    fn status(
+        &self,
+        settings: &PolicySettings,
+        name: &str,
+        slot: &Slot,
+        out_of_service: &[OutOfService],
+    ) -> PolicyStatus {
         let current = slot.current();
         let hooks = current.map(|stored| stored.hooks.clone()).unwrap_or_default();
         let modes = hooks.iter().map(|hook| (*hook, settings.on_failure(name, *hook).clone()));
@@ -59,7 +65,12 @@ impl Book {
             on_failure: modes.collect(),
             counters: self.counters(name, slot.active.as_deref(), &hooks),
             hooks,
-            problem: slot.problem.clone(),
+            out_of_service: out_of_service
+                .iter()
+                .filter(|out| out.policy == name)
+                .cloned()
+                .collect(),
+            problem: slot.problem.clone().or_else(|| self.unusable(name, slot)),
             revisions: slot
                 .revisions
                 .iter()
@@ -67,6 +78,11 @@ impl Book {
                 .map(|stored| self.revision(name, stored))
                 .collect(),
         }
+    }
+
+    fn unusable(&self, name: &str, slot: &Slot) -> Option<String> {
+        let id = PolicyRef { name: name.to_string(), revision: slot.active.clone()? };
+        self.unusable.get(&id).map(|unusable| unusable.problem.clone())
     }
 
     fn revision(&self, name: &str, stored: &Stored) -> RevisionStatus {

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use signalbox_policy::{Cause, Pipeline, Policies, PolicyError};
+use signalbox_policy::{Blame, Cause, Pipeline, Policies, PolicyError};
 
 use crate::scene::{Scene, Still, guest, menu, says, settings, until, variant};
 
@@ -71,26 +71,66 @@ async fn a_damaged_component_gives_way_to_the_last_good_one() {
 }
 
 #[tokio::test]
-async fn without_a_good_revision_the_place_stays_empty() {
+async fn without_a_good_revision_a_damaged_one_keeps_its_place_and_refuses() {
     let scene = Scene::new(|_| {}).await;
     let revision = scene.active("guest").unwrap();
-    fs::remove_file(scene.folder.path().join(format!("components/{revision}.wasm"))).unwrap();
+    let file = scene.folder.path().join(format!("components/{revision}.wasm"));
+    fs::remove_file(&file).unwrap();
     let scene = restart(scene);
-    assert_eq!(scene.active("guest"), None);
-    assert_eq!(scene.policies.history().last().unwrap().cause, Cause::Start);
-    assert_eq!(scene.route("hello").await.unwrap(), None);
+    assert_eq!(scene.active("guest"), Some(revision.clone()));
+    let error = scene.route("hello").await.unwrap_err();
+    assert_eq!((error.code(), error.blame()), ("policy_out_of_service", Blame::Host));
+    let error = scene.policies.snapshot().pre(says("hello")).await.unwrap_err();
+    assert_eq!(error.code(), "policy_out_of_service");
+    let status = scene.policies.show("guest").unwrap();
+    assert_eq!(status.out_of_service.len(), 3);
+    assert!(status.out_of_service.iter().all(|out| out.refuses), "{status:?}");
+    assert!(status.problem.unwrap().contains("No such file"));
+
+    let error = scene.policies.activate("guest", &revision).unwrap_err();
+    assert_eq!(error.code(), "revision_unusable");
+    scene.put("other", &variant(1)).await;
+    let scene = restart(scene);
+    assert_eq!(scene.active("guest"), Some(revision), "a restart examines it again");
+    scene.upload("guest", guest()).await;
+    assert!(file.exists());
+    scene.policies.snapshot().pre(says("hello")).await.unwrap();
+    assert!(scene.policies.out_of_service().is_empty());
 }
 
 #[tokio::test]
-async fn a_broken_state_starts_empty_and_loses_no_component() {
+async fn an_unreadable_state_lets_no_call_through_until_an_operator_decides() {
     let scene = Scene::new(|_| {}).await;
-    fs::write(scene.folder.path().join("state.json"), b"{\"version\":1,\"gen").unwrap();
+    let revision = scene.active("guest").unwrap();
+    let state = scene.folder.path().join("state.json");
+    let whole = fs::read(&state).unwrap();
+    fs::write(&state, &whole[..whole.len() / 2]).unwrap();
     let scene = restart(scene);
-    assert!(scene.policies.list().is_empty());
+    let refused = async |scene: &Scene| {
+        let error = scene.policies.snapshot().pre(says("hello")).await.unwrap_err();
+        assert_eq!((error.code(), error.blame()), ("policies_unreadable", Blame::Host));
+        assert!(scene.policies.unreadable().unwrap().contains("state.json"));
+    };
+    refused(&scene).await;
+    scene.put("guest", guest()).await;
+    refused(&scene).await;
+    assert_eq!(fs::read(&state).unwrap().len(), whole.len() / 2, "nothing is written over it");
+
+    fs::write(&state, &whole).unwrap();
+    let scene = restart(scene);
+    assert_eq!(scene.reason("hello").await, "5 bytes", "a mended state is as it was");
+
+    fs::write(&state, b"{}").unwrap();
+    let scene = restart(scene);
+    scene.put("guest", guest()).await;
+    let guarded = Pipeline { pre: vec!["guest".into()], ..Pipeline::default() };
+    scene.policies.set_pipeline(guarded.clone()).unwrap();
+    assert_eq!(scene.policies.unreadable(), None);
+    scene.policies.snapshot().pre(says("answer")).await.unwrap();
     assert!(scene.folder.path().join("state.json.broken-1").exists());
-    scene.put("other", &variant(1)).await;
     let scene = restart(scene);
-    assert_eq!(fs::read_dir(scene.folder.path().join("components")).unwrap().count(), 2);
+    assert_eq!(scene.active("guest"), Some(revision));
+    assert_eq!(scene.policies.pipeline().pre.len(), 1);
 }
 
 #[tokio::test]
@@ -133,7 +173,7 @@ async fn a_call_finishes_on_the_policies_it_began_with() {
     let scene = Scene::new(|_| {}).await;
     let snapshot = scene.policies.snapshot();
     let seats = snapshot.seats().unwrap();
-    let mut reply = snapshot.post(&says("hello"), "expert_coding", seats);
+    let mut reply = seats.post(&says("hello"), "expert_coding");
     assert_eq!(reply.push("held ".into(), Duration::ZERO).await.unwrap().text, "");
     let first = scene.active("guest").unwrap();
     let second = scene.put("guest", &variant(1)).await;

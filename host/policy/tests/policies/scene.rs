@@ -80,7 +80,7 @@ pub(crate) fn says(text: &str) -> Call {
 /// Settings that make failures visible, with short deadlines.
 pub(crate) fn settings(folder: &Path) -> PolicySettings {
     let mut settings = PolicySettings::new(folder, Compile::InProcess);
-    settings.breaker_failures = 0;
+    settings.breaker.failures = 0;
     settings.failure_defaults.route = OnFailure::Refuse;
     settings.limits.pre_deadline_ms = 300;
     settings.limits.route_deadline_ms = 300;
@@ -132,6 +132,14 @@ impl Scene {
         self.policies.snapshot().route(&says(text), &menu()).await
     }
 
+    /// `count` calls of the router, each by another caller, one after the other.
+    pub(crate) async fn route_by_many(&self, text: &str, count: u64) {
+        for caller in 0..count {
+            let call = Call { caller, ..says(text) };
+            let _ = self.policies.snapshot().route(&call, &menu()).await;
+        }
+    }
+
     /// The router's words about a call it can answer.
     pub(crate) async fn reason(&self, text: &str) -> String {
         self.route(text).await.unwrap().unwrap().reason
@@ -141,7 +149,7 @@ impl Scene {
     pub(crate) fn reply(&self) -> PostChain {
         let snapshot = self.policies.snapshot();
         let seats = snapshot.seats().unwrap();
-        snapshot.post(&says("hello"), "expert_coding", seats)
+        seats.post(&says("hello"), "expert_coding")
     }
 
     pub(crate) fn active(&self, name: &str) -> Option<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State};
 use serde::Serialize;
 use signalbox_engine::{ExpertState, ExpertStatus};
-use signalbox_policy::PipelineStatus;
+use signalbox_policy::{OutOfService, PipelineStatus};
 
 use super::experts::FAILED;
 use crate::App;
@@ -29,6 +29,10 @@ pub(super) struct Stats {
     lazy_loading: Loads,
     /// The policies in force.
     policies: PipelineStatus,
+    /// Hooks of policies that are out of service.
+    policies_out_of_service: Vec<OutOfService>,
+    /// Why nobody knows which policies are in force; then no call is let through.
+    policies_unreadable: Option<String>,
     /// Every bound of this server and of its policies.
     limits: BTreeMap<String, LimitView>,
 }
@@ -80,6 +84,8 @@ pub(super) async fn show(State(app): State<App>) -> Json<Stats> {
         },
         models_loaded,
         policies: app.policies().pipeline(),
+        policies_out_of_service: app.policies().out_of_service(),
+        policies_unreadable: app.policies().unreadable(),
         limits: limits(&app),
     })
 }

@@ -126,7 +126,7 @@ fn a_failing_revision_falls_to_the_last_good_one_and_never_flaps() {
     ledger.activate("a", "a1", 1).unwrap();
     ledger.activate("a", "a2", 2).unwrap();
     let demote = |ledger: &mut Ledger, revision| {
-        ledger.demote(&policy("a", revision), Cause::Breaker, "kept failing".into(), 3)
+        ledger.demote(&policy("a", revision), Cause::Breaker, "kept failing", 3)
     };
     demote(&mut ledger, "a2").unwrap();
     check(&ledger, "a1", " | a | ");
@@ -134,8 +134,41 @@ fn a_failing_revision_falls_to_the_last_good_one_and_never_flaps() {
     assert_eq!(slot.requested.as_deref(), Some("a2"));
     assert_eq!(slot.problem.as_deref(), Some("kept failing"));
     assert_eq!(demote(&mut ledger, "a2"), None);
-    demote(&mut ledger, "a1").unwrap();
+    assert_eq!(demote(&mut ledger, "a1"), None, "nothing can take over");
+    check(&ledger, "a1", " | a | ");
+    ledger.roll_back(Some("a"), 4).unwrap();
+    check(&ledger, "a1", " | a | ");
+    ledger.roll_back(Some("a"), 5).unwrap();
     check(&ledger, "", " | - | ");
+}
+
+#[test]
+fn a_good_revision_that_lacks_a_hook_takes_nothing_over() {
+    let mut ledger = ledger();
+    ledger.activate("guard", "g2", 1).unwrap();
+    ledger.activate("guard", "g1", 2).unwrap();
+    assert_eq!(ledger.demote(&policy("guard", "g1"), Cause::Start, "damaged", 3), None);
+    check(&ledger, "g1", "guard | - | guard");
+}
+
+#[test]
+fn a_router_gives_way_to_the_newest_before_it_that_is_in_force() {
+    let mut ledger = ledger();
+    ledger.add("c", stored("c1", &[Hook::Route]), 9);
+    ledger.activate("a", "a1", 1).unwrap();
+    ledger.activate("b", "b1", 2).unwrap();
+    ledger.activate("c", "c1", 3).unwrap();
+    ledger.deactivate("b", 4).unwrap();
+    let reroute = |ledger: &mut Ledger, name, revision| {
+        ledger.reroute(&policy(name, revision), "kept failing", 5).is_some()
+    };
+    assert!(!reroute(&mut ledger, "a", "a1"), "it does not route");
+    assert!(reroute(&mut ledger, "c", "c1"));
+    check(&ledger, "a1 c1", " | a | ");
+    let mut alone = super::tests::ledger();
+    alone.activate("a", "a1", 1).unwrap();
+    assert!(!reroute(&mut alone, "a", "a1"));
+    check(&alone, "a1", " | a | ");
 }
 
 #[test]
@@ -187,13 +220,121 @@ fn beyond_the_limit_the_oldest_revision_that_nothing_needs_goes() {
     assert_eq!(left, ["a1", "a3"]);
 }
 
+/// A ledger as a program of this kind writes it, with whole revisions.
+fn written() -> Ledger {
+    let mut ledger = Ledger::default();
+    ledger.add("a", stored(&"a".repeat(64), &[Hook::Route]), 9);
+    ledger.add("guard", stored(&"b".repeat(64), &[Hook::Pre, Hook::Post]), 9);
+    ledger.activate("a", &"a".repeat(64), 1).unwrap();
+    ledger.activate("guard", &"b".repeat(64), 2).unwrap();
+    ledger
+}
+
 #[test]
 fn the_state_file_reads_back() {
-    let mut ledger = ledger();
-    ledger.activate("a", "a1", 1).unwrap();
+    let ledger = written();
     assert_eq!(Ledger::parse(&ledger.text().unwrap()).unwrap(), ledger);
-    let newer = String::from_utf8(ledger.text().unwrap())
-        .unwrap()
-        .replace("\"version\": 1", "\"version\": 9");
-    assert!(Ledger::parse(newer.as_bytes()).unwrap_err().contains("layout 9"));
+}
+
+#[test]
+fn a_state_that_cannot_be_followed_whole_is_refused() {
+    let check = |change: &dyn Fn(&mut Ledger), told: &str| {
+        let mut ledger = written();
+        change(&mut ledger);
+        let refused = Ledger::parse(&ledger.text().unwrap()).unwrap_err();
+        assert!(refused.contains(told), "{refused}");
+    };
+    check(&|l| l.version = 9, "layout 9");
+    check(&|l| drop(l.policies.remove("guard")), "which it does not know");
+    check(&|l| l.pipeline.pre.push("a".into()), "without a revision for it");
+    check(&|l| l.policies.get_mut("guard").unwrap().active = None, "without a revision");
+    check(&|l| l.policies.get_mut("guard").unwrap().revisions.clear(), "without a revision");
+    let path = |l: &mut Ledger| l.add("x", stored("../../state", &[]), 9);
+    check(&path, "is no sha256");
+    let lost = |l: &mut Ledger| {
+        l.pipeline.route = None;
+        l.policies.get_mut("a").unwrap().active = Some("c".repeat(64));
+    };
+    check(&lost, "is not among its revisions");
+}
+
+mod invariants {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What may happen, by operators and by the host.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Activate(usize),
+        Deactivate(usize),
+        RollBack(Option<usize>),
+        SetPipeline(Vec<usize>),
+        Demote(usize, bool),
+        Reroute(usize),
+    }
+
+    const NAMES: [&str; 3] = ["a", "b", "guard"];
+    const REVISIONS: [(&str, &str); 5] =
+        [("a", "a1"), ("a", "a2"), ("b", "b1"), ("guard", "g1"), ("guard", "g2")];
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..REVISIONS.len()).prop_map(Step::Activate),
+            (0..NAMES.len()).prop_map(Step::Deactivate),
+            proptest::option::of(0..NAMES.len()).prop_map(Step::RollBack),
+            proptest::collection::vec(0..NAMES.len(), 0..3).prop_map(Step::SetPipeline),
+            (0..NAMES.len(), any::<bool>()).prop_map(|(name, start)| Step::Demote(name, start)),
+            (0..NAMES.len()).prop_map(Step::Reroute),
+        ]
+    }
+
+    /// The revision in force of a policy, as the host would name it in a failure.
+    fn in_force(ledger: &Ledger, name: &str) -> PolicyRef {
+        policy(name, ledger.policies[name].active.as_deref().unwrap_or("none"))
+    }
+
+    /// Takes the step; whether an operator did.
+    fn take(ledger: &mut Ledger, step: &Step) -> bool {
+        match step {
+            Step::Activate(at) => drop(ledger.activate(REVISIONS[*at].0, REVISIONS[*at].1, 0)),
+            Step::Deactivate(at) => drop(ledger.deactivate(NAMES[*at], 0)),
+            Step::RollBack(at) => drop(ledger.roll_back(at.map(|at| NAMES[at]), 0)),
+            Step::SetPipeline(at) => {
+                let pre = at.iter().map(|at| NAMES[*at].to_string()).collect();
+                drop(ledger.set_pipeline(Pipeline { pre, ..Pipeline::default() }, 0));
+            }
+            Step::Demote(at, start) => {
+                let cause = if *start { Cause::Start } else { Cause::Breaker };
+                drop(ledger.demote(&in_force(ledger, NAMES[*at]), cause, "failed", 0));
+                return false;
+            }
+            Step::Reroute(at) => {
+                drop(ledger.reroute(&in_force(ledger, NAMES[*at]), "failed", 0));
+                return false;
+            }
+        }
+        true
+    }
+
+    proptest! {
+        /// Only operators take a policy out of `pre` and `post`, and a router only makes room for a
+        /// router; and a registry can always read what it wrote.
+        #[test]
+        fn the_host_never_takes_a_policy_out(steps in proptest::collection::vec(step(), 0..40)) {
+            let mut ledger = ledger();
+            for step in steps {
+                let before = ledger.pipeline.clone();
+                let by_operator = take(&mut ledger, &step);
+                let after = &ledger.pipeline;
+                if !by_operator {
+                    prop_assert_eq!((&before.pre, &before.post), (&after.pre, &after.post));
+                    prop_assert_eq!(before.route.is_some(), after.route.is_some());
+                }
+                for (hook, name) in after.names() {
+                    prop_assert!(ledger.policies[name].hooks().contains(&hook), "{} {}", hook, name);
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,172 @@
+//! What happens around breakers: who takes over when one opens, the host's own probes, and what
+//! operators are told.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use tokio::sync::Semaphore;
+
+use super::{Policies, Registry, ledger::Ledger, probe};
+use crate::{
+    Activation, Cause, Hook, OnFailure, OutOfService, PolicyError, PolicyRef,
+    breaker::{Event, Outcome},
+    seat::{Notice, Seat, now_ms},
+};
+
+/// Background work around breakers, and what it counted.
+pub(super) struct Service {
+    /// One probe at a time: it must not slow calls down.
+    probing: Semaphore,
+    openings: Mutex<BTreeMap<(String, Hook), u64>>,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self { probing: Semaphore::new(1), openings: Mutex::default() }
+    }
+}
+
+impl Policies {
+    /// Every hook in force that is not in service without reserve.
+    pub fn out_of_service(&self) -> Vec<OutOfService> {
+        let set = self.0.current.load();
+        let every =
+            set.active.values().flat_map(|seat| seat.hooks.iter().map(move |hook| (seat, *hook)));
+        let told = every.filter_map(|(seat, hook)| {
+            let absence = seat.absence(hook)?;
+            let has = |place: &Arc<Seat>| Arc::ptr_eq(place, seat);
+            let in_pipeline = match hook {
+                Hook::Pre => set.pre.iter().any(has),
+                Hook::Route => set.route.iter().any(has),
+                Hook::Post => set.post.iter().any(has),
+            };
+            Some(OutOfService {
+                policy: seat.id.name.clone(),
+                revision: seat.id.revision.clone(),
+                hook,
+                reason: absence.outage.to_string(),
+                since_unix_ms: absence.since_unix_ms,
+                mode: seat.on_failure(hook).clone(),
+                in_pipeline,
+                on_trial: absence.on_trial,
+                refuses: in_pipeline && set.refuses(seat, hook).is_some(),
+            })
+        });
+        told.collect()
+    }
+
+    /// How often a hook was taken out of service since the process started.
+    pub fn openings(&self) -> BTreeMap<(String, Hook), u64> {
+        self.0.service.openings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Registry {
+    /// What seats tell the registry. Everything that takes time is done aside.
+    pub(super) fn notice(&self) -> Notice {
+        let registry = self.me.clone();
+        Arc::new(move |seat, hook, event| {
+            let Some(registry) = registry.upgrade() else { return };
+            // Calls run on a runtime; without one there is nobody to be told.
+            let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+            match event {
+                Event::Probe => drop(runtime.spawn(examine(registry, seat.clone(), hook))),
+                Event::Opened => {
+                    registry.opened(seat, hook);
+                    runtime.spawn(recover(registry.me.clone(), Arc::downgrade(seat), hook));
+                    let seat = seat.clone();
+                    runtime.spawn_blocking(move || registry.give_way(&seat, hook));
+                }
+                Event::Closed => {
+                    tracing::info!("the {hook} hook of policy {} is in service again", seat.id);
+                }
+            }
+        })
+    }
+
+    fn opened(&self, seat: &Seat, hook: Hook) {
+        let mut openings = self.service.openings.lock().unwrap_or_else(PoisonError::into_inner);
+        *openings.entry((seat.id.name.clone(), hook)).or_default() += 1;
+        let mode = seat.on_failure(hook);
+        tracing::error!(
+            ?mode,
+            "the {hook} hook of policy {} kept failing: out of service",
+            seat.id
+        );
+    }
+
+    /// Lets the last good revision take over, or the router before; else the policy keeps its place
+    /// and its failure mode answers.
+    fn give_way(&self, seat: &Seat, hook: Hook) {
+        let failed = &seat.id;
+        let problem = format!("revision {failed} kept failing in its {hook} hook");
+        let keeps = *seat.on_failure(hook) == OnFailure::Refuse;
+        let demote = |ledger: &mut Ledger| {
+            let demoted = ledger.demote(failed, Cause::Breaker, &problem, now_ms());
+            let reroute = hook == Hook::Route && !keeps;
+            demoted
+                .or_else(|| reroute.then(|| ledger.reroute(failed, &problem, now_ms())).flatten())
+        };
+        match self.change_if(demote, failed) {
+            Ok(Some(_)) => tracing::error!("{problem}; another took over"),
+            Ok(None) => tracing::error!("{problem}; nothing can take over, so it keeps its place"),
+            Err(error) => tracing::error!("{problem}; nothing could take over: {error}"),
+        }
+    }
+
+    /// Makes a change if there is one to make. A last good revision that can't be run is none.
+    fn change_if(
+        &self,
+        edit: impl Fn(&mut Ledger) -> Option<Activation>,
+        failed: &PolicyRef,
+    ) -> Result<Option<Activation>, PolicyError> {
+        let change = |edit: &dyn Fn(&mut Ledger) -> Option<Activation>| {
+            if edit(&mut self.book().ledger.clone()).is_none() {
+                return Ok(None);
+            }
+            let gone = || PolicyError::UnknownPolicy { name: failed.name.clone() };
+            self.change(|ledger| edit(ledger).ok_or_else(gone)).map(Some)
+        };
+        match change(&edit) {
+            Err(PolicyError::Unusable { .. }) => change(&|ledger| {
+                ledger.distrust(&failed.name);
+                edit(ledger)
+            }),
+            done => done,
+        }
+    }
+}
+
+/// Tries a hook on the host's own calls: what no client has a say in.
+async fn probed(registry: &Registry, seat: &Arc<Seat>, hook: Hook) -> Outcome {
+    let (Ok(policy), Ok(_turn)) = (&seat.policy, registry.service.probing.acquire().await) else {
+        return Outcome::Unknown;
+    };
+    match probe::hook(&registry.on_probe(&seat.id, &policy.program), hook).await {
+        Ok(()) => Outcome::Good,
+        Err((what, failure)) if failure.is_the_policys() => {
+            tracing::warn!("policy {} failed its probe on {what} in {hook}: {failure}", seat.id);
+            Outcome::Failed
+        }
+        Err(_) => Outcome::Unknown,
+    }
+}
+
+async fn examine(registry: Arc<Registry>, seat: Arc<Seat>, hook: Hook) {
+    let outcome = probed(&registry, &seat, hook).await;
+    seat.probed(hook, outcome);
+}
+
+/// While a breaker is open: probes after each cool-down. Ends with the trial that a good probe begins,
+/// or with the seat.
+async fn recover(registry: Weak<Registry>, seat: Weak<Seat>, hook: Hook) {
+    loop {
+        let Some(at) = seat.upgrade().and_then(|seat| seat.probe_at(hook)) else { return };
+        tokio::time::sleep_until(at.into()).await;
+        let (Some(registry), Some(seat)) = (registry.upgrade(), seat.upgrade()) else { return };
+        let outcome = probed(&registry, &seat, hook).await;
+        seat.probed(hook, outcome);
+    }
+}

@@ -1,0 +1,140 @@
+//! What a start makes of what is on disk: nothing that was in force is dropped. A component that can't
+//! be run gives way to the last good one or keeps its place out of service; a state that can't be read
+//! seals the registry until an operator decides.
+
+use std::{sync::Arc, thread};
+
+use super::{Book, PAUSE_MAX, PAUSE_MIN, Policies, Registry, ledger::Ledger};
+use crate::{
+    Activation, Cause, PolicyError, PolicyRef,
+    seat::{Unusable, now_ms},
+};
+
+impl Policies {
+    /// Why it can't be told which policies are in force; then no call is let through. `None` for a
+    /// registry that knows.
+    pub fn unreadable(&self) -> Option<String> {
+        self.0.current.load().sealed.clone()
+    }
+}
+
+impl Registry {
+    /// Gets the code of what should be in force, telling `progress` what is under way.
+    pub(super) fn start(&self, progress: &dyn Fn(String)) -> Result<(), PolicyError> {
+        let book = self.book();
+        if let Some(problem) = &book.unreadable {
+            tracing::error!("{}", PolicyError::Unreadable { problem: problem.clone() });
+        }
+        let mut ledger = book.ledger.clone();
+        drop(book);
+        for id in ledger.active().collect::<Vec<_>>() {
+            match self.ready(&id, progress) {
+                Err(PolicyError::Unusable { problem, .. }) => {
+                    self.replace(&mut ledger, id, problem, progress)?;
+                }
+                done => done?,
+            }
+        }
+        self.commit(&mut self.book(), ledger)
+    }
+
+    /// Sees to it that the code of a stored revision is at hand. What can't be had for want of
+    /// processes or memory is tried until it can.
+    fn ready(&self, id: &PolicyRef, progress: &dyn Fn(String)) -> Result<(), PolicyError> {
+        let mut pause = PAUSE_MIN;
+        while !self.book().programs.contains_key(&id.revision) {
+            progress(format!("policy {id} is being loaded or compiled"));
+            match self.obtain(id) {
+                Ok(program) => drop(self.book().programs.insert(id.revision.clone(), program)),
+                Err(PolicyError::Compiler { problem }) => {
+                    tracing::error!("policy {id} waits to be compiled: {problem}");
+                    progress(format!("policy {id} waits to be compiled: {problem}"));
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// Another revision, if a good one can be had, takes over from one that can't be run; else it
+    /// keeps its place out of service.
+    fn replace(
+        &self,
+        ledger: &mut Ledger,
+        id: PolicyRef,
+        problem: String,
+        progress: &dyn Fn(String),
+    ) -> Result<(), PolicyError> {
+        let good = ledger.successor(&id.name);
+        let good = good.map(|revision| PolicyRef { name: id.name.clone(), revision });
+        let ready = match good.map(|good| self.ready(&good, progress)) {
+            None | Some(Err(PolicyError::Unusable { .. })) => false,
+            Some(done) => done.map(|()| true)?,
+        };
+        if ready && ledger.demote(&id, Cause::Start, &problem, now_ms()).is_some() {
+            tracing::error!(
+                "policy {id} can't be run; its last good revision took over: {problem}"
+            );
+            return Ok(());
+        }
+        tracing::error!(
+            "policy {id} can't be run and is out of service; upload it again or roll back: {problem}"
+        );
+        let unusable = Unusable { problem, since_unix_ms: now_ms() };
+        self.book().unusable.insert(id, unusable);
+        Ok(())
+    }
+
+    /// Before a revision that is out of service through its component is put in force again: tries
+    /// it again.
+    pub(super) fn retry(&self, name: &str, revision: &str) -> Result<(), PolicyError> {
+        let book = self.book();
+        let revision = book.ledger.resolve(name, revision)?;
+        let id = PolicyRef { name: name.to_string(), revision };
+        let given_up = book.unusable.contains_key(&id);
+        drop(book);
+        if given_up {
+            let program = self.fetch(&id)?;
+            let mut book = self.book();
+            book.programs.insert(id.revision.clone(), program);
+            self.mended(&mut book, &id.revision);
+        }
+        Ok(())
+    }
+
+    /// The component of a revision can be run again: it goes back to its seat.
+    pub(super) fn mended(&self, book: &mut Book, revision: &str) {
+        let before = book.unusable.len();
+        book.unusable.retain(|id, _| id.revision != revision);
+        if book.unusable.len() < before {
+            let ledger = book.ledger.clone();
+            let set = self.assemble(book, &ledger);
+            self.current.store(Arc::new(set));
+            tracing::info!(revision, "a policy's component can be run again; it is in service");
+        }
+    }
+
+    /// A change that says all of what is to be in force, so it counts where the state can't be read:
+    /// that state is kept aside and this one written.
+    pub(super) fn decide(
+        &self,
+        edit: impl Fn(&mut Ledger) -> Result<Activation, PolicyError>,
+    ) -> Result<Activation, PolicyError> {
+        self.change_then(edit, |book| {
+            if book.unreadable.is_some() {
+                book.disk.set_state_aside()?;
+                book.unreadable = None;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Unusable {
+    /// For code that is not at hand for a reason nobody noted.
+    pub(super) fn unknown() -> Self {
+        Self { problem: "its code is not at hand".into(), since_unix_ms: now_ms() }
+    }
+}
