@@ -28,7 +28,9 @@ fn every_bound_stands_in_the_document_with_its_default() {
     let rows = rows();
     let told = |name: &str, value: &Value| {
         let row = rows.iter().find(|row| row[0] == name);
-        row.is_some_and(|row| number(&row[1]) == value["value"].to_string())
+        // A default that depends on the machine is told in words.
+        let right = |told: String| told.is_empty() || told == value["value"].to_string();
+        row.is_some_and(|row| right(number(&row[1])))
     };
     let missing: Vec<String> = limits
         .iter()

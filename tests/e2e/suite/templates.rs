@@ -32,9 +32,9 @@ fn a_hostile_template_costs_its_own_expert_and_no_other() {
     config["experts"][2]["model_path"] =
         with_template("qwen_coder", &folder.path().join("endless"), ENDLESS);
     let host = Host::start_with(config);
-    let expert = host.expert("qwen_coder");
-    assert_eq!(expert["state"], "failed", "{expert}");
-    assert!(expert["reason"].as_str().unwrap().contains("it nests too deeply"), "{expert}");
+    assert_eq!(host.expert("qwen_coder")["state"], "failed");
+    let told = host.admin_get("/experts")["experts"][2].clone();
+    assert!(told["reason"].as_str().unwrap().contains("it nests too deeply"), "{told}");
     let answer = host.chat("qwen_coder", "Hello");
     assert_eq!((answer.status, answer.error_code().as_str()), (503, "expert_unloadable"));
     for id in ["phi4_fast", "mistral_balanced", "gemma3_multimodal", "aya_expanse_multilingual"] {
@@ -59,8 +59,8 @@ fn what_a_template_does_with_one_call_is_that_call_s() {
         assert_eq!(host.chat("phi4_fast", "Hello").status, 200, "before {words}");
         let answer = host.chat("phi4_fast", words);
         assert_eq!((answer.status, answer.error_code().as_str()), (status, code), "{words}");
-        let error = &answer.json()["error"];
-        assert!(error["message"].as_str().unwrap().contains(said), "{error}");
+        let newest = host.admin_get("/decisions")["decisions"][0].clone();
+        assert!(newest["error"].as_str().unwrap().contains(said), "{newest}");
     }
     assert_eq!(host.chat("phi4_fast", "Hello").status, 200);
     assert_eq!(host.expert("phi4_fast")["state"], "resident");
