@@ -4,6 +4,8 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -170,15 +172,26 @@ fn a_body_that_stalls_is_dropped_before_its_time_is_over() {
 fn a_full_house_says_so_before_it_reads_a_body() {
     let server = Server::with(|settings| settings.in_flight_max = 1);
     let (prompt, ..) = recorded(GENERAL);
-    let body = chat_body(&prompt, ", \"stream\": true, \"max_tokens\": 4000, \"temperature\": 2")
-        .replace("\"temperature\": 0, ", "");
-    let running = begin(&server, &format!("content-length: {}", body.len()), body.as_bytes());
-    server.wait_until("the call runs", |s| s.get("/stats").json()["requests_in_flight"] == 1);
-    let waiting = begin(&server, "expect: 100-continue\r\ncontent-length: 1000", b"");
-    let mut answer = [0; 12];
-    (&waiting).read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 429");
-    drop(running);
+    let refused = || {
+        let waiting = begin(&server, "expect: 100-continue\r\ncontent-length: 1000", b"");
+        let mut answer = [0; 12];
+        (&waiting).read_exact(&mut answer).unwrap();
+        &answer == b"HTTP/1.1 429"
+    };
+    let seen = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Toys answer in no time, so the house is kept full by one call after the other.
+        let calling = || {
+            for _ in 0..2000 {
+                if !seen.load(Ordering::Relaxed) {
+                    server.chat(&prompt, "");
+                }
+            }
+        };
+        (0..4).for_each(|_| drop(scope.spawn(calling)));
+        server.wait_until("a call is turned away unread", |_| refused());
+        seen.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]
