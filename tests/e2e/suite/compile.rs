@@ -129,7 +129,7 @@ fn bounded() -> Value {
 
 /// Peak memory of the host itself, without its children.
 fn peak_bytes(host: &Host) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", host.process_id())).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
@@ -242,7 +242,7 @@ fn a_compiler_that_is_killed_from_outside_is_told_as_such() {
     thread::scope(|scope| {
         let upload = scope.spawn(|| host.upload("slow", &slow()));
         eventually("a child compiles", PATIENCE, || {
-            for child in children(host.process_id()) {
+            for child in children(host.pid()) {
                 let kill = Command::new("kill").args(["-KILL", &child.to_string()]).status();
                 assert!(kill.unwrap().success());
             }

@@ -146,7 +146,7 @@ impl Host {
         host
     }
 
-    /// The process.
+    /// The process's number, to look at it from outside.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -158,17 +158,16 @@ impl Host {
         self.child.wait().unwrap();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
         change(&dir.path().join("policies"));
-        Self::spawn(self.config.clone(), dir, Stdio::inherit())
+        let host = Self::spawn(self.config.clone(), dir, Stdio::inherit());
+        eventually("the start is over", START_MAX, || {
+            host.get("/ready").json()["degraded"].is_array()
+        });
+        host
     }
 
     /// The folder where the host keeps its policies.
     pub(crate) fn policies_dir(&self) -> PathBuf {
         self.dir.path().join("policies")
-    }
-
-    /// The process's id.
-    pub(crate) fn process_id(&self) -> u32 {
-        self.child.id()
     }
 
     /// Ask the process to stop, as a service manager does.
