@@ -19,7 +19,7 @@ use window::Window;
 /// What a probe may take: nobody is told to come back sooner.
 const PROBE_TIME: Duration = Duration::from_secs(1);
 
-/// When a hook of a revision is taken out of service. Checked by [`BreakerSettings::check`] when the
+/// When a hook of a revision is taken out of service. Checked by `BreakerSettings::check` when the
 /// registry opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BreakerSettings {

@@ -4,7 +4,7 @@
 //!
 //! Start at [`Policies`]: it keeps revisions on disk and puts them in force. A call takes one
 //! [`Snapshot`] and asks it [`pre`](Snapshot::pre), [`route`](Snapshot::route) and
-//! [`post`](Snapshot::post); a swap never splits a call.
+//! [`post`](Seats::post); a swap never splits a call.
 
 mod bindings;
 mod breaker;
