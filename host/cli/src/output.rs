@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use signalbox_confine::{LINE_BYTES, clean};
+use signalbox_confine::{LINE_BYTES, clean, clean_lines};
 use tracing_subscriber::fmt::{
     format::Writer,
     time::{FormatTime, SystemTime},
@@ -45,9 +45,9 @@ macro_rules! complain {
 }
 pub(crate) use complain;
 
-/// Writes to standard output.
+/// Writes to standard output. Whoever's words are in the text, they move no cursor.
 pub(crate) fn out(text: fmt::Arguments<'_>) {
-    let text = text.to_string();
+    let text = clean_lines(&text.to_string());
     if let Some(streams) = DETACHED.get() {
         return streams.out.put(text.as_bytes());
     }
@@ -61,9 +61,9 @@ pub(crate) fn out(text: fmt::Arguments<'_>) {
     }
 }
 
-/// Writes to standard error.
+/// Writes to standard error, as [`out`].
 pub(crate) fn err(text: fmt::Arguments<'_>) {
-    let text = text.to_string();
+    let text = clean_lines(&text.to_string());
     match DETACHED.get() {
         Some(streams) => streams.err.put(text.as_bytes()),
         // There is no third stream to say it on.

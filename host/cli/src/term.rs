@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use signalbox_confine::misleads;
 
 /// Width of wrapped lines, in characters.
 const LINE_WIDTH: usize = 110;
@@ -19,9 +20,25 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Prints JSON for scripts.
+/// Prints JSON for scripts. What would mislead a terminal is written as JSON escapes, so that the value
+/// stays the same.
 pub(crate) fn say_json(value: &serde_json::Value) {
-    say!("{value:#}");
+    say!("{}", escaped(&format!("{value:#}")));
+}
+
+/// JSON escapes the controls of ASCII by itself; everything else of the kind stands in its strings.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        match misleads(c) && c != '\n' {
+            true => {
+                let units = c.encode_utf16(&mut [0; 2]).to_vec();
+                units.iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
+            }
+            false => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// Turns on standard error while something takes its time; gone when dropped.
@@ -133,4 +150,17 @@ pub(crate) fn say_wrapped(indent: usize, words: &[&str]) {
 /// The first digits of a revision, as people say it.
 pub(crate) fn short_revision(revision: &str) -> &str {
     revision.get(..12).unwrap_or(revision)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_for_a_terminal_stays_the_same_value() {
+        let value = serde_json::json!({"a\u{202e}": ["\u{1b}[2J\n\u{9b}", "\u{e0041}é漢"]});
+        let told = escaped(&format!("{value:#}"));
+        assert!(told.chars().all(|c| c == '\n' || !misleads(c)), "{told}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&told).unwrap(), value);
+    }
 }

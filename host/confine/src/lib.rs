@@ -9,5 +9,5 @@ mod text;
 mod worker;
 
 pub use child::serve;
-pub use text::{LINE_BYTES, clean};
+pub use text::{LINE_BYTES, clean, clean_lines, misleads};
 pub use worker::{Bounds, Failure, Program, Worker};

@@ -1,7 +1,5 @@
 //! Text of strangers on its way to a log, a header or an error: one line, no tricks, not too long.
 
-use std::fmt::Write;
-
 /// Bytes of a stranger's text that a log line or an error repeats, when nothing else is said.
 pub const LINE_BYTES: usize = 500;
 /// Stands where text was cut.
@@ -20,11 +18,9 @@ pub fn clean(text: &str, bytes_max: usize) -> String {
     let mut line = String::with_capacity(text.len().min(bytes_max));
     for c in text.chars() {
         let before = line.len();
-        if misleads(c) {
-            // Writing to a string does not fail.
-            let _ = write!(line, "{}", c.escape_default());
-        } else {
-            line.push(c);
+        match misleads(c) {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
         }
         if line.len() > bytes_max {
             line.truncate(before);
@@ -35,10 +31,28 @@ pub fn clean(text: &str, bytes_max: usize) -> String {
     line
 }
 
+/// `text` of several lines, for a terminal: line ends and tabs stay, and what misleads is written out as
+/// by [`clean`].
+///
+/// ```
+/// use signalbox_confine::clean_lines;
+/// assert_eq!(clean_lines("a\n\tb\u{1b}[2J"), "a\n\tb\\u{1b}[2J");
+/// ```
+pub fn clean_lines(text: &str) -> String {
+    let mut lines = String::with_capacity(text.len());
+    for c in text.chars() {
+        match misleads(c) && !matches!(c, '\n' | '\t') {
+            true => lines.extend(c.escape_default()),
+            false => lines.push(c),
+        }
+    }
+    lines
+}
+
 /// Whether a character does something else than stand there: controls (C0, C1, DEL), line and
 /// paragraph separators, marks and isolates of direction, invisible joiners without a script's use,
 /// interlinear annotation, the byte order mark, and tags.
-fn misleads(c: char) -> bool {
+pub fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -10,6 +10,8 @@ mod dialect;
 mod error;
 mod expert;
 mod fleet;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod generation;
 mod image;
 mod inspect;

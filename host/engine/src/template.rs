@@ -27,6 +27,15 @@ const PROBE: &str = "template-probe";
 /// Names and texts of the tokens that templates may mention: `bos_token`, `eos_token`, ...
 pub(crate) type TokenNames = BTreeMap<String, String>;
 
+/// Reads any bytes as a source, and as a renderer's answer, for fuzzers.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any(bytes: &[u8]) {
+    let source = String::from_utf8_lossy(bytes);
+    // Whether it compiles is the template's affair; that it ends is ours.
+    let _ = Jinja::compile(&source, &TokenNames::new(), OUTPUT_BYTES_MAX);
+    let _ = child::read(bytes.to_vec(), OUTPUT_BYTES_MAX);
+}
+
 /// Why there is no prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {

@@ -14,6 +14,8 @@ mod code;
 mod compile;
 mod counting;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hook;
 mod import;
 mod limits;

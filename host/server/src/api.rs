@@ -28,6 +28,8 @@ use axum::{
     routing::{self, MethodRouter},
 };
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use chat::read_any;
 pub(crate) use reply::EXPERT_HEADER;
 
 use signalbox_confine::clean;

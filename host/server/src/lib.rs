@@ -11,6 +11,8 @@ mod bodies;
 mod caller;
 mod decisions;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod images;
 mod observe;
 mod pipeline;

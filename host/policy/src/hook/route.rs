@@ -7,7 +7,7 @@ use wasmtime::{Store, component::Instance};
 
 use super::{Answer, Policy, Refusal, bounds, no_hook};
 use crate::{
-    Call, ConsensusMode, Decision, ExpertView, Failure, Hook, Plan, PolicyRef,
+    Call, CallBounds, ConsensusMode, Decision, ExpertView, Failure, Hook, Plan, PolicyRef,
     bindings::exports::signalbox::policy::route::{self, GuestIndices},
     import::request::ShownRequest,
     store::State,
@@ -34,16 +34,25 @@ impl Policy {
     }
 
     fn judge(&self, said: route::Decision, menu: &[ExpertView]) -> Result<Decision, Failure> {
-        bounds::decision(&said, &self.lent.bounds)?;
-        if !(0.0..=1.0).contains(&said.confidence) {
-            return invalid(format!("its confidence is {}, not 0 to 1", said.confidence));
-        }
-        let plan = plan(said.plan)?;
-        check_experts(&plan, menu)?;
-        let policy: PolicyRef = self.id().clone();
-        let route::Decision { reason, confidence, tags, .. } = said;
-        Ok(Decision { policy, plan, reason, confidence, tags })
+        judged(self.id().clone(), said, menu, &self.lent.bounds)
     }
+}
+
+/// A decision, if it makes sense and does not say too much.
+pub(crate) fn judged(
+    policy: PolicyRef,
+    said: route::Decision,
+    menu: &[ExpertView],
+    bounds: &CallBounds,
+) -> Result<Decision, Failure> {
+    bounds::decision(&said, bounds)?;
+    if !(0.0..=1.0).contains(&said.confidence) {
+        return invalid(format!("its confidence is {}, not 0 to 1", said.confidence));
+    }
+    let plan = plan(said.plan)?;
+    check_experts(&plan, menu)?;
+    let route::Decision { reason, confidence, tags, .. } = said;
+    Ok(Decision { policy, plan, reason, confidence, tags })
 }
 
 async fn choose(
@@ -94,7 +103,7 @@ fn consensus(said: route::Consensus) -> Result<Plan, Failure> {
 
 impl Plan {
     /// Every expert that the plan names.
-    fn experts(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn experts(&self) -> impl Iterator<Item = &String> {
         let (many, one) = match self {
             Self::Expert(id) => (&[][..], Some(id)),
             Self::Fallback(ids) => (ids.as_slice(), None),

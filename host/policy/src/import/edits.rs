@@ -79,6 +79,19 @@ impl Edits {
         call
     }
 
+    /// One edit of any kind, for fuzzers.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn any(&mut self, kind: u8, index: usize, message: Message) -> Result<(), Failure> {
+        let Message { role, content, .. } = message;
+        match kind % 5 {
+            0 => self.set_content(index, content),
+            1 => self.insert(index, types::Message { role, content }),
+            2 => self.set_max_tokens(index as u32),
+            3 => self.set_temperature(index as f32 / 10.0 - 1.0),
+            _ => self.add_hint(role, content),
+        }
+    }
+
     fn spend(&mut self, bytes: usize) -> Result<(), Failure> {
         let limit_bytes = self.limit_bytes;
         let left = self.bytes_left.checked_sub(bytes as u64 + EDIT_COST);

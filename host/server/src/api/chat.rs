@@ -77,6 +77,21 @@ pub(super) async fn create(
     reply::send(answered, Form::Chat, delivery, &id).await
 }
 
+/// Reads any bytes as a body, for fuzzers.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_any(bytes: &[u8]) {
+    let settings = crate::ServerSettings::default();
+    let Ok(mut fields) = Fields::parse(bytes, NAMES) else { return };
+    let caller = (&RequestId::of(None), Caller::at(None));
+    let Ok(Conversation { messages, images }) = conversation(&mut fields, 8) else { return };
+    let Ok((call, _)) = sampling::read(&mut fields, caller, Form::Chat, messages, &settings) else {
+        return;
+    };
+    assert!(call.view.messages.len() <= MESSAGES_MAX, "more messages than are taken");
+    assert!(images.len() <= 8, "more images than are taken");
+    assert!(call.text_bytes() <= bytes.len(), "more text than was sent");
+}
+
 async fn read(
     app: &App,
     body: Json,
