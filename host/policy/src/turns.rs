@@ -26,9 +26,9 @@ pub(crate) use line::Line;
 use task::Task;
 pub(crate) use time::OwnTime;
 
-/// How often a thread without work looks for some before it sleeps: some microseconds, in which the
-/// next hook of the same call usually arrives. Waking a thread costs more.
-const LOOKS: u32 = 300;
+/// How long a thread without work looks for some before it sleeps: the next hook of the same call
+/// usually arrives by then, and waking a sleeping processor costs as much.
+const LOOK_FOR_WORK: Duration = Duration::from_micros(50);
 /// A guest that is about to be late is looked after this often.
 const LOOK_AFTER: Duration = Duration::from_millis(5);
 
@@ -155,10 +155,8 @@ impl Shared {
 
     /// The task whose turn it is; waits for one. `None` when it is over.
     fn next(&self) -> Option<Arc<Task>> {
-        for _ in 0..LOOKS {
-            if self.waiting.load(Ordering::Acquire) > 0 {
-                break;
-            }
+        let since = std::time::Instant::now();
+        while self.waiting.load(Ordering::Acquire) == 0 && since.elapsed() < LOOK_FOR_WORK {
             std::hint::spin_loop();
         }
         let mut line = self.line();
