@@ -5,8 +5,10 @@
 //! A rule that fails here names the file and the rule; there are no exceptions to add.
 #![cfg(test)]
 
+mod circles;
 mod contract;
 mod documents;
 mod layering;
+mod lengths;
 mod sources;
 mod tree;

@@ -2,8 +2,6 @@
 
 use crate::tree::{Source, files, read};
 
-/// Lines a Rust file may have.
-const LINES_MAX: usize = 800;
 /// Lines of code an example policy may have.
 const EXAMPLE_LINES_MAX: usize = 80;
 /// Where `unsafe` is ordinary, and the one file beside it.
@@ -29,13 +27,6 @@ fn says(text: &str, word: &str) -> bool {
 #[test]
 fn every_file_says_why_it_exists() {
     check("begin the file with a `//!` sentence", |s| !s.text.starts_with("//!"));
-}
-
-#[test]
-fn files_stay_readable() {
-    check(&format!("split the file (over {LINES_MAX} lines)"), |s| {
-        s.text.lines().count() > LINES_MAX
-    });
 }
 
 #[test]
