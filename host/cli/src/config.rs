@@ -13,6 +13,8 @@ use jsonc_parser::{
     parse_to_ast,
 };
 
+use signalbox_confine::{Bounded, Limit};
+
 pub(crate) mod ignored;
 
 /// How alike two names must be (0 to 1) for one to be offered in place of the other.
@@ -155,6 +157,28 @@ impl<'a> Section<'a> {
         let inside = number.filter(|n| (low..=high).contains(n));
         let problem = format!("must be a whole number from {low} to {high}");
         self.expect(key, inside.and_then(|n| T::try_from(n).ok()), &problem)
+    }
+
+    /// Every limit of a set; the last words of their keys are those of this section.
+    pub(crate) fn limits<L: Bounded>(&self, limits: &mut L) {
+        for word in L::ALL.iter().filter_map(Limit::word) {
+            self.limit(word, limits, word);
+        }
+    }
+
+    /// The limit `word` of a set, as it stands under `key`.
+    pub(crate) fn limit<L: Bounded>(&self, key: &'static str, limits: &mut L, word: &str) {
+        let at = L::ALL.iter().position(|limit| limit.word() == Some(word));
+        let Some((at, literal)) = at.zip(self.literal(key)) else { return };
+        let limit = &L::ALL[at];
+        let (low, high) = (limit.bounds.start(), limit.bounds.end());
+        match literal.and_then(whole).and_then(|number| u64::try_from(number).ok()) {
+            Some(number) if limit.bounds.contains(&number) => limits.set(at, number),
+            Some(number) => {
+                self.mistake(key, format!("{number} {}; it must be {low} to {high}", limit.unit));
+            }
+            None => self.mistake(key, format!("must be a whole number from {low} to {high}")),
+        }
     }
 
     /// A number within bounds.

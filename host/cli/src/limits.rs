@@ -34,11 +34,11 @@ impl Granted {
     /// Lowers what does not fit, and says so.
     pub(crate) fn fit(self, settings: &mut Settings, cores: u64) -> Vec<String> {
         let mut told = Vec::new();
-        let wanted = settings.server.connections_max;
+        let wanted = settings.server.limits.connections_max;
         if let Some(granted) = self.descriptors {
             let most = connections(granted);
             if wanted as u64 > most {
-                settings.server.connections_max = usize::try_from(most).unwrap_or(wanted);
+                settings.server.limits.connections_max = usize::try_from(most).unwrap_or(wanted);
                 let needed = 2 * wanted as u64 + DESCRIPTORS_RESERVED;
                 told.push(format!(
                     "limits.connections_max is {wanted} for each of two planes, but the system \
@@ -98,7 +98,7 @@ mod tests {
         let mut settings = Settings::parse(&config, Path::new("/"), machine, &|_| None).unwrap();
         let granted = Granted { descriptors: Some(descriptors), threads: Some(1 << 20) };
         let told = granted.fit(&mut settings, 4);
-        assert_eq!(settings.server.connections_max, expect, "{told:?}");
+        assert_eq!(settings.server.limits.connections_max, expect, "{told:?}");
         assert_eq!(told.len(), usize::from(expect < wanted as usize), "{told:?}");
     }
 

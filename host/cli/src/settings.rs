@@ -172,7 +172,7 @@ fn settings(
     }
     let fleet = experts::read(root, &limits, folder, machine);
     let section = root.section("policies");
-    let policies = policies::read(&section, folder, &front.server);
+    let policies = policies::read(&section, &limits, folder, &front.server);
     let ids: BTreeSet<&str> = fleet.experts.iter().map(|expert| expert.id.as_str()).collect();
     for (name, _) in policies.components.iter().filter(|(name, _)| ids.contains(name.as_str())) {
         let problem = format!("an expert has the name '{name}'; give the policy another one");

@@ -14,16 +14,13 @@ use crate::{
     checkpoint::{Checkpoint, Source},
     generation::Generation,
     lack::Trouble,
+    limits::{IMAGES_MAX, MESSAGES_MAX},
     spec::VisionSpec,
     template::{self, ChatTemplate, Problem, Renderers, TokenNames},
     tokenizer::Tokenizer,
     vision::{self, Frame, Placed},
 };
 
-/// Turns one conversation may have.
-pub const MESSAGES_MAX: usize = 8192;
-/// Images one prompt may have.
-const IMAGES_MAX: usize = 16;
 /// No vocabulary spends more bytes on a token on average; longer text can't fit and isn't even
 /// read.
 const BYTES_PER_TOKEN_MAX: usize = 64;

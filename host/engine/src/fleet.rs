@@ -12,10 +12,11 @@ use std::{
 };
 
 use dashmap::DashMap;
+use signalbox_confine::{Bounded, Limit};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    EngineError, ExpertSettings, FleetSettings, Inspection, LazyLoading, Request, TemplateLimits,
+    EngineError, ExpertSettings, FleetLimits, FleetSettings, Inspection, LazyLoading, Request,
     Templates, TokenStream,
     dialect::Dialect,
     expert::{Expert, Tally},
@@ -56,7 +57,7 @@ struct Inner {
     /// Languages read so far. They stay when the weights go.
     dialects: DashMap<usize, Arc<Dialect>>,
     lazy: LazyLoading,
-    queue_max: usize,
+    limits: FleetLimits,
     templates: Templates,
     renderers: Renderers,
 }
@@ -156,12 +157,13 @@ impl Fleet {
         Ok(())
     }
 
-    /// What rendering chat templates may cost; `None` where nothing bounds it, in this process.
-    pub fn template_limits(&self) -> Option<TemplateLimits> {
-        match self.0.templates {
-            Templates::Child { limits, .. } => Some(limits),
-            Templates::InProcess => None,
-        }
+    /// What bounds all experts. Templates that are rendered in this process are not bounded.
+    pub fn limits(&self) -> Vec<(&'static Limit, u64)> {
+        let templates = match self.0.templates {
+            Templates::Child { limits, .. } => limits.table(),
+            Templates::InProcess => Vec::new(),
+        };
+        [self.0.limits.table(), templates].concat()
     }
 
     /// The memory budget and what is reserved of it.
@@ -221,7 +223,7 @@ impl Inner {
             warmed: watch::channel(false).0,
             dialects: DashMap::new(),
             lazy,
-            queue_max: settings.queue_max,
+            limits: settings.limits,
             renderers: Renderers::open(&settings.templates),
             templates: settings.templates,
         }

@@ -16,6 +16,7 @@ mod generation;
 mod image;
 mod inspect;
 mod lack;
+mod limits;
 mod machine;
 mod model;
 mod prove;
@@ -29,17 +30,17 @@ mod template;
 mod tokenizer;
 mod vision;
 
-pub use dialect::MESSAGES_MAX;
 pub use error::{Blame, EngineError};
 pub use expert::TokenStream;
 pub use fleet::{ExpertState, ExpertStatus, Fleet, MemoryStatus};
 pub use image::{Image, ImageError, ImageLimits};
 pub use inspect::{Finding, Inspection, Severity, inspect};
+pub use limits::{
+    FIXED, FleetLimits, IMAGES_MAX, MESSAGES_MAX, STOP_BYTES_MAX, STOPS_MAX, TemplateLimits,
+};
 pub use machine::{machine_memory, machine_threads};
 pub use prove::{Proof, prove};
 pub use request::{Event, Finish, Message, Part, Prompt, Request, Sampling, Timings, Usage};
 pub use score::{Agreement, Scorer, Scoring, nll, top1};
-pub use settings::{
-    DType, ExpertSettings, FleetSettings, LazyLoading, Quantization, TemplateLimits, Templates,
-};
+pub use settings::{DType, ExpertSettings, FleetSettings, LazyLoading, Quantization, Templates};
 pub use template::serve_template;

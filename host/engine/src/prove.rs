@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::{
-    EngineError, Event, ExpertSettings, Fleet, FleetSettings, LazyLoading, Message, Prompt,
-    Request, Sampling, Templates, Timings, TokenStream, Usage,
+    EngineError, Event, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, Message,
+    Prompt, Request, Sampling, Templates, Timings, TokenStream, Usage,
 };
 
 /// What it is asked. Any model goes on from here, whatever it knows.
@@ -47,7 +47,7 @@ pub async fn prove(
         experts: vec![settings.clone()],
         lazy_loading: alone,
         memory_bytes_max,
-        queue_max: 1,
+        limits: FleetLimits { queue_max: 1 },
         templates: templates.clone(),
     });
     let proof = rehearse(&fleet, &settings.id).await;

@@ -1,10 +1,13 @@
 //! What an operator declares about experts, already checked for form by whoever read it.
 
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use signalbox_confine::Program;
 
-use crate::checkpoint::Bits;
+use crate::{
+    checkpoint::Bits,
+    limits::{FleetLimits, TemplateLimits},
+};
 
 /// The weight format the operator declared, or wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,8 +106,8 @@ pub struct FleetSettings {
     pub lazy_loading: LazyLoading,
     /// Bytes that weights and KV caches may take together.
     pub memory_bytes_max: u64,
-    /// Calls that may wait on one expert; more are turned away.
-    pub queue_max: usize,
+    /// What bounds them.
+    pub limits: FleetLimits,
     /// Where chat templates are rendered.
     pub templates: Templates,
 }
@@ -121,40 +124,4 @@ pub enum Templates {
     },
     /// In this process, which a hostile template can end. For tests and tools that trust their files.
     InProcess,
-}
-
-/// What rendering chat templates may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TemplateLimits {
-    /// Address space of one child, the program itself included.
-    pub memory_bytes: u64,
-    /// Processor time of one rendering.
-    pub cpu_s: u64,
-    /// Wall clock of one rendering, and of waiting for a child to be free.
-    pub wall_s: u64,
-    /// Bytes of one rendered prompt.
-    pub output_bytes: u64,
-    /// Children of all experts together, the idle ones included.
-    pub workers: u64,
-}
-
-const MIB: u64 = 1 << 20;
-
-impl Default for TemplateLimits {
-    fn default() -> Self {
-        Self { memory_bytes: 512 * MIB, cpu_s: 1, wall_s: 20, output_bytes: 64 * MIB, workers: 16 }
-    }
-}
-
-impl TemplateLimits {
-    /// Every limit: name (its unit is the last word), value, bounds.
-    pub fn table(&self) -> [(&'static str, u64, RangeInclusive<u64>); 5] {
-        [
-            ("memory_bytes", self.memory_bytes, 256 * MIB..=16_384 * MIB),
-            ("cpu_s", self.cpu_s, 1..=60),
-            ("wall_s", self.wall_s, 1..=600),
-            ("output_bytes", self.output_bytes, MIB..=256 * MIB),
-            ("workers", self.workers, 1..=256),
-        ]
-    }
 }

@@ -8,12 +8,8 @@ use serde_json::{Map, Value};
 use crate::{
     checkpoint::{CheckpointError, read_bounded},
     lack::Trouble,
+    limits::{JSON_BYTES_MAX, VOCABULARY_BYTES_MAX},
 };
-
-/// A JSON file beyond this many bytes is none that says anything of a model.
-const JSON_BYTES_MAX: u64 = 16 << 20;
-/// A vocabulary beyond this many bytes is none. The largest published have a tenth of it.
-const VOCABULARY_BYTES_MAX: u64 = 256 << 20;
 
 /// The files that are looked at whether or not anything in them is needed.
 pub(crate) const JSON_FILES: [&str; 9] = [

@@ -8,90 +8,42 @@
 
 mod window;
 
-use std::{
-    ops::RangeInclusive,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use crate::PolicyError;
+use signalbox_confine::limits;
+
 use window::Window;
 
 /// What a probe may take: nobody is told to come back sooner.
 const PROBE_TIME: Duration = Duration::from_secs(1);
 
-/// When a hook of a revision is taken out of service. Checked by `BreakerSettings::check` when the
-/// registry opens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BreakerSettings {
-    /// Failed calls there must be in the window. Default 5; 0 to 1000, and 0 switches the breaker
-    /// off.
-    pub failures: u64,
-    /// Calls there must be in the window. Default 10; 1 to 100 000.
-    pub calls: u64,
-    /// Share of failed calls, in percent. Default 50; 1 to 100.
-    pub failed_percent: u64,
-    /// Callers that failures must have come from. Default 3; 1 to 64.
-    pub callers: u64,
-    /// Share of the callers seen that failures must have come from, in percent. Default 50; 1 to
-    /// 100.
-    pub callers_percent: u64,
-    /// What is remembered, in milliseconds. Default 60 000; 1000 to 3 600 000.
-    pub window_ms: u64,
-    /// Until a hook that is out of service is tried again, in milliseconds; doubles with each trial
-    /// that fails. Default 10 000; 100 to 3 600 000.
-    pub cooldown_ms: u64,
-    /// What that time grows to, in milliseconds. Default 600 000; 100 to 86 400 000.
-    pub cooldown_max_ms: u64,
-    /// Between two probes that failures of few callers ask for, in milliseconds. Default 10 000;
-    /// 100 to 3 600 000.
-    pub probe_ms: u64,
-}
-
-impl Default for BreakerSettings {
-    fn default() -> Self {
-        Self {
-            failures: 5,
-            calls: 10,
-            failed_percent: 50,
-            callers: 3,
-            callers_percent: 50,
-            window_ms: 60_000,
-            cooldown_ms: 10_000,
-            cooldown_max_ms: 600_000,
-            probe_ms: 10_000,
-        }
+limits! {
+    /// When a hook of a revision is taken out of service, checked when the registry opens.
+    pub struct BreakerSettings: "policies.breaker.", "policy_breaker_" {
+        /// Failed calls that there must be in the window before a hook of a revision is taken out of
+        /// service; 0 switches the breaker off. `policies.breaker_failures` is the older name.
+        failures: u64 = 5, 0..=1000, "calls";
+        /// Calls that there must be in the window.
+        calls: u64 = 10, 1..=100_000, "calls";
+        /// Share of calls that failed.
+        failed_percent: u64 = 50, 1..=100, "percent";
+        /// Callers (keys, or addresses) that the failures must have come from.
+        callers: u64 = 3, 1..=64, "callers";
+        /// Share of the callers seen that failures must have come from.
+        callers_percent: u64 = 50, 1..=100, "percent";
+        /// How far back is counted.
+        window_ms: u64 = 60_000, 1000..=3_600_000, "milliseconds";
+        /// Until a hook that is out of service is probed again; doubles with each probe that fails.
+        cooldown_ms: u64 = 10_000, 100..=3_600_000, "milliseconds";
+        /// What that time grows to.
+        cooldown_max_ms: u64 = 600_000, 100..=86_400_000, "milliseconds";
+        /// Between two probes that failures of few callers ask for; a revision that fails one is
+        /// taken out of service.
+        probe_ms: u64 = 10_000, 100..=3_600_000, "milliseconds";
     }
 }
 
 impl BreakerSettings {
-    /// Every setting: name (its unit is the last word), value, bounds.
-    pub fn table(&self) -> [(&'static str, u64, RangeInclusive<u64>); 9] {
-        [
-            ("failures", self.failures, 0..=1000),
-            ("calls", self.calls, 1..=100_000),
-            ("failed_percent", self.failed_percent, 1..=100),
-            ("callers", self.callers, 1..=64),
-            ("callers_percent", self.callers_percent, 1..=100),
-            ("window_ms", self.window_ms, 1000..=3_600_000),
-            ("cooldown_ms", self.cooldown_ms, 100..=3_600_000),
-            ("cooldown_max_ms", self.cooldown_max_ms, 100..=86_400_000),
-            ("probe_ms", self.probe_ms, 100..=3_600_000),
-        ]
-    }
-
-    /// Refuses a value out of bounds, by its name.
-    pub(crate) fn check(&self) -> Result<(), PolicyError> {
-        for (name, value, bounds) in self.table() {
-            if !bounds.contains(&value) {
-                let (low, high) = (bounds.start(), bounds.end());
-                let message =
-                    format!("policies.breaker.{name} is {value}; it must be {low} to {high}");
-                return Err(PolicyError::InvalidSettings { message });
-            }
-        }
-        Ok(())
-    }
-
     fn cooldown(&self) -> Duration {
         Duration::from_millis(self.cooldown_ms)
     }

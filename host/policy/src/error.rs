@@ -3,6 +3,7 @@
 use std::{borrow::Cow, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
+use signalbox_confine::OutOfBounds;
 
 use crate::{Hook, PolicyRef};
 
@@ -294,11 +295,8 @@ pub enum PolicyError {
         problem: String,
     },
     /// A setting is out of bounds.
-    #[error("{message}")]
-    InvalidSettings {
-        /// Which, and its bounds.
-        message: String,
-    },
+    #[error(transparent)]
+    InvalidSettings(#[from] OutOfBounds),
     /// WebAssembly can't run on this machine, or the thread that compiles is gone.
     #[error("policies can't run here: {problem}")]
     Runtime {
@@ -319,7 +317,7 @@ impl PolicyError {
             | Self::Compiler { .. }
             | Self::Locked { .. }
             | Self::Storage { .. }
-            | Self::InvalidSettings { .. }
+            | Self::InvalidSettings(_)
             | Self::Runtime { .. } => Blame::Host,
             _ => Blame::Client,
         }
@@ -348,7 +346,7 @@ impl PolicyError {
             Self::Unreadable { .. } => "policies_unreadable",
             Self::Locked { .. } => "registry_locked",
             Self::Storage { .. } => "registry_storage",
-            Self::InvalidSettings { .. } => "policy_settings_invalid",
+            Self::InvalidSettings(_) => "policy_settings_invalid",
             Self::Runtime { .. } => "policy_runtime",
         }
     }

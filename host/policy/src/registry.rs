@@ -22,6 +22,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use signalbox_confine::Bounded;
 
 use crate::{
     Activation, BreakerSettings, Hook, Limits, Pipeline, PolicyError, PolicyRef, PolicySettings,

@@ -22,12 +22,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{ServerSettings, caller::Caller, error::ApiError};
+use crate::{
+    ServerSettings,
+    caller::Caller,
+    error::ApiError,
+    limits::{KEYS_MAX, LISTED_MAX},
+};
 use hosts::Hosts;
 pub use keys::{Key, KeyError};
 
-/// Origins, and names of this host, that may be listed.
-const LISTED_MAX: usize = 64;
 /// Paths of the data plane that balancers ask without a key.
 const WITHOUT_KEY: [&str; 2] = ["/health", "/ready"];
 
@@ -67,8 +70,8 @@ impl Access {
     /// # Errors
     /// The first thing that can't be.
     pub fn check(&self) -> Result<(), AccessError> {
-        if self.keys.len() > keys::KEYS_MAX {
-            let most = format!("there are {}; at most {}", self.keys.len(), keys::KEYS_MAX);
+        if self.keys.len() > KEYS_MAX {
+            let most = format!("there are {}; at most {}", self.keys.len(), KEYS_MAX);
             return Err(AccessError::Keys(most));
         }
         for (index, key) in self.keys.iter().enumerate() {

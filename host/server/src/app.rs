@@ -8,15 +8,17 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use signalbox_engine::{Fleet, MESSAGES_MAX, TemplateLimits};
+use signalbox_confine::{Bounded, Limit};
+use signalbox_engine::{Fleet, MESSAGES_MAX};
 use signalbox_policy::{CallBounds, Policies, PolicyError, PolicySettings};
 
 use crate::{
     ServerSettings, Starting,
     admission::Admission,
-    bodies::Bodies,
+    bodies::{Bodies, Terms},
     decisions::Decisions,
     images::Images,
+    limits::FIXED,
     pipeline::{Bounds, Pipeline},
     telemetry::Telemetry,
     world::FleetWorld,
@@ -67,8 +69,8 @@ impl App {
         Ok(Self(Arc::new(Shared {
             pipeline: pipeline(fleet, policies, &settings),
             images: Images::new(&settings),
-            bodies: Bodies::new(settings.body_memory_bytes_max),
-            uploads: Bodies::new(settings.upload_memory_bytes_max),
+            bodies: Bodies::new(settings.limits.body_memory_bytes_max),
+            uploads: Bodies::new(settings.limits.upload_memory_bytes_max),
             settings,
             warm: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -109,21 +111,25 @@ impl App {
         &self.0.settings
     }
 
-    /// Everything that bounds something, here and in policies: name, value, unit.
-    pub(crate) fn limits(&self) -> Vec<(String, u64, &'static str)> {
-        let own = self.settings().limits().into_iter();
-        let own = own.map(|limit| (limit.name.to_owned(), limit.value, limit.unit));
-        let named = |of: &str, name: &'static str, value| {
-            (format!("{of}_{name}"), value, name.rsplit('_').next().unwrap_or(name))
-        };
-        let policies = self.policies().limits().table().into_iter();
-        let policies = policies.map(|(name, value, _)| named("policy", name, value));
-        let breaker = self.policies().breaker().table().into_iter();
-        let breaker = breaker.map(|(name, value, _)| named("policy_breaker", name, value));
-        let templates = self.fleet().template_limits();
-        let templates = templates.iter().flat_map(TemplateLimits::table);
-        let templates = templates.map(|(name, value, _)| named("template", name, value));
-        own.chain(policies).chain(breaker).chain(templates).collect()
+    /// How operators' bodies are read.
+    pub(crate) fn upload_terms(&self) -> Terms {
+        let bytes_max = self.policies().limits().upload_bytes as usize;
+        Terms { bytes_max, ..self.settings().body_terms() }
+    }
+
+    /// Everything that bounds something, here, in policies and in the engine.
+    pub(crate) fn limits(&self) -> Vec<(&'static Limit, u64)> {
+        let (settings, policies) = (self.settings(), self.policies());
+        let set = [
+            settings.limits.table(),
+            settings.images.table(),
+            policies.limits().table(),
+            policies.breaker().table(),
+            self.fleet().limits(),
+        ];
+        let fixed = FIXED.iter().chain(signalbox_engine::FIXED);
+        let fixed = fixed.map(|limit| (limit, limit.default));
+        set.into_iter().flatten().chain(fixed).collect()
     }
 
     /// When this server was opened: a steady clock, and the wall's.
@@ -155,8 +161,8 @@ impl App {
 fn call_bounds(settings: &ServerSettings) -> CallBounds {
     CallBounds {
         messages_max: MESSAGES_MAX,
-        text_bytes_max: 2 * settings.body_bytes_max as u64,
-        members_max: settings.consensus_members_max,
+        text_bytes_max: 2 * settings.limits.body_bytes_max as u64,
+        members_max: settings.limits.consensus_members_max,
     }
 }
 
@@ -164,14 +170,17 @@ fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipe
     Pipeline {
         fleet,
         policies,
-        admission: Admission::new(settings.in_flight_max),
-        decisions: Decisions::new(settings.decisions_kept, settings.decisions_bytes_max),
+        admission: Admission::new(settings.limits.in_flight_max),
+        decisions: Decisions::new(
+            settings.limits.decisions_kept,
+            settings.limits.decisions_bytes_max,
+        ),
         telemetry: Arc::new(Telemetry::new()),
         bounds: Bounds {
-            answer: settings.answer,
-            tokens_default: settings.max_tokens_default,
-            tokens_max: settings.max_tokens_max,
-            member_tokens_max: settings.consensus_tokens_max,
+            answer: settings.limits.answer(),
+            tokens_default: settings.limits.max_tokens_default,
+            tokens_max: settings.limits.max_tokens_max,
+            member_tokens_max: settings.limits.consensus_tokens_max,
         },
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::settings::PARSERS_MAX;
+use crate::limits::PARSERS_MAX;
 use axum::body::{Body, HttpBody};
 use http_body_util::BodyExt;
 use tokio::{

@@ -19,11 +19,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::ServerSettings;
+use crate::{ServerSettings, limits::DECODERS_MAX};
 use address::Address;
 
-/// Images decoded at once; more wait. A decoder takes several times what the picture takes in the end.
-const DECODERS_MAX: usize = 2;
 /// Base64 as it is found: with its padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -85,15 +83,15 @@ pub(crate) struct Images {
 
 impl Images {
     pub(crate) fn new(settings: &ServerSettings) -> Self {
-        let memory = usize::try_from(settings.image_memory_bytes_max >> 10);
+        let memory = usize::try_from(settings.images.memory_bytes_max >> 10);
         Self {
             limits: ImageLimits {
-                bytes_max: settings.image_bytes_max,
-                pixels_max: settings.image_pixels_max,
+                bytes_max: settings.images.bytes_max,
+                pixels_max: settings.images.pixels_max,
             },
             hosts: settings.image_hosts.clone(),
-            fetch_time: settings.image_fetch,
-            fetchers: Semaphore::new(settings.image_fetches_max),
+            fetch_time: Duration::from_secs(settings.images.fetch_s),
+            fetchers: Semaphore::new(settings.images.fetches_max),
             decoders: Arc::new(Semaphore::new(DECODERS_MAX)),
             memory: Arc::new(Semaphore::new(memory.unwrap_or(Semaphore::MAX_PERMITS))),
         }
@@ -279,7 +277,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_no_image_is_refused_with_its_place() {
-        let eyes = images(|settings| settings.image_bytes_max = 1000);
+        let eyes = images(|settings| settings.images.bytes_max = 1000);
         let check = |url: &str, word: &str| {
             let told = refused(&eyes, url);
             assert!(told.starts_with("'part': ") && told.contains(word), "{told}");
@@ -295,7 +293,7 @@ pub(crate) mod tests {
 
     #[test]
     fn memory_is_granted_once() {
-        let eyes = images(|settings| settings.image_memory_bytes_max = 1 << 10);
+        let eyes = images(|settings| settings.images.memory_bytes_max = 1 << 10);
         let url = data_url(&png(3, 2));
         let (_, room) = take(&eyes, &url).unwrap();
         assert!(refused(&eyes, &url).contains("retry later"));
@@ -324,7 +322,7 @@ pub(crate) mod tests {
         let host = host(answer);
         let eyes = images(|settings| {
             settings.image_hosts = vec![host.clone()];
-            settings.image_bytes_max = 1000;
+            settings.images.bytes_max = 1000;
         });
         let taken = take(&eyes, &format!("http://{host}/a.png"));
         taken.map(|(mut images, _)| images.remove(0)).map_err(|refusal| refusal.to_string())

@@ -14,6 +14,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod images;
+mod limits;
 mod observe;
 mod pipeline;
 mod request_id;
@@ -25,6 +26,7 @@ mod world;
 
 pub use access::{Access, AccessError, Key, KeyError};
 pub use app::App;
+pub use limits::{ImagesLimits, ServerLimits};
 pub use serve::run;
 pub use settings::{ServerSettings, SettingsError};
 pub use starting::{Starting, while_starting};

@@ -67,7 +67,7 @@ fn expert(headers: &HeaderMap<HeaderValue>) -> &str {
 #[cfg(test)]
 mod tests {
     use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
-    use signalbox_engine::{Fleet, FleetSettings, LazyLoading, Templates};
+    use signalbox_engine::{Fleet, FleetLimits, FleetSettings, LazyLoading, Templates};
     use signalbox_policy::{Compile, PolicySettings};
     use tower::ServiceExt;
 
@@ -85,7 +85,7 @@ mod tests {
             experts: vec![],
             lazy_loading,
             memory_bytes_max: 1,
-            queue_max: 1,
+            limits: FleetLimits { queue_max: 1 },
             templates: Templates::InProcess,
         };
         let policies = PolicySettings::new(registry.path(), Compile::InProcess);

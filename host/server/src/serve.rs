@@ -31,7 +31,7 @@ use crate::{
     App,
     access::Peer,
     api,
-    settings::{HEAD_BYTES_MAX, HEADERS_MAX},
+    limits::{HEAD_BYTES_MAX, HEADERS_MAX},
 };
 use wire::{Watch, Wire, wire};
 
@@ -68,7 +68,7 @@ pub async fn run(
         tokio::spawn(plane(&app, admin, api::admin(app.clone(), admin_at), admin_stopped));
     shutdown.await;
     app.set_draining();
-    let drain = app.settings().drain;
+    let drain = app.settings().limits.drain();
     tracing::info!(?drain, "draining");
     drop(stop_data);
     let ((), _) = tokio::join!(app.fleet().shutdown(drain), clients);
@@ -99,9 +99,9 @@ fn plane(
     mut stopped: watch::Receiver<()>,
 ) -> impl Future<Output = ()> + Send + use<> {
     let settings = app.settings();
-    let (drain, write_stall) = (settings.drain, settings.write_stall);
-    let http = Arc::new(http(settings.header_read));
-    let room = Arc::new(Semaphore::new(settings.connections_max));
+    let (drain, write_stall) = (settings.limits.drain(), settings.limits.write_stall());
+    let http = Arc::new(http(settings.limits.header_read()));
+    let room = Arc::new(Semaphore::new(settings.limits.connections_max));
     async move {
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();

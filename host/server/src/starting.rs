@@ -26,7 +26,7 @@ use tokio::{
 
 use crate::{
     error::ApiError,
-    settings::{HEAD_BYTES_MAX, HEADERS_MAX},
+    limits::{HEAD_BYTES_MAX, HEADERS_MAX},
 };
 
 /// Connections answered at once; more wait to be accepted.

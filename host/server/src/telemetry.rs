@@ -180,8 +180,8 @@ fn server(app: &App) {
     gauge!("signalbox_memory_bytes_reserved").set(bytes(memory.reserved_bytes));
     let unreadable = app.policies().unreadable().is_some();
     gauge!("signalbox_policies_unreadable").set(f64::from(u8::from(unreadable)));
-    for (name, value, unit) in app.limits() {
-        gauge!("signalbox_limit", "name" => name, "unit" => unit).set(bytes(value));
+    for (limit, value) in app.limits() {
+        gauge!("signalbox_limit", "name" => limit.name, "unit" => limit.unit).set(bytes(value));
     }
 }
 

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use signalbox_engine::{
-    DType, ExpertSettings, FleetSettings, LazyLoading, Quantization, TemplateLimits, Templates,
+    DType, ExpertSettings, FleetLimits, FleetSettings, LazyLoading, Quantization, TemplateLimits,
+    Templates,
 };
 
 use super::Machine;
@@ -17,8 +18,6 @@ const ID_BYTES_MAX: usize = 64;
 const RESERVED_ID: &str = "auto";
 /// Sequences of one expert that run at once, when `max_num_seqs` is absent.
 const SEQUENCES_DEFAULT: u32 = 64;
-/// Calls that may wait on one expert, when `limits.queue_max` is absent.
-const QUEUE_DEFAULT: u32 = 256;
 /// Experts loaded at start, when `warmup_pool_size` is absent.
 const WARM_POOL_DEFAULT: u32 = 2;
 /// Share of the machine's memory for experts, when `memory_threshold` is absent.
@@ -72,33 +71,22 @@ pub(super) fn read(
     FleetSettings {
         lazy_loading: lazy_loading(&lazy, experts.len()),
         memory_bytes_max: memory(&root.section("memory"), share, machine),
-        queue_max: limits.integer("queue_max", 1..=65_536).unwrap_or(QUEUE_DEFAULT) as usize,
+        limits: fleet_limits(limits),
         templates: templates(limits),
         experts,
     }
 }
 
-/// Sets one number of [`TemplateLimits`].
-type Setter = fn(&mut TemplateLimits, u64);
-
-/// The keys of `limits` that bound chat templates, in the order of [`TemplateLimits::table`].
-const TEMPLATES: [(&str, Setter); 5] = [
-    ("template_memory_bytes", |l, n| l.memory_bytes = n),
-    ("template_cpu_s", |l, n| l.cpu_s = n),
-    ("template_wall_s", |l, n| l.wall_s = n),
-    ("template_output_bytes", |l, n| l.output_bytes = n),
-    ("template_workers", |l, n| l.workers = n),
-];
+fn fleet_limits(section: &Section<'_>) -> FleetLimits {
+    let mut limits = FleetLimits::default();
+    section.limits(&mut limits);
+    limits
+}
 
 /// Templates are programs of strangers, so they are always rendered in children.
 fn templates(section: &Section<'_>) -> Templates {
     let mut limits = TemplateLimits::default();
-    let known = limits.table();
-    for ((key, set), (_, _, bounds)) in TEMPLATES.into_iter().zip(known) {
-        if let Some(number) = section.integer(key, bounds) {
-            set(&mut limits, number);
-        }
-    }
+    section.limits(&mut limits);
     Templates::Child { program: Work::Template.program(), limits }
 }
 

@@ -14,22 +14,6 @@ const DATA_DIR_DEFAULT: &str = "signalbox-data";
 /// How `on_failure` names another policy.
 const INSTEAD: &str = "policy:";
 
-/// The field of [`BreakerSettings`] that a key of `policies.breaker` sets.
-type BreakerField = fn(&mut BreakerSettings) -> &mut u64;
-
-/// The keys of `policies.breaker`; [`BreakerSettings::table`] has their bounds.
-const BREAKER: [(&str, BreakerField); 9] = [
-    ("failures", |b| &mut b.failures),
-    ("calls", |b| &mut b.calls),
-    ("failed_percent", |b| &mut b.failed_percent),
-    ("callers", |b| &mut b.callers),
-    ("callers_percent", |b| &mut b.callers_percent),
-    ("window_ms", |b| &mut b.window_ms),
-    ("cooldown_ms", |b| &mut b.cooldown_ms),
-    ("cooldown_max_ms", |b| &mut b.cooldown_max_ms),
-    ("probe_ms", |b| &mut b.probe_ms),
-];
-
 /// The policy runtime's settings, and what is deployed through its front door at start.
 #[derive(Debug, Clone)]
 pub(crate) struct Deployment {
@@ -41,9 +25,14 @@ pub(crate) struct Deployment {
     pub(crate) pipeline: Option<Pipeline>,
 }
 
-/// Reads `policies`. Relative paths begin at `folder`; limits without a value of their own fit
-/// `server`.
-pub(super) fn read(section: &Section<'_>, folder: &Path, server: &ServerSettings) -> Deployment {
+/// Reads `policies`, and of `limits` what was one of theirs. Relative paths begin at `folder`; limits
+/// without a value of their own fit `server`.
+pub(super) fn read(
+    section: &Section<'_>,
+    older: &Section<'_>,
+    folder: &Path,
+    server: &ServerSettings,
+) -> Deployment {
     let data_dir = section.text("data_dir").unwrap_or(DATA_DIR_DEFAULT);
     let defaults =
         PolicySettings::new(folder.join(data_dir), Compile::Child(Work::Compile.program()));
@@ -51,7 +40,7 @@ pub(super) fn read(section: &Section<'_>, folder: &Path, server: &ServerSettings
     let components = section.section("components").pairs();
     Deployment {
         registry: PolicySettings {
-            limits: limits(&section.section("limits"), server),
+            limits: limits(&section.section("limits"), older, server),
             settings: settings
                 .into_iter()
                 .map(|(policy, values)| (policy, values.pairs().into_iter().collect()))
@@ -69,29 +58,21 @@ pub(super) fn read(section: &Section<'_>, folder: &Path, server: &ServerSettings
 /// The key `breaker_failures` is older than the section and means its `failures`.
 fn breaker(section: &Section<'_>) -> BreakerSettings {
     let mut breaker = BreakerSettings::default();
-    let bounds = breaker.table();
-    let own = section.section("breaker");
-    for (key, field) in BREAKER {
-        let bounds = bounds.iter().find(|(name, ..)| *name == key).map(|(.., b)| b.clone());
-        let bounds = bounds.unwrap_or(0..=u64::MAX);
-        let older =
-            (key == "failures").then(|| section.integer("breaker_failures", bounds.clone()));
-        if let Some(value) = own.integer(key, bounds).or(older.flatten()) {
-            *field(&mut breaker) = value;
-        }
-    }
+    section.limit("breaker_failures", &mut breaker, "failures");
+    section.section("breaker").limits(&mut breaker);
     breaker
 }
 
-/// Every limit of the runtime is a key of `policies.limits`.
-fn limits(section: &Section<'_>, server: &ServerSettings) -> Limits {
-    let sized = Limits::sized_for(server.in_flight_max as u64, server.body_bytes_max as u64);
+/// Those without a value of their own fit `server`. The key `limits.upload_bytes_max` is older than
+/// the section and means its `upload_bytes`.
+fn limits(section: &Section<'_>, older: &Section<'_>, server: &ServerSettings) -> Limits {
+    let (calls, body) = (server.limits.in_flight_max, server.limits.body_bytes_max);
+    let sized = Limits::sized_for(calls as u64, body as u64);
     let mut limits = Limits { workers: runtime::policy_workers() as u64, ..sized };
-    for (name, default, bounds) in limits.table() {
-        let value = section.integer(name, bounds).unwrap_or(default);
-        if let Some(limit) = limits.field(name) {
-            *limit = value;
-        }
+    older.limit("upload_bytes_max", &mut limits, "upload_bytes");
+    section.limits(&mut limits);
+    if let Err(error) = server.check_uploads(limits.upload_bytes) {
+        older.mistake("upload_memory_bytes_max", error.to_string());
     }
     limits
 }
@@ -150,14 +131,6 @@ fn mode(text: &str) -> Option<OnFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_setting_of_the_breaker_is_a_key() {
-        let known: Vec<_> = BREAKER.iter().map(|(key, _)| *key).collect();
-        let table: Vec<_> =
-            BreakerSettings::default().table().into_iter().map(|(name, ..)| name).collect();
-        assert_eq!(known, table);
-    }
 
     #[test]
     fn failure_modes_are_words() {

@@ -152,7 +152,7 @@ fn images_are_bounded_and_fetched_from_named_hosts() {
     let more = r#""images": { "per_call_max": 2, "pixels_max": 640000,
         "allowed_hosts": ["example.com", "10.0.0.7:8443"] }"#;
     let server = parse(&with(more)).unwrap().server;
-    assert_eq!((server.images_per_call_max, server.image_pixels_max), (2, 640_000));
+    assert_eq!((server.images.per_call_max, server.images.pixels_max), (2, 640_000));
     assert_eq!(server.image_hosts, ["example.com", "10.0.0.7:8443"]);
     assert!(parse(&with("")).unwrap().server.image_hosts.is_empty(), "nobody is asked by default");
     check(
@@ -179,7 +179,7 @@ fn a_budget_holds_the_largest_thing_it_is_for() {
            body_bytes_max allows; make it 19173962 bytes or more, or lower body_bytes_max"],
     );
     let more = r#""limits": { "body_memory_bytes_max": 19173962, "body_stall_s": 3 }"#;
-    assert_eq!(parse(&with(more)).unwrap().server.body_memory_bytes_max, 19_173_962);
+    assert_eq!(parse(&with(more)).unwrap().server.limits.body_memory_bytes_max, 19_173_962);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod broken;
 mod check;
 mod deep;
+mod documented;
 mod eval;
 #[cfg(unix)]
 mod hostile;

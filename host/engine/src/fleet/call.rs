@@ -32,7 +32,7 @@ impl Ticket {
         }
         let berth = &mut yard.berths[at];
         let waiting = berth.calls.saturating_sub(abreast);
-        if berth.calls >= abreast && waiting >= inner.queue_max {
+        if berth.calls >= abreast && waiting >= inner.limits.queue_max {
             return Err(EngineError::QueueFull { expert: berth.id.clone(), waiting });
         }
         berth.calls += 1;

@@ -304,8 +304,8 @@ fn send_away(inner: &Inner, limit: Duration) {
 mod tests {
     use super::*;
     use crate::{
-        DType, Event, ExpertSettings, ExpertState, Fleet, FleetSettings, LazyLoading, Prompt,
-        Request, Sampling, Templates, TokenStream,
+        DType, Event, ExpertSettings, ExpertState, Fleet, FleetLimits, FleetSettings, LazyLoading,
+        Prompt, Request, Sampling, Templates, TokenStream,
         expert::Job,
         fleet::call,
         inspect::{Inspection, Severity},
@@ -338,7 +338,7 @@ mod tests {
             experts: vec![expert],
             lazy_loading,
             memory_bytes_max,
-            queue_max: 4,
+            limits: FleetLimits { queue_max: 4 },
             templates: Templates::InProcess,
         })
     }

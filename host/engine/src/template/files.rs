@@ -7,11 +7,9 @@ use serde_json::{Map, Value};
 use super::TokenNames;
 use crate::{
     checkpoint::{GgufMetadata, Source},
+    limits::SOURCE_BYTES_MAX,
     side,
 };
-
-/// Bytes of a template's source.
-const SOURCE_BYTES_MAX: u64 = 1 << 20;
 
 /// The template a checkpoint brings, newest place first; `None` when it brings none. The error names a
 /// damaged file that may hold it: an older place is no substitute for a newer one.

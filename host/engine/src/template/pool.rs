@@ -13,7 +13,7 @@ use super::{
     Problem, TokenNames,
     child::{self, Order},
 };
-use crate::settings::TemplateLimits;
+use crate::limits::TemplateLimits;
 
 /// What stands before an answer's text.
 const TAG_BYTES: u64 = 1;

@@ -1,11 +1,9 @@
 //! Stop strings: the reply ends before the first of them, wherever token borders fall.
 
-use crate::EngineError;
-
-/// Stop strings one request may name.
-const STOPS_MAX: usize = 16;
-/// Bytes of one stop string; so many bytes of a reply may be held back.
-const STOP_BYTES_MAX: usize = 256;
+use crate::{
+    EngineError,
+    limits::{STOP_BYTES_MAX, STOPS_MAX},
+};
 
 /// Looks for stop strings in a text that arrives in pieces.
 pub(crate) struct Stops {
@@ -27,10 +25,7 @@ impl Stops {
     pub(crate) fn new(wanted: &[String]) -> Result<Self, EngineError> {
         let refuse = |message: String| Err(EngineError::InvalidRequest { message });
         if wanted.len() > STOPS_MAX {
-            return refuse(format!(
-                "{} stop strings; at most {STOPS_MAX} are heeded",
-                wanted.len()
-            ));
+            return refuse(format!("{} stop strings; at most {STOPS_MAX} are read", wanted.len()));
         }
         if wanted.iter().any(|stop| stop.is_empty() || stop.len() > STOP_BYTES_MAX) {
             return refuse(format!("a stop string must have 1 to {STOP_BYTES_MAX} bytes"));

@@ -214,7 +214,7 @@ async fn mistakes_are_told_before_anything_is_loaded() {
 #[tokio::test]
 async fn a_full_queue_turns_calls_away() {
     let (_folders, mut settings) = endless(&[A]);
-    settings.queue_max = 1;
+    settings.limits.queue_max = 1;
     settings.experts[0].max_num_seqs = 1;
     let fleet = Fleet::start(settings);
     let running = fleet.generate(A, ramble(1000)).await.unwrap();

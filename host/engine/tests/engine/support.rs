@@ -10,8 +10,8 @@ use std::{
 
 use serde_json::{Value, json};
 use signalbox_engine::{
-    DType, EngineError, Event, ExpertSettings, Finish, Fleet, FleetSettings, LazyLoading, Message,
-    Prompt, Request, Sampling, Templates, Timings, TokenStream, Usage,
+    DType, EngineError, Event, ExpertSettings, Finish, Fleet, FleetLimits, FleetSettings,
+    LazyLoading, Message, Prompt, Request, Sampling, Templates, Timings, TokenStream, Usage,
 };
 use tempfile::TempDir;
 
@@ -56,7 +56,7 @@ pub(crate) fn settings(ids: &[&str]) -> FleetSettings {
             auto_unload_after: None,
         },
         memory_bytes_max: 4 << 30,
-        queue_max: 4096,
+        limits: FleetLimits { queue_max: 4096 },
         templates: Templates::InProcess,
     }
 }

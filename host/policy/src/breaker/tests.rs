@@ -1,5 +1,7 @@
 //! When it opens, when it does not, and how it comes back.
 
+use signalbox_confine::Bounded;
+
 use super::*;
 
 /// Small numbers, and times in whole seconds.
@@ -187,5 +189,5 @@ fn calls_that_began_before_a_turn_count_no_more() {
 fn settings_are_bounded() {
     BreakerSettings::default().check().unwrap();
     let told = BreakerSettings { callers: 0, ..settings() }.check().unwrap_err().to_string();
-    assert_eq!(told, "policies.breaker.callers is 0; it must be 1 to 64");
+    assert_eq!(told, "policies.breaker.callers is 0 callers; it must be 1 to 64");
 }

@@ -17,6 +17,7 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 use sha2::{Digest, Sha256};
+use signalbox_confine::{Bounded, Limit};
 use wasmtime::Engine;
 
 use super::disk::{storage, write_whole};
@@ -216,16 +217,16 @@ fn terms(engine: &Engine, limits: &Limits) -> Vec<u8> {
     let mut digest = Digester(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut digest);
     digest.write(env!("CARGO_PKG_VERSION").as_bytes());
-    for (name, value, _) in limits.table().into_iter().filter(|(name, ..)| judges(name)) {
-        digest.write(name.as_bytes());
+    for (limit, value) in limits.table().into_iter().filter(|(limit, _)| judges(limit)) {
+        digest.write(limit.name.as_bytes());
         digest.write(&value.to_le_bytes());
     }
     digest.0.finalize().to_vec()
 }
 
 /// Whether a limit decides if a component is accepted.
-fn judges(limit: &str) -> bool {
-    limit.starts_with("upload_") && limit != "upload_queue"
+fn judges(limit: &Limit) -> bool {
+    limit.word().is_some_and(|word| word.starts_with("upload_") && word != "upload_queue")
 }
 
 /// A hasher whose result is the same in every process.

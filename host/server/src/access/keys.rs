@@ -4,8 +4,6 @@
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-/// Keys that one host knows at most.
-pub(super) const KEYS_MAX: usize = 1024;
 /// Shorter keys are guessed too easily.
 const CHARS_MIN: usize = 16;
 const CHARS_MAX: usize = 512;

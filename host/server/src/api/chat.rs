@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use axum::{Extension, extract::State, http::StatusCode, response::Response};
 use serde_json::value::RawValue;
 use signalbox_confine::clean;
+use signalbox_engine::MESSAGES_MAX;
 use signalbox_policy::{IMAGE_MARK, Message};
 
 use super::{
@@ -20,9 +21,9 @@ use crate::{
     caller::Caller,
     error::ApiError,
     images::{Images, Sent},
+    limits::PARTS_MAX,
     pipeline::{Call, Form, Pictures},
     request_id::RequestId,
-    settings::{MESSAGES_MAX, PARTS_MAX},
 };
 
 /// Bytes of a role or a kind of part that an error repeats.
@@ -102,7 +103,7 @@ async fn read(
     let reading = move |mut fields: Fields<'_>| {
         let settings = settings.settings();
         let Conversation { messages, images } =
-            conversation(&mut fields, settings.images_per_call_max)?;
+            conversation(&mut fields, settings.images.per_call_max)?;
         let (call, delivery) =
             sampling::read(&mut fields, (&id, caller), Form::Chat, messages, settings)?;
         Ok(Asked { call, delivery, images })

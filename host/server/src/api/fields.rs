@@ -13,7 +13,7 @@ use serde::de::{
 use serde_json::value::RawValue;
 use signalbox_confine::{LINE_BYTES, clean};
 
-use crate::{error::ApiError, settings::NESTING_MAX};
+use crate::{error::ApiError, limits::NESTING_MAX};
 
 /// Names that are read, in groups: everything else is skipped.
 pub(super) type Names = &'static [&'static [&'static str]];

@@ -19,14 +19,13 @@ use crate::{
     admission::Permit,
     bodies::{Bodies, Held, SMALL_BYTES, Terms, Unread, Whole},
     error::ApiError,
+    limits::DOCUMENT_BYTES_MAX,
 };
 
 /// What is read and thrown away behind a body that is not taken, so that the client gets to read
 /// the answer instead of a reset connection.
 const DISCARD_BYTES_MAX: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
-/// Operators' documents are lists of names.
-const DOCUMENT_BYTES_MAX: usize = 64 << 10;
 /// Characters of a header that an error repeats.
 const SHOWN: usize = 100;
 
@@ -98,7 +97,7 @@ impl FromRequest<App> for Document {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         json_or_nothing(&parts.headers)?;
-        let terms = app.settings().upload_terms();
+        let terms = app.upload_terms();
         let terms = Terms { bytes_max: terms.bytes_max.min(DOCUMENT_BYTES_MAX), ..terms };
         Ok(Self(Json(read(app.uploads(), &parts, body, terms).await?)))
     }
@@ -113,7 +112,7 @@ impl FromRequest<App> for Upload {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         not_compressed(&parts.headers)?;
-        Ok(Self(read(app.uploads(), &parts, body, app.settings().upload_terms()).await?))
+        Ok(Self(read(app.uploads(), &parts, body, app.upload_terms()).await?))
     }
 }
 

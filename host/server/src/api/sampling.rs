@@ -5,21 +5,17 @@
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
+use signalbox_engine::{STOP_BYTES_MAX, STOPS_MAX};
 
 use super::fields::{Fields, Names, is_empty, list, text};
 use crate::{
     ServerSettings,
     caller::Caller,
     error::ApiError,
+    limits::{MODEL_BYTES_MAX, TOP_K_MAX},
     pipeline::{Call, Form, Pictures},
     request_id::RequestId,
 };
-
-/// OpenAI's bound, and enough for any template.
-const STOPS_MAX: usize = 4;
-const STOP_BYTES_MAX: usize = 256;
-const TOP_K_MAX: u32 = 1_000_000;
-const MODEL_BYTES_MAX: usize = 256;
 
 /// The fields read here.
 pub(super) const NAMES: &[&str] = &[
@@ -83,7 +79,7 @@ pub(super) fn read(
         caller: caller.number(),
         model: model(fields)?,
         messages,
-        max_tokens: max_tokens(fields, settings.max_tokens_max)?,
+        max_tokens: max_tokens(fields, settings.limits.max_tokens_max)?,
         temperature: fields.number("temperature", 0.0, 2.0)?,
         streaming: delivery.stream,
         hints: vec![("endpoint".to_owned(), endpoint(form).to_owned())],

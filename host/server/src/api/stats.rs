@@ -34,7 +34,7 @@ pub(super) struct Stats {
     /// Why nobody knows which policies are in force; then no call is let through.
     policies_unreadable: Option<String>,
     /// Every bound of this server and of its policies.
-    limits: BTreeMap<String, LimitView>,
+    limits: BTreeMap<&'static str, LimitView>,
 }
 
 #[derive(Serialize)]
@@ -101,6 +101,7 @@ fn failed(expert: &ExpertStatus) -> Option<(String, &'static str)> {
     }
 }
 
-fn limits(app: &App) -> BTreeMap<String, LimitView> {
-    app.limits().into_iter().map(|(name, value, unit)| (name, LimitView { value, unit })).collect()
+fn limits(app: &App) -> BTreeMap<&'static str, LimitView> {
+    let limits = app.limits().into_iter();
+    limits.map(|(limit, value)| (limit.name, LimitView { value, unit: limit.unit })).collect()
 }

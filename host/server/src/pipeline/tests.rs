@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use signalbox_engine::{
-    DType, ExpertSettings, Fleet, FleetSettings, LazyLoading, Quantization, Templates,
+    DType, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, Quantization, Templates,
 };
 use signalbox_policy::{Compile, ConsensusMode, Message, Plan, PolicySettings};
 use tokio::{runtime::Runtime, time::Instant};
@@ -41,7 +41,7 @@ impl Bench {
             experts,
             lazy_loading,
             memory_bytes_max: 1 << 30,
-            queue_max: 8,
+            limits: FleetLimits { queue_max: 8 },
             templates: Templates::InProcess,
         };
         let policies = PolicySettings::new(registry.path(), Compile::InProcess);

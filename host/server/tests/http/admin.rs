@@ -20,7 +20,7 @@ fn a_configured_token_is_asked_for() {
 
 #[test]
 fn policies_that_are_not_there_and_uploads_that_are_no_good() {
-    let server = Server::with(|settings| settings.upload_bytes_max = 4096);
+    let server = Server::open(|_, policies| policies.limits.upload_bytes = 4096);
     let check = |method, path, body: &[u8], status, expect: &str| {
         assert_eq!(code(&server, method, path, body), (status, expect.to_owned()), "{path}");
     };

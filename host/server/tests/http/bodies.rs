@@ -141,8 +141,8 @@ fn a_length_that_is_a_lie_ends_its_own_call_only() {
 #[test]
 fn unfinished_bodies_stay_within_their_budget_and_let_others_through() {
     let server = Server::with(|settings| {
-        settings.body_bytes_max = 400_000;
-        settings.body_memory_bytes_max = 1 << 20;
+        settings.limits.body_bytes_max = 400_000;
+        settings.limits.body_memory_bytes_max = 1 << 20;
     });
     let hogs: Vec<_> =
         (0..20).map(|_| begin(&server, "content-length: 400000", &[b' '; 300_000])).collect();
@@ -161,7 +161,7 @@ fn unfinished_bodies_stay_within_their_budget_and_let_others_through() {
 
 #[test]
 fn a_body_that_stalls_is_dropped_before_its_time_is_over() {
-    let server = Server::with(|settings| settings.body_stall = Duration::from_secs(1));
+    let server = Server::with(|settings| settings.limits.body_stall_s = 1);
     let began = Instant::now();
     let answer = rest(&begin(&server, "content-length: 100\r\nconnection: close", b"{"));
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("body_timeout"), "{answer}");
@@ -170,7 +170,7 @@ fn a_body_that_stalls_is_dropped_before_its_time_is_over() {
 
 #[test]
 fn a_full_house_says_so_before_it_reads_a_body() {
-    let server = Server::with(|settings| settings.in_flight_max = 1);
+    let server = Server::with(|settings| settings.limits.in_flight_max = 1);
     let (prompt, ..) = recorded(GENERAL);
     let refused = || {
         let waiting = begin(&server, "expect: 100-continue\r\ncontent-length: 1000", b"");
@@ -196,7 +196,7 @@ fn a_full_house_says_so_before_it_reads_a_body() {
 
 #[test]
 fn slow_senders_take_nobodys_place() {
-    let server = Server::with(|settings| settings.in_flight_max = 1);
+    let server = Server::with(|settings| settings.limits.in_flight_max = 1);
     let _slow: Vec<_> = (0..8).map(|_| begin(&server, "content-length: 1000", b"{")).collect();
     server.wait_until("they are being read", |server| held(server) > 0);
     assert_eq!(answered(&server, "\"x\": 1").status, 200);

@@ -38,7 +38,7 @@ fn ask(server: &Server, host: &str) -> TcpStream {
 fn a_fetch_is_a_call_and_ends_with_its_client() {
     let (images, host) = silent();
     let server = Server::with(|settings| {
-        settings.in_flight_max = 1;
+        settings.limits.in_flight_max = 1;
         settings.image_hosts = vec![host.clone()];
     });
     let client = ask(&server, &host);
@@ -61,7 +61,7 @@ fn a_fetch_is_a_call_and_ends_with_its_client() {
 fn a_fetch_takes_no_longer_than_a_call_may() {
     let (images, host) = silent();
     let server = Server::with(|settings| {
-        settings.answer = Duration::from_secs(1);
+        settings.limits.answer_s = 1;
         settings.image_hosts = vec![host.clone()];
     });
     let late = server.post(CHAT, &body(&host));
@@ -73,8 +73,8 @@ fn a_fetch_takes_no_longer_than_a_call_may() {
 fn a_fetch_has_its_own_time_and_few_go_on_at_once() {
     let (images, host) = silent();
     let server = Server::with(|settings| {
-        settings.image_fetch = Duration::from_secs(1);
-        settings.image_fetches_max = 2;
+        settings.images.fetch_s = 1;
+        settings.images.fetches_max = 2;
         settings.image_hosts = vec![host.clone()];
     });
     thread::scope(|scope| {

@@ -4,7 +4,7 @@ use std::{io::Read, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 use signalbox_engine::{
-    DType, ExpertSettings, Fleet, FleetSettings, LazyLoading, Quantization, Templates,
+    DType, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, Quantization, Templates,
 };
 use signalbox_policy::{Compile, PolicySettings};
 use signalbox_server::{App, ServerSettings, run};
@@ -35,18 +35,18 @@ impl Server {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut ServerSettings)) -> Self {
-        let mut settings = ServerSettings::default();
-        change(&mut settings);
+        Self::open(|settings, _| change(settings))
+    }
+
+    pub(crate) fn open(change: impl FnOnce(&mut ServerSettings, &mut PolicySettings)) -> Self {
         let registry = tempfile::tempdir().unwrap();
+        let mut settings = ServerSettings::default();
+        let mut policies = PolicySettings::new(registry.path(), Compile::InProcess);
+        change(&mut settings, &mut policies);
         let runtime = Runtime::new().unwrap();
         let _inside = runtime.enter();
         let fleet = Fleet::start(fleet());
-        let app = App::open(
-            fleet.clone(),
-            PolicySettings::new(registry.path(), Compile::InProcess),
-            settings,
-        )
-        .unwrap();
+        let app = App::open(fleet.clone(), policies, settings).unwrap();
         let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let (data, admin) = (bind(), bind());
         let address = |l: &TcpListener| l.local_addr().unwrap().to_string();
@@ -200,7 +200,7 @@ fn fleet() -> FleetSettings {
             auto_unload_after: None,
         },
         memory_bytes_max: 1 << 30,
-        queue_max: 64,
+        limits: FleetLimits { queue_max: 64 },
         templates: Templates::InProcess,
     }
 }

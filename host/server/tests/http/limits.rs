@@ -23,7 +23,7 @@ fn rest(mut stream: TcpStream) -> String {
 
 #[test]
 fn a_body_that_is_too_large_is_answered_not_reset() {
-    let server = Server::with(|settings| settings.body_bytes_max = 4096);
+    let server = Server::with(|settings| settings.limits.body_bytes_max = 4096);
     for size in [5_000, 3_000_000] {
         let answer = server.chat(&"x".repeat(size), "");
         assert_eq!((answer.status, answer.code().as_str()), (413, "body_too_large"));
@@ -42,7 +42,7 @@ fn a_body_that_is_too_large_is_answered_not_reset() {
 
 #[test]
 fn a_body_that_does_not_come_is_not_waited_for() {
-    let server = Server::with(|settings| settings.body_read = Duration::from_secs(1));
+    let server = Server::with(|settings| settings.limits.body_read_s = 1);
     let mut slow = connect(&server);
     let head = "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
     slow.write_all(head.as_bytes()).unwrap();
@@ -53,7 +53,7 @@ fn a_body_that_does_not_come_is_not_waited_for() {
 
 #[test]
 fn a_head_that_does_not_come_is_not_waited_for() {
-    let server = Server::with(|settings| settings.header_read = Duration::from_secs(1));
+    let server = Server::with(|settings| settings.limits.header_read_s = 1);
     let mut slow = connect(&server);
     slow.write_all(b"GET /health HTTP/1.1\r\nhost:").unwrap();
     let began = Instant::now();
@@ -64,7 +64,7 @@ fn a_head_that_does_not_come_is_not_waited_for() {
 
 #[test]
 fn more_calls_than_may_run_are_turned_away_with_a_time_to_retry() {
-    let server = Server::with(|settings| settings.in_flight_max = 1);
+    let server = Server::with(|settings| settings.limits.in_flight_max = 1);
     let (prompt, expected, ..) = recorded(GENERAL);
     let answers: Vec<_> = thread::scope(|scope| {
         let calls: Vec<_> = (0..16).map(|_| scope.spawn(|| server.chat(&prompt, ""))).collect();
@@ -84,7 +84,7 @@ fn more_calls_than_may_run_are_turned_away_with_a_time_to_retry() {
 
 #[test]
 fn a_reply_that_takes_too_long_ends() {
-    let server = Server::with(|settings| settings.answer = Duration::from_millis(1));
+    let server = Server::with(|settings| settings.limits.answer_s = 0);
     let (prompt, ..) = recorded(GENERAL);
     let answer = server.chat(&prompt, "");
     assert_eq!((answer.status, answer.code().as_str()), (504, "reply_timeout"), "{}", answer.text);

@@ -77,7 +77,7 @@ fn a_stop_lets_replies_finish_and_nobody_in() {
 
 #[test]
 fn an_idle_connection_does_not_hold_a_stop_up() {
-    let mut server = Server::with(|settings| settings.drain = Duration::from_secs(30));
+    let mut server = Server::with(|settings| settings.limits.drain_s = 30);
     let idle = TcpStream::connect(&server.data).unwrap();
     (&idle).write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     let mut line = String::new();
@@ -91,7 +91,7 @@ fn an_idle_connection_does_not_hold_a_stop_up() {
 
 #[test]
 fn a_reply_cut_off_by_a_stop_says_so() {
-    let mut server = Server::with(|settings| settings.drain = Duration::ZERO);
+    let mut server = Server::with(|settings| settings.limits.drain_s = 0);
     let (prompt, ..) = recorded(GENERAL);
     let mut reader = begin(&server, &chat_body(&prompt, r#", "stream": true"#));
     server.tell_to_stop();

@@ -1,5 +1,7 @@
 //! One component per cap, at the cap and beyond it.
 
+use signalbox_confine::Bounded;
+
 use super::*;
 
 /// At `at` of what the limit counts the component passes, one below it is refused by `code`.
@@ -7,7 +9,8 @@ fn bounded(text: &str, limit: &str, at: u64, code: &str) {
     let bytes = wat::parse_str(text).unwrap();
     let with = |value: u64| {
         let mut limits = Limits::default();
-        *limits.field(limit).unwrap() = value;
+        let index = Limits::ALL.iter().position(|known| known.word() == Some(limit));
+        limits.set(index.unwrap(), value);
         check(&bytes, &limits)
     };
     assert_eq!(with(at), Ok(()), "{limit}");
