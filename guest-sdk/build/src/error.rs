@@ -24,12 +24,12 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
-    /// The target is missing and rustup could not install it.
-    #[error("Rust can't compile for {target} and rustup could not add it ({problem}); \
+    /// The target is missing.
+    #[error("Rust can't compile for {target}: {problem}; \
         run `rustup target add {target}`, or install that target's standard library with the \
         package manager that Rust came from", target = crate::TARGET)]
     NoTarget {
-        /// What rustup said, or why it could not be started.
+        /// Why it was not installed.
         problem: String,
     },
     /// Cargo ended with an error. `say` was given what it printed.

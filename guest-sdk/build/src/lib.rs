@@ -61,7 +61,8 @@ impl Build {
     }
 
     /// Builds. `say` gets a line whenever there is something to show: cargo's own output, and that
-    /// the compilation target is being installed, should it be missing.
+    /// the compilation target is being installed, should it be missing; for packages of a workspace
+    /// its `rust-toolchain.toml` brings it.
     ///
     /// The components stand in the order of the packages that were asked for.
     ///
@@ -70,7 +71,11 @@ impl Build {
     /// compile, and when it is not a policy crate.
     pub fn run(&self, say: &mut dyn FnMut(&str)) -> Result<Vec<Component>, BuildError> {
         let manifest = self.manifest()?;
-        ensure_target(&self.folder, say)?;
+        // An author's build may bring the target; one inside another build leaves the toolchain alone.
+        match self.locked {
+            true => toolchain::require_target(&self.folder)?,
+            false => ensure_target(&self.folder, say)?,
+        }
         let built = cargo::build(self, say)?;
         if self.packages.is_empty() {
             let own = built.into_iter().filter(|artifact| artifact.manifest == manifest);

@@ -49,10 +49,25 @@ pub fn ensure_target(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<(), Bui
     let added = command("rustup", folder).args(["target", "add", TARGET]).output();
     let problem = match added {
         Ok(output) if output.status.success() && has_target(folder)? => return Ok(()),
-        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        Err(error) => format!("rustup: {error}"),
+        Ok(output) => {
+            format!("rustup could not add it ({})", String::from_utf8_lossy(&output.stderr).trim())
+        }
+        Err(error) => format!("rustup could not be started ({error})"),
     };
     Err(BuildError::NoTarget { problem })
+}
+
+/// Makes sure that policies can be compiled in `folder` without changing the toolchain.
+///
+/// # Errors
+/// When there is no rustc, or the target is missing.
+pub(crate) fn require_target(folder: &Path) -> Result<(), BuildError> {
+    match has_target(folder)? {
+        true => Ok(()),
+        false => Err(BuildError::NoTarget {
+            problem: "a build inside another one installs nothing".to_owned(),
+        }),
+    }
 }
 
 /// Whether rustc's folder of the target's standard library exists.

@@ -45,7 +45,6 @@ fn files_stay_readable() {
 }
 
 #[test]
-#[ignore = "what is long is being split"]
 fn functions_fit_a_screen() {
     let long = files(".rs").into_iter().flat_map(|source| {
         let parsed =

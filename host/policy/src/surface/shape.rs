@@ -143,13 +143,20 @@ impl<'l> Counts<'l> {
                 }
             }
             Payload::ComponentCanonicalSection(section) => parts(self, section.count())?,
+            other => self.count_names(other)?,
+        }
+        Ok(())
+    }
+
+    fn count_names(&mut self, payload: &Payload<'_>) -> Counted {
+        match payload {
             Payload::ImportSection(section) => {
                 for import in section.clone().into_imports() {
                     let import = import?;
                     self.name(import.module)?;
                     self.name(import.name)?;
                     if let TypeRef::Func(_) = import.ty {
-                        add(&mut self.functions, 1, limits.upload_functions, FUNCTIONS)?;
+                        add(&mut self.functions, 1, self.limits.upload_functions, FUNCTIONS)?;
                     }
                 }
             }

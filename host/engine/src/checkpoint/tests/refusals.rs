@@ -249,15 +249,23 @@ fn check_weights(bytes: &[u8], kind: Kind, expect: &str) {
     check_error(loaded.err(), &file, kind, expect);
 }
 
+/// Opens and loads a folder whose weight file has this header and so many bytes behind it.
+fn check_header(header: &str, data: usize, kind: Kind, expect: &str) {
+    check_weights(&framed(header, &vec![0; data]), kind, expect);
+}
+
+/// One tensor in a header of safetensors.
+fn entry(name: &str, shape: &str, from: u64, to: u64) -> String {
+    format!(r#""{name}":{{"dtype":"F32","shape":{shape},"data_offsets":[{from},{to}]}}"#)
+}
+
+fn of(entries: &[String]) -> String {
+    format!("{{{}}}", entries.join(","))
+}
+
 #[test]
 fn hostile_safetensors_headers_are_refused() {
-    let check = |header: &str, data: usize, kind, expect: &str| {
-        check_weights(&framed(header, &vec![0; data]), kind, expect);
-    };
-    let entry = |name: &str, shape: &str, from: u64, to: u64| {
-        format!(r#""{name}":{{"dtype":"F32","shape":{shape},"data_offsets":[{from},{to}]}}"#)
-    };
-    let of = |entries: &[String]| format!("{{{}}}", entries.join(","));
+    let check = check_header;
     let malformed = Kind::Malformed;
     let [a, b] = [entry("a", "[2]", 0, 8), entry("b", "[1]", 8, 12)];
     check(&of(&[a.clone(), entry("b", "[2]", 4, 12)]), 12, malformed, "tensor 'b' lies at bytes 4");
@@ -285,24 +293,21 @@ fn hostile_safetensors_headers_are_refused() {
     check(&of(&[entry("a", "[-1]", 0, 8)]), 8, malformed, "tensor 'a': invalid value");
     check(&of(&[a.clone(), b.clone()]), 11, Kind::Truncated, "where its header promises");
     check(&of(&[a.clone(), b]), 13, malformed, "has 1 bytes behind its last tensor");
-    // Eight tensors whose lengths add up to just less than nothing.
-    let eighth = 1u64 << 61;
-    let wrapping: Vec<String> = (0..8)
-        .map(|i| {
-            entry(
-                &format!("t{i}"),
-                "[576460752303423488]",
-                i * eighth,
-                (i + 1).wrapping_mul(eighth),
-            )
-        })
-        .collect();
-    check(&of(&wrapping), 0, malformed, "tensor 't7' lies at bytes");
     check("{", 0, malformed, "is not a safetensors file");
     check("[]", 0, malformed, "is not a safetensors file");
     check("{}", 0, Kind::Missing, "tensor 'model.layers.0.input_layernorm.weight' is missing");
     let endless = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
     check_weights(&endless, malformed, "its header would have 18446744073709551615 bytes");
+}
+
+#[test]
+fn lengths_that_wrap_are_refused() {
+    // Eight tensors whose lengths add up to just less than nothing.
+    let eighth = 1u64 << 61;
+    let end = |i: u64| (i + 1).wrapping_mul(eighth);
+    let tensor = |i: u64| entry(&format!("t{i}"), "[576460752303423488]", i * eighth, end(i));
+    let wrapping: Vec<String> = (0..8).map(tensor).collect();
+    check_header(&of(&wrapping), 0, Kind::Malformed, "tensor 't7' lies at bytes");
 }
 
 /// Changes one tensor of the small llama.
@@ -420,19 +425,12 @@ fn more_than_the_machine_has_is_refused_before_it_is_taken() {
         }
     }
     let mut end = 0;
-    let entries: Vec<String> = model
-        .tensors
-        .iter()
-        .map(|tensor| {
-            let start = end;
-            end += 4 * tensor.shape.iter().product::<usize>();
-            let (name, shape) = (&tensor.name, &tensor.shape);
-            format!(
-                r#""{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{start},{end}]}}"#
-            )
-        })
-        .collect();
-    let header = framed(&format!("{{{}}}", entries.join(",")), &[]);
+    let entries = model.tensors.iter().map(|tensor| {
+        let start = end;
+        end += 4 * tensor.shape.iter().product::<usize>();
+        entry(&tensor.name, &format!("{:?}", tensor.shape), start as u64, end as u64)
+    });
+    let header = framed(&of(&entries.collect::<Vec<_>>()), &[]);
     model.write_folder(folder.path());
     let file = fs::File::create(folder.path().join("model.safetensors")).unwrap();
     std::io::Write::write_all(&mut &file, &header).unwrap();
