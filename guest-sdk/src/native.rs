@@ -13,7 +13,7 @@ thread_local! {
     pub(crate) static WORLD: RefCell<World> = RefCell::default();
 }
 
-/// What the imports answer with, and what they were told.
+/// What the imports answer with, and what they were given.
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) settings: BTreeMap<String, String>,

@@ -43,7 +43,7 @@ impl Route for RouteByDomain {
 
 export!(RouteByDomain: route);
 
-/// What a call is about, as far as it tells.
+/// What a call is about, as far as its text says.
 struct Verdict {
     domain: String,
     confidence: f32,

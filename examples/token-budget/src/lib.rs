@@ -22,9 +22,9 @@ struct TokenBudget;
 impl Pre for TokenBudget {
     fn handle(request: &Request, edits: &Edits) -> Result<Outcome, Refusal> {
         let most = config::parse("prompt-tokens-max", PROMPT_TOKENS_MAX);
-        if let Some(told) = beyond(request, most) {
+        if let Some(message) = beyond(request, most) {
             return Err(Refusal::too_large(format!(
-                "the messages have {told} tokens and {most} are allowed; shorten them"
+                "the messages have {message} tokens and {most} are allowed; shorten them"
             )));
         }
         let cap = config::parse("reply-tokens-max", REPLY_TOKENS_MAX).max(1);

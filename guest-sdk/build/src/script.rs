@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use crate::{Build, BuildError, Component};
 
 /// Compiles `packages` of `workspace` in one go, copies each component to `OUT_DIR/<package>.wasm`,
-/// and tells cargo to run the build script again when one of their sources changes.
+/// and has cargo run the build script again when one of their sources changes.
 ///
 /// # Errors
 /// As [`Build::run`], and when a file can't be copied.

@@ -66,7 +66,7 @@ impl Ports {
 async fn open(settings: Settings, starting: &Starting) -> Result<(App, Vec<String>)> {
     let fleet = Fleet::start(settings.fleet);
     let registry = settings.policies.registry.clone();
-    let app = App::open_telling(fleet, registry, settings.server, starting)?;
+    let app = App::open_reporting(fleet, registry, settings.server, starting)?;
     let deployed = deploy(app.policies(), &settings.policies, starting).await?;
     Ok((app, deployed))
 }

@@ -73,12 +73,12 @@ pub(crate) struct Check {
     /// The configuration file: JSON, comments allowed.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// Prove every expert: hash its files, load it, render its template and generate 8 tokens, one
+    /// Test every expert: hash its files, load it, render its template and generate 8 tokens, one
     /// expert after another.
     #[arg(long)]
     pub(crate) deep: bool,
-    /// Prove every expert, and note the size and sha256 of each file of those that pass in
-    /// signalbox-manifest.json beside them; later proofs are held against it.
+    /// Test every expert, and write the size and sha256 of each file of those that pass in
+    /// signalbox-manifest.json beside them; later tests compare with it.
     #[arg(long)]
     pub(crate) write_manifest: bool,
     /// For scripts.

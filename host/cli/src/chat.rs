@@ -18,7 +18,7 @@ use crate::{
     term::{self, say},
 };
 
-/// Files larger than this are not sent; a host that is told nothing takes far less.
+/// Files larger than this are not sent; a host with default settings takes far less.
 const IMAGE_BYTES_MAX: u64 = 256 << 20;
 
 /// Sends one message, or the lines of standard input one by one as a conversation.
@@ -110,8 +110,8 @@ impl Conversation {
 fn image(file: &Path) -> Result<Value> {
     let unreadable = || format!("{} can't be read", file.display());
     let size = fs::metadata(file).with_context(unreadable)?.len();
-    let told = HumanBytes(size);
-    ensure!(size <= IMAGE_BYTES_MAX, "{} has {told}; make it smaller", file.display());
+    let message = HumanBytes(size);
+    ensure!(size <= IMAGE_BYTES_MAX, "{} has {message}; make it smaller", file.display());
     let bytes = fs::read(file).with_context(unreadable)?;
     let kind = kind(&bytes);
     let kind = kind.with_context(|| {
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn images_are_told_by_their_first_bytes() {
+    fn images_are_known_by_their_first_bytes() {
         assert_eq!(kind(b"\x89PNG\r\n"), Some("image/png"));
         assert_eq!(kind(b"\xff\xd8\xff\xe0"), Some("image/jpeg"));
         assert_eq!(kind(b"RIFF1234WEBPVP8 "), Some("image/webp"));

@@ -19,7 +19,7 @@ mod deep;
 mod hash;
 mod known;
 
-use deep::Proven;
+use deep::Tested;
 
 /// Prints the findings; the exit code is 1 when something keeps an expert from being served.
 pub(crate) fn run(args: &Check) -> Result<ExitCode> {
@@ -34,13 +34,13 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode> {
     drop(looking);
     let experts: Vec<_> = settings.fleet.experts.iter().zip(&inspections).collect();
     let deep = args.deep || args.write_manifest;
-    let proven = deep.then(|| deep::prove_all(&settings.fleet, args.write_manifest)).transpose()?;
+    let tested = deep.then(|| deep::test_all(&settings.fleet, args.write_manifest)).transpose()?;
     match args.json {
-        true => say_json(&as_json(&args.config, &settings, &experts, proven.as_deref())),
-        false => say_text(&args.config, &settings, &experts, proven.as_deref()),
+        true => say_json(&as_json(&args.config, &settings, &experts, tested.as_deref())),
+        false => say_text(&args.config, &settings, &experts, tested.as_deref()),
     }
-    let unproven = proven.iter().flatten().any(|expert| expert.problem().is_some());
-    let broken = unproven || exposed(&settings).is_some() || inspections.iter().any(is_broken);
+    let failed = tested.iter().flatten().any(|expert| expert.problem().is_some());
+    let broken = failed || exposed(&settings).is_some() || inspections.iter().any(is_broken);
     Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -84,7 +84,7 @@ fn say_text(
     config: &Path,
     settings: &Settings,
     experts: &[Inspected<'_>],
-    proven: Option<&[Proven]>,
+    tested: Option<&[Tested]>,
 ) {
     let entries: Vec<_> = experts.iter().map(|(e, found)| entry(e, found)).collect();
     let served = entries.iter().filter(|entry| !entry.is_broken()).count();
@@ -96,9 +96,9 @@ fn say_text(
         say!();
         say!("Access: {problem}");
     }
-    if let Some(proven) = proven {
+    if let Some(tested) = tested {
         say!();
-        deep::say_all(proven);
+        deep::say_all(tested);
     }
     if !settings.ignored.is_empty() {
         say!();
@@ -137,17 +137,17 @@ fn as_json(
     config: &Path,
     settings: &Settings,
     experts: &[Inspected<'_>],
-    proven: Option<&[Proven]>,
+    tested: Option<&[Tested]>,
 ) -> Value {
     let mut listed: Vec<_> = experts.iter().map(|(e, found)| expert_json(e, found)).collect();
-    for (expert, proven) in listed.iter_mut().zip(proven.unwrap_or_default()) {
-        expert["proof"] = proven.as_json();
+    for (expert, tested) in listed.iter_mut().zip(tested.unwrap_or_default()) {
+        expert["proof"] = tested.as_json();
     }
-    let unproven = proven.unwrap_or_default().iter().any(|expert| expert.problem().is_some());
+    let failed = tested.unwrap_or_default().iter().any(|expert| expert.problem().is_some());
     let exposed = exposed(settings);
     json!({
         "config": config.display().to_string(),
-        "ok": !unproven && exposed.is_none() && !experts.iter().any(|(_, found)| is_broken(found)),
+        "ok": !failed && exposed.is_none() && !experts.iter().any(|(_, found)| is_broken(found)),
         "mistakes": [],
         "access": { "problem": exposed },
         "experts": listed,

@@ -168,7 +168,7 @@ impl Events {
 fn piece(event: &str) -> Result<String> {
     let event: Value = serde_json::from_str(event).context("the host sent no JSON")?;
     if let Some(error) = event.get("error") {
-        bail!("{}", told(error));
+        bail!("{}", described(error));
     }
     let text = event.pointer("/choices/0/delta/content").and_then(Value::as_str);
     Ok(text.unwrap_or_default().to_owned())
@@ -181,7 +181,7 @@ fn checked(mut response: Response<Body>) -> Result<Response<Body>> {
         return Ok(response);
     }
     match json(&mut response)?.get("error") {
-        Some(error) => bail!("{} (HTTP {})", told(error), status.as_u16()),
+        Some(error) => bail!("{} (HTTP {})", described(error), status.as_u16()),
         None => bail!("the host answered HTTP {status} without a reason; is it a signalbox?"),
     }
 }
@@ -196,7 +196,7 @@ fn json(response: &mut Response<Body>) -> Result<Value> {
 }
 
 /// An error object in one line: message and code.
-fn told(error: &Value) -> String {
+fn described(error: &Value) -> String {
     let message = error["message"].as_str().unwrap_or("the host gave no reason");
     match error["code"].as_str() {
         Some(code) => format!("{message} [{code}]"),
@@ -214,10 +214,10 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_error_is_told_with_its_code() {
+    fn an_error_is_reported_with_its_code() {
         let error = json!({ "message": "no such policy", "code": "policy_not_found" });
-        assert_eq!(told(&error), "no such policy [policy_not_found]");
-        assert_eq!(told(&json!({})), "the host gave no reason");
+        assert_eq!(described(&error), "no such policy [policy_not_found]");
+        assert_eq!(described(&json!({})), "the host gave no reason");
     }
 
     #[test]

@@ -51,14 +51,14 @@ pub(crate) struct Ignored {
 
 /// What reading a file brought to light.
 #[derive(Debug, Default)]
-pub(crate) struct Notes {
+pub(crate) struct Findings {
     pub(crate) mistakes: Vec<Mistake>,
     pub(crate) ignored: BTreeSet<Ignored>,
 }
 
 /// Reads a file's text: JSON with comments and trailing commas. `read` gets the outermost section.
-pub(crate) fn read<T>(text: &str, read: impl FnOnce(&Section<'_>) -> T) -> (Option<T>, Notes) {
-    let book = Book { text, notes: RefCell::default() };
+pub(crate) fn read<T>(text: &str, read: impl FnOnce(&Section<'_>) -> T) -> (Option<T>, Findings) {
+    let book = Book { text, findings: RefCell::default() };
     let parsed = parse_to_ast(text, &CollectOptions::default(), &lenient());
     let value = match parsed {
         Ok(tree) => match tree.value {
@@ -76,7 +76,7 @@ pub(crate) fn read<T>(text: &str, read: impl FnOnce(&Section<'_>) -> T) -> (Opti
             None
         }
     };
-    (value, book.notes.into_inner())
+    (value, book.findings.into_inner())
 }
 
 /// Comments and trailing commas, and nothing else that JSON does not have.
@@ -98,25 +98,25 @@ fn lenient() -> ParseOptions {
 /// The file under way: its text, for line numbers, and what was noticed.
 struct Book<'t> {
     text: &'t str,
-    notes: RefCell<Notes>,
+    findings: RefCell<Findings>,
 }
 
 impl Book<'_> {
     fn mistake(&self, at: usize, key: &str, problem: impl Into<String>) {
         let line = 1 + self.text.bytes().take(at).filter(|&byte| byte == b'\n').count();
         let mistake = Mistake { line, key: key.to_owned(), problem: problem.into() };
-        self.notes.borrow_mut().mistakes.push(mistake);
+        self.findings.borrow_mut().mistakes.push(mistake);
     }
 
     fn ignore(&self, key: String, why: &'static str) {
-        self.notes.borrow_mut().ignored.insert(Ignored { key, why });
+        self.findings.borrow_mut().ignored.insert(Ignored { key, why });
     }
 }
 
 /// One object of the file, or the absence of one: then every key is absent too.
 ///
-/// Every getter answers `None` for a key that is absent, `null` or wrong; a wrong one is noted.
-/// When the section is dropped, keys that nobody asked for are noted too.
+/// Every getter answers `None` for a key that is absent, `null` or wrong; a wrong one is recorded.
+/// When the section is dropped, keys that nobody asked for are recorded too.
 pub(crate) struct Section<'a> {
     object: Option<&'a Object<'a>>,
     path: String,
@@ -276,13 +276,13 @@ impl<'a> Section<'a> {
         sections
     }
 
-    /// Notes a mistake at a key: what a getter can't know.
+    /// Records a mistake at a key: what a getter can't know.
     pub(crate) fn mistake(&self, key: &str, problem: impl Into<String>) {
         let at = self.property(key).map(Ranged::start).or(self.object.map(Ranged::start));
         self.book.mistake(at.unwrap_or_default(), &self.path_of(key), problem);
     }
 
-    /// Passes a good value on and notes a bad one.
+    /// Passes a good value on and records a bad one.
     fn expect<T>(&self, key: &str, value: Option<T>, problem: &str) -> Option<T> {
         if value.is_none() {
             self.mistake(key, problem);
@@ -390,7 +390,7 @@ mod tests {
 
     /// Reads `a.text`, `a.number` and the list `b[]` with the key `flag`, and shows the mistakes.
     fn mistakes(text: &str) -> Vec<String> {
-        let (_, notes) = read(text, |root| {
+        let (_, findings) = read(text, |root| {
             let a = root.section("a");
             a.text("text");
             a.integer("number", 1..=10_u32);
@@ -398,7 +398,7 @@ mod tests {
                 b.flag("flag");
             }
         });
-        notes.mistakes.iter().map(ToString::to_string).collect()
+        findings.mistakes.iter().map(ToString::to_string).collect()
     }
 
     fn check(text: &str, expect: &[&str]) {

@@ -20,12 +20,12 @@ mod toys;
 
 /// The demo's configuration, in the format of any other.
 const CONFIG: &str = include_str!("../demo.json");
-/// Where the demo serves unless told otherwise: clients, operators.
+/// Where the demo serves unless asked otherwise: clients, operators.
 const PORTS: (u16, u16) = (8080, 8081);
 /// Printed when the demo is ready.
 const WHAT_TO_TRY: &str = include_str!("../demo.txt");
 
-/// Serves the toys until told to stop, or tries everything once with `--smoke`.
+/// Serves the toys until asked to stop, or tries everything once with `--smoke`.
 pub(crate) fn run(args: Demo) -> Result<ExitCode> {
     let toys = toys::unpack()?;
     let mut settings = settings(toys.path())?;
@@ -48,8 +48,8 @@ pub(crate) fn run(args: Demo) -> Result<ExitCode> {
 fn settings(folder: &Path) -> Result<Settings> {
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     Settings::parse(CONFIG, folder, Machine::here(), &environment).map_err(|mistakes| {
-        let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
-        anyhow!("the demo can't be configured: {}", told.join("; "))
+        let message: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        anyhow!("the demo can't be configured: {}", message.join("; "))
     })
 }
 
@@ -59,7 +59,7 @@ async fn serve_until_stopped(settings: Settings) -> Result<ExitCode> {
     let host = ports.start().await?;
     warm(&host.app).await;
     say_what_to_try(&host);
-    host.serve(runtime::told_to_stop()).await?;
+    host.serve(runtime::asked_to_stop()).await?;
     Ok(ExitCode::SUCCESS)
 }
 

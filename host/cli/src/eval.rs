@@ -1,5 +1,5 @@
 //! `signalbox eval`: what a checkpoint thinks of a given text, position by position, and how far that
-//! is from a reference. The tool that proves on a user's own machine that the arithmetic is right.
+//! is from a reference. The tool that shows on a user's own machine that the arithmetic is right.
 
 use std::{
     num::NonZero,
@@ -34,14 +34,14 @@ pub(crate) fn run(args: &Eval) -> Result<ExitCode> {
     };
     let input = Input::read(args)?;
     let loading = Spinner::start(format!("loading {}", args.model.display()));
-    let scorer = Scorer::open(&args.model, how).map_err(told)?;
+    let scorer = Scorer::open(&args.model, how).map_err(described)?;
     drop(loading);
-    let (ids, images, expected) = input.resolve(|text| scorer.encode(text).map_err(told))?;
+    let (ids, images, expected) = input.resolve(|text| scorer.encode(text).map_err(described))?;
     let record = args.logits.as_deref().map(|file| Record::begin(file, &ids)).transpose()?;
     let comparison = expected.map(|rows| Comparison::new(rows, scorer.vocab_size(), &ids));
     let mut watch = Watch::new(&ids, record, comparison.transpose()?);
     let began = Instant::now();
-    scorer.score(&ids, &images, &mut |logits| watch.see(logits)).map_err(told)?;
+    scorer.score(&ids, &images, &mut |logits| watch.see(logits)).map_err(described)?;
     let scores = watch.finish(began.elapsed())?;
     match args.json {
         true => say_json(&scores.as_json(args, how, &ids)),
@@ -55,7 +55,7 @@ fn cores() -> usize {
 }
 
 /// The engine's error without its talk of experts: here is only one checkpoint.
-fn told(error: EngineError) -> anyhow::Error {
+fn described(error: EngineError) -> anyhow::Error {
     match error {
         EngineError::Unloadable { problem, .. } => anyhow!(problem),
         other => other.into(),

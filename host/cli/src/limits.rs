@@ -23,7 +23,7 @@ pub(crate) struct Granted {
 }
 
 impl Granted {
-    /// Raises the soft limits as far as the hard ones allow, and tells what there is.
+    /// Raises the soft limits as far as the hard ones allow, and returns what there is.
     pub(crate) fn raised() -> Self {
         let descriptors = raise(Resource::Nofile);
         // Privileged processes are not counted.
@@ -33,14 +33,14 @@ impl Granted {
 
     /// Lowers what does not fit, and says so.
     pub(crate) fn fit(self, settings: &mut Settings, cores: u64) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut message = Vec::new();
         let wanted = settings.server.limits.connections_max;
         if let Some(granted) = self.descriptors {
             let most = connections(granted);
             if wanted as u64 > most {
                 settings.server.limits.connections_max = usize::try_from(most).unwrap_or(wanted);
                 let needed = 2 * wanted as u64 + DESCRIPTORS_RESERVED;
-                told.push(format!(
+                message.push(format!(
                     "limits.connections_max is {wanted} for each of two planes, but the system \
                      grants {granted} file descriptors: {most} are accepted; raise `ulimit -n` to \
                      {needed}, or lower limits.connections_max"
@@ -51,13 +51,13 @@ impl Granted {
         let guests = 2 * settings.policies.registry.limits.workers;
         let needed = threads(settings.fleet.experts.len() as u64, cores) + guests;
         if let Some(granted) = self.threads.filter(|granted| *granted < needed) {
-            told.push(format!(
+            message.push(format!(
                 "the system grants {granted} threads, and this configuration may start {needed}: \
                  calls that find none are refused with expert_unavailable; raise `ulimit -u` and \
                  the pids limit of the control group, or serve fewer experts"
             ));
         }
-        told
+        message
     }
 }
 
@@ -97,9 +97,9 @@ mod tests {
         let machine = Machine { memory_bytes: 1 << 30 };
         let mut settings = Settings::parse(&config, Path::new("/"), machine, &|_| None).unwrap();
         let granted = Granted { descriptors: Some(descriptors), threads: Some(1 << 20) };
-        let told = granted.fit(&mut settings, 4);
-        assert_eq!(settings.server.limits.connections_max, expect, "{told:?}");
-        assert_eq!(told.len(), usize::from(expect < wanted as usize), "{told:?}");
+        let message = granted.fit(&mut settings, 4);
+        assert_eq!(settings.server.limits.connections_max, expect, "{message:?}");
+        assert_eq!(message.len(), usize::from(expect < wanted as usize), "{message:?}");
     }
 
     #[test]
@@ -116,8 +116,8 @@ mod tests {
         let config = r#"{"experts": [{"expert_id": "a", "model_path": "a"}]}"#;
         let machine = Machine { memory_bytes: 1 << 30 };
         let mut settings = Settings::parse(config, Path::new("/"), machine, &|_| None).unwrap();
-        let told = Granted { descriptors: None, threads: Some(8) }.fit(&mut settings, 4);
-        assert!(told.concat().contains("grants 8 threads"), "{told:?}");
+        let message = Granted { descriptors: None, threads: Some(8) }.fit(&mut settings, 4);
+        assert!(message.concat().contains("grants 8 threads"), "{message:?}");
         assert_eq!(Granted::default().fit(&mut settings, 4), Vec::<String>::new());
     }
 }

@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn whatever_is_logged_is_one_line_without_tricks() {
         let forged = "a\r\nERROR forged\u{1b}[31m\u{202e}";
-        let told = logged(|| {
+        let message = logged(|| {
             let _span = tracing::info_span!("request", id = forged).entered();
             tracing::warn!(expert = %forged, known = ?forged, number = 7, "{forged}");
         });
@@ -109,14 +109,14 @@ mod tests {
         let expect = format!(
             " WARN request{{id=\"{plain}\"}}: {plain} expert={plain} known=\"{plain}\" number=7\n"
         );
-        assert_eq!(told, expect);
+        assert_eq!(message, expect);
     }
 
     #[test]
     fn what_is_too_long_is_cut() {
         let long = "é".repeat(1 << 20);
-        let told = logged(|| tracing::warn!(id = %long, "{long}"));
-        assert_eq!(told.matches('…').count(), 2);
-        assert!(told.len() < 2 * VALUE_BYTES_MAX + 100, "{}", told.len());
+        let message = logged(|| tracing::warn!(id = %long, "{long}"));
+        assert_eq!(message.matches('…').count(), 2);
+        assert!(message.len() < 2 * VALUE_BYTES_MAX + 100, "{}", message.len());
     }
 }

@@ -39,7 +39,7 @@ struct Detached {
     err: Arc<Outlet>,
 }
 
-/// Prints a line on standard error. Nobody is left to tell when that fails.
+/// Prints a line on standard error. Nobody is left to report to when that fails.
 macro_rules! complain {
     ($($part:tt)*) => { $crate::output::err(format_args!("{}\n", format_args!($($part)*))) };
 }
@@ -86,7 +86,7 @@ pub(crate) fn detach() -> io::Result<()> {
         err: Outlet::start("write stderr", err)?,
     };
     if DETACHED.set(streams).is_ok() {
-        panic::set_hook(Box::new(tell_panic));
+        panic::set_hook(Box::new(report_panic));
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ pub(crate) fn close() -> Result<(), &'static str> {
 }
 
 /// A panic as a line of the log. It does not go through the subscriber, which may be what panicked.
-fn tell_panic(panic: &PanicHookInfo<'_>) {
+fn report_panic(panic: &PanicHookInfo<'_>) {
     let mut time = String::new();
     // The wall clock can be formatted, or the line goes without it.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));

@@ -134,7 +134,7 @@ impl Admin {
         let path = format!("/policies/{name}?activate={activate}");
         let answer = self.client.upload(&path, &upload.bytes)?;
         drop(waiting);
-        self.tell(&answer, report::upload);
+        self.print(&answer, report::upload);
         if !activate && !self.json {
             let revision = answer["revision"].as_str().map(short_revision).unwrap_or_default();
             say!("staged; put it in force with: signalbox policy activate {name} {revision}");
@@ -149,7 +149,7 @@ impl Admin {
         };
         let body = json!({ "revision": revision });
         let answer = self.client.post(&format!("/policies/{name}/activate"), Some(&body))?;
-        self.tell(&answer.body, report::activation);
+        self.print(&answer.body, report::activation);
         Ok(())
     }
 
@@ -166,16 +166,16 @@ impl Admin {
             None => "/rollback".to_owned(),
         };
         let answer = self.client.post(&path, None)?;
-        self.tell(&answer.body, report::activation);
+        self.print(&answer.body, report::activation);
         Ok(())
     }
 
     fn show(&self, path: &str, text: fn(&Value)) -> Result<()> {
-        self.tell(&self.client.get(path)?, text);
+        self.print(&self.client.get(path)?, text);
         Ok(())
     }
 
-    fn tell(&self, answer: &Value, text: fn(&Value)) {
+    fn print(&self, answer: &Value, text: fn(&Value)) {
         match self.json {
             true => term::say_json(answer),
             false => text(answer),

@@ -35,7 +35,7 @@ pub(crate) const THREADS_MAX: usize = WORKERS_MAX + BLOCKING_THREADS_MAX;
 /// Threads for short blocking work stay: the runtime panics when it needs the first one and the system
 /// gives none.
 const BLOCKING_KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Time for the runtime to prove that all its threads run.
+/// Time for the runtime to start all its threads.
 const START_MAX: Duration = Duration::from_secs(10);
 /// Exit code of a process that a second signal stopped.
 const FORCED: i32 = 1;
@@ -116,7 +116,7 @@ pub(crate) fn log(level: &str) -> io::Result<()> {
 }
 
 /// Keeps signals from ending the process that ask for nothing it could do: SIGHUP reloads nothing,
-/// SIGXFSZ says that a log file is at its limit. Each is noted in the log once. Needs the runtime.
+/// SIGXFSZ says that a log file is at its limit. Each is logged once. Needs the runtime.
 ///
 /// SIGPIPE is ignored by every Rust program; SIGQUIT and what stops or continues a job keep their
 /// meaning.
@@ -149,7 +149,7 @@ pub(crate) fn ignore_signals() {
 pub(crate) fn ignore_signals() {}
 
 /// Resolves at the first SIGINT or SIGTERM. The second one ends the process.
-pub(crate) async fn told_to_stop() {
+pub(crate) async fn asked_to_stop() {
     signal().await;
     say!("Stopping: running replies may finish. Once more stops at once.");
     tokio::spawn(async {

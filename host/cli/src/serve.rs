@@ -15,12 +15,12 @@ use crate::{
     term::say,
 };
 
-/// Serves until told to stop.
+/// Serves until asked to stop.
 pub(crate) fn run(args: Serve) -> Result<ExitCode> {
     let mut settings = overruled(Settings::load(&args.config)?, args);
     let unfit = Granted::raised().fit(&mut settings, runtime::cores() as u64);
     runtime::log(settings.log_level).context("no threads can be started")?;
-    unfit.iter().for_each(|told| say!("{told}"));
+    unfit.iter().for_each(|message| say!("{message}"));
     runtime::start().context("no threads can be started")?.block_on(serve(settings))
 }
 
@@ -48,7 +48,7 @@ async fn serve(settings: Settings) -> Result<ExitCode> {
     if !guarded {
         say!("no admin token ({TOKEN_VARIABLE}): operators are answered on this machine only");
     }
-    host.serve(runtime::told_to_stop()).await?;
+    host.serve(runtime::asked_to_stop()).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -146,14 +146,14 @@ impl Settings {
         machine: Machine,
         environment: Environment<'_>,
     ) -> Result<Self, Vec<Mistake>> {
-        let (settings, mut notes) =
+        let (settings, mut findings) =
             config::read(text, |root| settings(root, folder, machine, environment));
-        notes.mistakes.sort_by_key(|mistake| mistake.line);
+        findings.mistakes.sort_by_key(|mistake| mistake.line);
         match settings {
-            Some(settings) if notes.mistakes.is_empty() => {
-                Ok(Self { ignored: notes.ignored, ..settings })
+            Some(settings) if findings.mistakes.is_empty() => {
+                Ok(Self { ignored: findings.ignored, ..settings })
             }
-            _ => Err(notes.mistakes),
+            _ => Err(findings.mistakes),
         }
     }
 }

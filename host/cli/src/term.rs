@@ -86,7 +86,7 @@ impl Progress {
     }
 
     /// What is worked on now.
-    pub(crate) fn tell(&self, message: impl Into<String>) {
+    pub(crate) fn say(&self, message: impl Into<String>) {
         self.bar.set_message(message.into());
     }
 
@@ -159,8 +159,8 @@ mod tests {
     #[test]
     fn json_for_a_terminal_stays_the_same_value() {
         let value = serde_json::json!({"a\u{202e}": ["\u{1b}[2J\n\u{9b}", "\u{e0041}é漢"]});
-        let told = escaped(&format!("{value:#}"));
-        assert!(told.chars().all(|c| c == '\n' || !misleads(c)), "{told}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&told).unwrap(), value);
+        let message = escaped(&format!("{value:#}"));
+        assert!(message.chars().all(|c| c == '\n' || !misleads(c)), "{message}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&message).unwrap(), value);
     }
 }

@@ -204,7 +204,7 @@ impl Worker {
         let status = self.ended();
         let mut words = Vec::new();
         if let Some(stderr) = self.child.stderr.take() {
-            // A child that could not even be read is told by its status.
+            // A child that could not even be read is known by its status.
             let _ = stderr.take(LAST_WORDS_BYTES).read_to_end(&mut words);
         }
         let words = String::from_utf8_lossy(&words);

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What a child does when it is told to.
+/// What a child does when it is asked to.
 fn work(request: &[u8]) -> Result<Vec<u8>, String> {
     match request {
         b"refuse" => Err("not this one".into()),

@@ -1,4 +1,4 @@
-//! A checkpoint on disk: a Hugging Face folder or a GGUF file. `open` reads headers only and proves that
+//! A checkpoint on disk: a Hugging Face folder or a GGUF file. `open` reads headers only and checks that
 //! everything the architecture needs is there, complete and of the right shape; `load` then copies the
 //! weights into packed memory.
 //!
@@ -183,7 +183,7 @@ impl Checkpoint {
     }
 }
 
-/// Reads what a GGUF file tells about the model by its tensors.
+/// Reads what the tensors of a GGUF file say about the model.
 fn described(catalogue: &Catalogue) -> Result<spec::gguf::Described> {
     let embedding = catalogue.tensors.get("token_embd.weight");
     let factors = ["rope_freqs", "rope_factors_short", "rope_factors_long"];

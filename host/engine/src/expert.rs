@@ -17,20 +17,20 @@ use std::{
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    EngineError, Event, dialect::Dialect, model::Model, sampler::Sampler, tokenizer::Stops,
-    vision::Placed,
+    EngineError, Event, model::Model, prompt_format::PromptFormat, sampler::Sampler,
+    tokenizer::Stops, vision::Placed,
 };
 
-mod runner;
+mod counters;
+mod scheduler;
 mod sequence;
 mod stream;
-mod tally;
 
-use runner::Runner;
+pub(crate) use counters::Counters;
+use scheduler::Scheduler;
 pub use stream::TokenStream;
-pub(crate) use tally::Tally;
 
-/// All that a running expert can be told.
+/// All commands of a running expert.
 enum Command {
     /// Answer this.
     Submit(Box<Job>),
@@ -48,7 +48,7 @@ pub(crate) struct Job {
     pub(crate) max_tokens: u32,
     pub(crate) sampler: Sampler,
     pub(crate) stops: Stops,
-    pub(crate) dialect: Arc<Dialect>,
+    pub(crate) prompt_format: Arc<PromptFormat>,
     /// Unbounded, so that a slow client never holds up the others; `max_tokens` bounds what it
     /// holds.
     pub(crate) events: UnboundedSender<Event>,
@@ -98,7 +98,7 @@ pub(crate) struct Expert {
 }
 
 /// A way to send jobs to a running expert.
-pub(crate) struct Desk(Sender<Command>);
+pub(crate) struct Commands(Sender<Command>);
 
 impl Expert {
     /// Starts the thread of an expert.
@@ -109,19 +109,19 @@ impl Expert {
         id: &str,
         model: Model,
         bounds: Bounds,
-        tally: Arc<Tally>,
+        counters: Arc<Counters>,
         notify: impl Fn(Notice) + Send + 'static,
     ) -> io::Result<Self> {
         let (commands, inbox) = mpsc::channel();
         let address = model.address();
-        let runner = Runner::new(id.to_owned(), model, inbox, bounds, tally);
+        let scheduler = Scheduler::new(id.to_owned(), model, inbox, bounds, counters);
         let thread =
-            thread::Builder::new().name(id.to_owned()).spawn(move || live(runner, &notify))?;
+            thread::Builder::new().name(id.to_owned()).spawn(move || live(scheduler, &notify))?;
         Ok(Self { commands, thread, address })
     }
 
-    pub(crate) fn desk(&self) -> Desk {
-        Desk(self.commands.clone())
+    pub(crate) fn commands(&self) -> Commands {
+        Commands(self.commands.clone())
     }
 
     /// Ends the expert and waits until its memory is free. Blocks for up to one step.
@@ -132,7 +132,7 @@ impl Expert {
     }
 }
 
-impl Desk {
+impl Commands {
     /// Hands a job over, or back when the expert has ended.
     pub(crate) fn submit(&self, job: Box<Job>) -> Result<(), Box<Job>> {
         match self.0.send(Command::Submit(job)) {
@@ -143,18 +143,18 @@ impl Desk {
 }
 
 /// The thread's whole life. A panic ends this expert's replies and nothing else.
-fn live(mut runner: Runner, notify: &impl Fn(Notice)) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| runner.run()));
+fn live(mut scheduler: Scheduler, notify: &impl Fn(Notice)) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| scheduler.run()));
     let error = match outcome {
         Ok(()) => EngineError::ShuttingDown,
         Err(panic) => {
             let problem = panic_words(&*panic);
             notify(Notice::Crashed(problem.clone()));
-            EngineError::Crashed { expert: runner.id().to_owned(), problem }
+            EngineError::Crashed { expert: scheduler.id().to_owned(), problem }
         }
     };
-    runner.abandon(&error);
-    drop(runner);
+    scheduler.abandon(&error);
+    drop(scheduler);
     notify(Notice::Gone);
 }
 

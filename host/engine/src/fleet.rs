@@ -1,6 +1,6 @@
 //! All experts of one process: which are in memory, which come and which go.
 //!
-//! One lock guards the bookkeeping (the *yard*) and is held for moments only. Whatever takes time
+//! One lock guards the bookkeeping (the *residency*) and is held for moments only. Whatever takes time
 //! happens elsewhere: loading on a thread per load, answering on a thread per expert, reading
 //! tokenizers and rendering prompts on the runtime's blocking threads.
 
@@ -18,21 +18,21 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     EngineError, ExpertSettings, FleetLimits, FleetSettings, Inspection, LazyLoading, Request,
     Templates, TokenStream,
-    dialect::Dialect,
-    expert::{Expert, Tally},
+    expert::{Counters, Expert},
     inspect,
     inspect::{Severity, mib},
-    lack::{Trouble, passes},
+    prompt_format::PromptFormat,
     template::Renderers,
+    transient::{Trouble, passes},
 };
 
 mod call;
 mod loading;
+mod residency;
 mod status;
-mod yard;
 
+use residency::{Residency, Slot, SlotState};
 pub use status::{ExpertState, ExpertStatus, MemoryStatus};
-use yard::{Berth, Stage, Yard};
 
 /// When to ask again for what was lacking before an expert began to load.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -45,17 +45,17 @@ const RENDERING_MAX: usize = 4;
 pub struct Fleet(Arc<Inner>);
 
 struct Inner {
-    /// In the operator's order; places in the yard have the same index.
+    /// In the operator's order; places in the residency have the same index.
     members: Vec<Member>,
     index: HashMap<String, usize>,
-    yard: Mutex<Yard<Expert>>,
-    /// For threads: something in the yard has changed.
+    residency: Mutex<Residency<Expert>>,
+    /// For threads: something in the residency has changed.
     moved: Condvar,
     /// For tasks: the same.
     changed: watch::Sender<u64>,
     warmed: watch::Sender<bool>,
     /// Languages read so far. They stay when the weights go.
-    dialects: DashMap<usize, Arc<Dialect>>,
+    prompt_formats: DashMap<usize, Arc<PromptFormat>>,
     lazy: LazyLoading,
     limits: FleetLimits,
     templates: Templates,
@@ -66,7 +66,7 @@ struct Inner {
 struct Member {
     settings: ExpertSettings,
     inspection: Mutex<Arc<Inspection>>,
-    tally: Arc<Tally>,
+    counters: Arc<Counters>,
     /// Conversations that are made into prompts at once. More wait their turn without a thread, so
     /// that an expert with a slow template holds up only itself.
     rendering: Arc<Semaphore>,
@@ -118,9 +118,9 @@ impl Fleet {
     pub fn count_tokens(&self, id: Option<&str>, text: &str) -> Result<u32, EngineError> {
         let at = match id {
             Some(id) => self.0.find(id)?,
-            None => self.0.foremost()?,
+            None => self.0.default_expert()?,
         };
-        let count = self.0.dialect(at)?.tokenizer.count(text);
+        let count = self.0.prompt_format(at)?.tokenizer.count(text);
         count
             .map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX))
             .map_err(|message| EngineError::InvalidRequest { message })
@@ -133,7 +133,7 @@ impl Fleet {
     /// An unknown expert, no memory, files that can't be loaded.
     pub async fn load(&self, id: &str) -> Result<(), EngineError> {
         let at = self.0.find(id)?;
-        self.0.forgive(at);
+        self.0.reset_failure(at);
         call::resident(&self.0, at).await.map(|_| ())
     }
 
@@ -152,8 +152,8 @@ impl Fleet {
     /// An unknown expert.
     pub fn pin(&self, id: &str, pinned: bool) -> Result<(), EngineError> {
         let at = self.0.find(id)?;
-        self.0.yard().berths[at].pinned = pinned;
-        self.0.stir();
+        self.0.residency().slots[at].pinned = pinned;
+        self.0.notify();
         Ok(())
     }
 
@@ -168,19 +168,19 @@ impl Fleet {
 
     /// The memory budget and what is reserved of it.
     pub fn memory(&self) -> MemoryStatus {
-        let yard = self.0.yard();
-        MemoryStatus { max_bytes: yard.bytes_max, reserved_bytes: yard.reserved() }
+        let residency = self.0.residency();
+        MemoryStatus { max_bytes: residency.bytes_max, reserved_bytes: residency.reserved() }
     }
 
     /// Takes no new calls, waits up to `within` for running replies, cancels the rest with
     /// [`EngineError::ShuttingDown`], and unloads all. A load under way is not waited for: what it
     /// loads is dropped when it is done.
     pub async fn shutdown(&self, within: Duration) {
-        self.0.yard().closing = true;
-        self.0.stir();
+        self.0.residency().closing = true;
+        self.0.notify();
         let mut changed = self.0.changed.subscribe();
         let answered =
-            async { while self.0.yard().calls() > 0 && changed.changed().await.is_ok() {} };
+            async { while self.0.residency().calls() > 0 && changed.changed().await.is_ok() {} };
         // Running out of time is not an error here: what still runs is cancelled next.
         let _ = tokio::time::timeout(within, answered).await;
         loading::unload_all(&self.0).await;
@@ -195,12 +195,12 @@ impl Inner {
             .iter()
             .map(|expert| look(expert, &settings.templates, settings.memory_bytes_max));
         let inspections: Vec<Inspection> = inspections.collect();
-        let berths = settings.experts.iter().zip(&inspections).map(|(expert, seen)| {
-            let stage = stage_of(seen);
-            Berth::new(&expert.id, stage, expert.pinned, seen.memory_bytes.unwrap_or(0))
+        let slots = settings.experts.iter().zip(&inspections).map(|(expert, seen)| {
+            let state = state_of(seen);
+            Slot::new(&expert.id, state, expert.pinned, seen.memory_bytes.unwrap_or(0))
         });
-        let yard = Yard {
-            berths: berths.collect(),
+        let residency = Residency {
+            slots: slots.collect(),
             bytes_max: settings.memory_bytes_max,
             loaded_max: if lazy.enabled { lazy.max_loaded_experts.max(1) } else { usize::MAX },
             closing: false,
@@ -209,7 +209,7 @@ impl Inner {
             settings.experts.into_iter().zip(inspections).map(|(settings, seen)| Member {
                 settings,
                 inspection: Mutex::new(Arc::new(seen)),
-                tally: Arc::default(),
+                counters: Arc::default(),
                 rendering: Arc::new(Semaphore::new(RENDERING_MAX)),
             });
         let members: Vec<Member> = members.collect();
@@ -217,11 +217,11 @@ impl Inner {
         Self {
             index: ids.map(|(at, member)| (member.settings.id.clone(), at)).collect(),
             members,
-            yard: Mutex::new(yard),
+            residency: Mutex::new(residency),
             moved: Condvar::new(),
             changed: watch::channel(0).0,
             warmed: watch::channel(false).0,
-            dialects: DashMap::new(),
+            prompt_formats: DashMap::new(),
             lazy,
             limits: settings.limits,
             renderers: Renderers::open(&settings.templates),
@@ -231,12 +231,12 @@ impl Inner {
 
     /// The bookkeeping. A panic while it is held leaves nothing half done, so poison is no reason
     /// to lose every other expert.
-    fn yard(&self) -> MutexGuard<'_, Yard<Expert>> {
-        self.yard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn residency(&self) -> MutexGuard<'_, Residency<Expert>> {
+        self.residency.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes whoever waits for the yard to change.
-    fn stir(&self) {
+    /// Wakes whoever waits for the residency to change.
+    fn notify(&self) {
         self.moved.notify_all();
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -247,9 +247,9 @@ impl Inner {
     }
 
     /// The servable expert of highest priority, the first among equals.
-    fn foremost(&self) -> Result<usize, EngineError> {
-        let yard = self.yard();
-        let sound = |at: &usize| !matches!(yard.berths[*at].stage, Stage::Failed(_));
+    fn default_expert(&self) -> Result<usize, EngineError> {
+        let residency = self.residency();
+        let sound = |at: &usize| !matches!(residency.slots[*at].state, SlotState::Failed(_));
         let places = (0..self.members.len()).filter(sound).rev();
         places
             .max_by_key(|&at| self.members[at].settings.priority)
@@ -260,8 +260,8 @@ impl Inner {
     fn seeing(&self) -> Vec<String> {
         let sees: Vec<bool> =
             (0..self.members.len()).map(|at| self.inspection(at).images).collect();
-        let yard = self.yard();
-        let sound = |at: &usize| !matches!(yard.berths[*at].stage, Stage::Failed(_));
+        let residency = self.residency();
+        let sound = |at: &usize| !matches!(residency.slots[*at].state, SlotState::Failed(_));
         let places = (0..self.members.len()).filter(|at| sees[*at]).filter(sound);
         places.map(|at| self.members[at].settings.id.clone()).collect()
     }
@@ -272,11 +272,11 @@ impl Inner {
     }
 
     /// An expert's language, read once. Blocks.
-    fn dialect(&self, at: usize) -> Result<Arc<Dialect>, EngineError> {
+    fn prompt_format(&self, at: usize) -> Result<Arc<PromptFormat>, EngineError> {
         let path = &self.members[at].settings.path;
-        let read = || Dialect::open(path, &self.renderers).map(Arc::new);
-        let dialect = self.dialects.entry(at).or_try_insert_with(read);
-        dialect.map(|entry| entry.clone()).map_err(|trouble| self.troubled(at, trouble))
+        let read = || PromptFormat::open(path, &self.renderers).map(Arc::new);
+        let prompt_format = self.prompt_formats.entry(at).or_try_insert_with(read);
+        prompt_format.map(|entry| entry.clone()).map_err(|trouble| self.troubled(at, trouble))
     }
 
     /// An error that says of which expert, and whether it passes.
@@ -309,28 +309,28 @@ impl Inner {
     }
 
     /// Inspects an expert that failed once more, and gives it another chance when it is mended.
-    fn forgive(&self, at: usize) {
-        let mut yard = self.yard();
-        let berth = &mut yard.berths[at];
-        berth.backoff.clear();
-        if !matches!(berth.stage, Stage::Failed(_)) {
+    fn reset_failure(&self, at: usize) {
+        let mut residency = self.residency();
+        let slot = &mut residency.slots[at];
+        slot.backoff.clear();
+        if !matches!(slot.state, SlotState::Failed(_)) {
             return;
         }
-        drop(yard);
+        drop(residency);
         let seen = self.look_again(at);
-        let mut yard = self.yard();
-        let berth = &mut yard.berths[at];
-        if matches!(berth.stage, Stage::Failed(_)) {
-            berth.stage = stage_of(&seen);
+        let mut residency = self.residency();
+        let slot = &mut residency.slots[at];
+        if matches!(slot.state, SlotState::Failed(_)) {
+            slot.state = state_of(&seen);
         }
     }
 
     /// Inspects an expert anew, and forgets what was known of its files.
     fn look_again(&self, at: usize) -> Arc<Inspection> {
-        let bytes_max = self.yard().bytes_max;
+        let bytes_max = self.residency().bytes_max;
         let seen = Arc::new(look(&self.members[at].settings, &self.templates, bytes_max));
-        self.dialects.remove(&at);
-        self.yard().berths[at].needs = seen.memory_bytes.unwrap_or(0);
+        self.prompt_formats.remove(&at);
+        self.residency().slots[at].needs = seen.memory_bytes.unwrap_or(0);
         let guard = self.members[at].inspection.lock();
         *guard.unwrap_or_else(PoisonError::into_inner) = seen.clone();
         seen
@@ -349,10 +349,10 @@ impl Inner {
 
     /// Reads the gauges; never waits for an expert.
     fn status(&self, at: usize) -> ExpertStatus {
-        let Member { settings, tally, .. } = &self.members[at];
+        let Member { settings, counters, .. } = &self.members[at];
         let seen = self.inspection(at);
-        let yard = self.yard();
-        let berth = &yard.berths[at];
+        let residency = self.residency();
+        let slot = &residency.slots[at];
         ExpertStatus {
             id: settings.id.clone(),
             domain: settings.domain.clone(),
@@ -363,23 +363,23 @@ impl Inner {
             architecture: seen.architecture.clone(),
             quantization: seen.quantization.clone(),
             context_length: seen.context_length.unwrap_or(0),
-            state: ExpertState::of(&berth.stage),
+            state: ExpertState::of(&slot.state),
             weight_bytes: seen.weight_bytes.unwrap_or(0),
-            kv_bytes: tally.kv_bytes.load(Relaxed),
-            queue_depth: berth.calls,
-            running: tally.running.load(Relaxed),
-            estimated_wait: tally.wait(berth.calls, settings.max_num_seqs as usize),
-            last_load: berth.last_load,
-            load_count: berth.loads,
-            unload_count: berth.unloads,
-            requests_total: tally.requests.load(Relaxed),
-            prompt_tokens_total: tally.prompt_tokens.load(Relaxed),
-            completion_tokens_total: tally.completion_tokens.load(Relaxed),
-            tokens_per_second: tally.tokens_per_second(),
-            idle: berth.idle().then(|| Instant::now() - berth.last_used),
-            pinned: berth.pinned,
-            weights_address: match &berth.stage {
-                Stage::Resident(expert) => Some(expert.address),
+            kv_bytes: counters.kv_bytes.load(Relaxed),
+            queue_depth: slot.calls,
+            running: counters.running.load(Relaxed),
+            estimated_wait: counters.wait(slot.calls, settings.max_num_seqs as usize),
+            last_load: slot.last_load,
+            load_count: slot.loads,
+            unload_count: slot.unloads,
+            requests_total: counters.requests.load(Relaxed),
+            prompt_tokens_total: counters.prompt_tokens.load(Relaxed),
+            completion_tokens_total: counters.completion_tokens.load(Relaxed),
+            tokens_per_second: counters.tokens_per_second(),
+            idle: slot.idle().then(|| Instant::now() - slot.last_used),
+            pinned: slot.pinned,
+            weights_address: match &slot.state {
+                SlotState::Resident(expert) => Some(expert.address),
                 _ => None,
             },
             findings: seen.findings.clone(),
@@ -388,8 +388,12 @@ impl Inner {
 }
 
 /// Where an expert begins: failed when its files are no good, but not for what passes.
-fn stage_of(seen: &Inspection) -> Stage<Expert> {
-    if seen.passes() { Stage::Cold } else { seen.failure().map_or(Stage::Cold, Stage::Failed) }
+fn state_of(seen: &Inspection) -> SlotState<Expert> {
+    if seen.passes() {
+        SlotState::Cold
+    } else {
+        seen.failure().map_or(SlotState::Cold, SlotState::Failed)
+    }
 }
 
 /// Inspects an expert's files and holds them against the fleet's own memory limit.

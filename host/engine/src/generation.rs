@@ -34,7 +34,7 @@ pub(crate) struct Generation {
     top_k: Option<usize>,
 }
 
-/// The part of `generation_config.json` that is heeded.
+/// The part of `generation_config.json` that is applied.
 #[derive(Debug, Default)]
 struct Declared {
     eos_token_id: Value,
@@ -90,7 +90,7 @@ fn oddity(key: &str, value: &Value, expected: &str) -> String {
 
 impl Generation {
     /// Reads what the checkpoint declares; a file that is missing or damaged declares nothing, and
-    /// inspection tells of the damage.
+    /// inspection reports the damage.
     pub(crate) fn read(source: &Source<'_>) -> Self {
         match source {
             Source::Folder(folder) => Self::from_folder(folder),
@@ -118,7 +118,7 @@ impl Generation {
         }
     }
 
-    /// Values of a folder's file that can't be heeded, in words.
+    /// Values of a folder's file that can't be applied, in words.
     pub(crate) fn oddities(folder: &Path) -> Vec<String> {
         Declared::read(side::object_or_empty(&folder.join(FILE))).1
     }
@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    /// What is said of one value, beside which the end token is heeded.
+    /// What is said of one value, beside which the end token is applied.
     fn check_odd(value: &str, expect: Option<&str>) {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("{{\"eos_token_id\": [7], {value}}}");

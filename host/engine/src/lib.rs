@@ -6,7 +6,6 @@
 
 mod cache;
 mod checkpoint;
-mod dialect;
 mod error;
 mod expert;
 mod fleet;
@@ -15,19 +14,20 @@ pub mod fuzz;
 mod generation;
 mod image;
 mod inspect;
-mod lack;
 mod limits;
 mod machine;
 mod model;
-mod prove;
+mod prompt_format;
 mod request;
 mod sampler;
 mod score;
+mod self_test;
 mod settings;
 mod side;
 mod spec;
 mod template;
 mod tokenizer;
+mod transient;
 mod vision;
 
 pub use error::{Blame, EngineError};
@@ -39,8 +39,8 @@ pub use limits::{
     FIXED, FleetLimits, IMAGES_MAX, MESSAGES_MAX, STOP_BYTES_MAX, STOPS_MAX, TemplateLimits,
 };
 pub use machine::{machine_memory, machine_threads};
-pub use prove::{Proof, prove};
 pub use request::{Event, Finish, Message, Part, Prompt, Request, Sampling, Timings, Usage};
 pub use score::{Agreement, Scorer, Scoring, nll, top1};
+pub use self_test::{SelfTest, self_test};
 pub use settings::{DType, ExpertSettings, FleetSettings, LazyLoading, Quantization, Templates};
 pub use template::serve_template;

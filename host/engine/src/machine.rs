@@ -15,7 +15,7 @@ const ABSURD: u64 = 1 << 60;
 pub fn machine_memory() -> u64 {
     let groups = group_limit(Path::new("/"), &MEMORY);
     let limits = [Resource::As, Resource::Data].map(|resource| getrlimit(resource).current);
-    let installed = installed(Path::new("/")).or_else(told_by_the_kernel);
+    let installed = installed(Path::new("/")).or_else(reported_by_the_kernel);
     groups.into_iter().chain(limits.into_iter().flatten()).chain(installed).min().unwrap_or(ABSURD)
 }
 
@@ -83,7 +83,7 @@ fn installed(root: &Path) -> Option<u64> {
 }
 
 /// The same without `/proc`.
-fn told_by_the_kernel() -> Option<u64> {
+fn reported_by_the_kernel() -> Option<u64> {
     #[cfg(target_os = "linux")]
     {
         let info = rustix::system::sysinfo();
@@ -146,6 +146,6 @@ mod tests {
         assert_eq!(installed(meminfo.path()), Some(16 << 10));
         assert_eq!(installed(root(&[]).path()), None);
         #[cfg(target_os = "linux")]
-        assert!(told_by_the_kernel().is_some());
+        assert!(reported_by_the_kernel().is_some());
     }
 }

@@ -37,7 +37,7 @@ pub(crate) struct Model {
 }
 
 /// One sequence's share of a step: `tokens` are appended to `cache` at `cache.len()`.
-pub(crate) struct Slot<'a> {
+pub(crate) struct Chunk<'a> {
     /// The sequence so far.
     pub(crate) cache: &'a mut KvCache,
     /// Token ids below the vocabulary size; at least one.
@@ -46,7 +46,7 @@ pub(crate) struct Slot<'a> {
     pub(crate) pictures: &'a [Picture],
 }
 
-impl Slot<'_> {
+impl Chunk<'_> {
     /// Positions of `tokens` in the sequence.
     fn positions(&self) -> Range<usize> {
         self.cache.len()..self.cache.len() + self.tokens.len()
@@ -92,18 +92,18 @@ impl Model {
         self.weights.embedding.address()
     }
 
-    /// One batched step. Returns the logits `(vocab)` of every slot's last token.
-    pub(crate) fn forward(&self, slots: &mut [Slot<'_>]) -> Vec<Vec<f32>> {
-        let batch = Batch::new(&self.spec, slots);
-        let x = self.decode(&batch, slots); // (rows, hidden)
+    /// One batched step. Returns the logits `(vocab)` of every chunk's last token.
+    pub(crate) fn forward(&self, chunks: &mut [Chunk<'_>]) -> Vec<Vec<f32>> {
+        let batch = Batch::new(&self.spec, chunks);
+        let x = self.decode(&batch, chunks); // (rows, hidden)
         self.logits(&batch.last_rows(&x))
     }
 
     /// One step of one sequence. Calls `see` with the logits `(vocab)` of every token.
-    pub(crate) fn score(&self, slot: Slot<'_>, see: &mut dyn FnMut(&[f32])) {
-        let mut slots = [slot];
-        let batch = Batch::new(&self.spec, &slots);
-        let x = self.decode(&batch, &mut slots); // (rows, hidden)
+    pub(crate) fn score(&self, chunk: Chunk<'_>, see: &mut dyn FnMut(&[f32])) {
+        let mut chunks = [chunk];
+        let batch = Batch::new(&self.spec, &chunks);
+        let x = self.decode(&batch, &mut chunks); // (rows, hidden)
         for rows in x.chunks(LOGIT_ROWS * self.spec.hidden) {
             self.logits(rows).iter().for_each(|logits| see(logits));
         }
@@ -111,13 +111,13 @@ impl Model {
 
     /// All layers: the residual stream `(rows, hidden)` behind the last one.
     ///
-    /// Linears see the rows of all slots at once; attention sees each slot's own cache. A row's result
+    /// Linears see the rows of all chunks at once; attention sees each chunk's own cache. A row's result
     /// does not depend on which rows share its batch.
-    fn decode(&self, batch: &Batch, slots: &mut [Slot<'_>]) -> Vec<f32> {
-        let mut x = self.embed(slots); // (rows, hidden)
+    fn decode(&self, batch: &Batch, chunks: &mut [Chunk<'_>]) -> Vec<f32> {
+        let mut x = self.embed(chunks); // (rows, hidden)
         for (index, layer) in self.weights.layers.iter().enumerate() {
             let normed = self.norm(&x, &layer.attention_norm);
-            let attended = self.attend(index, layer, &normed, batch, slots); // (rows, hidden)
+            let attended = self.attend(index, layer, &normed, batch, chunks); // (rows, hidden)
             if self.spec.residual == Residual::Parallel {
                 add(&mut x, &attended);
                 add(&mut x, &self.feed_forward(layer, &normed));
@@ -128,17 +128,20 @@ impl Model {
             let fed = self.feed_forward(layer, &normed); // (rows, hidden)
             add(&mut x, &self.norm_if(fed, layer.post_feed_forward_norm.as_ref()));
         }
-        slots.iter_mut().for_each(|slot| slot.cache.advance(slot.tokens.len()));
+        chunks.iter_mut().for_each(|chunk| chunk.cache.advance(chunk.tokens.len()));
         x
     }
 
     /// (rows, hidden). A picture's features are taken as they are, unscaled.
-    fn embed(&self, slots: &[Slot<'_>]) -> Vec<f32> {
+    fn embed(&self, chunks: &[Chunk<'_>]) -> Vec<f32> {
         let hidden = self.spec.hidden;
-        let rows: usize = slots.iter().map(|slot| slot.tokens.len()).sum();
+        let rows: usize = chunks.iter().map(|chunk| chunk.tokens.len()).sum();
         let mut x = vec![0.0; rows * hidden];
-        let tokens = slots.iter().flat_map(|slot| {
-            slot.positions().zip(slot.tokens).map(move |(at, token)| (slot.picture(at), at, *token))
+        let tokens = chunks.iter().flat_map(|chunk| {
+            chunk
+                .positions()
+                .zip(chunk.tokens)
+                .map(move |(at, token)| (chunk.picture(at), at, *token))
         });
         for ((picture, position, token), row) in tokens.zip(x.chunks_exact_mut(hidden)) {
             if let Some(Picture { span, features }) = picture {
@@ -159,7 +162,7 @@ impl Model {
         layer: &LoadedLayer,
         normed: &[f32],
         batch: &Batch,
-        slots: &mut [Slot<'_>],
+        chunks: &mut [Chunk<'_>],
     ) -> Vec<f32> {
         let spec = &self.spec;
         let LayerSpec { window, rope } = spec.layers[index];
@@ -173,13 +176,13 @@ impl Model {
 
         let kv_rows = keys.chunks_exact(spec.kv_width()).zip(values.chunks_exact(spec.kv_width()));
         for (place, (key, value)) in batch.rows().zip(kv_rows) {
-            slots[place.slot].cache.write(index, place.position, key, value);
+            chunks[place.chunk].cache.write(index, place.position, key, value);
         }
         let mut mixed = vec![0.0; queries.len()]; // (rows, heads, head_dim)
         let query_width = spec.heads.heads * spec.heads.head_dim;
         let rows = queries.chunks_exact(query_width).zip(mixed.chunks_exact_mut(query_width));
         for (place, (query, mixed)) in batch.rows().zip(rows) {
-            let pages = slots[place.slot].cache.pages(index, place.sees(window));
+            let pages = chunks[place.chunk].cache.pages(index, place.sees(window));
             attention(query, pages, spec.heads, spec.attention_scale, mixed, self.compute);
         }
         self.linear(&mixed, &layer.output)

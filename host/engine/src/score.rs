@@ -10,7 +10,7 @@ use signalbox_kernels::Compute;
 use crate::{
     EngineError, Image,
     checkpoint::Checkpoint,
-    model::{Model, Slot},
+    model::{Chunk, Model},
     tokenizer::Tokenizer,
     vision::{self, Picture},
 };
@@ -86,7 +86,7 @@ impl Scorer {
             let from = cache.len();
             let end = vision::chunk_end(&spans, from, from.saturating_add(chunk).min(ids.len()));
             let (tokens, pictures) = (&ids[from..end], &pictures[..]);
-            self.model.score(Slot { cache: &mut cache, tokens, pictures }, see);
+            self.model.score(Chunk { cache: &mut cache, tokens, pictures }, see);
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! The small files beside the weights: each is read whole, within bounds, and only when it is a
-//! regular file. What is damaged is told with the file's name; it is never taken for absent.
+//! regular file. What is damaged is reported with the file's name; it is never taken for absent.
 
 use std::{path::Path, str::Utf8Error};
 
@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     checkpoint::{CheckpointError, read_bounded},
-    lack::Trouble,
     limits::{JSON_BYTES_MAX, VOCABULARY_BYTES_MAX},
+    transient::Trouble,
 };
 
 /// The files that are looked at whether or not anything in them is needed.
@@ -62,7 +62,7 @@ pub(crate) fn object(file: &Path) -> Result<Option<Map<String, Value>>, Damage> 
 }
 
 /// The object in a JSON file; an empty one where there is none, or where it is damaged, which
-/// inspection tells.
+/// inspection reports.
 pub(crate) fn object_or_empty(file: &Path) -> Map<String, Value> {
     object(file).ok().flatten().unwrap_or_default()
 }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_with_the_file_s_name() {
+    fn damage_is_reported_with_the_file_s_name() {
         check_damage(b"{\"eos_token_id\": [1, ", "is not valid JSON");
         check_damage(b"[1]", "not an object");
         check_damage(b"", "is not valid JSON");

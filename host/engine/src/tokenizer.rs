@@ -18,7 +18,7 @@ use std::{
 use aho_corasick::AhoCorasick;
 use tokenizers::{AddedToken, Tokenizer as Vocabulary};
 
-use crate::{checkpoint::Source, lack::Trouble, side};
+use crate::{checkpoint::Source, side, transient::Trouble};
 
 #[cfg(test)]
 mod corpus;
@@ -88,14 +88,16 @@ impl Tokenizer {
     }
 
     /// Marks the control strings in message content, to be done before a template renders it. The
-    /// error tells the sender what can't be sent.
+    /// error says what can't be sent.
     pub(crate) fn defuse<'a>(&self, content: &'a str) -> Result<Cow<'a, str>, String> {
         refuse_marks(content)?;
         let defused = self.controls.mark(content);
         if self.controls.normalised && self.has_controls(&defused)? {
-            return Err("a message spells a control token in a way that can't be told from it; \
+            return Err(
+                "a message spells a control token in a way that can't be distinguished from it; \
                         remove it"
-                .into());
+                    .into(),
+            );
         }
         Ok(defused)
     }

@@ -109,12 +109,12 @@ async fn qwen_writes_a_quicksort_that_runs() {
     let seconds = reply.timings.decode.as_secs_f64();
     println!("{}\n{:.2} tokens/s", reply.text, f64::from(reply.usage.completion_tokens) / seconds);
     let code = code_block(&reply.text).expect("the answer holds a code block");
-    let program = format!("{code}\n{PROOF}");
+    let program = format!("{code}\n{ASSERTIONS}");
     assert_eq!(run_python(&program).trim(), "sorted", "{program}");
 }
 
-/// Sorts lists whose order is known, behind the function to be proved.
-const PROOF: &str = "
+/// Sorts lists whose order is known, behind the function under test.
+const ASSERTIONS: &str = "
 import random
 dice = random.Random(7)
 lists = [[], [1], [2, 1], [3, 3, 3], [5, -1, 5, 0, -1], list(range(50)), list(range(50, 0, -1))]

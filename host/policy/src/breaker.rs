@@ -1,4 +1,4 @@
-//! The circuit breaker of one hook of one revision: pure logic, told the time.
+//! The circuit breaker of one hook of one revision: pure logic, without a clock of its own.
 //!
 //! It opens when a share of the calls in a window failed and the failures came from several callers
 //! who are a share of all callers. So one input, one client or one burst never opens it. Where
@@ -14,7 +14,7 @@ use signalbox_confine::limits;
 
 use window::Window;
 
-/// What a probe may take: nobody is told to come back sooner.
+/// What a probe may take: nobody is sent away for less.
 const PROBE_TIME: Duration = Duration::from_secs(1);
 
 limits! {
@@ -169,8 +169,8 @@ impl Breaker {
             State::Closed(window) => {
                 match outcome {
                     Outcome::Unknown => return None,
-                    Outcome::Good => window.note(pass.caller, false, now),
-                    Outcome::Failed => window.note(pass.caller, true, now),
+                    Outcome::Good => window.record(pass.caller, false, now),
+                    Outcome::Failed => window.record(pass.caller, true, now),
                 }
                 (outcome == Outcome::Failed).then(|| self.judge(now)).flatten()
             }

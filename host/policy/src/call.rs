@@ -24,8 +24,8 @@ pub struct Message {
 pub struct Call {
     /// The id the client also gets.
     pub id: String,
-    /// Who calls, as a number that stays the same for one caller and tells nothing about it.
-    /// Policies don't see it: it tells whether failures come from one caller or from many.
+    /// Who calls, as a number that stays the same for one caller and reveals nothing about it.
+    /// Policies don't see it: it shows whether failures come from one caller or from many.
     pub caller: u64,
     /// The expert the client named; `None` leaves the choice to the router.
     pub model: Option<String>,

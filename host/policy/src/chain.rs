@@ -38,7 +38,7 @@ pub(crate) enum Recovery<R> {
 }
 
 /// One policy with its window; `None` once it was skipped.
-struct Stage<R> {
+struct Link<R> {
     review: Option<R>,
     window: Window,
 }
@@ -52,18 +52,18 @@ enum End {
 
 /// The policies of one reply, in pipeline order.
 pub(crate) struct Chain<R> {
-    stages: Vec<Stage<R>>,
+    links: Vec<Link<R>>,
     end: Option<End>,
 }
 
 impl<R: Review> Chain<R> {
     pub(crate) fn new(reviews: impl IntoIterator<Item = R>, limits: &Limits) -> Self {
-        let stage = |review| Stage { review: Some(review), window: Window::new(limits) };
-        Self { stages: reviews.into_iter().map(stage).collect(), end: None }
+        let link = |review| Link { review: Some(review), window: Window::new(limits) };
+        Self { links: reviews.into_iter().map(link).collect(), end: None }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.stages.is_empty()
+        self.links.is_empty()
     }
 
     /// New text from the expert, for which the reply `waited`.
@@ -102,7 +102,7 @@ impl<R: Review> Chain<R> {
         released
     }
 
-    /// Carries text through every stage. After a `stop`, the stages behind it finish.
+    /// Carries text through every link. After a `stop`, the links behind it finish.
     async fn through(
         &mut self,
         mut text: String,
@@ -110,11 +110,11 @@ impl<R: Review> Chain<R> {
         mut last: bool,
     ) -> Result<Release, PolicyError> {
         let mut stop = None;
-        for stage in &mut self.stages {
+        for link in &mut self.links {
             if text.is_empty() && !last {
                 break;
             }
-            let (through, stopped) = stage.run(text, waited, last).await?;
+            let (through, stopped) = link.run(text, waited, last).await?;
             text = through;
             last |= stopped.is_some();
             stop = stop.or(stopped);
@@ -123,7 +123,7 @@ impl<R: Review> Chain<R> {
     }
 }
 
-impl<R: Review> Stage<R> {
+impl<R: Review> Link<R> {
     /// Pushes `text`, then finishes when it was the `last`.
     async fn run(
         &mut self,
@@ -195,7 +195,7 @@ mod tests {
 
     type Shown = Arc<Mutex<Vec<String>>>;
 
-    /// Answers from a list, then `Emit`; notes what it was shown.
+    /// Answers from a list, then `Emit`; records what it was shown.
     struct Script {
         policy: PolicyRef,
         says: VecDeque<Result<Action, Failure>>,

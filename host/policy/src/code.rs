@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_comes_apart_again_and_a_torn_one_is_told() {
+    fn a_frame_comes_apart_again_and_a_torn_one_is_reported() {
         let framed = frame(&"head", b"body").unwrap();
         assert_eq!(unframe::<&str>(&framed).unwrap(), ("head", &b"body"[..]));
         for end in 0..framed.len() - b"body".len() {

@@ -1,5 +1,5 @@
 //! Compiling: from a stranger's component to machine code. It takes memory and time that nobody can
-//! tell beforehand, so it is done in a child process that the system bounds; reading and judging
+//! predict, so it is done in a child process that the system bounds; reading and judging
 //! the component is done there too. The host itself looks at nothing but the first bytes.
 
 use std::{io, time::Duration};
@@ -67,7 +67,7 @@ impl NotCompiled {
     }
 }
 
-/// What a child is told, before the component.
+/// The order to a child, before the component.
 #[derive(Serialize, Deserialize)]
 struct Order {
     limits: Limits,
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_and_the_component_are_told_apart() {
+    fn the_host_and_the_component_are_distinguished() {
         let check = |failure: Failure, expect: Option<&str>| {
             let code = match failed(failure.clone()) {
                 NotCompiled::Component(problem) => Some(problem.code.into_owned()),

@@ -17,8 +17,8 @@ use crate::{
     meter::Meters,
     program::Program,
     runtime::Runtime,
+    scheduler::{Budget, Late, OwnTime},
     store::{Held, Lent, State, Turn},
-    turns::{Budget, Late, OwnTime},
 };
 
 /// What a hook says: its verdict, or that it turns the call away.
@@ -81,7 +81,7 @@ impl Policy {
         let limit_ms = self.lent.limits.host_wait_ms;
         let wall = self.lent.limits.host_wait().saturating_sub(started.elapsed());
         let budget = Budget { own: turn.limit, wall };
-        let ran = self.runtime.turns.run(self.lent.lane(), &turn.own_time, budget, body).await;
+        let ran = self.runtime.scheduler.run(self.lent.lane(), &turn.own_time, budget, body).await;
         ran.unwrap_or_else(|late| {
             Err(match late {
                 Late::Guest => Failure::Deadline { limit_ms: turn.limit.as_millis() as u64 },
@@ -116,7 +116,7 @@ impl Policy {
     /// Room for one instance before the expert.
     async fn room(&self, text_bytes: usize) -> Result<Held, Failure> {
         let within = self.lent.limits.host_wait();
-        self.runtime.rooms.call(text_bytes, within).await.map(Held::Call)
+        self.runtime.instances.call(text_bytes, within).await.map(Held::Call)
     }
 }
 

@@ -12,24 +12,24 @@ mod call;
 mod chain;
 mod code;
 mod compile;
-mod counting;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod hook;
 mod import;
+mod instances;
 mod limits;
 mod meter;
 mod program;
 mod registry;
-mod rooms;
 mod runtime;
+mod scheduler;
 mod seat;
 mod settings;
 mod status;
 mod store;
 mod surface;
-mod turns;
+mod token_counts;
 mod verdict;
 mod window;
 

@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_value_out_of_bounds_is_named() {
         let limits = Limits { held_ms: 0, ..Limits::default() };
-        let told = limits.check().unwrap_err().to_string();
-        assert_eq!(told, "policies.limits.held_ms is 0 milliseconds; it must be 1 to 600000");
+        let message = limits.check().unwrap_err().to_string();
+        assert_eq!(message, "policies.limits.held_ms is 0 milliseconds; it must be 1 to 600000");
     }
 }

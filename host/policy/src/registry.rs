@@ -104,14 +104,14 @@ impl Policies {
     /// Limits out of bounds, a folder that can't be used or belongs to another process, a machine
     /// that can't run WebAssembly.
     pub fn open(settings: PolicySettings, world: Arc<dyn World>) -> Result<Policies, PolicyError> {
-        Self::open_telling(settings, world, &|_| {})
+        Self::open_reporting(settings, world, &|_| {})
     }
 
-    /// As [`Policies::open`], telling `progress` what is under way.
+    /// As [`Policies::open`], reporting to `progress` what is under way.
     ///
     /// # Errors
     /// As [`Policies::open`].
-    pub fn open_telling(
+    pub fn open_reporting(
         settings: PolicySettings,
         world: Arc<dyn World>,
         progress: &dyn Fn(String),

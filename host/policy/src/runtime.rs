@@ -11,10 +11,10 @@ use wasmtime::{
 
 use crate::{
     Limits, PolicyError, bindings,
-    counting::Counting,
-    rooms::{PROBES, Rooms},
+    instances::{Instances, PROBES},
+    scheduler::Scheduler,
     store::State,
-    turns::Turns,
+    token_counts::TokenCounts,
 };
 
 /// How often guests are interrupted to see whether their time is up.
@@ -40,9 +40,9 @@ pub(crate) const MEMORIES: usize = 2;
 pub(crate) struct Runtime {
     engine: Engine,
     linker: Linker<State>,
-    pub(crate) rooms: Rooms,
-    pub(crate) turns: Turns,
-    pub(crate) counting: Counting,
+    pub(crate) instances: Instances,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) token_counts: TokenCounts,
 }
 
 impl Runtime {
@@ -62,10 +62,10 @@ impl Runtime {
             .name("policy-ticker".into())
             .spawn(move || tick(host, &weak))
             .map_err(no_thread)?;
-        let turns = Turns::start(workers, &handle).map_err(no_thread)?;
-        let rooms = Rooms::new(limits);
-        let counting = Counting::new(workers, rooms.memory.clone(), handle);
-        Ok(Runtime { engine, linker, rooms, turns, counting })
+        let scheduler = Scheduler::start(workers, &handle).map_err(no_thread)?;
+        let instances = Instances::new(limits);
+        let token_counts = TokenCounts::new(workers, instances.memory.clone(), handle);
+        Ok(Runtime { engine, linker, instances, scheduler, token_counts })
     }
 
     pub(crate) fn engine(&self) -> &Engine {

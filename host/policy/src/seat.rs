@@ -1,5 +1,5 @@
 //! A policy's seat among those in force: it keeps its place whatever happens to the policy. Every call
-//! into a policy goes through its seat, which asks the breaker first and tells it afterwards.
+//! into a policy goes through its seat, which asks the breaker first and reports to it afterwards.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,7 +15,7 @@ use crate::{
 /// Between two log lines about failures of one hook.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
 
-/// Told when a breaker opens or closes or wants a probe. Must not block.
+/// Notified when a breaker opens or closes or wants a probe. Must not block.
 pub(crate) type Notice = Arc<dyn Fn(&Arc<Seat>, Hook, Event) + Send + Sync>;
 
 /// One revision in force.

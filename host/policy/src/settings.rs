@@ -39,7 +39,7 @@ impl Default for FailureDefaults {
 }
 
 /// What the host takes of one call, so that policies can't make of it what nobody would read. The
-/// server tells it; nothing of it is for operators to set here.
+/// server sets it; nothing of it is for operators to set here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallBounds {
     /// Messages of a call, edits included.
@@ -56,7 +56,7 @@ impl Default for CallBounds {
     }
 }
 
-/// Everything the policy runtime is told.
+/// All settings of the policy runtime.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicySettings {
     /// Where revisions, pipeline and history are kept. Created when absent; one process at a time.

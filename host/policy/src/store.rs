@@ -19,15 +19,15 @@ use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 use crate::{
     CallBounds, Failure, Limits, PolicyRef, World, bindings,
     import::log::Log,
-    rooms::{CallRoom, MemoryBudget, Room, Share},
+    instances::{CallInstance, InstancePermit, MemoryBudget, Share},
     runtime::{CORE_INSTANCES, MEMORIES, Runtime, TABLES},
-    turns::{OwnTime, give_way},
+    scheduler::{OwnTime, give_way},
 };
 
 /// Handles one instance may hold at once: requests, experts, WASI streams.
 const HANDLES: usize = 10_000;
 /// Functions named when a trap is reported.
-const FRAMES_TOLD: usize = 5;
+const FRAMES_SHOWN: usize = 5;
 /// Bytes a host call may carry beyond texts: list headers, keys, log lines.
 const LIFT_SLACK: usize = 64 * 1024;
 /// Bytes of a trap's report.
@@ -54,9 +54,9 @@ impl Lent {
 /// What an instance holds for its life, so that there are no more than there may be.
 pub(crate) enum Held {
     /// Of a call that is before its expert.
-    Call(#[expect(dead_code, reason = "held, not read")] CallRoom),
+    Call(#[expect(dead_code, reason = "held, not read")] CallInstance),
     /// Of a reply.
-    Session(#[expect(dead_code, reason = "held, not read")] Room),
+    Session(#[expect(dead_code, reason = "held, not read")] InstancePermit),
 }
 
 /// One call into an instance: its time, and how much of it there may be.
@@ -94,7 +94,7 @@ impl State {
         let state = State {
             table,
             log: Log::new(lent.limits.log_lines),
-            memory: Memory::new(&lent.limits, &runtime.rooms.memory),
+            memory: Memory::new(&lent.limits, &runtime.instances.memory),
             wasi: None,
             runtime: runtime.clone(),
             turn,
@@ -155,19 +155,19 @@ impl State {
 
     /// The trap, what the guest wrote to stderr before it (a panic's message), and where it was.
     fn last_words(&self, error: &wasmtime::Error) -> String {
-        let mut told = match (error.downcast_ref::<I32Exit>(), error.downcast_ref::<Trap>()) {
+        let mut message = match (error.downcast_ref::<I32Exit>(), error.downcast_ref::<Trap>()) {
             (Some(exit), _) => format!("it called exit({})", exit.0),
             (None, Some(trap)) => trap.to_string(),
             (None, None) => error.root_cause().to_string(),
         };
         let stderr = self.log.stderr();
         if !stderr.is_empty() {
-            told.push_str(&format!("; it said: {stderr}"));
+            message.push_str(&format!("; it said: {stderr}"));
         }
         if let Some(frames) = error.downcast_ref::<WasmBacktrace>().and_then(named_frames) {
-            told.push_str(&format!("; in {frames}"));
+            message.push_str(&format!("; in {frames}"));
         }
-        told
+        message
     }
 }
 
@@ -176,7 +176,7 @@ fn named_frames(trace: &WasmBacktrace) -> Option<String> {
     let named = trace.frames().iter().filter_map(FrameInfo::func_name);
     let mut names: Vec<String> = named.map(demangled).filter(|name| !is_plumbing(name)).collect();
     names.dedup();
-    names.truncate(FRAMES_TOLD);
+    names.truncate(FRAMES_SHOWN);
     (!names.is_empty()).then(|| names.join(" < "))
 }
 
@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_authors_functions_are_told_apart_from_plumbing() {
+    fn the_authors_functions_are_distinguished_from_plumbing() {
         let check = |mangled, name: &str, plumbing| {
             assert_eq!((demangled(mangled).as_str(), is_plumbing(name)), (name, plumbing));
         };

@@ -34,7 +34,7 @@ impl Surface {
     }
 }
 
-/// What the size and the first bytes tell already.
+/// What the size and the first bytes show already.
 pub(crate) fn glance(bytes: &[u8], limits: &Limits) -> Result<(), UploadProblem> {
     check_size(bytes, limits)?;
     check_format(bytes)
@@ -71,7 +71,7 @@ const BUILD: &str = "build it with `signalbox policy build`, or with cargo for t
 const CORE_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
-/// Tells a component from everything else that people upload.
+/// Distinguishes a component from everything else that people upload.
 fn check_format(bytes: &[u8]) -> Result<(), UploadProblem> {
     if bytes.is_empty() {
         return Err(problem("upload_empty", "nothing was uploaded", "send the component as body"));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_component_is_told_apart() {
+    fn what_is_no_component_is_distinguished() {
         let check = |bytes: &[u8], code| assert_eq!(refused(bytes).code, code);
         check(b"", "upload_empty");
         check(b"  (component)", "upload_wasm_text");
@@ -221,35 +221,35 @@ mod tests {
 
     #[test]
     fn the_mend_for_a_core_module_names_the_target() {
-        let told = refused(&component("(module)")).to_string();
+        let message = refused(&component("(module)")).to_string();
         assert_eq!(
-            told,
+            message,
             "this is a core module, not a component; build with --target wasm32-wasip2"
         );
     }
 
     #[test]
     fn imports_that_are_not_offered_are_named_beside_the_offered() {
-        let told = refused(&component(
+        let message = refused(&component(
             r#"(component
                 (import "wasi:http/types@0.2.4" (instance))
                 (import "wasi:io/error@0.2.6" (instance))
                 (import "acme:secrets/vault@1.0.0" (instance)))"#,
         ));
-        assert_eq!(told.code, "upload_import_not_offered");
+        assert_eq!(message.code, "upload_import_not_offered");
         assert_eq!(
-            told.text,
+            message.text,
             "it imports acme:secrets/vault@1.0.0, wasi:http/types@0.2.4, which this host does not \
              offer"
         );
-        assert!(told.mend.contains("signalbox:policy/tokens@0.1.0"), "{}", told.mend);
+        assert!(message.mend.contains("signalbox:policy/tokens@0.1.0"), "{}", message.mend);
     }
 
     #[test]
-    fn a_component_without_hooks_is_told_their_names() {
-        let told = refused(&component("(component)"));
-        assert_eq!(told.code, "upload_no_hook");
-        assert!(told.mend.contains("signalbox:policy/route@0.1.0"), "{}", told.mend);
+    fn a_component_without_hooks_gets_their_names() {
+        let message = refused(&component("(component)"));
+        assert_eq!(message.code, "upload_no_hook");
+        assert!(message.mend.contains("signalbox:policy/route@0.1.0"), "{}", message.mend);
     }
 
     #[test]
@@ -268,8 +268,8 @@ mod tests {
     fn another_version_of_the_contract_is_named() {
         let newer = r#"(component
             (instance $i) (export "signalbox:policy/route@0.2.0" (instance $i)))"#;
-        let told = refused(&component(newer));
-        assert_eq!(told.code, "upload_contract_version");
-        assert_eq!(told.text, "it was built against version 0.2.0 of the contract");
+        let message = refused(&component(newer));
+        assert_eq!(message.code, "upload_contract_version");
+        assert_eq!(message.text, "it was built against version 0.2.0 of the contract");
     }
 }

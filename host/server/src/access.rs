@@ -329,8 +329,8 @@ mod tests {
     fn access_is_bounded_and_does_not_contradict_itself() {
         let key = |name: &str, key: &str| Key::new(name, key).unwrap();
         let check = |access: Access, word: &str| {
-            let told = access.check().unwrap_err().to_string();
-            assert!(told.contains(word), "{told}");
+            let message = access.check().unwrap_err().to_string();
+            assert!(message.contains(word), "{message}");
         };
         let (one, other) = (key("a", "sixteen-or-more-1"), key("b", "sixteen-or-more-2"));
         let good = Access { keys: vec![one.clone(), other.clone()], ..Access::default() };

@@ -50,14 +50,14 @@ impl App {
         policies: PolicySettings,
         settings: ServerSettings,
     ) -> Result<Self, PolicyError> {
-        Self::open_telling(fleet, policies, settings, &Starting::default())
+        Self::open_reporting(fleet, policies, settings, &Starting::default())
     }
 
-    /// As [`App::open`], telling `starting` what is under way: compiling a policy takes a while.
+    /// As [`App::open`], reporting to `starting` what is under way: compiling a policy takes a while.
     ///
     /// # Errors
     /// As [`App::open`].
-    pub fn open_telling(
+    pub fn open_reporting(
         fleet: Fleet,
         mut policies: PolicySettings,
         settings: ServerSettings,
@@ -65,7 +65,7 @@ impl App {
     ) -> Result<Self, PolicyError> {
         policies.bounds = call_bounds(&settings);
         let world = Arc::new(FleetWorld::new(fleet.clone()));
-        let policies = Policies::open_telling(policies, world, &|words| starting.says(words))?;
+        let policies = Policies::open_reporting(policies, world, &|words| starting.says(words))?;
         Ok(Self(Arc::new(Shared {
             pipeline: pipeline(fleet, policies, &settings),
             images: Images::new(&settings),

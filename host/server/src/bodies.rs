@@ -36,7 +36,7 @@ struct Shared {
     max: u64,
     parsers: Arc<Semaphore>,
     ledger: Mutex<Ledger>,
-    /// Told when bytes are given back.
+    /// Notified when bytes are given back.
     freed: Notify,
 }
 
@@ -215,7 +215,7 @@ impl Ledger {
         fits || after <= before
     }
 
-    /// Tells the slowest of the other senders to leave.
+    /// Cancels the slowest of the other senders.
     fn dismiss_slowest(&mut self, but: u64) {
         let now = Instant::now();
         let rate = |sender: &Sender| {

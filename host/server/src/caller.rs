@@ -1,6 +1,6 @@
 //! Who calls: the name of a key, or the address of the other end where there are no keys. People read
 //! the name; policies' failures are counted by a number that stays the same for one caller while this
-//! process lives, and tells nothing about it.
+//! process lives, and reveals nothing about it.
 
 use std::{
     fmt,
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_is_told_by_its_key_or_its_address() {
+    fn a_caller_is_known_by_its_key_or_its_address() {
         let at = |text: &str| Caller::at(Some(text.parse().unwrap())).to_string();
         assert_eq!(Caller::key("app").to_string(), "key:app");
         assert_eq!(at("::ffff:192.0.2.7"), "peer:192.0.2.7");

@@ -131,7 +131,7 @@ impl Trace {
         self.fail(refusal, Outcome::Failed)
     }
 
-    /// The grounds go to operators, here and in the process's log; what the client is told has the
+    /// The grounds go to operators, here and in the process's log; what the client reads has the
     /// same id.
     fn fail(&mut self, refusal: Refusal, outcome: Outcome) -> Refused {
         let grounds = refusal.to_string();
@@ -247,15 +247,15 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_kept_and_calls_of_one_name_are_told_apart() {
+    fn the_newest_are_kept_and_calls_of_one_name_are_distinguished() {
         let log = Decisions::new(2, 1 << 20);
         for _ in 0..3 {
             drop(log.begin(&call("mine")));
         }
         let json = |record: &Arc<Record>| serde_json::to_value(&**record).unwrap();
         let kept: Vec<_> = log.recent(9).iter().map(json).collect();
-        let told = |record: &serde_json::Value| (record["id"].clone(), record["number"].clone());
+        let message = |record: &serde_json::Value| (record["id"].clone(), record["number"].clone());
         let expect = |number: u64| ("mine".into(), number.into());
-        assert_eq!(kept.iter().map(told).collect::<Vec<_>>(), [expect(3), expect(2)]);
+        assert_eq!(kept.iter().map(message).collect::<Vec<_>>(), [expect(3), expect(2)]);
     }
 }

@@ -181,7 +181,7 @@ fn scheme(url: &str) -> Result<String, ImageProblem> {
     }
 }
 
-/// The bytes in a `data:` URL (RFC 2397). What they are is told by themselves, not by the media type.
+/// The bytes in a `data:` URL (RFC 2397). Their type is read from themselves, not from the media type.
 fn inline(url: &str, bytes_max: usize) -> Result<Vec<u8>, ImageProblem> {
     let (head, data) = url.split_once(',').unwrap_or((url, ""));
     if !head.to_ascii_lowercase().ends_with(";base64") {
@@ -279,8 +279,8 @@ pub(crate) mod tests {
     fn what_is_no_image_is_refused_with_its_place() {
         let eyes = images(|settings| settings.images.bytes_max = 1000);
         let check = |url: &str, word: &str| {
-            let told = refused(&eyes, url);
-            assert!(told.starts_with("'part': ") && told.contains(word), "{told}");
+            let message = refused(&eyes, url);
+            assert!(message.starts_with("'part': ") && message.contains(word), "{message}");
         };
         check("", "there is no URL");
         check("/etc/passwd", "there is no URL");
@@ -332,8 +332,8 @@ pub(crate) mod tests {
     fn an_allowed_host_is_asked_once_and_within_bounds() {
         assert_eq!(fetched(http("200 OK", "", &png(4, 2))).unwrap().width(), 4);
         let check = |answer: Vec<u8>, word: &str| {
-            let told = fetched(answer).unwrap_err();
-            assert!(told.contains(word), "{told}");
+            let message = fetched(answer).unwrap_err();
+            assert!(message.contains(word), "{message}");
         };
         check(http("302 Found", "location: http://127.0.0.1:1/\r\n", b""), "don't follow");
         check(http("404 Not Found", "", b""), "404");

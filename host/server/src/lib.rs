@@ -1,7 +1,7 @@
 //! The only crate that knows HTTP and JSON.
 //!
-//! Read `pipeline.rs` first: it tells the story of one call on one screen. Then `api.rs`: every URL
-//! on one page. [`run`] serves an [`App`] on two listeners, data and admin, until told to stop.
+//! Read `pipeline.rs` first: it is one call on one screen. Then `api.rs`: every URL
+//! on one page. [`run`] serves an [`App`] on two listeners, data and admin, until asked to stop.
 
 mod access;
 mod admission;

@@ -1,7 +1,7 @@
-//! The story of one call: admit, snapshot, pre, route, generate, post. Read this file first.
+//! One call from admission to its reply: admit, snapshot, pre, route, generate, post. Read this file first.
 //!
 //! Nothing under `pipeline/` knows HTTP or JSON: calls come in as plain data, replies go out as a
-//! stream of plain pieces. [`tell`](Pipeline::tell) is the whole story; the files beside it are its
+//! stream of plain pieces. [`run`](Pipeline::run) is the whole sequence; the files beside it are its
 //! steps, in order: `call` (with `pictures`), `choose`, `generate` (with `consensus`), `stream`.
 
 mod call;
@@ -87,19 +87,19 @@ impl Pipeline {
         deadline: Instant,
     ) -> Result<Reply, Refused> {
         let mut trace = self.decisions.begin(&call);
-        let told = timeout_at(deadline, self.tell(call, &mut trace)).await;
-        match told.unwrap_or_else(|_| Err(self.too_slow())) {
+        let message = timeout_at(deadline, self.run(call, &mut trace)).await;
+        match message.unwrap_or_else(|_| Err(self.too_slow())) {
             Ok((route, source)) => Ok(self.reply(route, source, trace, deadline, permit)),
             Err(refusal) => Err(trace.refused(refusal)),
         }
     }
 
-    /// The story.
-    async fn tell(&self, mut call: Call, trace: &mut Trace) -> Result<(Route, Source), Refusal> {
+    /// The steps in order.
+    async fn run(&self, mut call: Call, trace: &mut Trace) -> Result<(Route, Source), Refusal> {
         let policies = self.policies.snapshot(); // fixed for this call, whatever is swapped now
         let seats = policies.seats()?; // or none at all: no reply is cut off for want of room
         let call = match policies.pre(std::mem::take(&mut call.view)).await? {
-            PreVerdict::Proceed(view) => Call { view, ..call }.with_images_told(),
+            PreVerdict::Proceed(view) => Call { view, ..call }.with_images_described(),
             PreVerdict::Answer { policy, text, .. } => {
                 trace.answered_by(&policy);
                 return Ok((Route::Answered(policy.clone()), Source::said(policy.name, text)));

@@ -1,4 +1,4 @@
-//! Serving two listeners until told to stop, and stopping well: nobody new is accepted, replies
+//! Serving two listeners until asked to stop, and stopping well: nobody new is accepted, replies
 //! under way finish within a bound, the rest is cancelled with an error that says so.
 
 mod wire;
@@ -42,14 +42,14 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// After a failed accept (out of file descriptors), before the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Of failed accepts in a row, the first and then every so manieth is logged: one in 30 s.
-const ACCEPT_TRIES_TOLD: u64 = 300;
+const ACCEPT_TRIES_LOGGED: u64 = 300;
 
 /// Serves clients on `data` and operators on `admin` until `shutdown` resolves. Then it stops
 /// accepting, lets replies under way finish within the `drain` of its settings, cancels the
 /// rest and returns. The admin plane answers until clients are gone.
 ///
 /// # Errors
-/// A listener whose address can't be told.
+/// A listener without an address.
 pub async fn run(
     app: App,
     data: TcpListener,
@@ -136,7 +136,7 @@ async fn accept(
         match listener.accept().await {
             Ok((socket, peer)) => return (permit, socket, peer),
             Err(error) => {
-                if tries.is_multiple_of(ACCEPT_TRIES_TOLD) {
+                if tries.is_multiple_of(ACCEPT_TRIES_LOGGED) {
                     tracing::warn!(%error, tries, "no connection can be accepted for now");
                 }
                 tries += 1;
@@ -150,7 +150,7 @@ fn http(header_read: Duration) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(header_read)
-        // The wire watches for clients that are gone, and tells them from those that still read.
+        // The wire watches for clients that are gone, and distinguishes them from those that still read.
         .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX);

@@ -186,10 +186,10 @@ mod tests {
         let hosts = ["example.com", "10.0.0.1:8080", "[::1]:80"].map(str::to_owned);
         check(|s| s.image_hosts = hosts.to_vec(), None);
         for odd in ["", "http://a.b", "a.b/c", "*", "a@b.c"] {
-            let told = format!(
+            let message = format!(
                 "\"{odd}\" is no host; write example.com, or example.com:8443 for another port"
             );
-            check(|s| s.image_hosts = vec![odd.to_owned()], Some(&told));
+            check(|s| s.image_hosts = vec![odd.to_owned()], Some(&message));
         }
     }
 

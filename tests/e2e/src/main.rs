@@ -1,4 +1,4 @@
-//! `signalbox` itself, built here so that cargo tells the suite where it is.
+//! `signalbox` itself, built here so that the suite knows where it is.
 
 use std::process::ExitCode;
 

@@ -237,7 +237,7 @@ fn children(parent: u32) -> Vec<u32> {
 }
 
 #[test]
-fn a_compiler_that_is_killed_from_outside_is_told_as_such() {
+fn a_compiler_that_is_killed_from_outside_is_reported_as_such() {
     let host = Host::start_with(bounded());
     thread::scope(|scope| {
         let upload = scope.spawn(|| host.upload("slow", &slow()));
@@ -250,8 +250,8 @@ fn a_compiler_that_is_killed_from_outside_is_told_as_such() {
         });
         let answer = upload.join().unwrap();
         assert_eq!((answer.status, answer.error_code().as_str()), (503, "compiler_unavailable"));
-        let told = ["killed from outside", "no process"]; // the latter before it began
-        assert!(told.iter().any(|words| answer.text.contains(words)), "{}", answer.text);
+        let message = ["killed from outside", "no process"]; // the latter before it began
+        assert!(message.iter().any(|words| answer.text.contains(words)), "{}", answer.text);
         assert_eq!(answer.header("retry-after"), "1");
     });
     host.upload("fine", &variant(1)).ok();

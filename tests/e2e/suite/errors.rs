@@ -1,4 +1,4 @@
-//! Every way a client can be wrong, and what it is told. No answer is ever a bare 500.
+//! Every way a client can be wrong, and the error it gets. No answer is ever a bare 500.
 
 use serde_json::{Value, json};
 

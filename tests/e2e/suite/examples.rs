@@ -45,13 +45,13 @@ fn another_router_takes_over_and_is_rolled_back() {
 fn personal_data_is_redacted_on_the_way_in_and_out() {
     let host = Host::start();
     host.deploy_example("redact-pii");
-    // A toy repeats nothing it is told; what reaches the expert shows in its count of tokens.
+    // A toy repeats nothing of its prompt; what reaches the expert shows in its count of tokens.
     let clean = host.chat("phi4_fast", "Hello! [email]").ok();
     let dirty = host.chat("phi4_fast", "Hello! jane.doe@example.org").ok();
     assert_eq!(clean["usage"]["prompt_tokens"], dirty["usage"]["prompt_tokens"]);
     // What an expert says is cleaned too, token by token.
-    let told = "How can I reach the Signalbox team?";
-    let (text, _) = Events::open(&host.url, chat_body("phi4_fast", told)).finish();
+    let message = "How can I reach the Signalbox team?";
+    let (text, _) = Events::open(&host.url, chat_body("phi4_fast", message)).finish();
     assert_eq!(text, "Write to [email] or call [phone].");
     // Other streams pass through its window unharmed.
     let (prompt, answer) = &recorded("qwen_coder")[0];

@@ -92,8 +92,8 @@ fn clients_read_a_code_and_an_id_and_operators_find_why() {
         assert!(grounds.contains(inner), "{grounds}");
         let id = answer.header("x-request-id").to_owned();
         let log = host.log();
-        let told = log.lines().find(|line| line.contains(&id) && line.contains(inner));
-        assert!(told.is_some(), "{id} and '{inner}' are on no line of the log:\n{log}");
+        let message = log.lines().find(|line| line.contains(&id) && line.contains(inner));
+        assert!(message.is_some(), "{id} and '{inner}' are on no line of the log:\n{log}");
     }
 }
 

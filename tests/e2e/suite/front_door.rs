@@ -129,8 +129,8 @@ fn clients_bring_their_key() {
     let host = guarded();
     let (prompt, answer) = &recorded("phi4_fast")[0];
     let refused = run(&host, &["chat", prompt]);
-    let told = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && told.contains("missing_api_key"), "{told}");
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && message.contains("missing_api_key"), "{message}");
     let key = ["--key", "a-key-of-some-length"];
     let chat = run(&host, &[&["chat", "--model", "phi4_fast"], &key[..], &[prompt]].concat());
     assert_eq!(String::from_utf8(chat.stdout).unwrap().trim(), answer.trim());

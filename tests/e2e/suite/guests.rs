@@ -71,6 +71,6 @@ fn a_revision_that_keeps_failing_makes_room_for_the_last_good_one() {
         host.admin_get("/policies/misbehaving")["active"] == json!(good)
     });
     let causes = host.admin_get("/activations").to_string();
-    assert!(causes.contains("breaker"), "operators are not told: {causes}");
+    assert!(causes.contains("breaker"), "operators are not message: {causes}");
     assert_eq!(host.chat("auto", "Hello!").status, 200);
 }

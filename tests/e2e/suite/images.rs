@@ -100,7 +100,7 @@ fn astray(host: &Host, entry: &Value) -> Option<String> {
     (said != recorded).then(|| format!("{}: {said:?}, not {recorded:?}", entry["files"]))
 }
 
-/// A question alone. Where its pictures stood is told by what the template made of it.
+/// A question alone. Where its pictures stood is known from what the template made of it.
 fn asked(entry: &Value, pictures: &[String]) -> Value {
     let text = |key: &str| entry[key].as_str().unwrap();
     let mut asked = message(pictures, text("prompt"));

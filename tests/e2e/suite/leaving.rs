@@ -90,7 +90,7 @@ fn clients_that_vanish_are_not_computed_for() {
     check(&host, &(request("1.1", "", false, 4000) + &SECOND.repeat(3000)), drop);
 }
 
-/// Sends, and reads to the end; stops sending before that where told to.
+/// Sends, and reads to the end; stops sending before that where asked to.
 fn whole(host: &Host, sent: &str, stops_sending: bool) -> String {
     let mut stream = connect(host, sent);
     if stops_sending {
@@ -105,9 +105,9 @@ fn whole(host: &Host, sent: &str, stops_sending: bool) -> String {
 fn a_client_that_only_stopped_sending_gets_its_whole_answer() {
     let host = Host::start();
     let whole = |sent: String| whole(&host, &sent, true);
-    let told = whole(request("1.1", "", false, 300));
-    let answer = told.trim_start_matches(INTERIM);
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{told}");
+    let message = whole(request("1.1", "", false, 300));
+    let answer = message.trim_start_matches(INTERIM);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{message}");
     let body = answer.split("\r\n\r\n").nth(1).unwrap();
     let reply: Value = serde_json::from_str(body).unwrap();
     assert_eq!(reply["usage"]["completion_tokens"], 300, "{reply}");

@@ -26,17 +26,17 @@ fn every_bound_stands_in_the_document_with_its_default() {
     let stats = Host::start().get("/stats").ok();
     let limits = stats["limits"].as_object().unwrap();
     let rows = rows();
-    let told = |name: &str, value: &Value| {
+    let message = |name: &str, value: &Value| {
         let row = rows.iter().find(|row| row[0] == name);
         row.is_some_and(|row| {
             let default = number(&row[1]);
-            // A default that depends on the machine is told in words.
+            // A default that depends on the machine is described in words.
             default.is_empty() || default.parse().ok() == value["value"].as_u64()
         })
     };
     let missing: Vec<String> = limits
         .iter()
-        .filter(|(name, value)| !told(name, value))
+        .filter(|(name, value)| !message(name, value))
         .map(|(name, value)| format!("{name} = {} {}", value["value"], value["unit"]))
         .collect();
     assert!(missing.is_empty(), "docs/security.md lacks or misstates:\n  {}", missing.join("\n  "));

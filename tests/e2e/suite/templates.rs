@@ -8,7 +8,7 @@ use crate::host::{Host, config, models};
 
 /// Ends the process that renders it, by its stack.
 const ENDLESS: &str = "{% set ns=namespace(d=1) %}{% set ns.d=ns %}{{ ns }}";
-/// Does so only when it is told to, and takes gigabytes when told otherwise.
+/// Does so only when asked to, and takes gigabytes when asked otherwise.
 const TRAPPED: &str = "{% for m in messages %}{% if m.content == 'dive' %}{% set ns=namespace(d=1) %}\
     {% set ns.d=ns %}{{ ns }}{% elif m.content == 'eat' %}{{ range(10)|batch(1000000000,'x')|list }}\
     {% elif m.content == 'raise' %}{{ raise_exception('not\nthis') }}\
@@ -33,8 +33,8 @@ fn a_hostile_template_costs_its_own_expert_and_no_other() {
         with_template("qwen_coder", &folder.path().join("endless"), ENDLESS);
     let host = Host::start_with(config);
     assert_eq!(host.expert("qwen_coder")["state"], "failed");
-    let told = host.admin_get("/experts")["experts"][2].clone();
-    assert!(told["reason"].as_str().unwrap().contains("it nests too deeply"), "{told}");
+    let message = host.admin_get("/experts")["experts"][2].clone();
+    assert!(message["reason"].as_str().unwrap().contains("it nests too deeply"), "{message}");
     let answer = host.chat("qwen_coder", "Hello");
     assert_eq!((answer.status, answer.error_code().as_str()), (503, "expert_unloadable"));
     for id in ["phi4_fast", "mistral_balanced", "gemma3_multimodal", "aya_expanse_multilingual"] {

@@ -60,7 +60,7 @@ fn nothing_is_left_lying_about() {
 
 #[test]
 fn the_pipeline_does_not_know_http() {
-    check("the pipeline tells the story without HTTP", |s| {
+    check("the pipeline does not know HTTP", |s| {
         s.path.starts_with("host/server/src/pipeline")
             && ["axum", "hyper", "http"].iter().any(|word| says(&s.text, word))
     });

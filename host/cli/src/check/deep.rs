@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
-use signalbox_engine::{EngineError, ExpertSettings, FleetSettings, Proof, prove};
+use signalbox_engine::{EngineError, ExpertSettings, FleetSettings, SelfTest, self_test};
 
 use super::{
     hash::{Files, Hashes},
@@ -24,11 +24,11 @@ use crate::{
 const SHOWN: usize = 32;
 
 /// One expert, tried.
-pub(super) struct Proven {
+pub(super) struct Tested {
     id: String,
     hashes: io::Result<Hashes>,
     verdict: Verdict,
-    proof: Result<Proof, EngineError>,
+    tested: Result<SelfTest, EngineError>,
 }
 
 /// What the files' hashes say.
@@ -77,27 +77,27 @@ fn home(path: &Path) -> &Path {
     }
 }
 
-/// Tries every expert. With `write_manifest` the files of those that pass are noted beside them.
+/// Tries every expert. With `write_manifest` the files of those that pass are listed beside them.
 ///
 /// # Errors
 /// No threads; what is wrong with an expert is in its own entry.
-pub(super) fn prove_all(fleet: &FleetSettings, write_manifest: bool) -> Result<Vec<Proven>> {
+pub(super) fn test_all(fleet: &FleetSettings, write_manifest: bool) -> Result<Vec<Tested>> {
     let hashes = hash_all(&fleet.experts);
     let threads = runtime::start().context("no threads can be started")?;
-    let proven = fleet.experts.iter().zip(hashes).enumerate().map(|(at, (expert, hashes))| {
+    let tested = fleet.experts.iter().zip(hashes).enumerate().map(|(at, (expert, hashes))| {
         let (id, count) = (expert.id.clone(), fleet.experts.len());
         let trying = Spinner::start(format!("trying {id}, {} of {count}", at + 1));
-        let proof = threads.block_on(prove(expert, &fleet.templates, fleet.memory_bytes_max));
+        let tested = threads.block_on(self_test(expert, &fleet.templates, fleet.memory_bytes_max));
         drop(trying);
         let verdict = hashes.as_ref().map(|hashes| Verdict::of(expert, hashes));
         let verdict = verdict.unwrap_or_default();
-        let mut proven = Proven { id, hashes, verdict, proof };
-        if write_manifest && proven.problem().is_none() {
-            proven.note(expert);
+        let mut tested = Tested { id, hashes, verdict, tested };
+        if write_manifest && tested.problem().is_none() {
+            tested.list(expert);
         }
-        proven
+        tested
     });
-    Ok(proven.collect())
+    Ok(tested.collect())
 }
 
 fn hash_all(experts: &[ExpertSettings]) -> Vec<io::Result<Hashes>> {
@@ -105,15 +105,15 @@ fn hash_all(experts: &[ExpertSettings]) -> Vec<io::Result<Hashes>> {
     let bytes = files.iter().flatten().map(Files::bytes).sum();
     let progress = Progress::bytes(bytes, "hashing");
     let hash = |(expert, files): (&ExpertSettings, io::Result<Files>)| {
-        progress.tell(format!("hashing {}", expert.id));
+        progress.say(format!("hashing {}", expert.id));
         files?.hash(&mut |more| progress.add(more))
     };
     experts.iter().zip(files).map(hash).collect()
 }
 
-impl Proven {
+impl Tested {
     /// Writes the manifest.
-    fn note(&mut self, expert: &ExpertSettings) {
+    fn list(&mut self, expert: &ExpertSettings) {
         let Ok(hashes) = &self.hashes else { return };
         match Known::read(home(&expert.path)).and_then(|known| known.write(hashes)) {
             Ok(file) => self.verdict.manifest = Some(file),
@@ -130,7 +130,7 @@ impl Proven {
 
     /// What is wrong, with the mend.
     pub(super) fn problem(&self) -> Option<String> {
-        match (&self.proof, &self.hashes) {
+        match (&self.tested, &self.hashes) {
             (Err(EngineError::Unloadable { problem, .. }), _) => Some(problem.clone()),
             (Err(error), _) => Some(error.to_string()),
             (_, Err(error)) => Some(format!("its files can't be read: {error}; check permissions")),
@@ -141,7 +141,7 @@ impl Proven {
 
     pub(super) fn as_json(&self) -> Value {
         let hashes = self.hashes.as_ref().ok();
-        let proof = self.proof.as_ref().ok();
+        let tested = self.tested.as_ref().ok();
         let known = &self.verdict.known;
         let file = |(at, (name, hash)): (usize, &(String, String))| json!({ "name": name, "sha256": hash, "known_by": known.get(at) });
         json!({
@@ -152,28 +152,28 @@ impl Proven {
             "files": hashes.map(|hashes| hashes.files.iter().enumerate().map(file).collect::<Vec<_>>()),
             "mismatches": self.verdict.wrong,
             "manifest": self.verdict.manifest.as_ref().map(|file| file.display().to_string()),
-            "load_s": proof.map(|proof| proof.load.as_secs_f64()),
-            "template": proof.map(|proof| if proof.chat { "rendered" } else { "none" }),
-            "tokens": proof.map(|proof| proof.tokens),
-            "text": proof.map(|proof| &proof.text),
-            "tokens_per_second": proof.and_then(|proof| proof.tokens_per_second),
+            "load_s": tested.map(|tested| tested.load.as_secs_f64()),
+            "template": tested.map(|tested| if tested.chat { "rendered" } else { "none" }),
+            "tokens": tested.map(|tested| tested.tokens),
+            "text": tested.map(|tested| &tested.text),
+            "tokens_per_second": tested.and_then(|tested| tested.tokens_per_second),
         })
     }
 
     fn row(&self) -> Vec<String> {
         let absent = || "-".to_owned();
         let hashes = self.hashes.as_ref().ok();
-        let proof = self.proof.as_ref().ok();
+        let tested = self.tested.as_ref().ok();
         vec![
             self.id.clone(),
             hashes.map_or_else(absent, |hashes| hashes.files.len().to_string()),
             hashes.map_or_else(absent, |hashes| HumanBytes(hashes.bytes).to_string()),
             hashes.map_or_else(absent, |hashes| short_revision(&hashes.whole).to_owned()),
-            proof.map_or_else(absent, |proof| format!("{:.2} s", proof.load.as_secs_f64())),
-            proof.map_or_else(absent, |p| if p.chat { "rendered" } else { "none" }.to_owned()),
-            proof.map_or_else(absent, |proof| format!("\"{}\"", short(&proof.text, SHOWN))),
-            proof
-                .and_then(|proof| proof.tokens_per_second)
+            tested.map_or_else(absent, |tested| format!("{:.2} s", tested.load.as_secs_f64())),
+            tested.map_or_else(absent, |p| if p.chat { "rendered" } else { "none" }.to_owned()),
+            tested.map_or_else(absent, |tested| format!("\"{}\"", short(&tested.text, SHOWN))),
+            tested
+                .and_then(|tested| tested.tokens_per_second)
                 .map_or_else(absent, |speed| format!("{speed:.1}")),
             if self.problem().is_none() { "✓" } else { "✗ fails" }.to_owned(),
         ]
@@ -181,14 +181,14 @@ impl Proven {
 }
 
 /// The verdicts as a table, and below it what is wrong.
-pub(super) fn say_all(proven: &[Proven]) {
+pub(super) fn say_all(tested: &[Tested]) {
     let heads = [
         "expert", "files", "size", "sha256", "load", "template", "8 tokens", "tokens/s", "verdict",
     ];
     let mut lines = table(&heads);
-    lines.add_rows(proven.iter().map(Proven::row));
+    lines.add_rows(tested.iter().map(Tested::row));
     say_table(&lines);
-    for expert in proven {
+    for expert in tested {
         if let Some(problem) = expert.problem() {
             say!("  ✗ {}: {problem}", expert.id);
         }

@@ -1,4 +1,4 @@
-//! The names of an expert's files by their contents, so that two machines can tell whether they have
+//! The names of an expert's files by their contents, so that two machines can compare whether they have
 //! the same checkpoint.
 
 use std::{
@@ -56,7 +56,7 @@ impl Files {
         self.0.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Reads them all; `progress` is told of every piece.
+    /// Reads them all; `progress` is called for every piece.
     pub(super) fn hash(&self, progress: &mut dyn FnMut(u64)) -> io::Result<Hashes> {
         let mut files = Vec::with_capacity(self.0.len());
         for (file, _) in &self.0 {

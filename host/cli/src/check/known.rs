@@ -132,11 +132,11 @@ fn cached(file: &Path) -> Option<(String, String)> {
     Some((said, "the cache's name for it".to_owned()))
 }
 
-/// What `hf download --local-dir` notes: the revision, and the etag, which is the sum of large files.
+/// What `hf download --local-dir` records: the revision, and the etag, which is the sum of large files.
 fn downloaded(folder: &Path, name: &str) -> Option<(String, String)> {
-    let note = folder.join(".cache/huggingface/download").join(format!("{name}.metadata"));
-    let said = sum(small(&note)?.lines().nth(1)?)?;
-    Some((said, "the note of its download".to_owned()))
+    let metadata = folder.join(".cache/huggingface/download").join(format!("{name}.metadata"));
+    let said = sum(small(&metadata)?.lines().nth(1)?)?;
+    Some((said, "the record of its download".to_owned()))
 }
 
 #[cfg(test)]
@@ -167,9 +167,9 @@ mod tests {
         check(|f| write(f, "a.bin.sha256", format!("{SUM}\n")), Some("a.bin.sha256"));
         let cached = |f: &Path| symlink(format!("../../blobs/{SUM}"), f.join("a.bin")).unwrap();
         check(cached, Some("the cache's name for it"));
-        let note = ".cache/huggingface/download/a.bin.metadata";
-        let noted = |f: &Path| write(f, note, format!("abc\n{SUM}\n1700000000.0\n"));
-        check(noted, Some("the note of its download"));
+        let metadata = ".cache/huggingface/download/a.bin.metadata";
+        let listed = |f: &Path| write(f, metadata, format!("abc\n{SUM}\n1700000000.0\n"));
+        check(listed, Some("the record of its download"));
         let manifest =
             format!("{{\"files\": {{\"a.bin\": {{\"bytes\": 5, \"sha256\": \"{SUM}\"}}}}}}");
         check(|f| write(f, MANIFEST, manifest.clone()), Some(MANIFEST));

@@ -62,10 +62,10 @@ mod tests {
 
     #[test]
     fn another_shape_is_refused() {
-        let told = |rows, vocab, ids: &[u32]| {
+        let message = |rows, vocab, ids: &[u32]| {
             Comparison::new(rows, vocab, ids).err().map(|error| error.to_string()).unwrap()
         };
-        assert!(told(vec![vec![0.0]], 1, &[1, 2]).contains("1 positions and there are 2 ids"));
-        assert!(told(vec![vec![0.0]], 2, &[1]).contains("1 logits at a position"));
+        assert!(message(vec![vec![0.0]], 1, &[1, 2]).contains("1 positions and there are 2 ids"));
+        assert!(message(vec![vec![0.0]], 2, &[1]).contains("1 logits at a position"));
     }
 }

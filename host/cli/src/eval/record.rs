@@ -85,7 +85,7 @@ mod tests {
     fn what_json_can_not_say_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut record = Record::begin(&folder.path().join("a.json"), &[7]).unwrap();
-        let told = record.write(&[0.0, f32::NAN]).unwrap_err().to_string();
-        assert!(told.contains("position 0 has a logit of NaN"), "{told}");
+        let message = record.write(&[0.0, f32::NAN]).unwrap_err().to_string();
+        assert!(message.contains("position 0 has a logit of NaN"), "{message}");
     }
 }

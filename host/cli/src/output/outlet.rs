@@ -29,7 +29,7 @@ struct Queue {
     bytes: usize,
     /// A line has been taken and is not written yet.
     writing: bool,
-    /// Lines dropped since the reader was last told of any.
+    /// Lines dropped since the reader was last informed of any.
     dropped: u64,
 }
 
@@ -93,7 +93,7 @@ impl Outlet {
         }
     }
 
-    /// Enters how a write went; answers how many lines the reader has to be told are missing.
+    /// Enters how a write went; answers how many missing lines have to be reported.
     fn settle(&self, written: bool) -> u64 {
         let mut queue = self.queue();
         queue.writing = false;
@@ -142,13 +142,13 @@ mod tests {
 
     use super::*;
 
-    /// A stream that does with each write as it is told, and passes on what was written.
-    struct Told {
+    /// A stream that does with each write as instructed, and passes on what was written.
+    struct Instructed {
         orders: Receiver<io::Result<usize>>,
         written: SyncSender<Vec<u8>>,
     }
 
-    impl Write for Told {
+    impl Write for Instructed {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let most = self.orders.recv().map_err(|_| io::Error::from(ErrorKind::BrokenPipe))??;
             let taken = most.min(bytes.len());
@@ -164,7 +164,7 @@ mod tests {
     fn outlet() -> (Arc<Outlet>, SyncSender<io::Result<usize>>, Receiver<Vec<u8>>) {
         let (order, orders) = sync_channel(100);
         let (written, read) = sync_channel(100);
-        (Outlet::start("told", Told { orders, written }).unwrap(), order, read)
+        (Outlet::start("message", Instructed { orders, written }).unwrap(), order, read)
     }
 
     fn line(read: &Receiver<Vec<u8>>) -> String {
@@ -174,8 +174,10 @@ mod tests {
     #[test]
     fn lines_arrive_whole_through_interruptions_and_short_writes() {
         let (outlet, order, read) = outlet();
-        for told in [Err(ErrorKind::Interrupted.into()), Ok(3), Err(ErrorKind::WouldBlock.into())] {
-            order.send(told).unwrap();
+        for message in
+            [Err(ErrorKind::Interrupted.into()), Ok(3), Err(ErrorKind::WouldBlock.into())]
+        {
+            order.send(message).unwrap();
         }
         order.send(Ok(100)).unwrap();
         outlet.put(b"a line\n");

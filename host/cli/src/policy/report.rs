@@ -121,8 +121,8 @@ fn imports(value: &Value) -> String {
     let is_plain = |name: &&str| PLAIN_WASI.iter().any(|package| name.starts_with(package));
     let (plain, special): (Vec<_>, Vec<_>) = names(value).partition(is_plain);
     let rest = (!plain.is_empty()).then_some("plain WASI");
-    let told: Vec<_> = special.into_iter().chain(rest).collect();
-    if told.is_empty() { "-".to_owned() } else { told.join(", ") }
+    let message: Vec<_> = special.into_iter().chain(rest).collect();
+    if message.is_empty() { "-".to_owned() } else { message.join(", ") }
 }
 
 fn names(value: &Value) -> impl Iterator<Item = &str> {

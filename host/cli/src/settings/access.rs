@@ -34,7 +34,7 @@ fn key(entry: &Section<'_>, environment: Environment<'_>) -> Option<Key> {
     let name = entry.text("name");
     let (key, variable, sha256) = (entry.text("key"), entry.text("key_env"), entry.text("sha256"));
     let Some(name) = name else {
-        entry.mistake("name", "is missing; callers are told apart by it");
+        entry.mistake("name", "is missing; callers are distinguished by it");
         return None;
     };
     let (place, made) = match (key, variable, sha256) {

@@ -52,7 +52,7 @@ const DTYPES: &[(&str, DType)] = &[
     ("float", DType::Float32),
 ];
 
-/// Reads everything the engine is told. Relative paths begin at `folder`.
+/// Reads the engine's settings. Relative paths begin at `folder`.
 pub(super) fn read(
     root: &Section<'_>,
     limits: &Section<'_>,

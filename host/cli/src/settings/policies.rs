@@ -17,7 +17,7 @@ const INSTEAD: &str = "policy:";
 /// The policy runtime's settings, and what is deployed through its front door at start.
 #[derive(Debug, Clone)]
 pub(crate) struct Deployment {
-    /// What the runtime is told.
+    /// Settings of the runtime.
     pub(crate) registry: PolicySettings,
     /// Component files by policy name, uploaded at each start.
     pub(crate) components: Vec<(String, PathBuf)>,

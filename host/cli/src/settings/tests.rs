@@ -222,7 +222,7 @@ fn access_is_keys_origins_and_hosts() {
             { "name": "e", "key_env": "NOPE" }, { "name": "two words", "key": "sixteen-or-more-2" } ],
             "origins": ["*"] }"#,
         &[
-            "line 1: access.keys[0].name: is missing; callers are told apart by it",
+            "line 1: access.keys[0].name: is missing; callers are distinguished by it",
             "line 1: access.keys[1]: must have exactly one of `key`, `key_env` and `sha256`",
             "line 2: access.keys[2].key: a key has 16 to 512 visible ASCII characters; make one with \
              `openssl rand -hex 32`",
@@ -240,11 +240,11 @@ fn strangers_are_served_with_keys_or_in_so_many_words() {
     let check = |host: &str, access: &str, expect: bool| {
         let more = format!(r#""server_config": {{ "host": "{host}" }}, "access": {access}"#);
         let settings = parse(&with(&more)).unwrap();
-        let told = would_be_exposed(&settings.data, &settings.server.access);
-        assert_eq!(told.is_some(), expect, "{host} {access}: {told:?}");
-        if let Some(told) = told {
+        let message = would_be_exposed(&settings.data, &settings.server.access);
+        assert_eq!(message.is_some(), expect, "{host} {access}: {message:?}");
+        if let Some(message) = message {
             for mend in ["\"keys\": [", "--host 127.0.0.1", "\"open\": true"] {
-                assert!(told.contains(mend), "{told}");
+                assert!(message.contains(mend), "{message}");
             }
         }
     };

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The program, told nothing by the environment.
+/// The program, with an empty environment.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signalbox"));
     for variable in ["SIGNALBOX_ADMIN", "SIGNALBOX_ADMIN_TOKEN", "SIGNALBOX_URL", "RUST_LOG"] {

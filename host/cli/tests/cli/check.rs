@@ -54,10 +54,10 @@ fn a_configuration_with_mistakes_names_them_all() {
     let file = folder.path().join("bad.json");
     std::fs::write(&file, "{ \"experts\": [ { \"expert_idd\": \"a\" } ],\n \"chunk\": 1 }")
         .unwrap();
-    let (code, _, told) = check(&["check", "--config", file.to_str().unwrap()]);
+    let (code, _, message) = check(&["check", "--config", file.to_str().unwrap()]);
     assert_eq!(code, Some(1));
     for expect in ["did you mean `expert_id`?", "model_path: is missing", "line 2: chunk: "] {
-        assert!(told.contains(expect), "{expect} is not in\n{told}");
+        assert!(message.contains(expect), "{expect} is not in\n{message}");
     }
     let (code, text, _) = check(&["check", "--json", "--config", file.to_str().unwrap()]);
     let report: Value = serde_json::from_str(&text).unwrap();
@@ -67,18 +67,18 @@ fn a_configuration_with_mistakes_names_them_all() {
 
 #[test]
 fn a_missing_file_and_wrong_usage_differ() {
-    let (code, _, told) = check(&["check", "--config", "nowhere.json"]);
+    let (code, _, message) = check(&["check", "--config", "nowhere.json"]);
     assert_eq!(code, Some(1));
-    assert!(told.contains("nowhere.json can't be read"), "{told}");
-    let (code, _, told) = check(&["check"]);
+    assert!(message.contains("nowhere.json can't be read"), "{message}");
+    let (code, _, message) = check(&["check"]);
     assert_eq!(code, Some(2));
-    assert!(told.contains("--config"), "{told}");
+    assert!(message.contains("--config"), "{message}");
     assert_eq!(check(&["--help"]).0, Some(0));
 }
 
 #[test]
 fn a_host_that_is_not_there_is_named() {
-    let (code, _, told) = check(&["policy", "list", "--admin", "http://127.0.0.1:9"]);
+    let (code, _, message) = check(&["policy", "list", "--admin", "http://127.0.0.1:9"]);
     assert_eq!(code, Some(1));
-    assert!(told.contains("no host answers at http://127.0.0.1:9"), "{told}");
+    assert!(message.contains("no host answers at http://127.0.0.1:9"), "{message}");
 }

@@ -17,8 +17,8 @@ fn eval(model: &str, more: &[&str]) -> (Option<i32>, String, String) {
 
 /// A run that has to succeed, for scripts.
 fn scored(model: &str, more: &[&str]) -> Value {
-    let (code, text, told) = eval(model, &[more, &["--json"]].concat());
-    assert_eq!(code, Some(0), "{text}{told}");
+    let (code, text, message) = eval(model, &[more, &["--json"]].concat());
+    assert_eq!(code, Some(0), "{text}{message}");
     serde_json::from_str(&text).unwrap()
 }
 
@@ -68,17 +68,17 @@ fn logits_are_written_whole_and_compared() {
     check_spoilt(&file);
 }
 
-/// A reference that is a little off is told as such.
+/// A reference that is a little off is reported as such.
 fn check_spoilt(file: &Path) {
     edit(file, |logits| {
         let number = &mut logits["logits"][3][0];
         *number = json!(number.as_f64().unwrap() + 1.0);
     });
-    let (code, text, told) = eval("phi4_fast", &["--expect", file.to_str().unwrap(), "--exact"]);
+    let (code, text, message) = eval("phi4_fast", &["--expect", file.to_str().unwrap(), "--exact"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("against the reference: relative error"), "{text}");
-    assert!(told.contains("out of bounds: a relative error of"), "{told}");
-    assert!(told.contains("at position 3, above 1e-4"), "{told}");
+    assert!(message.contains("out of bounds: a relative error of"), "{message}");
+    assert!(message.contains("at position 3, above 1e-4"), "{message}");
 }
 
 #[test]
@@ -95,9 +95,9 @@ fn people_get_a_line_per_position() {
 #[test]
 fn what_can_not_be_scored_is_named() {
     let check = |arguments: &[&str], code: i32, word: &str| {
-        let (is, _, told) = eval("phi4_fast", arguments);
-        assert_eq!(is, Some(code), "{arguments:?}: {told}");
-        assert!(told.contains(word), "{arguments:?}: no '{word}' in {told}");
+        let (is, _, message) = eval("phi4_fast", arguments);
+        assert_eq!(is, Some(code), "{arguments:?}: {message}");
+        assert!(message.contains(word), "{arguments:?}: no '{word}' in {message}");
     };
     check(&[], 2, "--ids");
     check(&["--ids", "1", "--text", "a"], 2, "cannot be used with");
@@ -112,7 +112,7 @@ fn what_can_not_be_scored_is_named() {
         "nowhere/logits.json can't be written",
     );
     let output = signalbox(&["eval", "--model", "nowhere", "--ids", "1"]);
-    let told = String::from_utf8(output.stderr).unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(told.contains("nowhere: there is no such file"), "{told}");
+    assert!(message.contains("nowhere: there is no such file"), "{message}");
 }

@@ -200,8 +200,8 @@ fn a_hostile_template_costs_its_own_expert_at_most() {
     let config = folder.path().join("host.json");
     fs::write(&config, json!({ "experts": experts }).to_string()).unwrap();
     let output = signalbox(&["check", "--json", "--config", config.to_str().unwrap()]);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let mut wrong = Vec::new();
     for ((name, _, expect), expert) in templates.iter().zip(report["experts"].as_array().unwrap()) {

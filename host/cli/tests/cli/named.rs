@@ -1,4 +1,4 @@
-//! The mistakes that people really make with checkpoints, each told with its code, the thing and the mend.
+//! The mistakes that people really make with checkpoints, each reported with its code, the thing and the mend.
 
 use std::{fs, path::Path};
 
@@ -145,7 +145,7 @@ fn configuration(folder: &TempDir) -> String {
 }
 
 #[test]
-fn mistakes_are_told_with_the_thing_and_the_mend() {
+fn mistakes_are_reported_with_the_thing_and_the_mend() {
     let folder = tempfile::tempdir().unwrap();
     let output = signalbox(&["check", "--json", "--config", &configuration(&folder)]);
     assert_eq!(output.status.code(), Some(1));
@@ -169,9 +169,9 @@ fn a_quantisation_that_nobody_knows_is_a_mistake_in_the_configuration() {
     let config = json!({ "experts": [expert("odd", "odd", "int5", "auto")] });
     fs::write(&file, config.to_string()).unwrap();
     let output = signalbox(&["check", "--config", file.to_str().unwrap()]);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
     let expect =
         "experts[0].quantization: \"int5\" is not known (did you mean \"int8\"?); use one of awq, ";
-    assert!(told.contains(expect), "{told}");
+    assert!(message.contains(expect), "{message}");
 }

@@ -89,10 +89,10 @@ fn strangers_are_not_served_by_accident() {
     let broken = Broken::new();
     let anywhere = ["--host", "0.0.0.0", "--port", "0", "--admin-addr", "127.0.0.1:0"];
     let output = command(&["serve", "--config", broken.config()]).args(anywhere).output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
     for mend in ["no keys are configured", "--host 127.0.0.1", "\"open\": true"] {
-        assert!(told.contains(mend), "{told}");
+        assert!(message.contains(mend), "{message}");
     }
 }
 
@@ -103,7 +103,10 @@ fn a_taken_port_is_named() {
     let broken = Broken::new();
     let output =
         command(&["serve", "--config", broken.config(), "--port", &port]).output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains(&format!("can't listen for clients on 127.0.0.1:{port}")), "{told}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(
+        message.contains(&format!("can't listen for clients on 127.0.0.1:{port}")),
+        "{message}"
+    );
 }

@@ -19,10 +19,10 @@ fn run(arguments: &[&str], stdout: Stdio) -> (Option<i32>, String) {
 fn an_output_that_can_not_be_written_is_a_failure_in_words() {
     let broken = Broken::new();
     for arguments in [&["check", "--config", broken.config()][..], &["--help"]] {
-        let (code, told) = run(arguments, full());
-        assert_eq!(code, Some(1), "{told}");
+        let (code, message) = run(arguments, full());
+        assert_eq!(code, Some(1), "{message}");
         let expect = "signalbox: the output can't be written: No space left on device";
-        assert!(told.starts_with(expect), "{told}");
+        assert!(message.starts_with(expect), "{message}");
     }
 }
 
@@ -47,14 +47,14 @@ fn a_data_folder_that_can_not_be_one_is_named() {
     let file = broken.config(); // as good as any
     let arguments = ["serve", "--config", file, "--port", "0", "--admin-addr", "127.0.0.1:0"];
     let arguments = [&arguments[..], &["--data-dir", file]].concat();
-    let (code, told) = run(&arguments, Stdio::null());
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains(file), "{told}");
+    let (code, message) = run(&arguments, Stdio::null());
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains(file), "{message}");
 }
 
 #[test]
 fn an_endless_configuration_is_refused() {
-    let (code, told) = run(&["check", "--config", "/dev/zero"], Stdio::null());
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("which no configuration has"), "{told}");
+    let (code, message) = run(&["check", "--config", "/dev/zero"], Stdio::null());
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("which no configuration has"), "{message}");
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::lack::{Trouble, passes};
+use crate::transient::{Trouble, passes};
 
 /// The sort of fault, stable enough to be reported as a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

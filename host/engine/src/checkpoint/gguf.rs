@@ -123,7 +123,7 @@ pub(super) fn read(file: &Path) -> Result<(GgufMetadata, Catalogue), CheckpointE
     Ok((header.metadata, catalogue))
 }
 
-/// Reads as much of a file as its header takes, which only parsing it tells.
+/// Reads as much of a file as its header takes, which only parsing it shows.
 fn header(file: &WeightFile) -> Result<Header, CheckpointError> {
     let most = file.bytes().min(HEADER_BYTES_MAX);
     let mut head = Vec::new();

@@ -13,7 +13,7 @@ const MEND: &str = "use AWQ with 4 bits (gemm or gemv), compressed-tensors pack-
 pub(super) enum Packing {
     /// AutoAWQ's gemm version, and what linears that look like AWQ are taken for.
     AwqGemm,
-    /// AutoAWQ's gemv version. The group can't be told from the shapes of its padded tensors.
+    /// AutoAWQ's gemv version. The group can't be derived from the shapes of its padded tensors.
     AwqGemv {
         /// Inputs that share a scale; `None` when all of a row do.
         group: Option<usize>,

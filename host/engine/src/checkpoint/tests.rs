@@ -19,7 +19,7 @@ use signalbox_kernels::{Format, Rows};
 use tempfile::TempDir;
 
 use super::Checkpoint;
-use crate::model::{Model, Slot};
+use crate::model::{Chunk, Model};
 use small::{HEAD_DIM, Small, VOCAB, wave};
 
 /// A copy of a toy expert's folder, to be broken.
@@ -46,8 +46,8 @@ fn logits_of(model: &Model) -> Vec<Vec<f32>> {
     let tokens = TOKENS.map(|token| token % vocab);
     let mut cache = model.new_cache(tokens.len());
     let mut logits = Vec::new();
-    let slot = Slot { cache: &mut cache, tokens: &tokens, pictures: &[] };
-    model.score(slot, &mut |row| logits.push(row.to_vec()));
+    let chunk = Chunk { cache: &mut cache, tokens: &tokens, pictures: &[] };
+    model.score(chunk, &mut |row| logits.push(row.to_vec()));
     logits
 }
 

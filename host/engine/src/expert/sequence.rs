@@ -2,11 +2,11 @@
 
 use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Instant};
 
-use super::{Job, Tally, runner::PREFILL_CHUNK};
+use super::{Counters, Job, scheduler::PREFILL_CHUNK};
 use crate::{
     EngineError, Event, Finish, Timings, Usage,
     cache::KvCache,
-    model::{Model, Slot},
+    model::{Chunk, Model},
     tokenizer::Detokenizer,
     vision::{Picture, Placed, chunk_end},
 };
@@ -35,7 +35,7 @@ impl Sequence {
     /// nothing in the other: the longest that this call can grow decides.
     pub(super) fn start(mut job: Box<Job>, model: &Model) -> Self {
         let tokens = job.prompt.clone();
-        let detokenizer = Detokenizer::new(job.dialect.tokenizer.clone());
+        let detokenizer = Detokenizer::new(job.prompt_format.tokenizer.clone());
         Self {
             cache: model.new_cache(job.most_tokens()),
             unseen: std::mem::take(&mut job.images).into(),
@@ -77,11 +77,11 @@ impl Sequence {
 
     /// Takes this sequence's part of the next step: one token when decoding, else a chunk of what
     /// is not fed yet, out of what is left of the step's `budget`. `None` waits for a later step.
-    pub(super) fn slot(&mut self, budget: &mut usize) -> Option<Slot<'_>> {
+    pub(super) fn next_chunk(&mut self, budget: &mut usize) -> Option<Chunk<'_>> {
         let share = match self.tokens.len() - self.fed {
             1 => 1,
             _ => {
-                let share = self.chunk(*budget);
+                let share = self.chunk_tokens(*budget);
                 *budget = budget.saturating_sub(share);
                 share
             }
@@ -89,12 +89,12 @@ impl Sequence {
         let tokens = &self.tokens[self.fed..self.fed + share];
         self.fed += share;
         let pictures = &self.pictures[..];
-        (share > 0).then_some(Slot { cache: &mut self.cache, tokens, pictures })
+        (share > 0).then_some(Chunk { cache: &mut self.cache, tokens, pictures })
     }
 
     /// How many tokens are fed next: up to the first picture that is not encoded, without splitting
     /// any, and within `budget`. A picture longer than all of it has a step of its own.
-    fn chunk(&self, budget: usize) -> usize {
+    fn chunk_tokens(&self, budget: usize) -> usize {
         let known = self.unseen.front().map_or(self.tokens.len(), |next| next.span.start);
         let to = known.min(self.fed + budget);
         let spans = self.pictures.iter().map(|picture| &picture.span);
@@ -104,7 +104,7 @@ impl Sequence {
     }
 
     /// Takes the logits `(vocab)` of the step; they mean something once everything is fed.
-    pub(super) fn advance(&mut self, logits: &[f32], expert: &str, tally: &Tally) {
+    pub(super) fn advance(&mut self, logits: &[f32], expert: &str, counters: &Counters) {
         self.pictures.retain(|picture| picture.span.end > self.fed);
         if self.fed < self.tokens.len() {
             return;
@@ -114,16 +114,16 @@ impl Sequence {
             let problem = "the model returned no finite number; its weights may be damaged".into();
             return self.fail(EngineError::Crashed { expert: expert.to_owned(), problem });
         };
-        tally.completion_tokens.fetch_add(1, Relaxed);
+        counters.completion_tokens.fetch_add(1, Relaxed);
         if let Some(reason) = self.accept(token) {
-            self.finish(reason, tally);
+            self.finish(reason, counters);
         }
     }
 
     fn accept(&mut self, token: u32) -> Option<Finish> {
         self.tokens.push(token);
         self.generated += 1;
-        if self.job.dialect.generation.ends.contains(&token) {
+        if self.job.prompt_format.generation.ends.contains(&token) {
             return Some(self.say_rest(Finish::Stop));
         }
         let piece = self.detokenizer.push(token);
@@ -158,7 +158,7 @@ impl Sequence {
         }
     }
 
-    fn finish(&mut self, reason: Finish, tally: &Tally) {
+    fn finish(&mut self, reason: Finish, counters: &Counters) {
         let first_token = self.first_token.unwrap_or(self.started);
         let timings = Timings {
             queued: self.started - self.job.submitted,
@@ -168,7 +168,7 @@ impl Sequence {
         };
         let prompt_tokens = self.job.prompt_tokens();
         let usage = Usage { prompt_tokens, completion_tokens: self.generated };
-        tally.finished(self.generated - 1, timings.decode, self.started.elapsed());
+        counters.finished(self.generated - 1, timings.decode, self.started.elapsed());
         let _ = self.job.events.send(Event::Finished { reason, usage, timings });
         self.ended = true;
     }
@@ -188,7 +188,7 @@ mod tests {
     use crate::{
         TokenStream,
         checkpoint::Checkpoint,
-        dialect::Dialect,
+        prompt_format::PromptFormat,
         sampler::{Rules, Sampler},
         tokenizer::{Stops, tests::toy},
     };
@@ -202,7 +202,9 @@ mod tests {
             max_tokens,
             sampler: Sampler::new(rules),
             stops: Stops::new(&[]).unwrap(),
-            dialect: Arc::new(Dialect::open(&path, &crate::template::Renderers::Here).unwrap()),
+            prompt_format: Arc::new(
+                PromptFormat::open(&path, &crate::template::Renderers::Here).unwrap(),
+            ),
             events: TokenStream::open("a", 1).0,
             submitted: Instant::now(),
             loading: None,
@@ -222,9 +224,9 @@ mod tests {
 
     /// Feeds a step with `budget`, and says how many tokens it took.
     fn feed(sequence: &mut Sequence, mut budget: usize) -> Option<usize> {
-        let slot = sequence.slot(&mut budget)?;
-        let tokens = slot.tokens.len();
-        slot.cache.advance(tokens);
+        let chunk = sequence.next_chunk(&mut budget)?;
+        let tokens = chunk.tokens.len();
+        chunk.cache.advance(tokens);
         Some(tokens)
     }
 

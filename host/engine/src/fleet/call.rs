@@ -7,11 +7,11 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Inner, loading, yard::Stage};
+use super::{Inner, loading, residency::SlotState};
 use crate::{
     EngineError, Prompt, Request, TokenStream,
-    dialect::{Dialect, Encoded},
-    expert::{Desk, Job, panic_words},
+    expert::{Commands, Job, panic_words},
+    prompt_format::{Encoded, PromptFormat},
     sampler::Sampler,
     tokenizer::Stops,
 };
@@ -26,29 +26,29 @@ impl Ticket {
     /// Turns the call away when its expert has too many, or when the fleet closes.
     fn draw(inner: &Arc<Inner>, at: usize) -> Result<Self, EngineError> {
         let abreast = inner.members[at].settings.max_num_seqs as usize;
-        let mut yard = inner.yard();
-        if yard.closing {
+        let mut residency = inner.residency();
+        if residency.closing {
             return Err(EngineError::ShuttingDown);
         }
-        let berth = &mut yard.berths[at];
-        let waiting = berth.calls.saturating_sub(abreast);
-        if berth.calls >= abreast && waiting >= inner.limits.queue_max {
-            return Err(EngineError::QueueFull { expert: berth.id.clone(), waiting });
+        let slot = &mut residency.slots[at];
+        let waiting = slot.calls.saturating_sub(abreast);
+        if slot.calls >= abreast && waiting >= inner.limits.queue_max {
+            return Err(EngineError::QueueFull { expert: slot.id.clone(), waiting });
         }
-        berth.calls += 1;
-        drop(yard);
+        slot.calls += 1;
+        drop(residency);
         Ok(Self { inner: inner.clone(), at })
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut yard = self.inner.yard();
-        let berth = &mut yard.berths[self.at];
-        berth.calls -= 1;
-        berth.last_used = Instant::now();
-        drop(yard);
-        self.inner.stir();
+        let mut residency = self.inner.residency();
+        let slot = &mut residency.slots[self.at];
+        slot.calls -= 1;
+        slot.last_used = Instant::now();
+        drop(residency);
+        self.inner.notify();
     }
 }
 
@@ -58,7 +58,7 @@ struct Prepared {
     max_tokens: u32,
     sampler: Sampler,
     stops: Stops,
-    dialect: Arc<Dialect>,
+    prompt_format: Arc<PromptFormat>,
 }
 
 /// Everything up to the first token. Mistakes in the request are found before anything is loaded.
@@ -68,7 +68,7 @@ pub(super) async fn answer(
     request: Request,
 ) -> Result<TokenStream, EngineError> {
     let submitted = Instant::now();
-    if let Stage::Failed(problem) = &inner.yard().berths[at].stage {
+    if let SlotState::Failed(problem) = &inner.residency().slots[at].state {
         return Err(inner.unloadable(at, problem.clone()));
     }
     let ticket = Ticket::draw(inner, at)?;
@@ -76,7 +76,7 @@ pub(super) async fn answer(
     let prepared = prepare_aside(inner, at, request).await?;
     let prompt_tokens = u32::try_from(prepared.prompt.ids.len()).unwrap_or(u32::MAX);
     let (events, stream) = TokenStream::open(&inner.members[at].settings.id, prompt_tokens);
-    let Prepared { prompt: Encoded { ids, images }, max_tokens, sampler, stops, dialect } =
+    let Prepared { prompt: Encoded { ids, images }, max_tokens, sampler, stops, prompt_format } =
         prepared;
     let job = Job {
         prompt: ids,
@@ -84,16 +84,16 @@ pub(super) async fn answer(
         max_tokens,
         sampler,
         stops,
-        dialect,
+        prompt_format,
         events,
         submitted,
         loading: None,
         _hold: Box::new(ticket),
     };
     submit(inner, at, Box::new(job)).await?;
-    let tally = &inner.members[at].tally;
-    tally.requests.fetch_add(1, Relaxed);
-    tally.prompt_tokens.fetch_add(u64::from(prompt_tokens), Relaxed);
+    let counters = &inner.members[at].counters;
+    counters.requests.fetch_add(1, Relaxed);
+    counters.prompt_tokens.fetch_add(u64::from(prompt_tokens), Relaxed);
     Ok(stream)
 }
 
@@ -140,28 +140,31 @@ fn prepare(inner: &Inner, at: usize, request: &Request) -> Result<Prepared, Engi
         let message = "max_tokens is 0; it must be at least 1".into();
         return Err(EngineError::InvalidRequest { message });
     }
-    let dialect = inner.dialect(at)?;
-    let sampler = Sampler::new(dialect.generation.rules(&request.sampling)?);
+    let prompt_format = inner.prompt_format(at)?;
+    let sampler = Sampler::new(prompt_format.generation.rules(&request.sampling)?);
     let context = inner.inspection(at).context_length.unwrap_or(0);
     let expert = &inner.members[at].settings.id;
-    let prompt = dialect.encode(expert, &request.prompt, context).map_err(|error| match error {
-        EngineError::Blind { expert, .. } => EngineError::Blind { expert, seeing: inner.seeing() },
-        other => other,
-    })?;
+    let prompt =
+        prompt_format.encode(expert, &request.prompt, context).map_err(|error| match error {
+            EngineError::Blind { expert, .. } => {
+                EngineError::Blind { expert, seeing: inner.seeing() }
+            }
+            other => other,
+        })?;
     let rest = context - u32::try_from(prompt.ids.len()).unwrap_or(context);
     let max_tokens = request.max_tokens.map_or(rest, |most| most.min(rest));
-    Ok(Prepared { prompt, max_tokens, sampler, stops, dialect })
+    Ok(Prepared { prompt, max_tokens, sampler, stops, prompt_format })
 }
 
 /// Hands the job to its expert. An expert that crashes in this very moment is loaded again.
 async fn submit(inner: &Arc<Inner>, at: usize, mut job: Box<Job>) -> Result<(), EngineError> {
     loop {
-        let (desk, waited) = resident(inner, at).await?;
+        let (commands, waited) = resident(inner, at).await?;
         job.loading = match (job.loading, waited) {
             (Some(before), Some(now)) => Some(before + now),
             (before, now) => before.or(now),
         };
-        match desk.submit(job) {
+        match commands.submit(job) {
             Ok(()) => return Ok(()),
             Err(back) => job = back,
         }
@@ -170,7 +173,7 @@ async fn submit(inner: &Arc<Inner>, at: usize, mut job: Box<Job>) -> Result<(), 
 
 /// What has to happen before an expert can be used.
 enum Approach {
-    Ready(Desk),
+    Ready(Commands),
     Load(oneshot::Receiver<Result<(), EngineError>>),
     /// It is leaving; when it is gone it can be loaded.
     Later,
@@ -181,13 +184,13 @@ enum Approach {
 pub(super) async fn resident(
     inner: &Arc<Inner>,
     at: usize,
-) -> Result<(Desk, Option<Duration>), EngineError> {
+) -> Result<(Commands, Option<Duration>), EngineError> {
     let began = Instant::now();
     let mut waited = None;
     loop {
         let mut changed = inner.changed.subscribe();
         match approach(inner, at)? {
-            Approach::Ready(desk) => return Ok((desk, waited)),
+            Approach::Ready(commands) => return Ok((commands, waited)),
             Approach::Load(loaded) => {
                 loaded.await.unwrap_or(Err(EngineError::ShuttingDown))?;
                 waited = Some(began.elapsed());
@@ -202,22 +205,22 @@ pub(super) async fn resident(
 
 fn approach(inner: &Arc<Inner>, at: usize) -> Result<Approach, EngineError> {
     let (waiter, loaded) = oneshot::channel();
-    let mut yard = inner.yard();
-    let closing = yard.closing;
-    let berth = &mut yard.berths[at];
-    match &mut berth.stage {
-        Stage::Resident(expert) => return Ok(Approach::Ready(expert.desk())),
-        Stage::Failed(problem) => return Err(inner.unloadable(at, problem.clone())),
+    let mut residency = inner.residency();
+    let closing = residency.closing;
+    let slot = &mut residency.slots[at];
+    match &mut slot.state {
+        SlotState::Resident(expert) => return Ok(Approach::Ready(expert.commands())),
+        SlotState::Failed(problem) => return Err(inner.unloadable(at, problem.clone())),
         _ if closing => return Err(EngineError::ShuttingDown),
-        Stage::Leaving => return Ok(Approach::Later),
-        Stage::Loading(waiters) => waiters.push(waiter),
-        stage @ Stage::Cold => {
-            if let Some((retry_after, problem)) = berth.backoff.pause() {
-                let (expert, problem) = (berth.id.clone(), problem.to_owned());
+        SlotState::Leaving => return Ok(Approach::Later),
+        SlotState::Loading(waiters) => waiters.push(waiter),
+        state @ SlotState::Cold => {
+            if let Some((retry_after, problem)) = slot.backoff.pause() {
+                let (expert, problem) = (slot.id.clone(), problem.to_owned());
                 return Err(EngineError::Unavailable { expert, problem, retry_after });
             }
-            *stage = Stage::Loading(vec![waiter]);
-            drop(yard);
+            *state = SlotState::Loading(vec![waiter]);
+            drop(residency);
             loading::begin(inner, at);
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Inner,
-    yard::{Room, Stage},
+    residency::{Room, SlotState},
 };
 use crate::{
     EngineError,
@@ -27,7 +27,7 @@ const ROOM_WAIT: Duration = Duration::from_secs(30);
 /// The longest and the shortest time between two looks for idle experts.
 const IDLE_LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
 
-/// Loads an expert whose stage has just been set to loading, on a thread of its own.
+/// Loads an expert whose state has just been set to loading, on a thread of its own.
 pub(super) fn begin(inner: &Arc<Inner>, at: usize) {
     let loader = inner.clone();
     let evict = inner.lazy.enabled;
@@ -58,32 +58,33 @@ pub(super) fn warm_up(inner: &Arc<Inner>) {
 }
 
 fn warm_pool(inner: &Inner) -> Vec<usize> {
-    let yard = inner.yard();
-    let cold = |at: &usize| matches!(yard.berths[*at].stage, Stage::Cold);
-    let mut pool: Vec<usize> = (0..yard.berths.len()).filter(cold).collect();
+    let residency = inner.residency();
+    let cold = |at: &usize| matches!(residency.slots[*at].state, SlotState::Cold);
+    let mut pool: Vec<usize> = (0..residency.slots.len()).filter(cold).collect();
     pool.sort_by_key(|&at| std::cmp::Reverse(inner.members[at].settings.priority));
     if inner.lazy.enabled {
-        pool.truncate(inner.lazy.warmup_pool_size.min(yard.loaded_max));
+        pool.truncate(inner.lazy.warmup_pool_size.min(residency.loaded_max));
     }
     pool
 }
 
 fn claim_cold(inner: &Inner, at: usize) -> bool {
-    let mut yard = inner.yard();
-    let free = matches!(yard.berths[at].stage, Stage::Cold) && !yard.closing;
+    let mut residency = inner.residency();
+    let free = matches!(residency.slots[at].state, SlotState::Cold) && !residency.closing;
     if free {
-        yard.berths[at].stage = Stage::Loading(Vec::new());
+        residency.slots[at].state = SlotState::Loading(Vec::new());
     }
     free
 }
 
 /// Calls may have begun to load some of the pool themselves.
 fn wait_while_loading(inner: &Inner, pool: &[usize]) {
-    let loading = |at: &usize, yard: &super::Yard<Expert>| {
-        matches!(yard.berths[*at].stage, Stage::Loading(_))
+    let loading = |at: &usize, residency: &super::Residency<Expert>| {
+        matches!(residency.slots[*at].state, SlotState::Loading(_))
     };
-    let waited =
-        inner.moved.wait_while(inner.yard(), |yard| pool.iter().any(|at| loading(at, yard)));
+    let waited = inner
+        .moved
+        .wait_while(inner.residency(), |residency| pool.iter().any(|at| loading(at, residency)));
     drop(waited.unwrap_or_else(PoisonError::into_inner));
 }
 
@@ -104,7 +105,7 @@ fn bring_in(inner: &Arc<Inner>, at: usize, evict: bool) -> Result<(Expert, Durat
     let began = Instant::now();
     let member = &inner.members[at];
     let troubled = |error: CheckpointError| inner.troubled(at, error.into());
-    inner.dialect(at)?;
+    inner.prompt_format(at)?;
     let checkpoint = Checkpoint::open(&member.settings.path).map_err(troubled)?;
     let checkpoint = checkpoint.quantised(member.settings.bits());
     refuse_replaced(inner, at, &checkpoint)?;
@@ -113,8 +114,8 @@ fn bring_in(inner: &Arc<Inner>, at: usize, evict: bool) -> Result<(Expert, Durat
     let sequences = member.settings.max_num_seqs;
     let bounds = Bounds { sequences: sequences as usize, kv_tokens: kv_tokens(context, sequences) };
     let home = Arc::downgrade(inner);
-    let notify = move |notice| heed(&home, at, notice);
-    let expert = Expert::spawn(&member.settings.id, model, bounds, member.tally.clone(), notify)
+    let notify = move |notice| handle(&home, at, notice);
+    let expert = Expert::spawn(&member.settings.id, model, bounds, member.counters.clone(), notify)
         .map_err(|error| inner.no_thread(at, "run", &error))?;
     Ok((expert, began.elapsed()))
 }
@@ -135,97 +136,97 @@ fn refuse_replaced(inner: &Inner, at: usize, checkpoint: &Checkpoint) -> Result<
 /// one of them, up to [`ROOM_WAIT`].
 fn make_room(inner: &Inner, at: usize, evict: bool) -> Result<(), EngineError> {
     let deadline = Instant::now() + ROOM_WAIT;
-    let mut yard = inner.yard();
+    let mut residency = inner.residency();
     loop {
-        if yard.closing {
+        if residency.closing {
             return Err(EngineError::ShuttingDown);
         }
-        match yard.room(at, evict) {
+        match residency.room(at, evict) {
             Room::Reserved => return Ok(()),
             Room::Full(why) => return Err(why),
             Room::Evict(victim) => {
-                let leaving = yard.berths[victim].leave();
-                drop(yard);
+                let leaving = residency.slots[victim].leave();
+                drop(residency);
                 if let Some(expert) = leaving {
                     expert.stop();
                 }
-                yard = inner.yard();
+                residency = inner.residency();
             }
             Room::Wait => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    return Err(yard.refusal(at));
+                    return Err(residency.refusal(at));
                 }
-                let woken = inner.moved.wait_timeout(yard, left);
-                yard = woken.unwrap_or_else(PoisonError::into_inner).0;
+                let woken = inner.moved.wait_timeout(residency, left);
+                residency = woken.unwrap_or_else(PoisonError::into_inner).0;
             }
         }
     }
 }
 
-/// Enters the outcome of a load and tells those who wait for it.
+/// Enters the outcome of a load and notifies those who wait for it.
 fn finish(inner: &Inner, at: usize, outcome: Result<(Expert, Duration), EngineError>) {
-    let mut yard = inner.yard();
-    let closing = yard.closing;
-    let berth = &mut yard.berths[at];
-    let (stage, result, surplus) = match outcome {
+    let mut residency = inner.residency();
+    let closing = residency.closing;
+    let slot = &mut residency.slots[at];
+    let (state, result, surplus) = match outcome {
         Ok((expert, took)) => {
-            berth.loads += 1;
-            berth.backoff.clear();
-            berth.last_load = Some(took);
-            berth.last_used = Instant::now();
+            slot.loads += 1;
+            slot.backoff.clear();
+            slot.last_load = Some(took);
+            slot.last_used = Instant::now();
             if closing {
-                (Stage::Leaving, Err(EngineError::ShuttingDown), Some(expert))
+                (SlotState::Leaving, Err(EngineError::ShuttingDown), Some(expert))
             } else {
-                (Stage::Resident(expert), Ok(()), None)
+                (SlotState::Resident(expert), Ok(()), None)
             }
         }
         Err(mut error) => {
-            berth.reserved = 0;
+            slot.reserved = 0;
             if let EngineError::Unavailable { problem, retry_after, .. } = &mut error {
-                *retry_after = berth.backoff.lacked(problem);
+                *retry_after = slot.backoff.lacked(problem);
             }
             (after_failure(&error), Err(error), None)
         }
     };
-    let before = std::mem::replace(&mut berth.stage, stage);
-    drop(yard);
+    let before = std::mem::replace(&mut slot.state, state);
+    drop(residency);
     if let Some(expert) = surplus {
         expert.stop();
     }
     if let Err(error) = &result {
         tracing::warn!(expert = inner.members[at].settings.id, %error, "load failed");
     }
-    if let Stage::Loading(waiters) = before {
+    if let SlotState::Loading(waiters) = before {
         for waiter in waiters {
             // A waiter that is gone has given up.
             let _ = waiter.send(result.clone());
         }
     }
-    inner.stir();
+    inner.notify();
 }
 
 /// Broken files stay broken until somebody mends them; a lack of room passes.
-fn after_failure(error: &EngineError) -> Stage<Expert> {
+fn after_failure(error: &EngineError) -> SlotState<Expert> {
     match error {
-        EngineError::Unloadable { problem, .. } => Stage::Failed(problem.clone()),
-        _ => Stage::Cold,
+        EngineError::Unloadable { problem, .. } => SlotState::Failed(problem.clone()),
+        _ => SlotState::Cold,
     }
 }
 
 /// What an expert's thread says of its end.
-fn heed(home: &Weak<Inner>, at: usize, notice: Notice) {
+fn handle(home: &Weak<Inner>, at: usize, notice: Notice) {
     let Some(inner) = home.upgrade() else { return };
-    let mut yard = inner.yard();
+    let mut residency = inner.residency();
     match notice {
         Notice::Crashed(problem) => {
             tracing::error!(expert = inner.members[at].settings.id, problem, "expert crashed");
-            drop(yard.berths[at].leave());
+            drop(residency.slots[at].leave());
         }
-        Notice::Gone => yard.berths[at].gone(),
+        Notice::Gone => residency.slots[at].gone(),
     }
-    drop(yard);
-    inner.stir();
+    drop(residency);
+    inner.notify();
 }
 
 /// Unloads one expert that nobody uses.
@@ -233,14 +234,14 @@ pub(super) async fn unload(inner: &Arc<Inner>, at: usize) -> Result<(), EngineEr
     loop {
         let mut changed = inner.changed.subscribe();
         let leaving = {
-            let mut yard = inner.yard();
-            let berth = &mut yard.berths[at];
-            let busy = || EngineError::Busy { expert: berth.id.clone() };
-            match &berth.stage {
-                Stage::Loading(_) => return Err(busy()),
-                Stage::Resident(_) if berth.calls > 0 => return Err(busy()),
-                Stage::Cold | Stage::Failed(_) => return Ok(()),
-                Stage::Resident(_) | Stage::Leaving => berth.leave(),
+            let mut residency = inner.residency();
+            let slot = &mut residency.slots[at];
+            let busy = || EngineError::Busy { expert: slot.id.clone() };
+            match &slot.state {
+                SlotState::Loading(_) => return Err(busy()),
+                SlotState::Resident(_) if slot.calls > 0 => return Err(busy()),
+                SlotState::Cold | SlotState::Failed(_) => return Ok(()),
+                SlotState::Resident(_) | SlotState::Leaving => slot.leave(),
             }
         };
         match leaving {
@@ -255,7 +256,7 @@ pub(super) async fn unload(inner: &Arc<Inner>, at: usize) -> Result<(), EngineEr
 
 /// Ends every expert, busy or not, and waits until their memory is free.
 pub(super) async fn unload_all(inner: &Inner) {
-    let leaving = inner.yard().berths.iter_mut().filter_map(|berth| berth.leave()).collect();
+    let leaving = inner.residency().slots.iter_mut().filter_map(|slot| slot.leave()).collect();
     stop_all(leaving).await;
 }
 
@@ -293,9 +294,9 @@ pub(super) fn watch_idle(inner: &Arc<Inner>) {
 
 fn send_away(inner: &Inner, limit: Duration) {
     let leaving: Vec<Expert> = {
-        let mut yard = inner.yard();
-        let stale = yard.stale(limit);
-        stale.into_iter().filter_map(|at| yard.berths[at].leave()).collect()
+        let mut residency = inner.residency();
+        let stale = residency.stale(limit);
+        stale.into_iter().filter_map(|at| residency.slots[at].leave()).collect()
     };
     leaving.into_iter().for_each(Expert::stop);
 }
@@ -361,7 +362,7 @@ mod tests {
     /// A job that panics in the expert's thread, because nobody listens to it and it is cleared
     /// away.
     async fn crash(fleet: &Fleet) {
-        let dialect = fleet.0.dialect(0).unwrap();
+        let prompt_format = fleet.0.prompt_format(0).unwrap();
         let rules = Rules { temperature: 0.0, top_p: 1.0, top_k: 0, seed: None };
         let job = Job {
             prompt: vec![1],
@@ -369,14 +370,14 @@ mod tests {
             max_tokens: 1,
             sampler: Sampler::new(rules),
             stops: Stops::new(&[]).unwrap(),
-            dialect,
+            prompt_format,
             events: TokenStream::open("a", 1).0,
             submitted: Instant::now(),
             loading: None,
             _hold: Box::new(Bomb),
         };
-        let (desk, _) = call::resident(&fleet.0, 0).await.unwrap();
-        assert!(desk.submit(Box::new(job)).is_ok());
+        let (commands, _) = call::resident(&fleet.0, 0).await.unwrap();
+        assert!(commands.submit(Box::new(job)).is_ok());
     }
 
     async fn last(mut stream: TokenStream) -> Option<Event> {
@@ -395,9 +396,9 @@ mod tests {
         assert!(claim_cold(&fleet.0, 0));
         finish(&fleet.0, 0, Err(lacking));
         assert_eq!(fleet.status("a").unwrap().state, ExpertState::Cold);
-        let told = fleet.generate("a", words()).await.err();
-        let Some(EngineError::Unavailable { problem, retry_after, .. }) = told else {
-            panic!("{told:?}");
+        let message = fleet.generate("a", words()).await.err();
+        let Some(EngineError::Unavailable { problem, retry_after, .. }) = message else {
+            panic!("{message:?}");
         };
         assert_eq!(problem, "no descriptors");
         assert!(!retry_after.is_zero());
@@ -422,14 +423,14 @@ mod tests {
         let mut unseen = Inspection::default();
         unseen.add(Severity::Error, "resources-short", "no descriptors", "wait");
         *fleet.0.members[0].inspection.lock().unwrap() = Arc::new(unseen);
-        fleet.0.yard().berths[0].needs = 0;
+        fleet.0.residency().slots[0].needs = 0;
         let stream = fleet.generate("a", words()).await.unwrap();
         assert!(matches!(last(stream).await, Some(Event::Finished { .. })));
         assert!(fleet.memory().reserved_bytes > 0);
     }
 
     #[tokio::test]
-    async fn a_crash_is_told_and_the_next_call_loads_anew() {
+    async fn a_crash_is_reported_and_the_next_call_loads_anew() {
         let fleet = fleet();
         let stream = fleet.generate("a", words()).await.unwrap();
         crash(&fleet).await;

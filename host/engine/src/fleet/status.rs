@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::yard::Stage;
+use super::residency::SlotState;
 use crate::inspect::Finding;
 
 /// Where an expert stands.
@@ -20,12 +20,12 @@ pub enum ExpertState {
 
 impl ExpertState {
     /// One that is leaving is as good as cold: the next call loads it anew.
-    pub(super) fn of<T>(stage: &Stage<T>) -> Self {
-        match stage {
-            Stage::Resident(_) => Self::Resident,
-            Stage::Loading(_) => Self::Loading,
-            Stage::Cold | Stage::Leaving => Self::Cold,
-            Stage::Failed(why) => Self::Failed(why.clone()),
+    pub(super) fn of<T>(state: &SlotState<T>) -> Self {
+        match state {
+            SlotState::Resident(_) => Self::Resident,
+            SlotState::Loading(_) => Self::Loading,
+            SlotState::Cold | SlotState::Leaving => Self::Cold,
+            SlotState::Failed(why) => Self::Failed(why.clone()),
         }
     }
 }

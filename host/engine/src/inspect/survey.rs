@@ -11,12 +11,12 @@ use super::{
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, Kind, Source, Stored},
     generation::Generation,
-    lack::Trouble,
     machine::machine_memory,
     settings::{DType, ExpertSettings, Quantization},
     side,
     template::{self, ChatTemplate, Problem, Renderers},
     tokenizer::check_vocabulary,
+    transient::Trouble,
 };
 
 /// Full-length sequences whose KV cache is set aside when an expert is loaded. More sequences run

@@ -2,18 +2,18 @@
 
 use std::ops::Range;
 
-use super::Slot;
+use super::Chunk;
 use crate::{spec::ModelSpec, vision::Picture};
 
 /// Cosines and sines of one row, one for each rotated pair.
 type Angles = (Vec<f32>, Vec<f32>);
 
-/// The rows of one step: all tokens of the first slot, then of the second, and so on.
+/// The rows of one step: all tokens of the first chunk, then of the second, and so on.
 pub(super) struct Batch {
     rows: Vec<Place>,
     /// (ropes)(rows)
     angles: Vec<Vec<Angles>>,
-    /// Index of every slot's last row.
+    /// Index of every chunk's last row.
     last: Vec<usize>,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Batch {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     /// Which sequence.
-    pub(super) slot: usize,
+    pub(super) chunk: usize,
     /// Which token of it, from zero.
     pub(super) position: usize,
     /// One past the last token it may see: all up to itself, and within a picture all of the picture.
@@ -37,26 +37,26 @@ impl Place {
 }
 
 impl Batch {
-    pub(super) fn new(spec: &ModelSpec, slots: &[Slot<'_>]) -> Self {
+    pub(super) fn new(spec: &ModelSpec, chunks: &[Chunk<'_>]) -> Self {
         let mut rows = Vec::new();
         let mut last = Vec::new();
-        for (slot, part) in slots.iter().enumerate() {
+        for (chunk, part) in chunks.iter().enumerate() {
             let positions = part.positions();
-            assert!(!positions.is_empty(), "slot {slot} has no tokens");
+            assert!(!positions.is_empty(), "chunk {chunk} has no tokens");
             for edge in [positions.start, positions.end] {
                 let splits =
                     |picture: &Picture| picture.span.start < edge && edge < picture.span.end;
-                assert!(!part.pictures.iter().any(splits), "slot {slot} splits a picture");
+                assert!(!part.pictures.iter().any(splits), "chunk {chunk} splits a picture");
             }
             let place = |position| {
                 let end = part.picture(position).map_or(position + 1, |seen| seen.span.end);
-                Place { slot, position, end }
+                Place { chunk, position, end }
             };
             rows.extend(positions.map(place));
             last.push(rows.len() - 1);
         }
         let angles = spec.ropes.iter().map(|rope| {
-            let angle = |row: &Place| rope.angles(row.position, slots[row.slot].cache.is_long());
+            let angle = |row: &Place| rope.angles(row.position, chunks[row.chunk].cache.is_long());
             rows.iter().map(angle).collect()
         });
         Self { angles: angles.collect(), rows, last }
@@ -71,7 +71,7 @@ impl Batch {
         &self.angles[rope]
     }
 
-    /// Every slot's last row of `x`: (rows, width) to (slots, width).
+    /// Every chunk's last row of `x`: (rows, width) to (chunks, width).
     pub(super) fn last_rows(&self, x: &[f32]) -> Vec<f32> {
         let width = x.len() / self.rows.len();
         self.last.iter().flat_map(|row| &x[row * width..][..width]).copied().collect()
@@ -84,12 +84,12 @@ mod tests {
 
     #[test]
     fn a_window_bounds_what_lies_behind_and_a_picture_what_lies_ahead() {
-        let word = Place { slot: 0, position: 9, end: 10 };
+        let word = Place { chunk: 0, position: 9, end: 10 };
         assert_eq!(
             [None, Some(4), Some(99)].map(|window| word.sees(window)),
             [0..10, 6..10, 0..10]
         );
-        let soft = Place { slot: 0, position: 9, end: 12 };
+        let soft = Place { chunk: 0, position: 9, end: 12 };
         assert_eq!(
             [None, Some(4), Some(99)].map(|window| soft.sees(window)),
             [0..12, 6..12, 0..12]

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{Model, Slot};
+use super::{Chunk, Model};
 use crate::checkpoint::Checkpoint;
 
 /// The part of `recorded.json` that concerns tokens.
@@ -38,7 +38,7 @@ fn best(logits: &[f32]) -> u32 {
 fn greedy(model: &Model, prompt: &[u32], count: usize) -> Vec<u32> {
     let mut cache = model.new_cache(prompt.len() + count);
     let mut step = |tokens: &[u32]| {
-        best(&model.forward(&mut [Slot { cache: &mut cache, tokens, pictures: &[] }])[0])
+        best(&model.forward(&mut [Chunk { cache: &mut cache, tokens, pictures: &[] }])[0])
     };
     let mut answer = vec![step(prompt)];
     while answer.len() < count {
@@ -87,14 +87,14 @@ fn check_batching(expert: &str) {
     let (a, b) = (&entries[0].prompt_ids, &entries[1].prompt_ids);
     let mut caches: Vec<_> = (0..3).map(|_| model.new_cache(a.len())).collect();
     let [whole, split, beside] = &mut caches[..] else { unreachable!() };
-    let alone = model.forward(&mut [Slot { cache: whole, tokens: a, pictures: &[] }]);
+    let alone = model.forward(&mut [Chunk { cache: whole, tokens: a, pictures: &[] }]);
     let (head, tail) = a.split_at(a.len() / 2);
     let mut other = model.new_cache(b.len());
-    model.forward(&mut [Slot { cache: split, tokens: head, pictures: &[] }]);
+    model.forward(&mut [Chunk { cache: split, tokens: head, pictures: &[] }]);
     let together = model.forward(&mut [
-        Slot { cache: &mut other, tokens: b, pictures: &[] },
-        Slot { cache: split, tokens: tail, pictures: &[] },
-        Slot { cache: beside, tokens: a, pictures: &[] },
+        Chunk { cache: &mut other, tokens: b, pictures: &[] },
+        Chunk { cache: split, tokens: tail, pictures: &[] },
+        Chunk { cache: beside, tokens: a, pictures: &[] },
     ]);
     assert_eq!(alone[0].len(), model.spec.vocab_size as usize, "{expert}");
     assert_eq!(alone[0], together[1], "{expert}: in two pieces");

@@ -1,5 +1,5 @@
 //! GGUF says the same things in other words: its metadata is put into the keys of `config.json`, so that
-//! every architecture is read in one place, and what its converter changed in the weights is told.
+//! every architecture is read in one place, and what its converter changed in the weights is known.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Llama (Touvron et al., 2023): the plain case that the others are told apart from.
+//! Llama (Touvron et al., 2023): the plain case that the others differ from.
 
 use super::{Biases, ModelSpec};
 use crate::checkpoint::{CheckpointError, Config};

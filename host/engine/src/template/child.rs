@@ -7,7 +7,7 @@ use signalbox_confine::Failure;
 
 use super::{Problem, TokenNames, Turn, jinja::Jinja};
 
-/// What a child is told.
+/// An order to a child.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Order<'a> {
     /// Say that it is there.

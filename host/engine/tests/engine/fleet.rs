@@ -183,7 +183,7 @@ async fn replies_are_measured() {
 }
 
 #[tokio::test]
-async fn mistakes_are_told_before_anything_is_loaded() {
+async fn mistakes_are_reported_before_anything_is_loaded() {
     let fleet = fleet(&[A, "mistral_balanced"]);
     let refused = async |id: &str, request| fleet.generate(id, request).await.err().unwrap();
     assert_eq!(

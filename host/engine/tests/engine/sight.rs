@@ -50,7 +50,7 @@ fn rewritten(change: impl Fn(String, Tensor) -> Option<(String, Tensor)>) -> Tem
     copy
 }
 
-/// Eyes that tell any two pictures apart, whatever the toy was trained to see.
+/// Eyes that distinguish any two pictures, whatever the toy was trained to see.
 fn sharp(name: String, tensor: Tensor) -> Option<(String, Tensor)> {
     if !name.ends_with("mm_input_projection_weight") {
         return Some((name, tensor));
@@ -114,8 +114,8 @@ async fn files_without_a_tower_are_served_as_text() {
     let copy = rewritten(|name, tensor| (!vision(&name)).then_some((name, tensor)));
     let blind = inspect(&at(copy.path()), &Templates::InProcess);
     assert_eq!((blind.images, blind.failure()), (false, None));
-    let note = blind.findings.iter().find(|finding| finding.code == "vision-missing").unwrap();
-    assert_eq!(note.severity, Severity::Note);
+    let finding = blind.findings.iter().find(|finding| finding.code == "vision-missing").unwrap();
+    assert_eq!(finding.severity, Severity::Note);
     assert!(blind.weight_bytes < seen.weight_bytes, "the tower is counted");
     let fleet = fleet_at(copy.path());
     ask(&fleet, SEES, chat("Hello")).await.unwrap();

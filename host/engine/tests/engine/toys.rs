@@ -22,7 +22,7 @@ fn question(entry: &Value) -> signalbox_engine::Request {
     request
 }
 
-/// Asks everything at once, so that the answers also prove that batching changes nothing.
+/// Asks everything at once, so that the answers also show that batching changes nothing.
 async fn mistakes(fleet: &Fleet, id: &'static str) -> (usize, Vec<String>) {
     let entries = recorded(id);
     let asked = entries.len();

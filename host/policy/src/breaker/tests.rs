@@ -19,7 +19,7 @@ fn settings() -> BreakerSettings {
     }
 }
 
-/// A breaker and a clock that is told the time.
+/// A breaker and a clock that is set by hand.
 struct Bench {
     breaker: Breaker,
     start: Instant,
@@ -188,6 +188,6 @@ fn calls_that_began_before_a_turn_count_no_more() {
 #[test]
 fn settings_are_bounded() {
     BreakerSettings::default().check().unwrap();
-    let told = BreakerSettings { callers: 0, ..settings() }.check().unwrap_err().to_string();
-    assert_eq!(told, "policies.breaker.callers is 0 callers; it must be 1 to 64");
+    let message = BreakerSettings { callers: 0, ..settings() }.check().unwrap_err().to_string();
+    assert_eq!(message, "policies.breaker.callers is 0 callers; it must be 1 to 64");
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Pieces of a window; it is forgotten piece by piece.
 const BUCKETS: usize = 12;
-/// Callers remembered. When there are more, who was not heard of for longest is forgotten.
+/// Callers remembered. When there are more, the one that called least recently is dropped.
 const CALLERS: usize = 256;
 
 /// Calls and failures of the last while.
@@ -47,7 +47,7 @@ impl Window {
     }
 
     /// One call by `caller`.
-    pub(super) fn note(&mut self, caller: u64, failed: bool, now: Instant) {
+    pub(super) fn record(&mut self, caller: u64, failed: bool, now: Instant) {
         let at = self.piece(now);
         let bucket = &mut self.ring[at as usize % BUCKETS];
         if bucket.at != at {

@@ -53,7 +53,7 @@ fn experts(what: &str, ids: &[String], most: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses a refusal that says too much. Its code is told apart from the host's own where it leaves.
+/// Refuses a refusal that says too much. Its code is distinguished from the host's own where it leaves.
 pub(super) fn refusal(said: &Refusal) -> Result<(), Failure> {
     at_most(said.message.len(), MESSAGE_BYTES)?;
     match &said.kind {
@@ -87,8 +87,8 @@ mod tests {
     }
 
     fn check(said: &Decision, expect: Option<&str>) {
-        let told = decision(said, &bounds()).err().map(|failure| failure.to_string());
-        assert_eq!(told.as_deref(), expect);
+        let message = decision(said, &bounds()).err().map(|failure| failure.to_string());
+        assert_eq!(message.as_deref(), expect);
     }
 
     fn ids(count: usize) -> Vec<String> {

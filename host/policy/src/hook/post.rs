@@ -12,7 +12,7 @@ use crate::{
     Call, Failure, Hook,
     bindings::exports::signalbox::policy::post::{self, Guest, GuestIndices},
     import::request::ShownRequest,
-    rooms::Room,
+    instances::InstancePermit,
     store::{Held, State, Turn},
     window::Action,
 };
@@ -39,7 +39,7 @@ impl Policy {
         self: &Arc<Self>,
         call: &Arc<Call>,
         expert: &str,
-        room: Room,
+        room: InstancePermit,
     ) -> Result<Session, Failure> {
         let (text_bytes, call, expert) = (call.text_bytes(), call.clone(), expert.to_owned());
         let opening = |policy: Arc<Self>, turn, room| async move {

@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn plans_that_make_no_sense_are_refused() {
         let check = |said, expect: &str| {
-            let told = plan(said).unwrap_err().to_string();
-            assert_eq!(told, format!("its answer is invalid: {expect}"));
+            let message = plan(said).unwrap_err().to_string();
+            assert_eq!(message, format!("its answer is invalid: {expect}"));
         };
         check(route::Plan::Fallback(vec![]), "its fallback list is empty");
         check(route::Plan::Other("dice".into()), "the plan 'dice' is not known here");

@@ -51,8 +51,8 @@ impl Edits {
         let messages = self.shown.messages.len() + self.inserted.len();
         if messages > bounds.messages_max && !self.inserted.is_empty() {
             let most = bounds.messages_max;
-            let told = format!("it makes a call of {messages} messages, and {most} are read");
-            return Err(Failure::Invalid(told));
+            let message = format!("it makes a call of {messages} messages, and {most} are read");
+            return Err(Failure::Invalid(message));
         }
         let kept = self.shown.messages.iter().enumerate();
         let kept = kept.filter(|(index, _)| !self.contents.contains_key(index));
@@ -114,8 +114,8 @@ impl Edits {
             return Err(Failure::Invalid(no_message(index, count)));
         }
         if !ROLES.contains(&message.role.as_str()) {
-            let told = format!("a message can't have the role '{}'", message.role);
-            return Err(Failure::Invalid(told));
+            let message = format!("a message can't have the role '{}'", message.role);
+            return Err(Failure::Invalid(message));
         }
         self.spend(message.role.len() + message.content.len())?;
         let types::Message { role, content } = message;
@@ -133,8 +133,8 @@ impl Edits {
 
     fn set_temperature(&mut self, temperature: f32) -> Result<(), Failure> {
         if !(0.0..=2.0).contains(&temperature) {
-            let told = format!("the temperature must be 0 to 2 and is {temperature}");
-            return Err(Failure::Invalid(told));
+            let message = format!("the temperature must be 0 to 2 and is {temperature}");
+            return Err(Failure::Invalid(message));
         }
         self.temperature = Some(temperature);
         Ok(())

@@ -45,9 +45,9 @@ impl Compiler {
         haste: Haste,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PolicyError> {
-        let (tell, told) = oneshot::channel();
-        self.lane(haste).send(Box::new(move || drop(tell.send(job()))))?;
-        told.await.map_err(|_| gone())
+        let (sender, receiver) = oneshot::channel();
+        self.lane(haste).send(Box::new(move || drop(sender.send(job()))))?;
+        receiver.await.map_err(|_| gone())
     }
 
     /// Runs `job` on the thread of what is awaited and blocks until it is done.
@@ -55,9 +55,9 @@ impl Compiler {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PolicyError> {
-        let (tell, told) = mpsc::sync_channel(1);
-        self.awaited.send(Box::new(move || drop(tell.send(job()))))?;
-        told.recv().map_err(|_| gone())
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.awaited.send(Box::new(move || drop(sender.send(job()))))?;
+        receiver.recv().map_err(|_| gone())
     }
 }
 

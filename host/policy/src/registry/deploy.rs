@@ -33,10 +33,10 @@ impl Registry {
         let started = Instant::now();
         probe::run(&self.on_probe(&policy, &built.program)).await.map_err(rejected)?;
         let probe_ms = started.elapsed().as_millis() as u64;
-        let stage = move || self.stage(policy, &built, &bytes);
-        let staged = tokio::task::spawn_blocking(stage).await;
+        let store = move || self.store(policy, &built, &bytes);
+        let stored = tokio::task::spawn_blocking(store).await;
         let uploaded =
-            staged.map_err(|error| PolicyError::Runtime { problem: error.to_string() })??;
+            stored.map_err(|error| PolicyError::Runtime { problem: error.to_string() })??;
         Ok(Uploaded { compile_ms, probe_ms, ..uploaded })
     }
 
@@ -50,7 +50,7 @@ impl Registry {
     }
 
     /// Puts a revision on disk, then into the state.
-    fn stage(&self, id: PolicyRef, built: &Built, bytes: &[u8]) -> Result<Uploaded, PolicyError> {
+    fn store(&self, id: PolicyRef, built: &Built, bytes: &[u8]) -> Result<Uploaded, PolicyError> {
         let program = &built.program;
         let mut book = self.book();
         let (hooks, imports) = (program.surface.hooks.clone(), program.surface.imports.clone());

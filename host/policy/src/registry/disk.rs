@@ -78,18 +78,18 @@ impl Disk {
     /// missing later was lost.
     fn read_state(&self) -> Result<Ledger, String> {
         let path = self.root.join(STATE);
-        let told = |problem: String| format!("{}: {problem}", path.display());
+        let message = |problem: String| format!("{}: {problem}", path.display());
         match fs::read(&path) {
-            Ok(text) => Ledger::parse(&text).map_err(told),
+            Ok(text) => Ledger::parse(&text).map_err(message),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let empty = Ledger::default();
                 match self.is_new().and_then(|new| new.then(|| self.save(&empty)).transpose()) {
                     Ok(Some(())) => Ok(empty),
-                    Ok(None) => Err(told("it is gone although components are there".into())),
+                    Ok(None) => Err(message("it is gone although components are there".into())),
                     Err(error) => Err(error.to_string()),
                 }
             }
-            Err(error) => Err(told(error.to_string())),
+            Err(error) => Err(message(error.to_string())),
         }
     }
 
@@ -291,10 +291,10 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_cannot_be_read_is_told_and_left_alone() {
-        let check = |damage: &dyn Fn(&Path), told: &str| {
+    fn a_state_that_cannot_be_read_is_reported_and_left_alone() {
+        let check = |damage: &dyn Fn(&Path), message: &str| {
             let says = damaged(damage);
-            assert!(says.contains(STATE) && says.contains(told), "{says}");
+            assert!(says.contains(STATE) && says.contains(message), "{says}");
         };
         let write = |text: &'static str| move |path: &Path| fs::write(path, text).unwrap();
         check(&write("{\"version\": 1, \"generation\": 3, \"pipe"), "EOF");
@@ -361,8 +361,8 @@ mod tests {
         assert!(Disk::open(&link).is_ok());
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
-        let told = Disk::open(&file).err().unwrap().to_string();
-        assert!(told.contains(file.to_str().unwrap()), "{told}");
+        let message = Disk::open(&file).err().unwrap().to_string();
+        assert!(message.contains(file.to_str().unwrap()), "{message}");
     }
 
     #[test]

@@ -141,7 +141,7 @@ pub(super) async fn hook(policy: &Arc<Policy>, hook: Hook) -> Result<(), (&'stat
 
 /// One whole reply through a session.
 async fn review(policy: &Arc<Policy>, call: &Arc<Call>, expert: &str) -> Result<(), Failure> {
-    let room = policy.runtime.rooms.probe(policy.lent.limits.host_wait()).await?;
+    let room = policy.runtime.instances.probe(policy.lent.limits.host_wait()).await?;
     let mut session: Session = policy.open(call, expert, room).await?;
     let mut window = Window::new(&policy.lent.limits);
     let pushes = REPLY.map(|text| (Step::Push, text));

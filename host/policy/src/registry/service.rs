@@ -1,5 +1,5 @@
 //! What happens around breakers: who takes over when one opens, the host's own probes, and what
-//! operators are told.
+//! operators are shown.
 
 use std::{
     collections::BTreeMap,
@@ -34,7 +34,7 @@ impl Policies {
         let set = self.0.current.load();
         let every =
             set.active.values().flat_map(|seat| seat.hooks.iter().map(move |hook| (seat, *hook)));
-        let told = every.filter_map(|(seat, hook)| {
+        let message = every.filter_map(|(seat, hook)| {
             let absence = seat.absence(hook)?;
             let has = |place: &Arc<Seat>| Arc::ptr_eq(place, seat);
             let in_pipeline = match hook {
@@ -54,7 +54,7 @@ impl Policies {
                 refuses: in_pipeline && set.refuses(seat, hook).is_some(),
             })
         });
-        told.collect()
+        message.collect()
     }
 
     /// How often a hook was taken out of service since the process started.
@@ -64,12 +64,12 @@ impl Policies {
 }
 
 impl Registry {
-    /// What seats tell the registry. Everything that takes time is done aside.
+    /// What seats report to the registry. Everything that takes time is done aside.
     pub(super) fn notice(&self) -> Notice {
         let registry = self.me.clone();
         Arc::new(move |seat, hook, event| {
             let Some(registry) = registry.upgrade() else { return };
-            // Calls run on a runtime; without one there is nobody to be told.
+            // Calls run on a runtime; without one there is nobody to report to.
             let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
             match event {
                 Event::Probe => drop(runtime.spawn(examine(registry, seat.clone(), hook))),

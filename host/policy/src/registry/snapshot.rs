@@ -12,7 +12,7 @@ use crate::{
         post::{Session, Step},
         pre::Handled,
     },
-    rooms::Room,
+    instances::InstancePermit,
     runtime::Runtime,
     seat::{Seat, Ticket},
     window::Action,
@@ -182,7 +182,7 @@ impl Snapshot {
     pub fn seats(&self) -> Result<Seats, PolicyError> {
         let set = self.0.clone();
         let Some(first) = set.post.first() else { return Ok(Seats { set, room: None }) };
-        let room = set.runtime.rooms.sessions(set.post.len());
+        let room = set.runtime.instances.sessions(set.post.len());
         let room = Some(room.map_err(|failure| first.failed(Hook::Post, failure))?);
         Ok(Seats { set, room })
     }
@@ -193,7 +193,7 @@ impl Snapshot {
 pub struct Seats {
     set: Arc<Set>,
     /// `None` where there is no policy to have room for.
-    room: Option<Room>,
+    room: Option<InstancePermit>,
 }
 
 impl Seats {
@@ -264,7 +264,7 @@ struct PolicyReview {
     reply: Arc<Reply>,
     ticket: Option<Ticket>,
     session: Option<Session>,
-    room: Room,
+    room: InstancePermit,
     stepped_in: bool,
 }
 
@@ -273,7 +273,7 @@ impl PolicyReview {
         set: &Arc<Set>,
         seat: &Arc<Seat>,
         reply: &Arc<Reply>,
-        room: &Room,
+        room: &InstancePermit,
         stepped_in: bool,
     ) -> Self {
         let (set, seat, reply, room) = (set.clone(), seat.clone(), reply.clone(), room.clone());

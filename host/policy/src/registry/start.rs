@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Policies {
-    /// Why it can't be told which policies are in force; then no call is let through. `None` for a
+    /// Why it is unknown which policies are in force; then no call is let through. `None` for a
     /// registry that knows.
     pub fn unreadable(&self) -> Option<String> {
         self.0.current.load().sealed.clone()
@@ -19,7 +19,7 @@ impl Policies {
 }
 
 impl Registry {
-    /// Gets the code of what should be in force, telling `progress` what is under way.
+    /// Gets the code of what should be in force, reporting to `progress` what is under way.
     pub(super) fn start(&self, progress: &dyn Fn(String)) -> Result<(), PolicyError> {
         let book = self.book();
         if let Some(problem) = &book.unreadable {
@@ -133,7 +133,7 @@ impl Registry {
 }
 
 impl Unusable {
-    /// For code that is not at hand for a reason nobody noted.
+    /// For code that is not at hand for a reason nobody recorded.
     pub(super) fn unknown() -> Self {
         Self { problem: "its code is not at hand".into(), since_unix_ms: now_ms() }
     }

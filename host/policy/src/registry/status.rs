@@ -1,4 +1,4 @@
-//! What the registry tells operators.
+//! What operators read of the registry.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -269,43 +269,43 @@ fn branches(operator: &Operator<'_>) -> (u64, Option<BlockType>) {
 }
 
 /// What is counted: its code, and what it is called.
-type Counting = (&'static str, &'static str, &'static str);
+type TokenCounts = (&'static str, &'static str, &'static str);
 
-const FUNCTIONS: Counting = ("upload_too_many_functions", "functions", "upload_functions");
-const FUNCTION_BYTES: Counting =
+const FUNCTIONS: TokenCounts = ("upload_too_many_functions", "functions", "upload_functions");
+const FUNCTION_BYTES: TokenCounts =
     ("upload_function_too_large", "bytes in one function", "upload_function_bytes");
-const LOCALS: Counting =
+const LOCALS: TokenCounts =
     ("upload_too_many_locals", "locals and parameters in one function", "upload_function_locals");
-const FUNCTION_MERGES: Counting = (
+const FUNCTION_MERGES: TokenCounts = (
     "upload_function_too_complex",
     "locals times blocks in one function",
     "upload_function_merges",
 );
-const MERGES: Counting =
+const MERGES: TokenCounts =
     ("upload_too_complex", "locals times blocks over all functions", "upload_merges");
-const SIGNATURE: Counting = (
+const SIGNATURE: TokenCounts = (
     "upload_signature_too_long",
     "parameters and results in one function type",
     "upload_signature_values",
 );
-const TYPES: Counting = ("upload_too_many_types", "types", "upload_types");
-const SEGMENTS: Counting =
+const TYPES: TokenCounts = ("upload_too_many_types", "types", "upload_types");
+const SEGMENTS: TokenCounts =
     ("upload_too_many_segments", "data and element segments", "upload_segments");
-const PARTS: Counting =
+const PARTS: TokenCounts =
     ("upload_too_many_parts", "modules, components, instances and aliases", "upload_parts");
-const DEPTH: Counting = ("upload_too_deep", "levels of components", "upload_depth");
-const NAMES: Counting = ("upload_too_many_names", "imports and exports", "upload_names");
-const NAME_BYTES: Counting =
+const DEPTH: TokenCounts = ("upload_too_deep", "levels of components", "upload_depth");
+const NAMES: TokenCounts = ("upload_too_many_names", "imports and exports", "upload_names");
+const NAME_BYTES: TokenCounts =
     ("upload_name_too_long", "bytes in the name of an import or export", "upload_name_bytes");
-const CUSTOM_SECTIONS: Counting =
+const CUSTOM_SECTIONS: TokenCounts =
     ("upload_too_many_custom_sections", "custom sections", "upload_custom_sections");
 
-fn add(count: &mut u64, more: usize, limit: u64, what: Counting) -> Result<(), UploadProblem> {
+fn add(count: &mut u64, more: usize, limit: u64, what: TokenCounts) -> Result<(), UploadProblem> {
     *count = count.saturating_add(more as u64);
     within(*count, limit, what)
 }
 
-fn within(count: u64, limit: u64, (code, what, name): Counting) -> Result<(), UploadProblem> {
+fn within(count: u64, limit: u64, (code, what, name): TokenCounts) -> Result<(), UploadProblem> {
     if count <= limit {
         return Ok(());
     }

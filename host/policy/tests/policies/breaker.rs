@@ -76,7 +76,7 @@ async fn one_caller_opens_nothing_however_much_fails() {
 }
 
 #[tokio::test]
-async fn what_few_callers_tell_is_decided_by_the_hosts_own_probe() {
+async fn what_few_callers_report_is_decided_by_the_hosts_own_probe() {
     let Scene { policies, folder } = Scene::new(|_| {}).await;
     drop(policies);
     let mut settings = settings(folder.path());

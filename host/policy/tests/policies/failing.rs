@@ -18,12 +18,12 @@ const SOON: Duration = Duration::from_secs(5);
 #[tokio::test]
 async fn every_misbehaviour_ends_in_time_and_the_next_call_is_fine() {
     let scene = Scene::new(|_| {}).await;
-    let check = async |text: &str, code: &str, told: &str| {
+    let check = async |text: &str, code: &str, message: &str| {
         let started = Instant::now();
         let error = scene.route(text).await.unwrap_err();
         assert!(started.elapsed() < SOON, "{text} took {:?}", started.elapsed());
         assert_eq!(error.code(), code, "{text}: {error}");
-        assert!(error.to_string().contains(told), "{text}: {error}");
+        assert!(error.to_string().contains(message), "{text}: {error}");
         assert_eq!(error.blame(), Blame::Policy);
         assert_eq!(scene.reason("hello").await, "5 bytes");
     };
@@ -42,9 +42,9 @@ async fn every_misbehaviour_ends_in_time_and_the_next_call_is_fine() {
 #[tokio::test]
 async fn a_trap_names_the_function() {
     let scene = Scene::new(|_| {}).await;
-    let told = scene.route("panic").await.unwrap_err().to_string();
-    assert!(told.contains("panics"), "{told}");
-    assert!(!told.contains("core::panicking"), "{told}");
+    let message = scene.route("panic").await.unwrap_err().to_string();
+    assert!(message.contains("panics"), "{message}");
+    assert!(!message.contains("core::panicking"), "{message}");
 }
 
 #[tokio::test]

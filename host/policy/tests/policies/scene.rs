@@ -1,4 +1,4 @@
-//! A registry in a temporary folder, a guest that behaves as it is told, and a world without
+//! A registry in a temporary folder, a guest that behaves as instructed, and a world without
 //! models.
 
 use std::{
@@ -16,7 +16,7 @@ use signalbox_policy::{
     PolicySettings, PostChain, TokenError, World,
 };
 
-/// The guest of `tests/guest`: all three hooks; does as it is told.
+/// The guest of `tests/guest`: all three hooks; does as instructed.
 pub(crate) fn guest() -> &'static [u8] {
     static GUEST: OnceLock<Vec<u8>> = OnceLock::new();
     GUEST.get_or_init(|| {

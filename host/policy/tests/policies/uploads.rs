@@ -58,13 +58,13 @@ async fn a_component_that_claims_a_hook_of_another_shape_is_refused() {
 
 #[tokio::test]
 async fn a_policy_that_fails_on_recorded_calls_is_refused_with_its_last_words() {
-    for (behave, told) in [("panic", "boom"), ("spin", "within 300 ms"), ("eat", "of memory")] {
+    for (behave, message) in [("panic", "boom"), ("spin", "within 300 ms"), ("eat", "of memory")] {
         let scene = Scene::empty(|settings| configured(settings, "bad", "behave", behave));
         let error = refused(&scene, "bad", guest()).await;
         assert_eq!(error.code(), "upload_probe_failed");
         let text = error.to_string();
         assert!(text.contains("tried on a short question, its pre hook failed"), "{text}");
-        assert!(text.contains(told), "{text}");
+        assert!(text.contains(message), "{text}");
     }
 }
 

@@ -1,5 +1,5 @@
 //! Who a client says it is: keys of the data plane. Only their SHA-256 is kept, and all of them are
-//! compared whichever one matches, so that neither memory nor time tells a key.
+//! compared whichever one matches, so that neither memory nor time reveals a key.
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -97,7 +97,7 @@ pub(super) fn owner<'k>(keys: &'k [Key], given: &[u8]) -> Option<&'k str> {
     bool::from(found).then(|| keys.get(place as usize).map(Key::name))?
 }
 
-/// Whether two secrets are equal; the time it takes tells neither where they differ nor how long
+/// Whether two secrets are equal; the time it takes reveals neither where they differ nor how long
 /// they are.
 pub(super) fn same(given: &[u8], secret: &[u8]) -> bool {
     Sha256::digest(given).ct_eq(&Sha256::digest(secret)).into()

@@ -73,7 +73,7 @@ pub(super) async fn create(
     let looking = pictures(app.images(), call.view.messages.len(), images);
     call.pictures = pipeline.within(deadline, id.as_str(), looking).await??;
     held.shrink(call.text_bytes());
-    let (call, permit) = (call.with_images_told(), permit.holding(held));
+    let (call, permit) = (call.with_images_described(), permit.holding(held));
     let answered = pipeline.answer(call, permit, deadline).await?;
     reply::send(answered, Form::Chat, delivery, &id).await
 }
@@ -140,7 +140,7 @@ fn conversation(fields: &mut Fields<'_>, images_max: usize) -> Result<Conversati
     };
     let mut conversation = Conversation::default();
     for (index, value) in messages.into_iter().enumerate() {
-        conversation.hear(index, value)?;
+        conversation.read(index, value)?;
         if let Some((_, surplus)) = conversation.images.get(images_max) {
             let text = format!("there are more than {images_max} images; send fewer in one call");
             let refused = ApiError::client(StatusCode::BAD_REQUEST, "too_many_images", text);
@@ -152,7 +152,7 @@ fn conversation(fields: &mut Fields<'_>, images_max: usize) -> Result<Conversati
 
 impl Conversation {
     /// Reads one more message.
-    fn hear(&mut self, index: usize, value: &RawValue) -> Result<(), ApiError> {
+    fn read(&mut self, index: usize, value: &RawValue) -> Result<(), ApiError> {
         let at = format!("messages[{index}]");
         let mut fields = Fields::of(value, MESSAGE_NAMES, format!("{at}.")).ok_or_else(|| {
             ApiError::value(at, "a message is an object with a 'role' and a 'content'")

@@ -10,7 +10,7 @@ use signalbox_engine::{EngineError, ExpertState, ExpertStatus, Finding};
 use super::input::Named;
 use crate::{App, error::ApiError};
 
-/// What clients are told of an expert that failed.
+/// What clients read of an expert that failed.
 pub(super) const FAILED: &str =
     "it can't be served; the operator finds why in the log and in /experts of the admin plane";
 

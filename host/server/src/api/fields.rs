@@ -140,8 +140,8 @@ fn not_json(why: &str) -> ApiError {
 
 /// A problem of one field, without the line and column that it has in the field alone.
 pub(super) fn without_place(error: &serde_json::Error) -> String {
-    let told = error.to_string();
-    clean(told.rsplit_once(" at line ").map_or(told.as_str(), |(what, _)| what), LINE_BYTES)
+    let message = error.to_string();
+    clean(message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what), LINE_BYTES)
 }
 
 /// A text; without escapes it is a slice of the body.
@@ -304,9 +304,9 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_not_json_is_told_where() {
-        let told = refused(b"{\"a\": 1,\n oops}");
-        assert!(told.contains("line 2 column 2"), "{told}");
+    fn a_body_that_is_not_json_is_refused_with_the_place() {
+        let message = refused(b"{\"a\": 1,\n oops}");
+        assert!(message.contains("line 2 column 2"), "{message}");
         for body in ["[1]", "", "7", "{} {}", "{\"a\": [1}", "{\"b\": [1}", "{\"a\": 01}"] {
             refused(body.as_bytes());
         }
@@ -354,8 +354,8 @@ mod tests {
     #[test]
     fn a_problem_repeats_little_of_a_value() {
         let body = format!("{{\"t\": \"{}\"}}", "x".repeat(1 << 20));
-        let told = format!("{:?}", fields(&body).number("t", 0.0, 2.0).unwrap_err());
-        assert!(told.len() < 1000 && !told.contains("line 1"), "{told}");
+        let message = format!("{:?}", fields(&body).number("t", 0.0, 2.0).unwrap_err());
+        assert!(message.len() < 1000 && !message.contains("line 1"), "{message}");
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Named<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         match Path::from_request_parts(parts, app).await {
             Ok(Path(value)) => Ok(Self(value)),
-            Err(problem) => Err(ApiError::value("path", told("path", &problem))),
+            Err(problem) => Err(ApiError::value("path", described("path", &problem))),
         }
     }
 }
@@ -139,12 +139,12 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         match Query::from_request_parts(parts, app).await {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(problem) => Err(ApiError::value("query", told("query", &problem))),
+            Err(problem) => Err(ApiError::value("query", described("query", &problem))),
         }
     }
 }
 
-fn told(what: &str, problem: &impl std::fmt::Display) -> String {
+fn described(what: &str, problem: &impl std::fmt::Display) -> String {
     format!("the {what}: {}", clean(&problem.to_string(), LINE_BYTES))
 }
 
@@ -189,12 +189,12 @@ async fn read(
     }
 }
 
-/// What a client is told whose body is not read.
-async fn unread(headers: &HeaderMap, body: Body, told: ApiError) -> ApiError {
+/// The refusal of a body that is not read.
+async fn unread(headers: &HeaderMap, body: Body, message: ApiError) -> ApiError {
     if !headers.contains_key(header::EXPECT) {
         discard(body).await;
     }
-    told
+    message
 }
 
 async fn discard(body: Body) {

@@ -23,7 +23,7 @@ pub(super) struct Models {
     models_available: usize,
 }
 
-/// Tells who is speaking.
+/// Name and version of this host.
 pub(super) async fn show(State(app): State<App>) -> Json<Root> {
     Json(Root {
         name: "signalbox",

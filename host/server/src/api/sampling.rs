@@ -178,7 +178,7 @@ fn delivery(fields: &mut Fields<'_>) -> Result<Delivery, ApiError> {
     Ok(Delivery { stream, include_usage })
 }
 
-/// A field, the values that change nothing, and what to tell the others.
+/// A field, the values that change nothing, and the refusal of others.
 type Unsupported = (&'static str, fn(&RawValue) -> bool, &'static str);
 
 const UNSUPPORTED: &[Unsupported] = &[
@@ -201,9 +201,9 @@ const UNSUPPORTED: &[Unsupported] = &[
 ];
 
 fn refuse_unsupported(fields: &mut Fields<'_>) -> Result<(), ApiError> {
-    for (name, harmless, told) in UNSUPPORTED {
+    for (name, harmless, message) in UNSUPPORTED {
         if fields.take(name).is_some_and(|value| !harmless(value)) {
-            return Err(ApiError::unsupported(*name, format!("'{name}': {told}")));
+            return Err(ApiError::unsupported(*name, format!("'{name}': {message}")));
         }
     }
     Ok(())

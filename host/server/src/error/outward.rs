@@ -12,10 +12,10 @@ impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         let Refused { id, refusal } = refused;
         let outer = outer(&refusal, &id);
-        let told = Self::inner(refusal);
+        let error = Self::inner(refusal);
         match outer {
-            Some(message) => told.saying(&message),
-            None => told,
+            Some(message) => error.saying(&message),
+            None => error,
         }
     }
 }
@@ -28,9 +28,9 @@ impl From<Refusal> for ApiError {
 }
 
 /// The text for clients; `None` where the inner one is theirs: what they can mend themselves, and what
-/// a policy tells them on purpose.
+/// a policy gives on purpose.
 fn outer(refusal: &Refusal, id: &str) -> Option<String> {
-    let asks = format!("tell the operator, who finds why under request id '{id}'");
+    let asks = format!("ask the operator, who finds why under request id '{id}'");
     match refusal {
         Refusal::NoExpert { .. } => {
             Some(format!("no expert can answer now; retry later, or {asks}"))
@@ -85,14 +85,14 @@ mod tests {
 
     const SECRET: &str = "/srv/secret";
 
-    fn told(refusal: impl Into<Refusal>) -> ApiError {
+    fn described(refusal: impl Into<Refusal>) -> ApiError {
         Refused { id: "req_7".to_owned(), refusal: refusal.into() }.into()
     }
 
     fn check(refusal: impl Into<Refusal>, code: &str, words: &str) {
-        let told = told(refusal);
-        let text = serde_json::to_string(&told.to_json()).unwrap();
-        assert_eq!(told.code(), code);
+        let error = described(refusal);
+        let text = serde_json::to_string(&error.to_json()).unwrap();
+        assert_eq!(error.code(), code);
         assert!(text.contains(words) && text.contains("request id 'req_7'"), "{text}");
         assert!(!text.contains(SECRET), "{text}");
     }
@@ -137,9 +137,9 @@ mod tests {
     fn a_refusal_keeps_the_policys_words_on_one_line() {
         let kind = RefusalKind::Other("internal_panic".to_owned());
         let message = format!("not\nhere\u{202e}{}", "x".repeat(250_000));
-        let told = told(PolicyError::Refused { policy: guard(), kind, message });
-        let text = serde_json::to_string(&told.to_json()).unwrap();
-        assert_eq!(told.code(), "policy_internal_panic");
+        let error = described(PolicyError::Refused { policy: guard(), kind, message });
+        let text = serde_json::to_string(&error.to_json()).unwrap();
+        assert_eq!(error.code(), "policy_internal_panic");
         assert!(text.contains(r"not\\nhere\\u{202e}xxx") && text.len() < 5000, "{text}");
     }
 }

@@ -104,10 +104,12 @@ mod tests {
     #[test]
     fn only_allowed_hosts_are_addressed() {
         let check = |hosts: &[&str], url: &str, expect: Option<&str>| {
-            let told = Address::read(url, &list(hosts)).err().map(|problem| problem.to_string());
+            let message = Address::read(url, &list(hosts)).err().map(|problem| problem.to_string());
             match expect {
-                None => assert_eq!(told, None, "{url}"),
-                Some(word) => assert!(told.as_ref().unwrap().contains(word), "{url}: {told:?}"),
+                None => assert_eq!(message, None, "{url}"),
+                Some(word) => {
+                    assert!(message.as_ref().unwrap().contains(word), "{url}: {message:?}")
+                }
             }
         };
         check(&["example.com"], "http://example.com/a.png", None);

@@ -41,7 +41,7 @@ static TLS: LazyLock<TlsConnector> = LazyLock::new(|| {
     TlsConnector::from(Arc::new(config))
 });
 
-/// Why there is no image, in words for a client: they tell nothing of the network in between.
+/// Why there is no image, in words for a client: they show nothing of the network in between.
 type Why = String;
 
 /// What can go wrong with one fetch.

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_told_the_known_ones() {
+    fn an_unknown_name_gets_the_known_ones() {
         let menu = [expert("a", "general", 1, ExpertState::Cold)];
         let refusal = client_named("b", &menu).unwrap_err().to_string();
         assert!(refusal.starts_with("there is no expert 'b'; name one of a, or"), "{refusal}");

@@ -69,7 +69,7 @@ impl Call {
 
     /// States the number of images in the hint of policies, so that it is true whatever the policies
     /// before did.
-    pub(crate) fn with_images_told(mut self) -> Self {
+    pub(crate) fn with_images_described(mut self) -> Self {
         let shown = self.pictures.shown(&self.view.messages);
         self.view.hints.retain(|(key, _)| key != HAS_IMAGES);
         if shown > 0 {
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// A white picture, `width` pixels wide: enough to tell pictures apart.
+    /// A white picture, `width` pixels wide: enough to distinguish pictures.
     fn image(width: u8) -> Image {
         let limits = ImageLimits { bytes_max: 1 << 10, pixels_max: 1 << 10 };
         Image::decode(&crate::images::tests::png(width, 1), &limits).unwrap()
@@ -96,7 +96,7 @@ mod tests {
     }
 
     /// Text as it is, images by their width.
-    fn told(message: &Message) -> String {
+    fn described(message: &Message) -> String {
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),
             Part::Image(image) => format!("<{}>", image.width()),
@@ -108,7 +108,7 @@ mod tests {
         let of_message = vec![vec![image(1)], vec![], vec![image(2), image(3)]];
         let pictures = Pictures { of_message, _room: None };
         let message = pictures.message(&said(origin, content));
-        assert_eq!(told(&message), expect, "{content}");
+        assert_eq!(described(&message), expect, "{content}");
         assert!(!message.content.is_empty());
         let empty = |part: &Part| matches!(part, Part::Text(text) if text.is_empty());
         assert!(message.content.len() == 1 || !message.content.iter().any(empty));
@@ -137,7 +137,10 @@ mod tests {
         let of_message = vec![vec![image(1)], vec![image(2)]];
         let pictures = Pictures { of_message, _room: None };
         let left = [said(Some(0), ""), said(None, "summary"), said(Some(1), "\u{fffc}?")];
-        assert_eq!(left.each_ref().map(|m| told(&pictures.message(m))), ["", "summary", "<2>?"]);
+        assert_eq!(
+            left.each_ref().map(|m| described(&pictures.message(m))),
+            ["", "summary", "<2>?"]
+        );
         assert_eq!(pictures.shown(&left), 1);
     }
 }

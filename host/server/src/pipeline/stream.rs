@@ -219,7 +219,7 @@ impl Reply {
     async fn piece(&mut self) -> Piece {
         let step = timeout_at(self.deadline, self.step()).await;
         let piece = step.unwrap_or(Err(Refusal::TooSlow { limit: self.limit }));
-        self.note(piece)
+        self.record(piece)
     }
 
     async fn step(&mut self) -> Result<Piece, Refusal> {
@@ -268,7 +268,7 @@ impl Reply {
     }
 
     /// Measures a piece, and closes the books on the last one.
-    fn note(&mut self, piece: Result<Piece, Refusal>) -> Piece {
+    fn record(&mut self, piece: Result<Piece, Refusal>) -> Piece {
         let now = Instant::now();
         match piece {
             Ok(Piece::End(end)) => Piece::End(self.close(end, now)),

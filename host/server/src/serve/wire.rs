@@ -2,8 +2,8 @@
 //!
 //! HTTP alone does not notice: it looks for the end of the stream only while nothing is buffered, and
 //! a second request sent behind the first (pipelining) fills the buffer. Nor does the end of what a
-//! client sends tell whether it still reads: both `close` and a half-close begin with the same FIN.
-//! Only what is written to it tells, because who is gone answers with a reset. A stream is written to
+//! client sends show whether it still reads: both `close` and a half-close begin with the same FIN.
+//! Only what is written to it shows it, because who is gone answers with a reset. A stream is written to
 //! anyway. Where an answer is still being made, an interim response is written (RFC 9110, 15.2): a
 //! client that half-closed has to skip it, and no other client ever gets one.
 

@@ -25,7 +25,7 @@ fn with_page() -> Server {
     Server::with(|settings| settings.access = Access { origins, ..Access::default() })
 }
 
-fn told(answer: &Answer) -> (u16, String) {
+fn described(answer: &Answer) -> (u16, String) {
     (answer.status, answer.code())
 }
 
@@ -46,11 +46,14 @@ fn clients_need_a_key_where_there_are_keys() {
     let body = chat_body(&prompt, "");
     let ask = |head: &[(&str, &str)]| server.ask("POST", CHAT, head, &body);
     let missing = ask(&[]);
-    assert_eq!(told(&missing), (401, "missing_api_key".to_owned()));
+    assert_eq!(described(&missing), (401, "missing_api_key".to_owned()));
     assert_eq!(missing.header("www-authenticate"), "Bearer");
     assert_eq!(missing.json()["error"]["type"], "authentication_error");
     for wrong in ["Bearer sixteen-or-more-3", "Bearer sixteen-or-more-"] {
-        assert_eq!(told(&ask(&[("authorization", wrong)])), (401, "invalid_api_key".to_owned()));
+        assert_eq!(
+            described(&ask(&[("authorization", wrong)])),
+            (401, "invalid_api_key".to_owned())
+        );
     }
     for right in [("authorization", "bearer sixteen-or-more-1"), ("x-api-key", KEY)] {
         let answer = ask(&[right]);
@@ -62,13 +65,13 @@ fn clients_need_a_key_where_there_are_keys() {
 }
 
 #[test]
-fn only_health_and_readiness_are_told_without_a_key() {
+fn only_health_and_readiness_are_answered_without_a_key() {
     let server = with_keys();
     for path in ["/health", "/ready"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }
     for path in ["/", "/stats", "/experts", "/metrics", "/v1/models", "/nowhere", "/health/"] {
-        assert_eq!(told(&server.get(path)), (401, "missing_api_key".to_owned()), "{path}");
+        assert_eq!(described(&server.get(path)), (401, "missing_api_key".to_owned()), "{path}");
     }
     assert_eq!(server.ask("GET", "/stats", &[("x-api-key", KEY)], "").status, 200);
 }
@@ -90,7 +93,7 @@ fn pages_nobody_listed_are_refused_and_do_not_generate() {
     let evil = ("origin", "https://evil.example");
     for head in [&[evil][..], &[("origin", "null")], &[("sec-fetch-site", "cross-site")]] {
         let answer = server.ask("POST", CHAT, head, &body);
-        assert_eq!(told(&answer), (403, "origin_not_allowed".to_owned()), "{head:?}");
+        assert_eq!(described(&answer), (403, "origin_not_allowed".to_owned()), "{head:?}");
         assert_eq!(answer.header("access-control-allow-origin"), "");
     }
     let asked = [evil, ("access-control-request-method", "POST")];

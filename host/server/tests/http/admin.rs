@@ -12,9 +12,9 @@ fn code(server: &Server, method: &str, path: &str, body: &[u8]) -> (u16, String)
 #[test]
 fn a_configured_token_is_asked_for() {
     let server = Server::with(|settings| settings.admin_token = Some("correct-horse".to_owned()));
-    let told = server.operate("GET", "/policies", b"");
-    assert_eq!((told.status, told.code().as_str()), (401, "missing_admin_token"));
-    assert_eq!(told.header("www-authenticate"), "Bearer");
+    let message = server.operate("GET", "/policies", b"");
+    assert_eq!((message.status, message.code().as_str()), (401, "missing_admin_token"));
+    assert_eq!(message.header("www-authenticate"), "Bearer");
     assert_eq!(code(&server, "GET", "/nowhere", b""), (401, "missing_admin_token".to_owned()));
 }
 
@@ -58,7 +58,7 @@ fn experts_are_loaded_and_unloaded_by_hand() {
 }
 
 #[test]
-fn decisions_tell_what_was_chosen_and_how_it_ended() {
+fn decisions_say_what_was_chosen_and_how_it_ended() {
     let server = Server::start();
     let (prompt, _, prompt_tokens, _) = recorded(GENERAL);
     server.chat(&prompt, "");

@@ -1,4 +1,4 @@
-//! What clients are told when all goes well.
+//! Replies when all goes well.
 
 use serde_json::{Value, json};
 
@@ -103,7 +103,7 @@ fn tokens_are_bounded_and_stop_strings_end_a_reply() {
 }
 
 #[test]
-fn the_server_tells_about_itself() {
+fn the_server_describes_itself() {
     let server = Server::start();
     let root = server.get("/").json();
     assert_eq!((&root["name"], &root["models_available"]), (&json!("signalbox"), &json!(3)));

@@ -1,4 +1,4 @@
-//! Every error a client can make is told in the same shape, with a code to switch on.
+//! Every error a client can make has the same shape, with a code to switch on.
 
 use crate::fixture::{Answer, BROKEN, GENERAL, STRICT, Server, chat_body};
 

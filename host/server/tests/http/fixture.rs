@@ -97,8 +97,8 @@ impl Server {
         self.post("/v1/chat/completions", &chat_body(prompt, more))
     }
 
-    /// Tells the server to stop, without waiting.
-    pub(crate) fn tell_to_stop(&mut self) {
+    /// Asks the server to stop, without waiting.
+    pub(crate) fn ask_to_stop(&mut self) {
         self.stop.take();
     }
 
@@ -159,8 +159,8 @@ pub(crate) fn recorded(expert: &str) -> (String, String, u64, u64) {
     let text = std::fs::read_to_string(model(expert).join("recorded.json")).unwrap();
     let entry = serde_json::from_str::<Value>(&text).unwrap()["entries"][0].take();
     let count = |of: &str| entry[of].as_array().unwrap().len() as u64;
-    let told = |of: &str| entry[of].as_str().unwrap().to_owned();
-    (told("prompt"), told("answer"), count("prompt_ids"), count("answer_ids"))
+    let text = |of: &str| entry[of].as_str().unwrap().to_owned();
+    (text("prompt"), text("answer"), count("prompt_ids"), count("answer_ids"))
 }
 
 fn ask(host: &str, method: &str, path: &str, head: &[(&str, &str)], body: &[u8]) -> Answer {

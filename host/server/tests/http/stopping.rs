@@ -1,4 +1,4 @@
-//! Clients that leave, and a server that is told to.
+//! Clients that leave, and a server that is stopped.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -67,7 +67,7 @@ fn a_stop_lets_replies_finish_and_nobody_in() {
     let mut server = Server::start();
     let (prompt, ..) = recorded(GENERAL);
     let mut reader = begin(&server, &chat_body(&prompt, r#", "stream": true"#));
-    server.tell_to_stop();
+    server.ask_to_stop();
     let mut rest = String::new();
     reader.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("data: [DONE]"), "{rest}");
@@ -84,7 +84,7 @@ fn an_idle_connection_does_not_hold_a_stop_up() {
     BufReader::new(&idle).read_line(&mut line).unwrap();
     assert!(line.starts_with("HTTP/1.1 200"), "{line}");
     let began = Instant::now();
-    server.tell_to_stop();
+    server.ask_to_stop();
     server.stopped().unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
@@ -94,10 +94,10 @@ fn a_reply_cut_off_by_a_stop_says_so() {
     let mut server = Server::with(|settings| settings.limits.drain_s = 0);
     let (prompt, ..) = recorded(GENERAL);
     let mut reader = begin(&server, &chat_body(&prompt, r#", "stream": true"#));
-    server.tell_to_stop();
+    server.ask_to_stop();
     let mut rest = String::new();
     let _ = reader.read_to_string(&mut rest);
-    let (done, told) = (rest.contains("[DONE]"), rest.contains("\"code\":\"shutting_down\""));
-    assert!(done != told, "neither finished nor told: {rest}");
+    let (done, message) = (rest.contains("[DONE]"), rest.contains("\"code\":\"shutting_down\""));
+    assert!(done != message, "neither finished nor message: {rest}");
     server.stopped().unwrap();
 }

@@ -238,11 +238,11 @@ fn the_state_file_reads_back() {
 
 #[test]
 fn a_state_that_cannot_be_followed_whole_is_refused() {
-    let check = |change: &dyn Fn(&mut Ledger), told: &str| {
+    let check = |change: &dyn Fn(&mut Ledger), message: &str| {
         let mut ledger = written();
         change(&mut ledger);
         let refused = Ledger::parse(&ledger.text().unwrap()).unwrap_err();
-        assert!(refused.contains(told), "{refused}");
+        assert!(refused.contains(message), "{refused}");
     };
     check(&|l| l.version = 9, "layout 9");
     check(&|l| drop(l.policies.remove("guard")), "which it does not know");

@@ -1,4 +1,4 @@
-//! A policy with all three hooks that does as it is told: by its setting `behave`, or else by the
+//! A policy with all three hooks that does as instructed: by its setting `behave`, or else by the
 //! newest user message (`pre`, `route`) or the window (`post`). Written against the bare contract,
 //! because the SDK's types can't say most of what is wrong here.
 
@@ -31,9 +31,9 @@ struct Guest;
 
 impl pre::Guest for Guest {
     fn handle(request: &Request, edits: &Edits) -> Result<Outcome, Refusal> {
-        let told = request.last_user_text();
-        misbehave(&told);
-        match told.as_str() {
+        let message = request.last_user_text();
+        misbehave(&message);
+        match message.as_str() {
             "refuse" => {
                 let kind = RefusalKind::RateLimited(50);
                 return Err(Refusal { kind, message: "slow down".into() });
@@ -55,24 +55,24 @@ impl pre::Guest for Guest {
 
 impl route::Guest for Guest {
     fn choose(request: &Request, experts: Vec<Expert>) -> Result<Decision, Refusal> {
-        let told = request.last_user_text();
-        misbehave(&told);
+        let message = request.last_user_text();
+        misbehave(&message);
         let coder = experts.iter().find(|expert| expert.domain() == "coding");
         let chosen = coder.or(experts.first()).map(Expert::id).unwrap_or_default();
         Ok(Decision {
-            plan: Plan::Expert(if told == "nobody" { told.clone() } else { chosen }),
-            reason: reason(request, &told),
-            confidence: if told == "nan" { f32::NAN } else { 0.5 },
+            plan: Plan::Expert(if message == "nobody" { message.clone() } else { chosen }),
+            reason: reason(request, &message),
+            confidence: if message == "nan" { f32::NAN } else { 0.5 },
             tags: Vec::new(),
         })
     }
 }
 
-fn reason(request: &Request, told: &str) -> String {
-    match told {
+fn reason(request: &Request, message: &str) -> String {
+    match message {
         "huge" => "x".repeat(4 << 20),
         "config" => format!("{:?}", store::get("greeting").ok().flatten()),
-        "tokens" | "forever" => format!("{:?}", tokens::count(told, None).ok()),
+        "tokens" | "forever" => format!("{:?}", tokens::count(message, None).ok()),
         _ => {
             let messages = request.messages();
             let bytes: usize = messages.iter().map(|message| message.content.len()).sum();

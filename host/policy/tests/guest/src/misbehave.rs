@@ -10,10 +10,10 @@ use crate::bindings::{
     },
 };
 
-/// Does what the setting `behave` says, or else what it is `told`; most words mean nothing.
-pub(crate) fn misbehave(told: &str) {
+/// Does what the setting `behave` says, or else what the text says; most words mean nothing.
+pub(crate) fn misbehave(message: &str) {
     let setting = store::get("behave").ok().flatten();
-    match setting.as_deref().unwrap_or(told) {
+    match setting.as_deref().unwrap_or(message) {
         "spin" => spin(),
         "eat" => eat(),
         "panic" => panics(),

@@ -1,5 +1,5 @@
 //! One guest's work as its turns see it: a future that is polled once per turn and comes back into
-//! the line when it is woken.
+//! the queue when it is woken.
 
 use std::{
     future::Future,
@@ -18,7 +18,7 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Waits for somebody to wake it.
 const IDLE: u8 = 0;
-/// In the line.
+/// In the queue.
 const QUEUED: u8 = 1;
 /// Has its turn.
 const RUNNING: u8 = 2;
@@ -51,7 +51,7 @@ impl Task {
         self.lane
     }
 
-    /// Into the line, for the first time.
+    /// Into the queue, for the first time.
     pub(super) fn queue(self: &Arc<Self>) {
         self.shared.push(self.clone(), true);
     }
@@ -84,7 +84,7 @@ impl Task {
         }
     }
 
-    /// Waits to be woken, or goes back into the line when it was already.
+    /// Waits to be woken, or goes back into the queue when it was already.
     fn put_back(self: Arc<Self>, work: Work) {
         *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
         self.own_time.falls_asleep();

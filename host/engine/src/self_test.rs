@@ -15,7 +15,7 @@ const TOKENS: u32 = 8;
 
 /// What an expert did.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Proof {
+pub struct SelfTest {
     /// From the first byte read to ready.
     pub load: Duration,
     /// Its chat template rendered the question; without one, the question was continued as text.
@@ -32,11 +32,11 @@ pub struct Proof {
 ///
 /// # Errors
 /// Why it can't be loaded or does not answer: broken files, no memory, a template that refuses.
-pub async fn prove(
+pub async fn self_test(
     settings: &ExpertSettings,
     templates: &Templates,
     memory_bytes_max: u64,
-) -> Result<Proof, EngineError> {
+) -> Result<SelfTest, EngineError> {
     let alone = LazyLoading {
         enabled: true,
         warmup_pool_size: 0,
@@ -50,12 +50,12 @@ pub async fn prove(
         limits: FleetLimits { queue_max: 1 },
         templates: templates.clone(),
     });
-    let proof = rehearse(&fleet, &settings.id).await;
+    let tested = rehearse(&fleet, &settings.id).await;
     fleet.shutdown(Duration::ZERO).await;
-    proof
+    tested
 }
 
-async fn rehearse(fleet: &Fleet, id: &str) -> Result<Proof, EngineError> {
+async fn rehearse(fleet: &Fleet, id: &str) -> Result<SelfTest, EngineError> {
     fleet.load(id).await?;
     let status = fleet.status(id);
     let status = status.ok_or_else(|| EngineError::UnknownExpert { expert: id.to_owned() })?;
@@ -70,7 +70,7 @@ async fn rehearse(fleet: &Fleet, id: &str) -> Result<Proof, EngineError> {
     let tokens = usage.completion_tokens;
     let decoded = tokens.saturating_sub(1); // the first one is the prefill's
     let seconds = timings.decode.as_secs_f64();
-    Ok(Proof {
+    Ok(SelfTest {
         load: status.last_load.unwrap_or_default(),
         chat,
         text,
@@ -115,23 +115,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sound_expert_is_proven() {
-        let proof = prove(&expert("phi4_fast"), &Templates::InProcess, 1 << 30).await.unwrap();
-        assert!(proof.chat && (1..=TOKENS).contains(&proof.tokens), "{proof:?}");
-        assert!(!proof.text.is_empty() && proof.load > Duration::ZERO, "{proof:?}");
+    async fn a_sound_expert_passes() {
+        let tested = self_test(&expert("phi4_fast"), &Templates::InProcess, 1 << 30).await.unwrap();
+        assert!(tested.chat && (1..=TOKENS).contains(&tested.tokens), "{tested:?}");
+        assert!(!tested.text.is_empty() && tested.load > Duration::ZERO, "{tested:?}");
     }
 
     #[tokio::test]
     async fn a_broken_one_says_why() {
-        let told = prove(&expert("nowhere"), &Templates::InProcess, 1 << 30)
+        let message = self_test(&expert("nowhere"), &Templates::InProcess, 1 << 30)
             .await
             .unwrap_err()
             .to_string();
-        assert!(told.contains("nowhere") && told.contains("does not exist"), "{told}");
-        let told = prove(&expert("phi4_fast"), &Templates::InProcess, 1 << 20)
+        assert!(message.contains("nowhere") && message.contains("does not exist"), "{message}");
+        let message = self_test(&expert("phi4_fast"), &Templates::InProcess, 1 << 20)
             .await
             .unwrap_err()
             .to_string();
-        assert!(told.contains("raise the memory limit"), "{told}");
+        assert!(message.contains("raise the memory limit"), "{message}");
     }
 }

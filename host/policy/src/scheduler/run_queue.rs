@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 /// Things that wait, by lane.
-pub(crate) struct Line<T> {
+pub(crate) struct RunQueue<T> {
     lanes: HashMap<u64, Lane<T>>,
     /// Lanes that have something, the next one first.
     order: VecDeque<u64>,
@@ -18,13 +18,13 @@ struct Lane<T> {
     was_fresh: bool,
 }
 
-impl<T> Default for Line<T> {
+impl<T> Default for RunQueue<T> {
     fn default() -> Self {
         Self { lanes: HashMap::new(), order: VecDeque::new(), len: 0 }
     }
 }
 
-impl<T> Line<T> {
+impl<T> RunQueue<T> {
     /// Puts `item` behind the others of its lane.
     pub(crate) fn push(&mut self, lane: u64, item: T, fresh: bool) {
         let order = &mut self.order;
@@ -84,38 +84,38 @@ mod tests {
     use super::*;
 
     /// Takes all there is.
-    fn drain<T>(line: &mut Line<T>) -> Vec<T> {
-        std::iter::from_fn(|| line.pop()).collect()
+    fn drain<T>(queue: &mut RunQueue<T>) -> Vec<T> {
+        std::iter::from_fn(|| queue.pop()).collect()
     }
 
     #[test]
     fn lanes_take_turns_however_many_wait_in_one() {
-        let mut line = Line::default();
-        (0..4).for_each(|n| line.push(1, format!("a{n}"), true));
-        (0..2).for_each(|n| line.push(2, format!("b{n}"), true));
-        line.push(3, "c0".into(), true);
-        assert_eq!(line.len(), 7);
-        assert_eq!(drain(&mut line), ["a0", "b0", "c0", "a1", "b1", "a2", "a3"]);
-        assert_eq!((line.len(), line.pop()), (0, None));
+        let mut queue = RunQueue::default();
+        (0..4).for_each(|n| queue.push(1, format!("a{n}"), true));
+        (0..2).for_each(|n| queue.push(2, format!("b{n}"), true));
+        queue.push(3, "c0".into(), true);
+        assert_eq!(queue.len(), 7);
+        assert_eq!(drain(&mut queue), ["a0", "b0", "c0", "a1", "b1", "a2", "a3"]);
+        assert_eq!((queue.len(), queue.pop()), (0, None));
     }
 
     #[test]
     fn who_comes_for_the_first_time_waits_for_one_of_those_that_come_again() {
-        let mut line = Line::default();
-        (0..3).for_each(|n| line.push(1, format!("old{n}"), false));
-        (0..3).for_each(|n| line.push(1, format!("new{n}"), true));
-        assert_eq!(drain(&mut line), ["new0", "old0", "new1", "old1", "new2", "old2"]);
+        let mut queue = RunQueue::default();
+        (0..3).for_each(|n| queue.push(1, format!("old{n}"), false));
+        (0..3).for_each(|n| queue.push(1, format!("new{n}"), true));
+        assert_eq!(drain(&mut queue), ["new0", "old0", "new1", "old1", "new2", "old2"]);
     }
 
     #[test]
     fn one_that_always_comes_back_gets_its_share_and_no_more() {
-        let mut line = Line::default();
-        (0..240).for_each(|_| line.push(1, 'a', false));
-        line.push(2, 'b', false);
+        let mut queue = RunQueue::default();
+        (0..240).for_each(|_| queue.push(1, 'a', false));
+        queue.push(2, 'b', false);
         let mut turns = Vec::new();
         for _ in 0..10 {
-            let item = line.pop().unwrap();
-            line.push(if item == 'a' { 1 } else { 2 }, item, false);
+            let item = queue.pop().unwrap();
+            queue.push(if item == 'a' { 1 } else { 2 }, item, false);
             turns.push(item);
         }
         assert_eq!(turns.iter().filter(|turn| **turn == 'b').count(), 5);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-use crate::{Failure, TokenError, World, rooms::MemoryBudget, turns::Line};
+use crate::{Failure, TokenError, World, instances::MemoryBudget, scheduler::RunQueue};
 
 /// Bytes that are counted at once. A tokenizer takes a hundred times as much memory for a moment.
 const PIECE_BYTES: usize = 64 << 10;
@@ -14,21 +14,25 @@ const PIECE_BYTES: usize = 64 << 10;
 const SEAM_BYTES: usize = 1 << 10;
 
 /// The budget of all token counts.
-pub(crate) struct Counting {
-    desk: Arc<Desk>,
+pub(crate) struct TokenCounts {
+    queue: Arc<Queue>,
     memory: Arc<MemoryBudget>,
     host: Handle,
 }
 
 /// Who counts and who waits to.
-struct Desk(Mutex<(usize, Line<oneshot::Sender<Place>>)>);
+struct Queue(Mutex<(usize, RunQueue<oneshot::Sender<Place>>)>);
 
 /// The right to count one piece; given back when dropped.
-struct Place(Option<Arc<Desk>>);
+struct Place(Option<Arc<Queue>>);
 
-impl Counting {
-    pub(crate) fn new(at_once: usize, memory: Arc<MemoryBudget>, host: Handle) -> Counting {
-        Counting { desk: Arc::new(Desk(Mutex::new((at_once, Line::default())))), memory, host }
+impl TokenCounts {
+    pub(crate) fn new(at_once: usize, memory: Arc<MemoryBudget>, host: Handle) -> TokenCounts {
+        TokenCounts {
+            queue: Arc::new(Queue(Mutex::new((at_once, RunQueue::default())))),
+            memory,
+            host,
+        }
     }
 
     /// Tokens of `text`. What is longer than a piece is counted in pieces that begin at a space,
@@ -64,7 +68,7 @@ impl Counting {
         text: String,
         expert: Option<String>,
     ) -> Result<u32, TokenError> {
-        let place = self.desk.place(lane).await;
+        let place = self.queue.place(lane).await;
         let counting = self.host.spawn(async move {
             let counted = world.count_tokens(text, expert).await;
             drop(place);
@@ -74,27 +78,27 @@ impl Counting {
     }
 }
 
-impl Desk {
-    fn open(&self) -> MutexGuard<'_, (usize, Line<oneshot::Sender<Place>>)> {
+impl Queue {
+    fn open(&self) -> MutexGuard<'_, (usize, RunQueue<oneshot::Sender<Place>>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn place(self: &Arc<Self>, lane: u64) -> Option<Place> {
-        let told = {
+        let receiver = {
             let (free, line) = &mut *self.open();
             if *free > 0 {
                 *free -= 1;
                 return Some(Place(Some(self.clone())));
             }
-            let (tell, told) = oneshot::channel();
-            line.push(lane, tell, true);
-            told
+            let (sender, receiver) = oneshot::channel();
+            line.push(lane, sender, true);
+            receiver
         };
-        told.await.ok()
+        receiver.await.ok()
     }
 }
 
-impl Desk {
+impl Queue {
     /// The next who waits, if anybody does; otherwise the place is free.
     fn next(&self) -> Option<oneshot::Sender<Place>> {
         let (free, line) = &mut *self.open();
@@ -107,9 +111,9 @@ impl Desk {
 impl Drop for Place {
     /// Goes to the first in the line who still waits.
     fn drop(&mut self) {
-        let Some(desk) = self.0.take() else { return };
-        while let Some(next) = desk.next() {
-            match next.send(Place(Some(desk.clone()))) {
+        let Some(queue) = self.0.take() else { return };
+        while let Some(next) = queue.next() {
+            match next.send(Place(Some(queue.clone()))) {
                 Ok(()) => return,
                 Err(mut place) => drop(place.0.take()),
             }
@@ -141,16 +145,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_goes_to_the_next_who_still_waits() {
-        let desk = Arc::new(Desk(Mutex::new((1, Line::default()))));
-        let first = desk.place(1).await;
-        let mut gone = Box::pin(desk.place(1));
-        let mut waits = Box::pin(desk.place(2));
+        let queue = Arc::new(Queue(Mutex::new((1, RunQueue::default()))));
+        let first = queue.place(1).await;
+        let mut gone = Box::pin(queue.place(1));
+        let mut waits = Box::pin(queue.place(2));
         assert!(polled(&mut gone).await.is_pending());
         assert!(polled(&mut waits).await.is_pending());
         drop(gone);
         drop(first);
         drop(waits.await);
-        assert_eq!(desk.open().0, 1);
+        assert_eq!(queue.open().0, 1);
     }
 
     #[test]

@@ -1,17 +1,17 @@
-//! Where experts stand: who is in memory, who may go, and whether another one fits. Pure
+//! Residency: which experts are in memory, which may be evicted, and whether another one fits. Pure
 //! bookkeeping under one lock that nobody holds while loading, unloading or answering.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::{EngineError, lack::Backoff};
+use crate::{EngineError, transient::Backoff};
 
-/// Told when a load ends.
+/// Notified when a load ends.
 pub(super) type Waiter = oneshot::Sender<Result<(), EngineError>>;
 
 /// Where one expert stands. `T` is the handle of a running expert.
-pub(super) enum Stage<T> {
+pub(super) enum SlotState<T> {
     Cold,
     Loading(Vec<Waiter>),
     Resident(T),
@@ -21,9 +21,9 @@ pub(super) enum Stage<T> {
 }
 
 /// One expert's place.
-pub(super) struct Berth<T> {
+pub(super) struct Slot<T> {
     pub(super) id: String,
-    pub(super) stage: Stage<T>,
+    pub(super) state: SlotState<T>,
     /// Calls accepted and not yet ended, wherever they are.
     pub(super) calls: usize,
     pub(super) last_used: Instant,
@@ -40,8 +40,8 @@ pub(super) struct Berth<T> {
 }
 
 /// All experts' places and what they may take together.
-pub(super) struct Yard<T> {
-    pub(super) berths: Vec<Berth<T>>,
+pub(super) struct Residency<T> {
+    pub(super) slots: Vec<Slot<T>>,
     pub(super) bytes_max: u64,
     pub(super) loaded_max: usize,
     /// No new calls, no new loads.
@@ -61,11 +61,11 @@ pub(super) enum Room {
     Full(EngineError),
 }
 
-impl<T> Berth<T> {
-    pub(super) fn new(id: &str, stage: Stage<T>, pinned: bool, needs: u64) -> Self {
+impl<T> Slot<T> {
+    pub(super) fn new(id: &str, state: SlotState<T>, pinned: bool, needs: u64) -> Self {
         Self {
             id: id.to_owned(),
-            stage,
+            state,
             calls: 0,
             last_used: Instant::now(),
             pinned,
@@ -80,7 +80,7 @@ impl<T> Berth<T> {
 
     /// In memory with nothing to do.
     pub(super) fn idle(&self) -> bool {
-        matches!(self.stage, Stage::Resident(_)) && self.calls == 0
+        matches!(self.state, SlotState::Resident(_)) && self.calls == 0
     }
 
     /// May be sent away without the operator asking.
@@ -90,15 +90,15 @@ impl<T> Berth<T> {
 
     /// Will have gone, or may go once it is idle.
     fn could_go(&self) -> bool {
-        matches!(self.stage, Stage::Leaving) || !self.pinned
+        matches!(self.state, SlotState::Leaving) || !self.pinned
     }
 
     /// Takes the handle of an expert that is to leave; its memory stays reserved until it is gone.
     pub(super) fn leave(&mut self) -> Option<T> {
-        match std::mem::replace(&mut self.stage, Stage::Leaving) {
-            Stage::Resident(expert) => Some(expert),
+        match std::mem::replace(&mut self.state, SlotState::Leaving) {
+            SlotState::Resident(expert) => Some(expert),
             other => {
-                self.stage = other;
+                self.state = other;
                 None
             }
         }
@@ -106,53 +106,53 @@ impl<T> Berth<T> {
 
     /// Its memory is free.
     pub(super) fn gone(&mut self) {
-        self.stage = Stage::Cold;
+        self.state = SlotState::Cold;
         self.reserved = 0;
         self.unloads += 1;
     }
 }
 
-impl<T> Yard<T> {
+impl<T> Residency<T> {
     /// Reserves memory for an expert, or says what is in the way. With `evict`, idle experts make
     /// way, the least recently used first.
     pub(super) fn room(&mut self, who: usize, evict: bool) -> Room {
         if self.fits(who, |_| true) {
-            self.berths[who].reserved = self.berths[who].needs;
+            self.slots[who].reserved = self.slots[who].needs;
             return Room::Reserved;
         }
-        if !evict || !self.fits(who, |berth| !berth.could_go()) {
+        if !evict || !self.fits(who, |slot| !slot.could_go()) {
             return Room::Full(self.refusal(who));
         }
-        let leaves = |berth: &Berth<T>| matches!(berth.stage, Stage::Leaving);
-        if self.fits(who, |berth| !leaves(berth)) {
+        let leaves = |slot: &Slot<T>| matches!(slot.state, SlotState::Leaving);
+        if self.fits(who, |slot| !leaves(slot)) {
             return Room::Wait;
         }
-        let idle = self.berths.iter().enumerate().filter(|(_, berth)| berth.may_go());
-        let oldest = idle.min_by_key(|(_, berth)| berth.last_used);
+        let idle = self.slots.iter().enumerate().filter(|(_, slot)| slot.may_go());
+        let oldest = idle.min_by_key(|(_, slot)| slot.last_used);
         oldest.map_or(Room::Wait, |(index, _)| Room::Evict(index))
     }
 
     /// Whether an expert would fit if only those stayed that `stays` names.
-    fn fits(&self, who: usize, stays: impl Fn(&Berth<T>) -> bool) -> bool {
-        let staying = || self.taken(who).filter(|berth| stays(berth));
-        let bytes: u64 = staying().map(|berth| berth.reserved).sum();
-        bytes.saturating_add(self.berths[who].needs) <= self.bytes_max
+    fn fits(&self, who: usize, stays: impl Fn(&Slot<T>) -> bool) -> bool {
+        let staying = || self.taken(who).filter(|slot| stays(slot));
+        let bytes: u64 = staying().map(|slot| slot.reserved).sum();
+        bytes.saturating_add(self.slots[who].needs) <= self.bytes_max
             && staying().count() < self.loaded_max
     }
 
     /// The places of others that take memory.
-    fn taken(&self, who: usize) -> impl Iterator<Item = &Berth<T>> {
-        let others = self.berths.iter().enumerate().filter(move |(index, _)| *index != who);
-        others.map(|(_, berth)| berth).filter(|berth| berth.reserved > 0)
+    fn taken(&self, who: usize) -> impl Iterator<Item = &Slot<T>> {
+        let others = self.slots.iter().enumerate().filter(move |(index, _)| *index != who);
+        others.map(|(_, slot)| slot).filter(|slot| slot.reserved > 0)
     }
 
     /// Why an expert can't come in: bytes, or the number of experts.
     pub(super) fn refusal(&self, who: usize) -> EngineError {
-        let expert = self.berths[who].id.clone();
-        let needed = self.berths[who].needs;
+        let expert = self.slots[who].id.clone();
+        let needed = self.slots[who].needs;
         let fixed: u64 =
-            self.taken(who).filter(|berth| !berth.could_go()).map(|berth| berth.reserved).sum();
-        let taken: u64 = self.taken(who).map(|berth| berth.reserved).sum();
+            self.taken(who).filter(|slot| !slot.could_go()).map(|slot| slot.reserved).sum();
+        let taken: u64 = self.taken(who).map(|slot| slot.reserved).sum();
         if taken.saturating_add(needed) > self.bytes_max {
             let available = self.bytes_max.saturating_sub(fixed);
             return EngineError::OutOfMemory { expert, needed, available };
@@ -162,18 +162,18 @@ impl<T> Yard<T> {
 
     /// Bytes set aside for all experts together.
     pub(super) fn reserved(&self) -> u64 {
-        self.berths.iter().map(|berth| berth.reserved).sum()
+        self.slots.iter().map(|slot| slot.reserved).sum()
     }
 
     /// Experts that have been idle for `limit`, may go, and were not asked to stay.
     pub(super) fn stale(&self, limit: Duration) -> Vec<usize> {
-        let old = |berth: &Berth<T>| berth.may_go() && berth.last_used.elapsed() >= limit;
-        (0..self.berths.len()).filter(|&index| old(&self.berths[index])).collect()
+        let old = |slot: &Slot<T>| slot.may_go() && slot.last_used.elapsed() >= limit;
+        (0..self.slots.len()).filter(|&index| old(&self.slots[index])).collect()
     }
 
     /// Calls that have not ended.
     pub(super) fn calls(&self) -> usize {
-        self.berths.iter().map(|berth| berth.calls).sum()
+        self.slots.iter().map(|slot| slot.calls).sum()
     }
 }
 
@@ -183,26 +183,26 @@ mod tests {
 
     /// One letter per expert: `.` cold, `i` idle, `b` busy, `p` pinned and idle, `l` leaving. Each
     /// takes 10 bytes; the earlier in the word, the longer unused. Expert 0 wants in.
-    fn yard(word: &str, bytes_max: u64, loaded_max: usize) -> Yard<()> {
+    fn residency(word: &str, bytes_max: u64, loaded_max: usize) -> Residency<()> {
         let start = Instant::now();
-        let berth = |(index, letter): (usize, char)| {
-            let stage = match letter {
-                '.' => Stage::Cold,
-                'l' => Stage::Leaving,
-                _ => Stage::Resident(()),
+        let slot = |(index, letter): (usize, char)| {
+            let state = match letter {
+                '.' => SlotState::Cold,
+                'l' => SlotState::Leaving,
+                _ => SlotState::Resident(()),
             };
-            let mut berth = Berth::new(&index.to_string(), stage, letter == 'p', 10);
-            berth.reserved = if letter == '.' { 0 } else { 10 };
-            berth.calls = usize::from(letter == 'b');
-            berth.last_used = start + Duration::from_secs(index as u64);
-            berth
+            let mut slot = Slot::new(&index.to_string(), state, letter == 'p', 10);
+            slot.reserved = if letter == '.' { 0 } else { 10 };
+            slot.calls = usize::from(letter == 'b');
+            slot.last_used = start + Duration::from_secs(index as u64);
+            slot
         };
-        let berths = word.chars().enumerate().map(berth).collect();
-        Yard { berths, bytes_max, loaded_max, closing: false }
+        let slots = word.chars().enumerate().map(slot).collect();
+        Residency { slots, bytes_max, loaded_max, closing: false }
     }
 
     fn room(word: &str, bytes_max: u64, loaded_max: usize) -> Room {
-        yard(word, bytes_max, loaded_max).room(0, true)
+        residency(word, bytes_max, loaded_max).room(0, true)
     }
 
     #[test]
@@ -226,15 +226,15 @@ mod tests {
 
     #[test]
     fn without_eviction_nobody_makes_way() {
-        assert!(matches!(yard(".i", 10, 9).room(0, false), Room::Full(_)));
-        let mut yard = yard(".i", 20, 9);
-        assert_eq!(yard.room(0, false), Room::Reserved);
-        assert_eq!(yard.reserved(), 20);
+        assert!(matches!(residency(".i", 10, 9).room(0, false), Room::Full(_)));
+        let mut residency = residency(".i", 20, 9);
+        assert_eq!(residency.room(0, false), Room::Reserved);
+        assert_eq!(residency.reserved(), 20);
     }
 
     #[test]
     fn only_idle_unpinned_ones_go_stale() {
-        assert_eq!(yard(".ibpl", 99, 9).stale(Duration::ZERO), [1]);
-        assert!(yard(".i", 99, 9).stale(Duration::from_secs(9)).is_empty());
+        assert_eq!(residency(".ibpl", 99, 9).stale(Duration::ZERO), [1]);
+        assert!(residency(".i", 99, 9).stale(Duration::from_secs(9)).is_empty());
     }
 }

@@ -13,11 +13,11 @@ use crate::{
     EngineError, Image, Message, Part, Prompt,
     checkpoint::{Checkpoint, Source},
     generation::Generation,
-    lack::Trouble,
     limits::{IMAGES_MAX, MESSAGES_MAX},
     spec::VisionSpec,
     template::{self, ChatTemplate, Problem, Renderers, TokenNames},
     tokenizer::Tokenizer,
+    transient::Trouble,
     vision::{self, Frame, Placed},
 };
 
@@ -28,11 +28,11 @@ const BYTES_PER_TOKEN_MAX: usize = 64;
 /// roles.
 const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 
-/// What a chat call is told where there is no template.
+/// The refusal of a chat call where there is no template.
 const NO_TEMPLATE: &str = "the checkpoint has none; add chat_template.jinja, or use completions";
 
 /// Everything about an expert's language.
-pub(crate) struct Dialect {
+pub(crate) struct PromptFormat {
     pub(crate) tokenizer: Arc<Tokenizer>,
     pub(crate) generation: Generation,
     template: Template,
@@ -68,7 +68,7 @@ pub(crate) struct Encoded {
     pub(crate) images: Vec<Placed>,
 }
 
-impl Dialect {
+impl PromptFormat {
     /// Opens a checkpoint's headers and reads its language. The error says what is wrong, with the
     /// mend.
     pub(crate) fn open(path: &Path, renderers: &Renderers) -> Result<Self, Trouble> {
@@ -271,14 +271,14 @@ mod tests {
 
     /// Every recorded conversation: the template byte for byte, then the ids.
     fn check(id: &str) {
-        let dialect = Dialect::open(&toy(id), &Renderers::Here).unwrap();
+        let prompt_format = PromptFormat::open(&toy(id), &Renderers::Here).unwrap();
         let text = fs::read_to_string(toy(id).join("recorded.json")).unwrap();
         let recorded: Value = serde_json::from_str(&text).unwrap();
         for entry in recorded["entries"].as_array().unwrap() {
             let messages = messages(entry);
-            let rendered = dialect.template.compiled().unwrap().render(&messages).unwrap();
+            let rendered = prompt_format.template.compiled().unwrap().render(&messages).unwrap();
             assert_eq!(rendered, entry["rendered"].as_str().unwrap());
-            let ids = dialect.encode(id, &Prompt::Chat(messages), 4096).unwrap().ids;
+            let ids = prompt_format.encode(id, &Prompt::Chat(messages), 4096).unwrap().ids;
             assert_eq!(serde_json::json!(ids), entry["prompt_ids"], "{id}: {rendered:?}");
         }
     }
@@ -301,7 +301,11 @@ mod tests {
     }
 
     fn encode(id: &str, messages: Vec<Message>) -> Result<Encoded, EngineError> {
-        Dialect::open(&toy(id), &Renderers::Here).unwrap().encode(id, &Prompt::Chat(messages), 4096)
+        PromptFormat::open(&toy(id), &Renderers::Here).unwrap().encode(
+            id,
+            &Prompt::Chat(messages),
+            4096,
+        )
     }
 
     /// What `Gemma3Processor` makes of it, written out.
@@ -313,8 +317,9 @@ mod tests {
             Message::text("assistant", "A circle."),
             user(vec![text("And"), image(), image()]),
         ];
-        let dialect = Dialect::open(&toy("gemma3_multimodal"), &Renderers::Here).unwrap();
-        let tokens = dialect.sight.as_ref().unwrap().spec.tokens();
+        let prompt_format =
+            PromptFormat::open(&toy("gemma3_multimodal"), &Renderers::Here).unwrap();
+        let tokens = prompt_format.sight.as_ref().unwrap().spec.tokens();
         let places = "<image_soft_token>".repeat(tokens);
         let frame = format!("\n\n<start_of_image>{places}<end_of_image>\n\n");
         let expected = format!(
@@ -322,9 +327,9 @@ mod tests {
              A circle.<end_of_turn>\n<start_of_turn>user\nAnd{frame}{frame}<end_of_turn>\n\
              <start_of_turn>model\n"
         );
-        let encoded = dialect.encode("gemma", &Prompt::Chat(turns), 4096).unwrap();
-        assert_eq!(encoded.ids, dialect.tokenizer.encode_rendered(&expected).unwrap());
-        let placeholder = dialect.tokenizer.id("<image_soft_token>").unwrap();
+        let encoded = prompt_format.encode("gemma", &Prompt::Chat(turns), 4096).unwrap();
+        assert_eq!(encoded.ids, prompt_format.tokenizer.encode_rendered(&expected).unwrap());
+        let placeholder = prompt_format.tokenizer.id("<image_soft_token>").unwrap();
         assert_eq!(encoded.images.len(), 3);
         for placed in encoded.images {
             assert_eq!(encoded.ids[placed.span], vec![placeholder; tokens]);
@@ -340,12 +345,13 @@ mod tests {
             typed(vec![Part::Text(forged.into()), image()]),
         ];
         assert_eq!((plain.images.len(), seen.images.len()), (0, 1));
-        let dialect = Dialect::open(&toy("gemma3_multimodal"), &Renderers::Here).unwrap();
-        let placeholder = dialect.tokenizer.id("<image_soft_token>").unwrap();
+        let prompt_format =
+            PromptFormat::open(&toy("gemma3_multimodal"), &Renderers::Here).unwrap();
+        let placeholder = prompt_format.tokenizer.id("<image_soft_token>").unwrap();
         let count = |ids: &[u32]| ids.iter().filter(|id| **id == placeholder).count();
-        let tokens = dialect.sight.as_ref().unwrap().spec.tokens();
+        let tokens = prompt_format.sight.as_ref().unwrap().spec.tokens();
         assert_eq!((count(&plain.ids), count(&seen.ids)), (0, tokens));
-        let text = dialect.encode("gemma", &Prompt::Text(forged.into()), 4096).unwrap();
+        let text = prompt_format.encode("gemma", &Prompt::Text(forged.into()), 4096).unwrap();
         assert_eq!(count(&text.ids), 0);
     }
 
@@ -368,9 +374,9 @@ mod tests {
     #[test]
     fn a_system_prompt_reaches_every_expert() {
         for id in ["mistral_balanced", "gemma3_multimodal", "phi4_fast", "qwen_coder"] {
-            let dialect = Dialect::open(&toy(id), &Renderers::Here).unwrap();
+            let prompt_format = PromptFormat::open(&toy(id), &Renderers::Here).unwrap();
             let turns = [Message::text("system", "Be brief."), Message::text("user", "Hi")];
-            let rendered = dialect.template.compiled().unwrap().render(&turns).unwrap();
+            let rendered = prompt_format.template.compiled().unwrap().render(&turns).unwrap();
             assert!(rendered.contains("Be brief."), "{id}: {rendered}");
         }
     }

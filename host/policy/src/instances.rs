@@ -1,4 +1,4 @@
-//! How many instances live at once, and how much memory they have together. `pre` and `route` have
+//! Admission of instances: how many live at once, and how much memory they have together. `pre` and `route` have
 //! a budget of their own, so that replies whose readers are slow stop no new call.
 
 use std::{
@@ -19,10 +19,10 @@ pub(crate) const PROBES: usize = 4;
 const LARGE_BYTES: usize = 1 << 20;
 
 /// The right to one or more instances; given back when dropped.
-pub(crate) type Room = Arc<OwnedSemaphorePermit>;
+pub(crate) type InstancePermit = Arc<OwnedSemaphorePermit>;
 
 /// The budgets.
-pub(crate) struct Rooms {
+pub(crate) struct Instances {
     calls: Arc<Semaphore>,
     sessions: Arc<Semaphore>,
     probes: Arc<Semaphore>,
@@ -33,15 +33,15 @@ pub(crate) struct Rooms {
 }
 
 /// What a call in `pre` or `route` holds.
-pub(crate) struct CallRoom {
+pub(crate) struct CallInstance {
     _instance: OwnedSemaphorePermit,
     _large: Option<OwnedSemaphorePermit>,
 }
 
-impl Rooms {
-    pub(crate) fn new(limits: &Limits) -> Rooms {
+impl Instances {
+    pub(crate) fn new(limits: &Limits) -> Instances {
         let rooms = |count: u64| Arc::new(Semaphore::new(count as usize));
-        Rooms {
+        Instances {
             calls: rooms(limits.instances),
             sessions: rooms(limits.sessions),
             probes: Arc::new(Semaphore::new(PROBES)),
@@ -55,24 +55,24 @@ impl Rooms {
         &self,
         text_bytes: usize,
         within: Duration,
-    ) -> Result<CallRoom, Failure> {
+    ) -> Result<CallInstance, Failure> {
         let large = match text_bytes > LARGE_BYTES {
             true => Some(one(&self.large, within).await?),
             false => None,
         };
-        Ok(CallRoom { _instance: one(&self.calls, within).await?, _large: large })
+        Ok(CallInstance { _instance: one(&self.calls, within).await?, _large: large })
     }
 
     /// Room for `count` sessions, at once or not at all: a call that waited for replies to end
     /// would wait for their readers.
-    pub(crate) fn sessions(&self, count: usize) -> Result<Room, Failure> {
+    pub(crate) fn sessions(&self, count: usize) -> Result<InstancePermit, Failure> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let room = self.sessions.clone().try_acquire_many_owned(count);
         room.map(Arc::new).map_err(|_| Failure::NoRoom { limit_ms: 0 })
     }
 
     /// Room for one session of a probe.
-    pub(crate) async fn probe(&self, within: Duration) -> Result<Room, Failure> {
+    pub(crate) async fn probe(&self, within: Duration) -> Result<InstancePermit, Failure> {
         one(&self.probes, within).await.map(Arc::new)
     }
 }
@@ -158,7 +158,7 @@ mod tests {
             memory_total_bytes: 1 << 28,
             ..Limits::default()
         };
-        let rooms = Rooms::new(&limits);
+        let rooms = Instances::new(&limits);
         let sessions = rooms.sessions(2).unwrap();
         assert!(rooms.sessions(1).is_err());
         let brief = Duration::from_millis(1);

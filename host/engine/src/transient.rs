@@ -1,5 +1,5 @@
 //! What passes by itself: a lack of descriptors, threads or memory is no fault of an expert's files, so
-//! it is told from damage and tried again.
+//! it is distinguished from damage and tried again.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lacks_are_told_from_damage() {
+    fn transient_failures_are_distinguished_from_damage() {
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::INTR] {
             assert!(passes(&errno.into()), "{errno}");
         }

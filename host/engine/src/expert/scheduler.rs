@@ -1,4 +1,5 @@
-//! The loop of an expert's thread: listen, admit, step.
+//! The scheduler of an expert's thread, continuous batching: take commands, admit sequences, step. They
+//! join and leave between any two steps.
 
 use std::{
     collections::VecDeque,
@@ -8,7 +9,7 @@ use std::{
     },
 };
 
-use super::{Bounds, Command, Job, Tally, sequence::Sequence};
+use super::{Bounds, Command, Counters, Job, sequence::Sequence};
 use crate::{EngineError, Event, model::Model};
 
 /// Prompt tokens fed in one step, all sequences together. Running replies get a token between any
@@ -17,34 +18,34 @@ use crate::{EngineError, Event, model::Model};
 pub(super) const PREFILL_CHUNK: usize = 128;
 
 /// The state of an expert's thread.
-pub(super) struct Runner {
+pub(super) struct Scheduler {
     id: String,
     model: Model,
     inbox: Receiver<Command>,
     bounds: Bounds,
-    tally: Arc<Tally>,
+    counters: Arc<Counters>,
     waiting: VecDeque<Box<Job>>,
     running: Vec<Sequence>,
     stopped: bool,
 }
 
-impl Runner {
+impl Scheduler {
     pub(super) fn new(
         id: String,
         model: Model,
         inbox: Receiver<Command>,
         bounds: Bounds,
-        tally: Arc<Tally>,
+        counters: Arc<Counters>,
     ) -> Self {
         let (waiting, running) = (VecDeque::new(), Vec::new());
-        Self { id, model, inbox, bounds, tally, waiting, running, stopped: false }
+        Self { id, model, inbox, bounds, counters, waiting, running, stopped: false }
     }
 
     pub(super) fn id(&self) -> &str {
         &self.id
     }
 
-    /// Runs until told to stop, or until nobody can send any more and all is answered.
+    /// Runs until asked to stop, or until nobody can send any more and all is answered.
     pub(super) fn run(&mut self) {
         while self.listen() {
             self.clear();
@@ -118,21 +119,21 @@ impl Runner {
     /// prompts.
     fn step(&mut self) {
         let mut budget = PREFILL_CHUNK;
-        let (mut part, mut slots) = (Vec::new(), Vec::new());
+        let (mut part, mut chunks) = (Vec::new(), Vec::new());
         for (index, sequence) in self.running.iter_mut().enumerate() {
-            if let Some(slot) = sequence.slot(&mut budget) {
+            if let Some(chunk) = sequence.next_chunk(&mut budget) {
                 part.push(index);
-                slots.push(slot);
+                chunks.push(chunk);
             }
         }
-        if !slots.is_empty() {
-            let logits = self.model.forward(&mut slots);
+        if !chunks.is_empty() {
+            let logits = self.model.forward(&mut chunks);
             for (index, row) in part.into_iter().zip(logits) {
-                self.running[index].advance(&row, &self.id, &self.tally);
+                self.running[index].advance(&row, &self.id, &self.counters);
             }
         }
         self.clear();
-        self.tally.now(self.running.len(), self.running.iter().map(Sequence::kv_bytes).sum());
+        self.counters.now(self.running.len(), self.running.iter().map(Sequence::kv_bytes).sum());
     }
 
     /// Fails every call that is still here.
@@ -147,6 +148,6 @@ impl Runner {
             let _ = job.events.send(Event::Failed(error.clone()));
         }
         self.running.clear();
-        self.tally.now(0, 0);
+        self.counters.now(0, 0);
     }
 }

@@ -1,8 +1,8 @@
-//! Guests run on threads of their own and take turns there: one slice each, round robin among
+//! The scheduler of guests: they run on threads of their own and take turns there, one slice each, round robin among
 //! policies, so that a guest that loops holds up neither a request nor another policy. What a guest
 //! is blamed for is its own time only: the CPU time of its turns and what it sleeps of its own will.
 
-mod line;
+mod run_queue;
 mod task;
 mod time;
 
@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub(crate) use line::Line;
+pub(crate) use run_queue::RunQueue;
 use task::Task;
 pub(crate) use time::OwnTime;
 
@@ -44,13 +44,13 @@ pub(crate) enum Late {
 }
 
 /// The threads that guests run on. They end when this is dropped.
-pub(crate) struct Turns(Arc<Shared>);
+pub(crate) struct Scheduler(Arc<Shared>);
 
 /// What tasks and threads share.
 struct Shared {
-    line: Mutex<Line<Arc<Task>>>,
+    queue: Mutex<RunQueue<Arc<Task>>>,
     ready: Condvar,
-    /// Tasks in the line, to be looked at without the lock.
+    /// Tasks in the queue, to be looked at without the lock.
     waiting: AtomicUsize,
     closed: AtomicBool,
 }
@@ -64,24 +64,24 @@ pub(crate) struct Budget {
     pub(crate) wall: Duration,
 }
 
-impl Turns {
+impl Scheduler {
     /// Starts `workers` threads; timers and host calls of guests live in the runtime of `host`.
     ///
     /// # Errors
     /// Threads that can't be started.
-    pub(crate) fn start(workers: usize, host: &Handle) -> std::io::Result<Turns> {
-        let turns = Turns(Arc::new(Shared {
-            line: Mutex::default(),
+    pub(crate) fn start(workers: usize, host: &Handle) -> std::io::Result<Scheduler> {
+        let scheduler = Scheduler(Arc::new(Shared {
+            queue: Mutex::default(),
             ready: Condvar::new(),
             waiting: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
         }));
         for _ in 0..workers {
-            let (shared, host) = (turns.0.clone(), host.clone());
+            let (shared, host) = (scheduler.0.clone(), host.clone());
             let name = "policy-guest".to_owned();
             thread::Builder::new().name(name).spawn(move || work(&shared, &host))?;
         }
-        Ok(turns)
+        Ok(scheduler)
     }
 
     /// Runs `body` in turns that are taken in `lane`, one lane per policy, and waits for its end.
@@ -96,8 +96,8 @@ impl Turns {
         budget: Budget,
         body: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Late> {
-        let (tell, mut told) = oneshot::channel();
-        let work = Box::pin(async move { drop(tell.send(body.await)) });
+        let (sender, mut receiver) = oneshot::channel();
+        let work = Box::pin(async move { drop(sender.send(body.await)) });
         let task = Task::new(self.0.clone(), lane, own_time.clone(), work);
         let _end = EndOnDrop(task.clone());
         task.queue();
@@ -105,8 +105,8 @@ impl Turns {
         let mut look = budget.own;
         loop {
             let at = end.min(Instant::now() + look);
-            if let Ok(told) = timeout_at(at, &mut told).await {
-                return told.map_err(|_| Late::Crashed);
+            if let Ok(ended) = timeout_at(at, &mut receiver).await {
+                return ended.map_err(|_| Late::Crashed);
             }
             let left = budget.own.saturating_sub(own_time.spent());
             if left.is_zero() {
@@ -120,10 +120,10 @@ impl Turns {
     }
 }
 
-impl Drop for Turns {
+impl Drop for Scheduler {
     fn drop(&mut self) {
         self.0.closed.store(true, Ordering::Release);
-        self.0.line().clear();
+        self.0.queue().clear();
         self.0.ready.notify_all();
     }
 }
@@ -138,18 +138,18 @@ impl Drop for EndOnDrop {
 }
 
 impl Shared {
-    fn line(&self) -> MutexGuard<'_, Line<Arc<Task>>> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, RunQueue<Arc<Task>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn push(&self, task: Arc<Task>, fresh: bool) {
         if self.closed.load(Ordering::Acquire) {
             return;
         }
-        let mut line = self.line();
-        line.push(task.lane(), task, fresh);
-        self.waiting.store(line.len(), Ordering::Release);
-        drop(line);
+        let mut queue = self.queue();
+        queue.push(task.lane(), task, fresh);
+        self.waiting.store(queue.len(), Ordering::Release);
+        drop(queue);
         self.ready.notify_one();
     }
 
@@ -159,16 +159,16 @@ impl Shared {
         while self.waiting.load(Ordering::Acquire) == 0 && since.elapsed() < LOOK_FOR_WORK {
             std::hint::spin_loop();
         }
-        let mut line = self.line();
+        let mut queue = self.queue();
         loop {
             if self.closed.load(Ordering::Acquire) {
                 return None;
             }
-            if let Some(task) = line.pop() {
-                self.waiting.store(line.len(), Ordering::Release);
+            if let Some(task) = queue.pop() {
+                self.waiting.store(queue.len(), Ordering::Release);
                 return Some(task);
             }
-            line = self.ready.wait(line).unwrap_or_else(PoisonError::into_inner);
+            queue = self.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Turns without WebAssembly: who has them, and whose time they are.
+//! Scheduler without WebAssembly: who has them, and whose time they are.
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,9 +17,9 @@ fn budget(own: Duration, wall: Duration) -> Budget {
 }
 
 /// One thread for guests, and the runtime of its host.
-fn one() -> (Turns, Runtime) {
+fn one() -> (Scheduler, Runtime) {
     let host = Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
-    (Turns::start(1, host.handle()).unwrap(), host)
+    (Scheduler::start(1, host.handle()).unwrap(), host)
 }
 
 /// Uses up CPU time for one slice.

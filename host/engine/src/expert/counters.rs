@@ -14,7 +14,7 @@ const NEWEST: f64 = 0.3;
 
 /// Counters of one expert. Each is exact by itself; together they are no snapshot.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct Counters {
     /// Calls accepted.
     pub(crate) requests: AtomicU64,
     /// Prompt tokens of accepted calls.
@@ -37,7 +37,7 @@ struct Averages {
     service: Option<f64>,
 }
 
-impl Tally {
+impl Counters {
     /// Takes in a call that ran to its end: `tokens` came after the first, in `decode`.
     pub(crate) fn finished(&self, tokens: u32, decode: Duration, service: Duration) {
         let mut averages = self.averages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,20 +81,20 @@ mod tests {
 
     #[test]
     fn nothing_is_claimed_before_it_is_measured() {
-        let tally = Tally::default();
-        assert_eq!((tally.tokens_per_second(), tally.wait(9, 2)), (None, None));
-        tally.finished(0, Duration::ZERO, Duration::from_secs(2));
-        assert_eq!(tally.tokens_per_second(), None);
-        assert_eq!(tally.wait(0, 2), Some(Duration::ZERO));
-        assert_eq!(tally.wait(5, 2), Some(Duration::from_secs(4)));
+        let counters = Counters::default();
+        assert_eq!((counters.tokens_per_second(), counters.wait(9, 2)), (None, None));
+        counters.finished(0, Duration::ZERO, Duration::from_secs(2));
+        assert_eq!(counters.tokens_per_second(), None);
+        assert_eq!(counters.wait(0, 2), Some(Duration::ZERO));
+        assert_eq!(counters.wait(5, 2), Some(Duration::from_secs(4)));
     }
 
     #[test]
     fn averages_follow_what_happens() {
-        let tally = Tally::default();
-        tally.finished(10, Duration::from_secs(1), Duration::from_secs(1));
-        assert_eq!(tally.tokens_per_second(), Some(10.0));
-        tally.finished(20, Duration::from_secs(1), Duration::from_secs(1));
-        assert_eq!(tally.tokens_per_second(), Some(13.0));
+        let counters = Counters::default();
+        counters.finished(10, Duration::from_secs(1), Duration::from_secs(1));
+        assert_eq!(counters.tokens_per_second(), Some(10.0));
+        counters.finished(20, Duration::from_secs(1), Duration::from_secs(1));
+        assert_eq!(counters.tokens_per_second(), Some(13.0));
     }
 }
