@@ -1,24 +1,17 @@
-//! A checkpoint on disk: a Hugging Face folder or a GGUF file. `open` reads headers only and checks that
-//! everything the architecture needs is there, complete and of the right shape; `load` then copies the
-//! weights into packed memory.
-//!
-//! A checkpoint is input from strangers: what a header promises is held against the size of its file
-//! before anything is allocated for it, and every number is looked at on its way into memory. The
-//! weights stay as packed as they are in the file, unless the operator wants plain ones quantised.
+//! From files to a model. `open` reads headers only and checks that everything the architecture needs is
+//! there, complete and of the right shape; `load` then copies the weights into packed memory and looks at
+//! every number on the way. They stay as packed as they are in the file, unless the operator wants plain
+//! ones quantised.
 
-mod catalogue;
-mod config;
-mod error;
-mod file;
-mod gguf;
 mod load;
 mod names;
 mod packed;
+mod packed_tensors;
 mod packing;
 mod plan;
 mod quantise;
-mod safetensors;
 mod stored;
+mod tensors;
 #[cfg(test)]
 mod tests;
 mod vision;
@@ -27,21 +20,20 @@ use std::path::{Path, PathBuf};
 
 use signalbox_kernels::Format;
 
-pub(crate) use config::{Config, read_bounded};
-pub(crate) use error::{CheckpointError, Kind};
-pub(crate) use gguf::GgufMetadata;
-pub(crate) use quantise::Bits;
 pub(crate) use stored::Stored;
 
 use crate::{
-    inspect::mib,
+    files::{
+        Catalogue, CheckpointError, Config, Element, GgufMetadata, Kind, Source, WeightFile, gguf,
+        malformed, safetensors,
+    },
     machine::machine_memory,
+    memory::mib,
     model::{Fill, Loaded, Model},
+    settings::Bits,
     spec::{self, ModelSpec},
     vision::Vision,
 };
-use catalogue::{Catalogue, Element};
-use file::WeightFile;
 use names::Names;
 use packing::Packing;
 use plan::{Plan, Vector};
@@ -62,14 +54,6 @@ enum Origin {
     Gguf(GgufMetadata),
 }
 
-/// Where tokenizer, chat template and end tokens come from.
-pub(crate) enum Source<'a> {
-    /// A folder with `tokenizer.json`, `tokenizer_config.json`, `generation_config.json`, ...
-    Folder(&'a Path),
-    /// The metadata of a GGUF file.
-    Gguf(&'a GgufMetadata),
-}
-
 type Result<T> = std::result::Result<T, CheckpointError>;
 
 impl Checkpoint {
@@ -86,18 +70,17 @@ impl Checkpoint {
     fn open_folder(folder: &Path) -> Result<Self> {
         let config = Config::read(&folder.join("config.json"))?;
         let packing = Packing::read(folder, &config)?;
-        let spec = ModelSpec::read(&config)?;
+        let spec = spec::read(&config)?;
         let catalogue = safetensors::catalogue(folder)?;
         let names = Names::of_folder(&catalogue);
-        Self::planned(Origin::Folder(folder.into()), spec, catalogue, &names, packing)
+        Self::planned(Origin::Folder(folder.into()), spec, catalogue, &names, Some(packing))
     }
 
     fn open_gguf(file: &Path) -> Result<Self> {
         let (metadata, catalogue) = gguf::read(file)?;
         let described = described(&catalogue)?;
         let spec = spec::gguf::read(file, &metadata, &described)?;
-        let packing = Packing::AwqGemm; // which no GGUF file has
-        Self::planned(Origin::Gguf(metadata), spec, catalogue, &Names::Gguf, packing)
+        Self::planned(Origin::Gguf(metadata), spec, catalogue, &Names::Gguf, None)
     }
 
     fn planned(
@@ -105,7 +88,7 @@ impl Checkpoint {
         mut spec: ModelSpec,
         catalogue: Catalogue,
         names: &Names,
-        packing: Packing,
+        packing: Option<Packing>,
     ) -> Result<Self> {
         let plan = plan::plan(&spec, names, packing, &catalogue)?;
         let vision = match (&origin, &spec.vision) {
@@ -204,7 +187,7 @@ fn rope_factors(catalogue: &Catalogue, name: &str) -> Result<Option<Vec<f32>>> {
     if entry.element != Element::Weights(Format::F32) || count > spec::gguf::FACTORS_MAX {
         let (element, shape) = (&entry.element, &entry.shape);
         let problem = format!("tensor '{name}' holds {element} of the shape {shape:?}, no factors");
-        return Err(config::malformed(catalogue.file(entry), problem));
+        return Err(malformed(catalogue.file(entry), problem));
     }
     let (entry, elements) = (entry.clone(), 0..count);
     let vector = Vector { name, entry, format: Format::F32, elements, plus_one: false };

@@ -8,9 +8,8 @@ use signalbox_confine::clean;
 
 use crate::{
     EngineError, Sampling,
-    checkpoint::{GgufMetadata, Source},
+    files::{GgufMetadata, Source, side},
     sampler::Rules,
-    side,
 };
 
 /// Used where neither the request nor the checkpoint names a temperature.

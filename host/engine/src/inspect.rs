@@ -11,7 +11,6 @@ use crate::{
 mod survey;
 
 use survey::{CHECKPOINT_CHANGED, RESOURCES_SHORT};
-pub(crate) use survey::{kv_tokens, mib};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

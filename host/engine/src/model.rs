@@ -1,13 +1,12 @@
 //! The decoder: token ids in, logits out. [`Model::forward`] is the whole of it, top to bottom.
 
 mod batch;
+mod chunk;
 #[cfg(test)]
 mod goldens;
 #[cfg(test)]
 mod pictures;
 mod weights;
-
-use std::ops::Range;
 
 use signalbox_kernels::{
     Compute, Rows, attention, gelu_tanh_gate, layer_norm, matmul, rms_norm, rope, silu_gate,
@@ -19,6 +18,7 @@ use crate::{
     vision::{Picture, Placed, Vision},
 };
 use batch::Batch;
+pub(crate) use chunk::Chunk;
 pub(crate) use weights::Loaded;
 pub(crate) use weights::{Fill, Layer, Linear, Weights};
 
@@ -34,28 +34,6 @@ pub(crate) struct Model {
     /// There when [`ModelSpec::vision`] is.
     vision: Option<Vision>,
     compute: Compute,
-}
-
-/// One sequence's share of a step: `tokens` are appended to `cache` at `cache.len()`.
-pub(crate) struct Chunk<'a> {
-    /// The sequence so far.
-    pub(crate) cache: &'a mut KvCache,
-    /// Token ids below the vocabulary size; at least one.
-    pub(crate) tokens: &'a [u32],
-    /// Pictures of the sequence; those among `tokens` must be here, and none may begin or end elsewhere.
-    pub(crate) pictures: &'a [Picture],
-}
-
-impl Chunk<'_> {
-    /// Positions of `tokens` in the sequence.
-    fn positions(&self) -> Range<usize> {
-        self.cache.len()..self.cache.len() + self.tokens.len()
-    }
-
-    /// The picture that stands at `position`.
-    fn picture(&self, position: usize) -> Option<&Picture> {
-        self.pictures.iter().find(|picture| picture.span.contains(&position))
-    }
 }
 
 impl Model {

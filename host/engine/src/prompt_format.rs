@@ -11,7 +11,8 @@ use signalbox_confine::{LINE_BYTES, clean};
 
 use crate::{
     EngineError, Image, Message, Part, Prompt,
-    checkpoint::{Checkpoint, Source},
+    checkpoint::Checkpoint,
+    files::Source,
     generation::Generation,
     limits::{IMAGES_MAX, MESSAGES_MAX},
     spec::VisionSpec,

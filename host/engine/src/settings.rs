@@ -4,10 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use signalbox_confine::Program;
 
-use crate::{
-    checkpoint::Bits,
-    limits::{FleetLimits, TemplateLimits},
-};
+use crate::limits::{FleetLimits, TemplateLimits};
 
 /// The weight format the operator declared, or wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +31,15 @@ impl Quantization {
             Self::Int8 => Some(Bits::Eight),
         }
     }
+}
+
+/// To how many bits linears are quantised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bits {
+    /// A scale and a zero point for every 128 inputs.
+    Four,
+    /// A scale for every 32 inputs, symmetric.
+    Eight,
 }
 
 /// The number type the operator asked for.

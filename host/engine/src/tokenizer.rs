@@ -18,7 +18,10 @@ use std::{
 use aho_corasick::AhoCorasick;
 use tokenizers::{AddedToken, Tokenizer as Vocabulary};
 
-use crate::{checkpoint::Source, side, transient::Trouble};
+use crate::{
+    files::{Source, side},
+    transient::Trouble,
+};
 
 #[cfg(test)]
 mod corpus;

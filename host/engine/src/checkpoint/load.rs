@@ -7,14 +7,15 @@ use half::{bf16, f16};
 use signalbox_kernels::{Format, Rows};
 
 use super::{
-    CheckpointError,
-    catalogue::{Catalogue, Element, Entry},
-    config::malformed,
     packed,
-    plan::{Matrix, Packed, Source, Vector},
+    packed_tensors::Packed,
+    plan::{Matrix, Source, Vector},
     quantise,
 };
-use crate::model::Fill;
+use crate::{
+    files::{Catalogue, CheckpointError, Element, Entry, malformed},
+    model::Fill,
+};
 
 /// What is read at once of a tensor that is not kept as it is.
 const CHUNK_BYTES: usize = 4 << 20;

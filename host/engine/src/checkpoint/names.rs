@@ -1,6 +1,6 @@
 //! What the tensors of a decoder are called in Hugging Face checkpoints and in GGUF files.
 
-use super::catalogue::Catalogue;
+use crate::files::Catalogue;
 
 /// The name of a layer's tensor in both worlds.
 #[derive(Debug, Clone, Copy)]

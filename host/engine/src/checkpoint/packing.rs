@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{CheckpointError, Config, Kind};
+use crate::files::{CheckpointError, Config, Kind};
 
 const MEND: &str = "use AWQ with 4 bits (gemm or gemv), compressed-tensors pack-quantized, an unpacked \
                     checkpoint, or a GGUF file";

@@ -1,28 +1,25 @@
 //! What the architecture needs, held against what the files have: every tensor is found, its shape and
 //! type are checked, and its memory is counted, before a byte of it is read.
 
-mod packed;
-
 use std::{collections::BTreeMap, ops::Range};
 
 use signalbox_kernels::{Format, Heads};
 
 use super::{
-    CheckpointError, Kind,
-    catalogue::{Catalogue, Element, Entry},
-    config::malformed,
     names::{self, Name, Names},
     packed::Layout,
+    packed_tensors::{self as packed, Packed},
     packing::Packing,
-    quantise::{self, Bits},
+    quantise,
     stored::{Origin, Stored},
+    tensors::Tensors,
 };
 use crate::{
+    files::{Catalogue, CheckpointError, Entry, malformed},
     model::{Layer, Linear, Weights},
+    settings::Bits,
     spec::{Biases, ModelSpec, QkNorm, Residual},
 };
-
-pub(super) use packed::Packed;
 
 /// Where every tensor of the model lies.
 pub(super) type Plan = Weights<Matrix, Vector>;
@@ -100,10 +97,11 @@ type Result<T> = std::result::Result<T, CheckpointError>;
 pub(super) fn plan(
     spec: &ModelSpec,
     names: &Names,
-    packing: Packing,
+    packing: Option<Packing>,
     catalogue: &Catalogue,
 ) -> Result<Plan> {
-    let planner = Planner { spec, names, packing, catalogue };
+    let tensors = Tensors { catalogue, architecture: spec.architecture };
+    let planner = Planner { spec, names, packing, tensors };
     let vocab = spec.vocab_size as usize;
     let layers = (0..spec.layers.len()).map(|index| planner.layer(index)).collect::<Result<_>>()?;
     let head =
@@ -180,8 +178,8 @@ pub(super) fn weight_bytes(plan: &Plan) -> u64 {
 struct Planner<'a> {
     spec: &'a ModelSpec,
     names: &'a Names,
-    packing: Packing,
-    catalogue: &'a Catalogue,
+    packing: Option<Packing>,
+    tensors: Tensors<'a>,
 }
 
 impl Planner<'_> {
@@ -255,16 +253,18 @@ impl Planner<'_> {
 
     fn matrix(&self, part: Part, cols: usize) -> Result<Matrix> {
         let Part { name, rows, of } = part;
-        if let Some((format, source)) = self.packed(&name, of, cols)? {
+        if let Some((format, packed)) = packed::find(self.tensors, self.packing, &name, [of, cols])?
+        {
+            let source = Source::Packed(Box::new(packed));
             return Ok(Matrix { name, format, rows, cols, source });
         }
         let full_name = format!("{name}.weight");
-        let entry = self.find(&full_name, &[of, cols])?;
-        let format = self.format(&full_name, entry)?;
+        let entry = self.tensors.find(&full_name, &[of, cols])?;
+        let format = self.tensors.format(&full_name, entry)?;
         if format.row_bytes(cols).is_none() {
             let problem =
                 format!("tensor '{full_name}' has rows of {cols}: not whole {format} blocks");
-            return Err(malformed(self.file(entry), problem));
+            return Err(malformed(self.tensors.file(entry), problem));
         }
         Ok(Matrix { name, format, rows, cols, source: Source::Plain(entry.clone()) })
     }
@@ -281,8 +281,8 @@ impl Planner<'_> {
             QkNorm::None => Ok(None),
             QkNorm::Shared => self.vector(&name, head_dim, plus_one).map(Some),
             QkNorm::PerHead => {
-                let entry = self.find(&name, &[heads, head_dim])?;
-                let format = self.plain(&name, entry)?;
+                let entry = self.tensors.find(&name, &[heads, head_dim])?;
+                let format = self.tensors.plain(&name, entry)?;
                 let (entry, elements) = (entry.clone(), 0..heads * head_dim);
                 Ok(Some(Vector { name, entry, format, elements, plus_one }))
             }
@@ -290,67 +290,10 @@ impl Planner<'_> {
     }
 
     fn vector(&self, name: &str, len: usize, plus_one: bool) -> Result<Vector> {
-        let entry = self.find(name, &[len])?;
-        let format = self.plain(name, entry)?;
+        let entry = self.tensors.find(name, &[len])?;
+        let format = self.tensors.plain(name, entry)?;
         let (name, entry) = (name.to_owned(), entry.clone());
         Ok(Vector { name, entry, format, elements: 0..len, plus_one })
-    }
-
-    /// Numbers without blocks.
-    fn plain(&self, name: &str, entry: &Entry) -> Result<Format> {
-        let format = self.format(name, entry)?;
-        if format.block().0 != 1 {
-            let problem = format!("tensor '{name}' is {format}, but must be of plain numbers");
-            return Err(malformed(self.file(entry), problem));
-        }
-        Ok(format)
-    }
-
-    fn find(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
-        let entry = self.present(name)?;
-        if entry.shape != shape {
-            let (found, spec) = (&entry.shape, self.spec.architecture);
-            let problem =
-                format!("tensor '{name}' has the shape {found:?} where {spec} needs {shape:?}");
-            return Err(malformed(self.file(entry), problem));
-        }
-        Ok(entry)
-    }
-
-    fn present(&self, name: &str) -> Result<&Entry> {
-        self.catalogue.tensors.get(name).ok_or_else(|| {
-            let file = self.catalogue.first_file();
-            let of = match self.catalogue.files.len() {
-                0 | 1 => String::new(),
-                files => format!(" in any of {files} shards"),
-            };
-            let problem = format!("tensor '{name}' is missing{of}");
-            CheckpointError::new(Kind::Missing, file, problem, "fetch the checkpoint again")
-        })
-    }
-
-    fn format(&self, name: &str, entry: &Entry) -> Result<Format> {
-        match &entry.element {
-            Element::Weights(format) => Ok(*format),
-            other => {
-                let problem = format!("tensor '{name}' holds {other}, which is not supported");
-                let mend = "use a checkpoint in bf16, f16, f32, AWQ or compressed-tensors, or a GGUF \
-                            file of F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K";
-                Err(CheckpointError::new(Kind::Unsupported, self.file(entry), problem, mend))
-            }
-        }
-    }
-
-    fn expect_element(&self, name: &str, entry: &Entry, element: &Element) -> Result<()> {
-        if entry.element == *element {
-            return Ok(());
-        }
-        let problem = format!("tensor '{name}' holds {} where {element} is needed", entry.element);
-        Err(malformed(self.file(entry), problem))
-    }
-
-    fn file(&self, entry: &Entry) -> &std::path::Path {
-        self.catalogue.file(entry)
     }
 }
 

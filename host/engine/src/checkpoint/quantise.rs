@@ -4,14 +4,7 @@
 
 use signalbox_kernels::Format;
 
-/// To how many bits linears are quantised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bits {
-    /// A scale and a zero point for every 128 inputs.
-    Four,
-    /// A scale for every 32 inputs, symmetric.
-    Eight,
-}
+use crate::settings::Bits;
 
 /// Weights that share a scale, at most.
 const GROUP_MAX: usize = 128;

@@ -6,13 +6,9 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use signalbox_kernels::Format;
 
-use super::{
-    CheckpointError, Kind,
-    catalogue::{Catalogue, Element, Entry},
-    config::malformed,
-    load::Loader,
-};
+use super::load::Loader;
 use crate::{
+    files::{Catalogue, CheckpointError, Element, Entry, Kind, malformed},
     spec::VisionSpec,
     vision::{Affine, Layer, Preparation, Vision, Weights},
 };

@@ -16,9 +16,10 @@ use super::{
 };
 use crate::{
     EngineError,
-    checkpoint::{Checkpoint, CheckpointError},
+    checkpoint::Checkpoint,
     expert::{Bounds, Expert, Notice, panic_words},
-    inspect::kv_tokens,
+    files::CheckpointError,
+    memory::{kv_bytes_per_token, kv_tokens},
 };
 
 /// How long a load waits for busy experts to become idle before it gives up. Long enough for most
@@ -123,7 +124,7 @@ fn bring_in(inner: &Arc<Inner>, at: usize, evict: bool) -> Result<(Expert, Durat
 /// Memory was reserved, and prompts are read, by what the files said when they were inspected.
 fn refuse_replaced(inner: &Inner, at: usize, checkpoint: &Checkpoint) -> Result<(), EngineError> {
     let (seen, spec) = (inner.inspection(at), checkpoint.spec());
-    let now = (Some(checkpoint.weight_bytes()), Some(spec.kv_bytes_per_token()));
+    let now = (Some(checkpoint.weight_bytes()), Some(kv_bytes_per_token(spec)));
     if now == (seen.weight_bytes, seen.kv_bytes_per_token) {
         return Ok(());
     }

@@ -9,19 +9,16 @@ use super::{
     Severity::{Error, Note, Warning},
 };
 use crate::{
-    checkpoint::{Checkpoint, CheckpointError, Kind, Source, Stored},
+    checkpoint::{Checkpoint, Stored},
+    files::{CheckpointError, Kind, Source, side},
     generation::Generation,
     machine::machine_memory,
+    memory::{kv_bytes_per_token, kv_tokens, mib},
     settings::{DType, ExpertSettings, Quantization},
-    side,
     template::{self, ChatTemplate, Problem, Renderers},
     tokenizer::check_vocabulary,
     transient::Trouble,
 };
-
-/// Full-length sequences whose KV cache is set aside when an expert is loaded. More sequences run
-/// together as long as they are shorter.
-const KV_SEQUENCES_RESERVED: u64 = 2;
 
 /// Codes of findings that may be gone at the next look.
 pub(super) const RESOURCES_SHORT: &str = "resources-short";
@@ -65,7 +62,7 @@ fn survey_checkpoint(
     inspection.architecture = Some(spec.architecture.to_owned());
     inspection.quantization = Some(checkpoint.stored().to_string());
     inspection.weight_bytes = Some(checkpoint.weight_bytes());
-    inspection.kv_bytes_per_token = Some(spec.kv_bytes_per_token());
+    inspection.kv_bytes_per_token = Some(kv_bytes_per_token(spec));
     context(settings, spec.context_length, inspection);
     memory(settings, inspection);
     quantization(settings, checkpoint, inspection);
@@ -148,16 +145,6 @@ fn memory(settings: &ExpertSettings, inspection: &mut Inspection) {
             format!("it takes {}: weights {}, KV cache {}", mib(total), mib(weights), mib(kv));
         inspection.add(Note, "memory-needed", message, "");
     }
-}
-
-/// Tokens of KV cache that are set aside with an expert, and that its sequences share.
-pub(crate) fn kv_tokens(context: u32, max_num_seqs: u32) -> u64 {
-    u64::from(context) * KV_SEQUENCES_RESERVED.min(u64::from(max_num_seqs.max(1)))
-}
-
-/// Bytes in words, rounded up to whole MiB.
-pub(crate) fn mib(bytes: u64) -> String {
-    format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
 /// A packed checkpoint decides, whatever was declared: a wrong word in a configuration is no reason to

@@ -4,7 +4,7 @@
 use signalbox_kernels::RopeLayout;
 
 use super::{Biases, ModelSpec, Norm, NormKind, QkNorm, Residual};
-use crate::checkpoint::{CheckpointError, Config};
+use crate::files::{CheckpointError, Config};
 
 pub(super) fn read(config: &Config) -> Result<ModelSpec, CheckpointError> {
     let biased = config.flag_or("attention_bias", false)?;

@@ -2,10 +2,10 @@
 //! one global layer, each kind with its own rotary embedding. Norm weights lie around zero.
 
 use super::{
-    Activation, CONTEXT_MAX, LayerSpec, ModelSpec, Norm, NormKind, QkNorm, Residual, Rope,
-    VisionSpec, activation,
+    Activation, LayerSpec, ModelSpec, Norm, NormKind, QkNorm, Residual, Rope, VisionSpec,
+    bounds::CONTEXT_MAX,
 };
-use crate::checkpoint::{CheckpointError, Config};
+use crate::files::{CheckpointError, Config};
 
 const GLOBAL: &str = "full_attention";
 const LOCAL: &str = "sliding_attention";
@@ -51,7 +51,7 @@ pub(super) fn read(config: &Config) -> Result<ModelSpec, CheckpointError> {
 }
 
 fn gelu(text: &Config) -> Result<Activation, CheckpointError> {
-    activation(text, "hidden_activation", "gelu_pytorch_tanh")
+    Activation::read(text, "hidden_activation", "gelu_pytorch_tanh")
 }
 
 /// Windowed layers rotate without the scaling of the global ones. Transformers 5 says so in a section

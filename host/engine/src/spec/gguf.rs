@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use signalbox_kernels::RopeLayout;
 
 use super::ModelSpec;
-use crate::checkpoint::{CheckpointError, Config, GgufMetadata, Kind};
+use crate::files::{CheckpointError, Config, GgufMetadata, Kind};
 
 /// `general.architecture` and the name of the same in `config.json`.
 const ARCHITECTURES: &[(&str, &str)] = &[
@@ -39,7 +39,7 @@ const FLOATS: &[(&str, &str)] = &[
 ];
 
 /// Rotary factors of one kind: one for each pair of a head.
-pub(crate) const FACTORS_MAX: usize = super::HEAD_DIM_MAX / 2;
+pub(crate) const FACTORS_MAX: usize = super::bounds::HEAD_DIM_MAX / 2;
 
 /// What a GGUF file keeps among its tensors although it describes the model.
 #[derive(Debug, Default)]
@@ -73,7 +73,7 @@ pub(crate) fn read(
     values.insert("architectures".to_owned(), json!([architecture]));
     let config = Config::new(file, values);
     refuse_capped_logits(name, metadata, &config)?;
-    let mut spec = ModelSpec::read(&config)?;
+    let mut spec = super::read(&config)?;
     spec.norm.plus_one = false; // the converter has added the one
     if name == "llama" {
         // The converter has reordered queries and keys for neighbours to rotate together. Mistral is a

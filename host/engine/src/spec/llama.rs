@@ -1,7 +1,7 @@
 //! Llama (Touvron et al., 2023): the plain case that the others differ from.
 
 use super::{Biases, ModelSpec};
-use crate::checkpoint::{CheckpointError, Config};
+use crate::files::{CheckpointError, Config};
 
 pub(super) fn read(config: &Config) -> Result<ModelSpec, CheckpointError> {
     if config.flag_or("mlp_bias", false)? {

@@ -1,7 +1,7 @@
 //! Mistral (Jiang et al., 2023): Llama with a window over every layer, which version 0.2 gave up again.
 
 use super::ModelSpec;
-use crate::checkpoint::{CheckpointError, Config};
+use crate::files::{CheckpointError, Config};
 
 pub(super) fn read(config: &Config) -> Result<ModelSpec, CheckpointError> {
     let mut spec = ModelSpec::base(config)?;

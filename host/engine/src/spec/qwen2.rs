@@ -1,7 +1,7 @@
 //! Qwen2 and Qwen2.5: biases on queries, keys and values; a window, if any, over the upper layers only.
 
 use super::{Biases, ModelSpec};
-use crate::checkpoint::{CheckpointError, Config};
+use crate::files::{CheckpointError, Config};
 
 pub(super) fn read(config: &Config) -> Result<ModelSpec, CheckpointError> {
     let mut spec = ModelSpec { biases: Biases::Qkv, ..ModelSpec::base(config)? };

@@ -4,8 +4,8 @@
 
 use signalbox_kernels::RopeLayout;
 
-use super::CONTEXT_MAX;
-use crate::checkpoint::{CheckpointError, Config};
+use super::bounds::CONTEXT_MAX;
+use crate::files::{CheckpointError, Config};
 
 /// The base of frequencies where a configuration is silent.
 pub(super) const THETA: f64 = 1e4;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use signalbox_kernels::RopeLayout;
 
 use super::{Activation, Biases, ModelSpec, NormKind, QkNorm, Residual};
-use crate::checkpoint::Config;
+use crate::files::Config;
 
 /// Reads `changes` on top of a small model of `architecture`.
 fn read(architecture: &str, changes: Value) -> ModelSpec {
@@ -17,7 +17,7 @@ fn read(architecture: &str, changes: Value) -> ModelSpec {
     });
     let (Value::Object(values), Value::Object(changes)) = (&mut config, changes) else { panic!() };
     values.extend(changes);
-    ModelSpec::read(&Config::new(Path::new("config.json"), values.clone())).unwrap()
+    super::read(&Config::new(Path::new("config.json"), values.clone())).unwrap()
 }
 
 fn windows(spec: &ModelSpec) -> Vec<Option<usize>> {
@@ -117,5 +117,5 @@ fn llama3_stretches_slow_pairs_only() {
 #[test]
 fn a_token_costs_keys_and_values_of_every_layer() {
     let spec = read("LlamaForCausalLM", json!({}));
-    assert_eq!(spec.kv_bytes_per_token(), 2 * 2 * 64 * 12 * 4);
+    assert_eq!(crate::memory::kv_bytes_per_token(&spec), 2 * 2 * 64 * 12 * 4);
 }

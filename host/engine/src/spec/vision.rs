@@ -1,7 +1,10 @@
 //! What `config.json` says of a SigLIP vision tower and of the projector behind it.
 
-use super::{HEADS_MAX, HIDDEN_MAX, INTERMEDIATE_MAX, LAYERS_MAX, activation};
-use crate::checkpoint::{CheckpointError, Config};
+use super::{
+    Activation,
+    bounds::{HEADS_MAX, HIDDEN_MAX, INTERMEDIATE_MAX, LAYERS_MAX},
+};
+use crate::files::{CheckpointError, Config};
 
 /// The longest side of what a tower looks at; the published ones take 896 pixels.
 const SIDE_MAX: usize = 4096;
@@ -56,7 +59,7 @@ impl VisionSpec {
             let problem = format!("the vision tower '{kind}' is not SigLIP over three colours");
             return Err(config.unsupported(problem, "use a checkpoint of Gemma 3"));
         }
-        activation(&tower, "hidden_act", "gelu_pytorch_tanh")?;
+        Activation::read(&tower, "hidden_act", "gelu_pytorch_tanh")?;
         let tokens = config.count_opt("mm_tokens_per_image", 1..=TOKENS_MAX)?.unwrap_or(TOKENS);
         let placeholder = config.count_opt("image_token_index", 0..=u32::MAX as usize)?;
         let spec = Self {

@@ -6,9 +6,8 @@ use serde_json::{Map, Value};
 
 use super::TokenNames;
 use crate::{
-    checkpoint::{GgufMetadata, Source},
+    files::{GgufMetadata, Source, side},
     limits::SOURCE_BYTES_MAX,
-    side,
 };
 
 /// The template a checkpoint brings, newest place first; `None` when it brings none. The error names a

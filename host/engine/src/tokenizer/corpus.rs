@@ -8,7 +8,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{Detokenizer, Tokenizer, tests::toy};
 use crate::{
     Message, Part,
-    checkpoint::{Checkpoint, Source},
+    checkpoint::Checkpoint,
+    files::Source,
     template::{self, ChatTemplate, Renderers},
 };
 

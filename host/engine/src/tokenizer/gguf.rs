@@ -22,7 +22,7 @@ use tokenizers::{
     },
 };
 
-use crate::checkpoint::GgufMetadata;
+use crate::files::GgufMetadata;
 
 /// `tokenizer.ggml.token_type` values.
 const NORMAL: i64 = 1;

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::resize::resize;
 use crate::{
     Image,
-    checkpoint::{CheckpointError, Config},
+    files::{CheckpointError, Config},
     spec::VisionSpec,
 };
 

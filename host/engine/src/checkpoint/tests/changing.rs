@@ -9,7 +9,8 @@ use std::{
 use rustix::fs::{CWD, FileType, mknodat};
 use tempfile::TempDir;
 
-use super::{super::Kind, Checkpoint, copy, logits_of, small::Small};
+use super::{Checkpoint, copy, logits_of, small::Small};
+use crate::files::Kind;
 
 const WEIGHTS: &str = "model.safetensors";
 

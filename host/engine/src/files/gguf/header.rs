@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use signalbox_kernels::Format;
 
-use super::{Datum, GgufMetadata};
-use crate::checkpoint::{Kind, catalogue::Element};
+use super::metadata::{Datum, GgufMetadata};
+use crate::files::{Kind, catalogue::Element};
 
 /// Sides of a tensor.
 const SIDES_MAX: u32 = 4;

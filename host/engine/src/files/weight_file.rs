@@ -15,7 +15,7 @@ use super::{CheckpointError, Kind, config::open};
 /// A file that stays open between the reading of its header and that of its weights, so that both come
 /// from one file even when another one takes its name.
 #[derive(Debug)]
-pub(super) struct WeightFile {
+pub(crate) struct WeightFile {
     path: PathBuf,
     file: File,
     stamp: Stamp,
@@ -39,24 +39,24 @@ impl Stamp {
 
 impl WeightFile {
     /// Opens what must be a plain file.
-    pub(super) fn open(path: &Path) -> Result<Self, CheckpointError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, CheckpointError> {
         let file = open(path)?;
         let stamp = Stamp::of(&file).map_err(|error| CheckpointError::unreadable(path, &error))?;
         Ok(Self { path: path.to_owned(), file, stamp })
     }
 
     /// Where it lay when it was opened.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Its length when it was opened.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         usize::try_from(self.stamp.bytes).unwrap_or(usize::MAX)
     }
 
     /// `count` bytes from `offset` on.
-    pub(super) fn read(&self, offset: usize, count: usize) -> Result<Vec<u8>, CheckpointError> {
+    pub(crate) fn read(&self, offset: usize, count: usize) -> Result<Vec<u8>, CheckpointError> {
         let mut bytes = Vec::new();
         if bytes.try_reserve_exact(count).is_err() {
             let problem = format!("there is no memory for {count} bytes of it");
@@ -75,7 +75,7 @@ impl WeightFile {
     }
 
     /// Whether what was read belongs together: nobody has written since the file was opened.
-    pub(super) fn check_unchanged(&self) -> Result<(), CheckpointError> {
+    pub(crate) fn check_unchanged(&self) -> Result<(), CheckpointError> {
         let now = Stamp::of(&self.file);
         let now = now.map_err(|error| CheckpointError::unreadable(&self.path, &error))?;
         if now == self.stamp { Ok(()) } else { Err(self.changed()) }

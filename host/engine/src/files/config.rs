@@ -177,14 +177,14 @@ impl Config {
 }
 
 /// A file that contradicts its own format.
-pub(super) fn malformed(file: &Path, problem: impl Into<String>) -> CheckpointError {
+pub(crate) fn malformed(file: &Path, problem: impl Into<String>) -> CheckpointError {
     let mend = "fetch the file again, or mend it by the checkpoint's publisher's copy";
     CheckpointError::new(Kind::Malformed, file, problem, mend)
 }
 
 /// Opens what must be a file: a folder has no bytes, and a pipe might never give any. Looked at before,
 /// since opening a device may do things, and after, since another file may have taken the name.
-pub(super) fn open(file: &Path) -> Result<File> {
+pub(crate) fn open(file: &Path) -> Result<File> {
     let plain = |metadata: Metadata| metadata.is_file().then_some(()).ok_or(InvalidInput.into());
     let opened = file.metadata().and_then(plain).and_then(|()| {
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();

@@ -5,8 +5,8 @@ use std::{path::Path, str::Utf8Error};
 
 use serde_json::{Map, Value};
 
+use super::{CheckpointError, config::read_bounded};
 use crate::{
-    checkpoint::{CheckpointError, read_bounded},
     limits::{JSON_BYTES_MAX, VOCABULARY_BYTES_MAX},
     transient::Trouble,
 };

@@ -14,7 +14,7 @@ use super::{
     CheckpointError, Kind,
     catalogue::{Catalogue, Entry},
     config::{malformed, read_bounded},
-    file::WeightFile,
+    weight_file::WeightFile,
 };
 
 const SINGLE: &str = "model.safetensors";
@@ -32,7 +32,7 @@ struct Index {
 }
 
 /// Reads the headers of a folder's weight files.
-pub(super) fn catalogue(folder: &Path) -> Result<Catalogue, CheckpointError> {
+pub(crate) fn catalogue(folder: &Path) -> Result<Catalogue, CheckpointError> {
     let mut catalogue = Catalogue::default();
     // A link that leads nowhere is a file that is missing, and is named as such.
     let there = |name: &str| folder.join(name).symlink_metadata().is_ok();

@@ -3,57 +3,55 @@
 
 use signalbox_kernels::Format;
 
-use super::{Planner, Result, Source};
-use crate::checkpoint::{
-    CheckpointError, Kind,
-    catalogue::{Element, Entry},
-    packed::Layout,
-    packing::Packing,
-};
+use super::{packed::Layout, packing::Packing, tensors::Tensors};
+use crate::files::{CheckpointError, Element, Entry, Kind};
+
+type Result<T> = std::result::Result<T, CheckpointError>;
 
 /// The tensors of a packed linear, shapes and types checked.
 #[derive(Debug)]
-pub(in crate::checkpoint) struct Packed {
+pub(super) struct Packed {
     /// What lies beside what in them.
-    pub(in crate::checkpoint) layout: Layout,
+    pub(super) layout: Layout,
     /// Words of weights.
-    pub(in crate::checkpoint) weights: Entry,
+    pub(super) weights: Entry,
     /// Words of zero points.
-    pub(in crate::checkpoint) zeros: Option<Entry>,
+    pub(super) zeros: Option<Entry>,
     /// Plain numbers.
-    pub(in crate::checkpoint) scales: Entry,
+    pub(super) scales: Entry,
     /// Which numbers the scales are.
-    pub(in crate::checkpoint) scale: Format,
+    pub(super) scale: Format,
     /// Two numbers that say the shape of the whole.
-    pub(in crate::checkpoint) shape: Option<Entry>,
+    pub(super) shape: Option<Entry>,
     /// Outputs of the whole.
-    pub(in crate::checkpoint) rows: usize,
+    pub(super) rows: usize,
     /// Inputs that share a scale.
-    pub(in crate::checkpoint) group: usize,
+    pub(super) group: usize,
 }
 
-impl Planner<'_> {
-    /// The packed form of the linear `name` of `rows` outputs, if that is what the file has.
-    pub(super) fn packed(
-        &self,
-        name: &str,
-        rows: usize,
-        cols: usize,
-    ) -> Result<Option<(Format, Source)>> {
-        let packed = if self.catalogue.has(&format!("{name}.weight_packed")) {
-            self.compressed_tensors(name, rows, cols)?
-        } else if self.catalogue.has(&format!("{name}.qweight")) {
-            match self.packing {
-                Packing::AwqGemv { group } => self.gemv(name, rows, cols, group.unwrap_or(cols))?,
-                _ => self.gemm(name, rows, cols)?,
+/// The packed form of the linear `name` of `rows` outputs and `cols` inputs, if that is what the file has.
+pub(super) fn find(
+    tensors: Tensors<'_>,
+    packing: Option<Packing>,
+    name: &str,
+    [rows, cols]: [usize; 2],
+) -> Result<Option<(Format, Packed)>> {
+    let packed = if tensors.catalogue.has(&format!("{name}.weight_packed")) {
+        tensors.compressed_tensors(name, rows, cols)?
+    } else if tensors.catalogue.has(&format!("{name}.qweight")) {
+        match packing {
+            Some(Packing::AwqGemv { group }) => {
+                tensors.gemv(name, rows, cols, group.unwrap_or(cols))?
             }
-        } else {
-            return Ok(None);
-        };
-        let format = packed.layout.format(packed.group, packed.scale);
-        Ok(Some((format, Source::Packed(Box::new(packed)))))
-    }
+            _ => tensors.gemm(name, rows, cols)?,
+        }
+    } else {
+        return Ok(None);
+    };
+    Ok(Some((packed.layout.format(packed.group, packed.scale), packed)))
+}
 
+impl Tensors<'_> {
     fn gemm(&self, name: &str, rows: usize, cols: usize) -> Result<Packed> {
         let [weights, zeros, scales] = self.awq(name)?;
         let groups = scales.shape.first().copied().unwrap_or_default();

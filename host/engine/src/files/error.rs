@@ -66,7 +66,7 @@ impl CheckpointError {
     }
 
     /// What the operating system says of a file it would not read.
-    pub(super) fn unreadable(file: &Path, error: &io::Error) -> Self {
+    pub(crate) fn unreadable(file: &Path, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::NotFound {
             let mend = "check the path, or fetch the checkpoint completely";
             let problem = match file.is_symlink() {
@@ -83,7 +83,7 @@ impl CheckpointError {
     }
 
     /// Something that the machine lacks for now.
-    pub(super) fn lacking(file: &Path, problem: impl Into<String>) -> Self {
+    pub(crate) fn lacking(file: &Path, problem: impl Into<String>) -> Self {
         let mend = "it is tried again; if it lasts, raise the process's limits";
         Self::new(Kind::Lacking, file, problem, mend)
     }

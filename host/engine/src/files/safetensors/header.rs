@@ -10,7 +10,7 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, Visitor},
 };
 
-use crate::checkpoint::{CheckpointError, Kind, config::malformed, file::WeightFile};
+use crate::files::{CheckpointError, Kind, malformed, weight_file::WeightFile};
 
 /// A longer header is refused. The largest models published have a tenth of it.
 const HEADER_BYTES_MAX: u64 = 16 << 20;

@@ -9,11 +9,11 @@ use std::{
 use safetensors::Dtype;
 use signalbox_kernels::Format;
 
-use super::{CheckpointError, config::malformed, file::WeightFile};
+use super::{CheckpointError, config::malformed, weight_file::WeightFile};
 
 /// What the numbers of a tensor are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Element {
+pub(crate) enum Element {
     /// Weights the kernels take as they are.
     Weights(Format),
     /// 32-bit words that hold packed weights.
@@ -46,48 +46,48 @@ impl fmt::Display for Element {
 
 /// One tensor of one file.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Index into [`Catalogue::files`].
-    pub(super) file: usize,
+    pub(crate) file: usize,
     /// What its numbers are.
-    pub(super) element: Element,
+    pub(crate) element: Element,
     /// Row-major, outermost first; GGUF's order is turned round already.
-    pub(super) shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// First byte in the file; known to lie within it, as is the last.
-    pub(super) offset: usize,
+    pub(crate) offset: usize,
     /// Length.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Entry {
     /// A tensor of no type this engine reads, of which only the name is of use.
-    pub(super) fn unread(element: Element, shape: Vec<usize>) -> Self {
+    pub(crate) fn unread(element: Element, shape: Vec<usize>) -> Self {
         Self { file: 0, element, shape, offset: 0, bytes: 0 }
     }
 }
 
 /// All tensors of a checkpoint by name.
 #[derive(Debug, Default)]
-pub(super) struct Catalogue {
+pub(crate) struct Catalogue {
     /// The weight files.
-    pub(super) files: Vec<WeightFile>,
+    pub(crate) files: Vec<WeightFile>,
     /// The tensors.
-    pub(super) tensors: HashMap<String, Entry>,
+    pub(crate) tensors: HashMap<String, Entry>,
 }
 
 impl Catalogue {
     /// The file of a tensor.
-    pub(super) fn file(&self, entry: &Entry) -> &Path {
+    pub(crate) fn file(&self, entry: &Entry) -> &Path {
         self.files[entry.file].path()
     }
 
     /// The first of the files, to name the checkpoint by.
-    pub(super) fn first_file(&self) -> &Path {
+    pub(crate) fn first_file(&self) -> &Path {
         self.files.first().map_or(Path::new(""), WeightFile::path)
     }
 
     /// Adds a tensor of the file that is being read.
-    pub(super) fn insert(&mut self, name: String, entry: Entry) -> Result<(), CheckpointError> {
+    pub(crate) fn insert(&mut self, name: String, entry: Entry) -> Result<(), CheckpointError> {
         match self.tensors.entry(name) {
             hash_map::Entry::Vacant(place) => {
                 place.insert(entry);
@@ -105,7 +105,7 @@ impl Catalogue {
     }
 
     /// Names two tensors that share bytes, if any do.
-    pub(super) fn refuse_overlaps(&self) -> Result<(), CheckpointError> {
+    pub(crate) fn refuse_overlaps(&self) -> Result<(), CheckpointError> {
         let mut tensors: Vec<_> =
             self.tensors.iter().filter(|(_, entry)| entry.bytes > 0).collect();
         tensors.sort_by_key(|(name, entry)| (entry.file, entry.offset, *name));
@@ -120,7 +120,7 @@ impl Catalogue {
     }
 
     /// Whether there is a tensor of this name.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 }

@@ -1,115 +1,26 @@
 //! GGUF files: metadata and tensor list.
 
 mod header;
+mod metadata;
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
 use super::{
     CheckpointError, Kind,
     catalogue::{Catalogue, Element, Entry},
     config::malformed,
-    file::WeightFile,
+    weight_file::WeightFile,
 };
 use header::{Fault, Header, Tensor};
+pub(crate) use metadata::GgufMetadata;
 
 /// A header longer than this is refused. The largest vocabularies take a quarter of it.
 const HEADER_BYTES_MAX: usize = 64 << 20;
 /// What is read of a header at first.
 const HEADER_BYTES_FIRST: usize = 1 << 20;
 
-/// The key-value part of a GGUF file. Getters return `None` for an absent key and for another type.
-#[derive(Debug, Default)]
-pub(crate) struct GgufMetadata(HashMap<String, Datum>);
-
-/// A value with its integer widths forgotten and its lists unboxed.
-#[derive(Debug)]
-enum Datum {
-    Text(String),
-    Integer(i64),
-    Float(f32),
-    Flag(bool),
-    Texts(Vec<String>),
-    Integers(Vec<i64>),
-    Floats(Vec<f32>),
-    /// Nothing a model or tokenizer keeps: lists of lists, lists of bytes.
-    Unused,
-}
-
-impl GgufMetadata {
-    /// A string, as `general.architecture` or `tokenizer.chat_template`.
-    pub(crate) fn get_str(&self, key: &str) -> Option<&str> {
-        match self.0.get(key)? {
-            Datum::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// A whole number that fits, of whatever integer type the file chose.
-    pub(crate) fn get_u32(&self, key: &str) -> Option<u32> {
-        match self.0.get(key)? {
-            Datum::Integer(integer) => u32::try_from(*integer).ok(),
-            _ => None,
-        }
-    }
-
-    /// A float.
-    pub(crate) fn get_f32(&self, key: &str) -> Option<f32> {
-        match self.0.get(key)? {
-            Datum::Float(float) => Some(*float),
-            _ => None,
-        }
-    }
-
-    /// A bool, as `tokenizer.ggml.add_bos_token`.
-    pub(crate) fn get_bool(&self, key: &str) -> Option<bool> {
-        match self.0.get(key)? {
-            Datum::Flag(flag) => Some(*flag),
-            _ => None,
-        }
-    }
-
-    /// An array of strings, as `tokenizer.ggml.tokens` and `tokenizer.ggml.merges`.
-    pub(crate) fn get_strings(&self, key: &str) -> Option<&[String]> {
-        match self.0.get(key)? {
-            Datum::Texts(texts) => Some(texts),
-            _ => None,
-        }
-    }
-
-    /// An array of integers of any width, as `tokenizer.ggml.token_type`.
-    pub(crate) fn get_integers(&self, key: &str) -> Option<&[i64]> {
-        match self.0.get(key)? {
-            Datum::Integers(integers) => Some(integers),
-            _ => None,
-        }
-    }
-
-    /// An array of floats, as `tokenizer.ggml.scores`.
-    pub(crate) fn get_floats(&self, key: &str) -> Option<&[f32]> {
-        match self.0.get(key)? {
-            Datum::Floats(floats) => Some(floats),
-            _ => None,
-        }
-    }
-}
-
-/// What a file would say, without one.
-#[cfg(test)]
-impl GgufMetadata {
-    pub(crate) fn with_integer(mut self, key: &str, value: i64) -> Self {
-        self.0.insert(key.to_owned(), Datum::Integer(value));
-        self
-    }
-
-    pub(crate) fn with_strings(mut self, key: &str, values: &[&str]) -> Self {
-        let values = values.iter().map(ToString::to_string).collect();
-        self.0.insert(key.to_owned(), Datum::Texts(values));
-        self
-    }
-}
-
 /// Reads the header of `file`.
-pub(super) fn read(file: &Path) -> Result<(GgufMetadata, Catalogue), CheckpointError> {
+pub(crate) fn read(file: &Path) -> Result<(GgufMetadata, Catalogue), CheckpointError> {
     let weights = WeightFile::open(file)?;
     let header = header(&weights)?;
     refuse_parts(file, &header.metadata)?;

@@ -1,0 +1,27 @@
+//! What one sequence feeds in a step.
+
+use std::ops::Range;
+
+use crate::{cache::KvCache, vision::Picture};
+
+/// One sequence's share of a step: `tokens` are appended to `cache` at `cache.len()`.
+pub(crate) struct Chunk<'a> {
+    /// The sequence so far.
+    pub(crate) cache: &'a mut KvCache,
+    /// Token ids below the vocabulary size; at least one.
+    pub(crate) tokens: &'a [u32],
+    /// Pictures of the sequence; those among `tokens` must be here, and none may begin or end elsewhere.
+    pub(crate) pictures: &'a [Picture],
+}
+
+impl Chunk<'_> {
+    /// Positions of `tokens` in the sequence.
+    pub(super) fn positions(&self) -> Range<usize> {
+        self.cache.len()..self.cache.len() + self.tokens.len()
+    }
+
+    /// The picture that stands at `position`.
+    pub(super) fn picture(&self, position: usize) -> Option<&Picture> {
+        self.pictures.iter().find(|picture| picture.span.contains(&position))
+    }
+}
