@@ -2,9 +2,7 @@
 //! the expert sees exactly the text it was trained on. Templates are foreign code: a child process runs
 //! them, within bounds of memory, time and output that the system keeps.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
-
-use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, sync::Arc};
 
 use crate::{Message, Part, settings::Templates};
 
@@ -12,20 +10,22 @@ mod child;
 mod files;
 mod jinja;
 mod pool;
+mod problem;
+mod turn;
 
 use child::Order;
 pub use child::serve_template;
 pub(crate) use files::{find, token_names};
 use jinja::Jinja;
 use pool::Pool;
+pub(crate) use problem::Problem;
+pub(crate) use turn::TokenNames;
+use turn::{Content, Piece, Turn};
 
 /// Bytes that one rendering in this process may produce.
 const OUTPUT_BYTES_MAX: u64 = 64 << 20;
 /// Stands where a text would, to see whether a template shows it.
 const PROBE: &str = "template-probe";
-
-/// Names and texts of the tokens that templates may mention: `bos_token`, `eos_token`, ...
-pub(crate) type TokenNames = BTreeMap<String, String>;
 
 /// Reads any bytes as a source, and as a renderer's answer, for fuzzers.
 #[cfg(any(test, fuzzing))]
@@ -34,36 +34,6 @@ pub(crate) fn read_any(bytes: &[u8]) {
     // Whether it compiles is the template's affair; that it ends is ours.
     let _ = Jinja::compile(&source, &TokenNames::new(), OUTPUT_BYTES_MAX);
     let _ = child::read(bytes.to_vec(), OUTPUT_BYTES_MAX);
-}
-
-/// Why there is no prompt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Problem {
-    /// The template does not accept these messages; its own words.
-    Raised(String),
-    /// The template is wrong, or missing: what and where.
-    Failed(String),
-    /// It takes more memory, time or depth than it may.
-    Unbounded(String),
-    /// The prompt would be longer than any.
-    TooLong {
-        /// Bytes a prompt may have.
-        bytes_max: u64,
-    },
-    /// There is no process to render in now.
-    Unavailable(String),
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Raised(words) | Self::Failed(words) => f.write_str(words),
-            Self::Unbounded(words) | Self::Unavailable(words) => f.write_str(words),
-            Self::TooLong { bytes_max } => {
-                write!(f, "the template writes more than {bytes_max} bytes")
-            }
-        }
-    }
 }
 
 /// Where templates are rendered, as it runs. Cheap to clone.
@@ -85,27 +55,6 @@ impl Renderers {
             }
         }
     }
-}
-
-/// One turn as a template sees it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Turn {
-    role: String,
-    content: Content,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Plain(String),
-    Pieces(Vec<Piece>),
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Piece {
-    Text { text: String },
-    Image,
 }
 
 /// A chat template that is known to compile.

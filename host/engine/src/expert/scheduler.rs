@@ -9,13 +9,12 @@ use std::{
     },
 };
 
-use super::{Bounds, Command, Counters, Job, sequence::Sequence};
+use super::{
+    Counters,
+    job::{Bounds, Command, Job},
+    sequence::{PREFILL_CHUNK, Sequence},
+};
 use crate::{EngineError, Event, model::Model};
-
-/// Prompt tokens fed in one step, all sequences together. Running replies get a token between any
-/// two chunks, so a long prompt slows them down but never stops them. A picture is fed whole, however
-/// long it is.
-pub(super) const PREFILL_CHUNK: usize = 128;
 
 /// The state of an expert's thread.
 pub(super) struct Scheduler {

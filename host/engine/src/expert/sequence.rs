@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Instant};
 
-use super::{Counters, Job, scheduler::PREFILL_CHUNK};
+use super::{Counters, Job};
 use crate::{
     EngineError, Event, Finish, Timings, Usage,
     cache::KvCache,
@@ -10,6 +10,11 @@ use crate::{
     tokenizer::Detokenizer,
     vision::{Picture, Placed, chunk_end},
 };
+
+/// Prompt tokens fed in one step, all sequences together. Running replies get a token between any
+/// two chunks, so a long prompt slows them down but never stops them. A picture is fed whole, however
+/// long it is.
+pub(super) const PREFILL_CHUNK: usize = 128;
 
 /// A call between its first step and its end.
 pub(super) struct Sequence {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use signalbox_confine::{LINE_BYTES, clean};
 
-use super::{
-    Inspection,
+use super::finding::{
+    CHECKPOINT_CHANGED, Inspection, RESOURCES_SHORT,
     Severity::{Error, Note, Warning},
 };
 use crate::{
@@ -19,10 +19,6 @@ use crate::{
     tokenizer::check_vocabulary,
     transient::Trouble,
 };
-
-/// Codes of findings that may be gone at the next look.
-pub(super) const RESOURCES_SHORT: &str = "resources-short";
-pub(super) const CHECKPOINT_CHANGED: &str = "checkpoint-changed";
 
 pub(super) fn survey(
     settings: &ExpertSettings,

@@ -1,0 +1,62 @@
+//! What an expert's thread is sent.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{
+    Event, prompt_format::PromptFormat, sampler::Sampler, tokenizer::Stops, vision::Placed,
+};
+
+/// All commands of a running expert.
+pub(super) enum Command {
+    /// Answer this.
+    Submit(Box<Job>),
+    /// End the replies that run and free the model.
+    Stop,
+}
+
+/// One call, prepared: everything its expert needs to answer it.
+pub(crate) struct Job {
+    /// Ids below the vocabulary size, at least one, fewer than the context.
+    pub(crate) prompt: Vec<u32>,
+    /// Pictures to look at, and their places in the prompt.
+    pub(crate) images: Vec<Placed>,
+    /// At least one; together with the prompt within the context.
+    pub(crate) max_tokens: u32,
+    pub(crate) sampler: Sampler,
+    pub(crate) stops: Stops,
+    pub(crate) prompt_format: Arc<PromptFormat>,
+    /// Unbounded, so that a slow client never holds up the others; `max_tokens` bounds what it
+    /// holds.
+    pub(crate) events: UnboundedSender<Event>,
+    pub(crate) submitted: Instant,
+    /// How long this call waited for the expert to load.
+    pub(crate) loading: Option<Duration>,
+    /// Dropped with the job: while it lives, the expert is not idle.
+    pub(crate) _hold: Box<dyn Send>,
+}
+
+impl Job {
+    pub(crate) fn prompt_tokens(&self) -> u32 {
+        u32::try_from(self.prompt.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Tokens the KV cache may come to hold for this job. Decides its rotary regime, once and for all.
+    pub(super) fn most_tokens(&self) -> usize {
+        self.prompt.len() + self.max_tokens as usize
+    }
+}
+
+/// How much one expert may do at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Sequences that run together.
+    pub(crate) sequences: usize,
+    /// Tokens of KV cache that running sequences may come to hold together. One sequence always
+    /// runs.
+    pub(crate) kv_tokens: u64,
+}

@@ -1,0 +1,174 @@
+//! One expert of a fleet: its settings, its files, its slot, and the errors that speak of it.
+
+use std::{
+    io,
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use super::{
+    residency::{Slot, SlotState},
+    shared::{Member, Shared, look, state_of},
+    status::{ExpertState, ExpertStatus},
+};
+use crate::{
+    EngineError, Inspection,
+    expert::Expert,
+    prompt_format::PromptFormat,
+    transient::{Trouble, passes},
+};
+
+/// When to ask again for what was lacking before an expert began to load.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Stands for one expert wherever something is done with it. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Handle {
+    pub(super) shared: Arc<Shared>,
+    /// Index of its member and of its slot.
+    pub(super) at: usize,
+}
+
+impl Handle {
+    pub(super) fn member(&self) -> &Member {
+        &self.shared.members[self.at]
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.member().settings.id
+    }
+
+    /// Looks at its slot, or changes it, under the lock of all.
+    pub(super) fn with_slot<R>(&self, change: impl FnOnce(&mut Slot<Expert>) -> R) -> R {
+        change(&mut self.shared.residency().slots[self.at])
+    }
+
+    pub(super) fn inspection(&self) -> Arc<Inspection> {
+        self.shared.inspection(self.at)
+    }
+
+    /// How it is spoken to, read once. Blocks.
+    pub(super) fn prompt_format(&self) -> Result<Arc<PromptFormat>, EngineError> {
+        let Member { settings, prompt_format, .. } = self.member();
+        // Held while it is read, so that it is read once; a panic leaves nothing half done.
+        let mut known = prompt_format.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref() {
+            return Ok(known.clone());
+        }
+        let read = PromptFormat::open(&settings.path, &self.shared.renderers).map(Arc::new);
+        let read = read.map_err(|trouble| self.troubled(trouble))?;
+        Ok(known.insert(read).clone())
+    }
+
+    /// An error that says of which expert, and whether it passes.
+    pub(super) fn troubled(&self, trouble: Trouble) -> EngineError {
+        match trouble {
+            Trouble::Lasting(problem) => self.unloadable(problem),
+            Trouble::Passing(problem) => EngineError::Unavailable {
+                expert: self.id().to_owned(),
+                problem,
+                retry_after: RETRY_AFTER,
+            },
+        }
+    }
+
+    /// A thread that could not be started.
+    pub(super) fn no_thread(&self, what_for: &str, error: &io::Error) -> EngineError {
+        let problem = format!("no thread to {what_for} it: {error}");
+        let passing = passes(error);
+        let trouble = if passing { Trouble::Passing } else { Trouble::Lasting };
+        self.troubled(trouble(problem))
+    }
+
+    pub(super) fn unloadable(&self, problem: String) -> EngineError {
+        let settings = &self.member().settings;
+        EngineError::Unloadable {
+            expert: settings.id.clone(),
+            path: settings.path.clone(),
+            problem,
+        }
+    }
+
+    /// Inspects an expert that failed once more, and gives it another chance when it is mended.
+    pub(super) fn reset_failure(&self) {
+        let failed = self.with_slot(|slot| {
+            slot.backoff.clear();
+            matches!(slot.state, SlotState::Failed(_))
+        });
+        if !failed {
+            return;
+        }
+        let seen = self.inspect_again();
+        self.with_slot(|slot| {
+            if matches!(slot.state, SlotState::Failed(_)) {
+                slot.state = state_of(&seen);
+            }
+        });
+    }
+
+    /// Inspects an expert anew, and forgets what was known of its files.
+    fn inspect_again(&self) -> Arc<Inspection> {
+        let Member { settings, inspection, prompt_format, .. } = self.member();
+        let bytes_max = self.shared.residency().bytes_max;
+        let seen = Arc::new(look(settings, &self.shared.templates, bytes_max));
+        *prompt_format.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.with_slot(|slot| slot.needs = seen.memory_bytes.unwrap_or(0));
+        *inspection.lock().unwrap_or_else(PoisonError::into_inner) = seen.clone();
+        seen
+    }
+
+    /// Sees to it that an expert has been inspected by now, which a lack at start may have prevented.
+    pub(super) fn ensure_inspected(&self) -> Result<(), EngineError> {
+        if !self.inspection().passes() {
+            return Ok(());
+        }
+        let seen = self.inspect_again();
+        let Some(problem) = seen.failure() else { return Ok(()) };
+        let trouble = if seen.passes() { Trouble::Passing } else { Trouble::Lasting };
+        Err(self.troubled(trouble(problem)))
+    }
+
+    /// Reads the gauges; never waits for an expert.
+    pub(super) fn status(&self) -> ExpertStatus {
+        let Member { settings, counters, .. } = self.member();
+        let seen = self.inspection();
+        let residency = self.shared.residency();
+        let slot = &residency.slots[self.at];
+        ExpertStatus {
+            id: settings.id.clone(),
+            domain: settings.domain.clone(),
+            description: settings.description.clone(),
+            use_cases: settings.use_cases.clone(),
+            priority: settings.priority,
+            capabilities: capabilities(&seen),
+            architecture: seen.architecture.clone(),
+            quantization: seen.quantization.clone(),
+            context_length: seen.context_length.unwrap_or(0),
+            state: ExpertState::of(&slot.state),
+            weight_bytes: seen.weight_bytes.unwrap_or(0),
+            kv_bytes: counters.kv_bytes.load(Relaxed),
+            queue_depth: slot.calls,
+            running: counters.running.load(Relaxed),
+            estimated_wait: counters.wait(slot.calls, settings.max_num_seqs as usize),
+            last_load: slot.last_load,
+            load_count: slot.loads,
+            unload_count: slot.unloads,
+            requests_total: counters.requests.load(Relaxed),
+            prompt_tokens_total: counters.prompt_tokens.load(Relaxed),
+            completion_tokens_total: counters.completion_tokens.load(Relaxed),
+            tokens_per_second: counters.tokens_per_second(),
+            idle: slot.idle().then(|| Instant::now() - slot.last_used),
+            pinned: slot.pinned,
+            weights_address: match &slot.state {
+                SlotState::Resident(expert) => Some(expert.address),
+                _ => None,
+            },
+            findings: seen.findings.clone(),
+        }
+    }
+}
+
+fn capabilities(seen: &Inspection) -> Vec<String> {
+    let (chat, images) = (seen.chat.then_some("chat"), seen.images.then_some("images"));
+    chat.into_iter().chain(["completion"]).chain(images).map(str::to_owned).collect()
+}

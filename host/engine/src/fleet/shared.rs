@@ -1,0 +1,161 @@
+//! What the handles of one fleet share: every expert's settings and files, and who is in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{Semaphore, watch};
+
+use super::residency::{Residency, Slot, SlotState};
+use crate::{
+    EngineError, ExpertSettings, FleetLimits, FleetSettings, Inspection, LazyLoading, Templates,
+    expert::{Counters, Expert},
+    inspect,
+    inspect::Severity,
+    memory::mib,
+    prompt_format::PromptFormat,
+    template::Renderers,
+};
+
+/// Conversations of one expert that are rendered and encoded at once.
+const RENDERING_MAX: usize = 4;
+
+/// What all clones of a fleet share.
+pub(super) struct Shared {
+    /// In the operator's order; places in the residency have the same index.
+    pub(super) members: Vec<Member>,
+    pub(super) index: HashMap<String, usize>,
+    pub(super) residency: Mutex<Residency<Expert>>,
+    /// For threads: something in the residency has changed.
+    pub(super) moved: Condvar,
+    /// For tasks: the same.
+    pub(super) changed: watch::Sender<u64>,
+    pub(super) warmed: watch::Sender<bool>,
+    pub(super) lazy: LazyLoading,
+    pub(super) limits: FleetLimits,
+    pub(super) templates: Templates,
+    pub(super) renderers: Renderers,
+}
+
+/// What belongs to one expert, beside its slot.
+pub(super) struct Member {
+    pub(super) settings: ExpertSettings,
+    /// What its files say.
+    pub(super) inspection: Mutex<Arc<Inspection>>,
+    /// Read by the first call; stays when the weights go.
+    pub(super) prompt_format: Mutex<Option<Arc<PromptFormat>>>,
+    pub(super) counters: Arc<Counters>,
+    /// Conversations that are made into prompts at once. More wait their turn without a thread, so
+    /// that an expert with a slow template holds up only itself.
+    pub(super) rendering: Arc<Semaphore>,
+}
+
+impl Shared {
+    pub(super) fn new(settings: FleetSettings) -> Self {
+        let lazy = settings.lazy_loading;
+        let inspections = settings
+            .experts
+            .iter()
+            .map(|expert| look(expert, &settings.templates, settings.memory_bytes_max));
+        let inspections: Vec<Inspection> = inspections.collect();
+        let slots = settings.experts.iter().zip(&inspections).map(|(expert, seen)| {
+            let state = state_of(seen);
+            Slot::new(&expert.id, state, expert.pinned, seen.memory_bytes.unwrap_or(0))
+        });
+        let residency = Residency {
+            slots: slots.collect(),
+            bytes_max: settings.memory_bytes_max,
+            loaded_max: if lazy.enabled { lazy.max_loaded_experts.max(1) } else { usize::MAX },
+            closing: false,
+        };
+        let members =
+            settings.experts.into_iter().zip(inspections).map(|(settings, seen)| Member {
+                settings,
+                inspection: Mutex::new(Arc::new(seen)),
+                prompt_format: Mutex::default(),
+                counters: Arc::default(),
+                rendering: Arc::new(Semaphore::new(RENDERING_MAX)),
+            });
+        let members: Vec<Member> = members.collect();
+        let ids = members.iter().enumerate().rev();
+        Self {
+            index: ids.map(|(at, member)| (member.settings.id.clone(), at)).collect(),
+            members,
+            residency: Mutex::new(residency),
+            moved: Condvar::new(),
+            changed: watch::channel(0).0,
+            warmed: watch::channel(false).0,
+            lazy,
+            limits: settings.limits,
+            renderers: Renderers::open(&settings.templates),
+            templates: settings.templates,
+        }
+    }
+
+    /// The bookkeeping. A panic while it is held leaves nothing half done, so poison is no reason
+    /// to lose every other expert.
+    pub(super) fn residency(&self) -> MutexGuard<'_, Residency<Expert>> {
+        self.residency.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes whoever waits for the residency to change.
+    pub(super) fn notify(&self) {
+        self.moved.notify_all();
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(super) fn find(&self, id: &str) -> Result<usize, EngineError> {
+        let unknown = || EngineError::UnknownExpert { expert: id.to_owned() };
+        self.index.get(id).copied().ok_or_else(unknown)
+    }
+
+    /// The servable expert of highest priority, the first among equals.
+    pub(super) fn default_expert(&self) -> Result<usize, EngineError> {
+        let residency = self.residency();
+        let sound = |at: &usize| !matches!(residency.slots[*at].state, SlotState::Failed(_));
+        let places = (0..self.members.len()).filter(sound).rev();
+        places
+            .max_by_key(|&at| self.members[at].settings.priority)
+            .ok_or_else(|| EngineError::UnknownExpert { expert: "auto".into() })
+    }
+
+    /// Experts that can be served and can see, in the operator's order.
+    pub(super) fn seeing(&self) -> Vec<String> {
+        let sees: Vec<bool> =
+            (0..self.members.len()).map(|at| self.inspection(at).images).collect();
+        let residency = self.residency();
+        let sound = |at: &usize| !matches!(residency.slots[*at].state, SlotState::Failed(_));
+        let places = (0..self.members.len()).filter(|at| sees[*at]).filter(sound);
+        places.map(|at| self.members[at].settings.id.clone()).collect()
+    }
+
+    pub(super) fn inspection(&self, at: usize) -> Arc<Inspection> {
+        let guard = self.members[at].inspection.lock();
+        guard.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Where an expert begins: failed when its files are no good, but not for what passes.
+pub(super) fn state_of(seen: &Inspection) -> SlotState<Expert> {
+    if seen.passes() {
+        SlotState::Cold
+    } else {
+        seen.failure().map_or(SlotState::Cold, SlotState::Failed)
+    }
+}
+
+/// Inspects an expert's files and holds them against the fleet's own memory limit.
+pub(super) fn look(settings: &ExpertSettings, templates: &Templates, bytes_max: u64) -> Inspection {
+    let mut seen = inspect(settings, templates);
+    if let Some(needed) = seen.memory_bytes.filter(|&needed| needed > bytes_max) {
+        let message =
+            format!("it needs {}, the limit for all experts is {}", mib(needed), mib(bytes_max));
+        let mend = "raise the memory limit, or lower max_model_len";
+        seen.add(Severity::Error, "memory-over-limit", message, mend);
+    }
+    if let Some(why) = seen.failure() {
+        tracing::warn!(expert = settings.id, why, "expert can't be served");
+    }
+    seen
+}
