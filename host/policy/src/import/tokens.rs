@@ -1,4 +1,4 @@
-//! TokenCounts tokens for policies.
+//! Counts tokens for policies.
 
 use crate::{TokenError, bindings::signalbox::policy::tokens, store::State};
 
