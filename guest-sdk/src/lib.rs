@@ -55,6 +55,7 @@ mod export;
 #[doc(hidden)]
 pub mod glue;
 mod hooks;
+mod level;
 pub mod log;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;

@@ -7,23 +7,8 @@
 
 use std::fmt::Display;
 
-use crate::bindings::wasi::logging::logging;
 use crate::host;
-
-/// How serious a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// For following every step.
-    Trace,
-    /// For finding a fault.
-    Debug,
-    /// Worth knowing.
-    Info,
-    /// Worth looking into.
-    Warn,
-    /// Something failed.
-    Error,
-}
+pub use crate::level::Level;
 
 /// Leaves a message.
 pub fn log(level: Level, message: impl Display) {
@@ -48,16 +33,4 @@ pub fn warn(message: impl Display) {
 /// Leaves a message that something failed.
 pub fn error(message: impl Display) {
     log(Level::Error, message);
-}
-
-impl From<Level> for logging::Level {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Trace => Self::Trace,
-            Level::Debug => Self::Debug,
-            Level::Info => Self::Info,
-            Level::Warn => Self::Warn,
-            Level::Error => Self::Error,
-        }
-    }
 }

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use crate::bindings::signalbox::policy::{tokens, types};
 use crate::bindings::wasi::{config::store, logging::logging};
-use crate::log::Level;
+use crate::level::Level;
 
 thread_local! {
     pub(crate) static WORLD: RefCell<World> = RefCell::default();

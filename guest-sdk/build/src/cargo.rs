@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::{Build, BuildError, Component, TARGET, toolchain};
+use crate::{BuildError, TARGET, toolchain};
 
 /// Small components that still name their functions in a backtrace.
 const PROFILE: [(&str, &str); 6] = [
@@ -21,6 +21,25 @@ const PROFILE: [(&str, &str); 6] = [
 
 /// How many of cargo's last lines an error repeats.
 const LINES_IN_ERROR: usize = 40;
+
+/// A policy crate, compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// The crate's package name.
+    pub package: String,
+    /// Where the `.wasm` lies, inside the target folder: the next build may replace it.
+    pub path: PathBuf,
+}
+
+/// One cargo call that compiles policy crates. Everything that is asked for is built at once.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// The folder of the crate or workspace.
+    pub(crate) folder: PathBuf,
+    pub(crate) packages: Vec<String>,
+    pub(crate) target_dir: Option<PathBuf>,
+    pub(crate) locked: bool,
+}
 
 /// A `cdylib` that cargo built.
 #[derive(Clone, Debug, PartialEq, Eq)]

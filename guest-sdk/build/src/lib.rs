@@ -14,31 +14,15 @@
 mod cargo;
 mod error;
 pub mod script;
+mod target;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
 
+pub use cargo::{Build, Component};
 pub use error::BuildError;
-pub use toolchain::{TARGET, ensure_target};
-
-/// A policy crate, compiled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Component {
-    /// The crate's package name.
-    pub package: String,
-    /// Where the `.wasm` lies, inside the target folder: the next build may replace it.
-    pub path: PathBuf,
-}
-
-/// One cargo call that compiles policy crates. Everything that is asked for is built at once.
-#[derive(Clone, Debug)]
-pub struct Build {
-    /// The folder of the crate or workspace.
-    folder: PathBuf,
-    packages: Vec<String>,
-    target_dir: Option<PathBuf>,
-    locked: bool,
-}
+pub use target::TARGET;
+pub use toolchain::ensure_target;
 
 impl Build {
     /// The crate in `folder`.

@@ -4,10 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::BuildError;
-
-/// What policies are compiled for.
-pub const TARGET: &str = "wasm32-wasip2";
+use crate::{BuildError, TARGET};
 
 /// Variables that a build script or a clippy run leaves behind and that would bend a nested build.
 const FOREIGN: [&str; 12] = [

@@ -12,7 +12,7 @@ use crate::{
     args::Demo,
     runtime, serve,
     settings::{Machine, Settings},
-    term::{Spinner, say},
+    term::say,
 };
 
 mod smoke;
@@ -57,17 +57,10 @@ async fn serve_until_stopped(settings: Settings) -> Result<ExitCode> {
     let ports = Ports::bind(settings).await?;
     serve::say_addresses(&ports);
     let host = ports.start().await?;
-    warm(&host.app).await;
+    smoke::warm(&host.app).await;
     say_what_to_try(&host);
     host.serve(runtime::asked_to_stop()).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Waits until the experts are loaded.
-async fn warm(app: &App) {
-    let loading = Spinner::start("loading five experts");
-    app.fleet().warmed().await;
-    drop(loading);
 }
 
 fn say_what_to_try(host: &Host) {

@@ -20,10 +20,12 @@ mod access;
 mod experts;
 mod policies;
 mod server;
+mod surroundings;
 
 pub(crate) use access::{exposed, would_be_exposed};
 pub(crate) use policies::Deployment;
 pub(crate) use server::TOKEN_VARIABLE;
+pub(crate) use surroundings::{Address, Environment, Machine};
 
 /// Files larger than this are no configuration.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -46,62 +48,6 @@ pub(crate) struct Settings {
     /// Keys of the file that have no effect, with the reason.
     pub(crate) ignored: BTreeSet<Ignored>,
 }
-
-/// A host name or address, and a port; port 0 is any free one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Address {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
-impl Address {
-    /// Reads `HOST:PORT`; an IPv6 address stands in brackets.
-    ///
-    /// # Errors
-    /// What the text should have been.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-        let (host, port) = parts.ok_or("write HOST:PORT, as in 127.0.0.1:8081")?;
-        let port = port.parse().map_err(|_| format!("\"{port}\" is no port, 0 to 65535"))?;
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        Ok(Self { host: bare.unwrap_or(host).to_owned(), port })
-    }
-
-    /// The default for a second port: the next one, and any free one beside any free one.
-    fn port_beside(&self) -> u16 {
-        match self.port {
-            0 => 0,
-            u16::MAX => u16::MAX - 1,
-            port => port + 1,
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
-/// What of the machine the defaults depend on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Machine {
-    /// Memory that this process may use, in bytes.
-    pub(crate) memory_bytes: u64,
-}
-
-impl Machine {
-    /// This machine, or what limits this process to less of it.
-    pub(crate) fn here() -> Self {
-        Self { memory_bytes: signalbox_engine::machine_memory() }
-    }
-}
-
-/// Looks a variable of the environment up.
-pub(crate) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
 /// A file that can't be used, with every reason.
 #[derive(Debug)]

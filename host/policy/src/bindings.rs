@@ -12,8 +12,8 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
     with: {
-        "signalbox:policy/types.request": crate::import::request::ShownRequest,
-        "signalbox:policy/types.edits": crate::import::edits::Edits,
-        "signalbox:policy/types.expert": crate::import::experts::ShownExpert,
+        "signalbox:policy/types.request": crate::import::shown::ShownRequest,
+        "signalbox:policy/types.edits": crate::edits::Edits,
+        "signalbox:policy/types.expert": crate::import::shown::ShownExpert,
     },
 });

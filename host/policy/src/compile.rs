@@ -10,7 +10,7 @@ use signalbox_confine::{Bounds, Failure, Program, Worker};
 use crate::{
     Limits, PolicyError, UploadProblem,
     code::{Code, frame, unframe},
-    runtime,
+    engine,
     surface::{self, Surface},
 };
 
@@ -93,7 +93,7 @@ impl Compile {
 /// Reads, judges and compiles, in this process.
 fn compile(component: &[u8], limits: &Limits) -> Result<Code, UploadProblem> {
     let surface = Surface::read(component, limits)?;
-    let machine = runtime::on_demand(limits)
+    let machine = engine::on_demand(limits)
         .and_then(|engine| engine.precompile_component(component))
         .map_err(surface::not_runnable)?;
     Code::new(surface, &machine).map_err(|error| surface::not_runnable(error.into()))
@@ -183,7 +183,7 @@ mod tests {
             hasher.finish()
         };
         let runtime = Runtime::start(&limits).unwrap();
-        assert_eq!(hash(&runtime::on_demand(&limits).unwrap()), hash(runtime.engine()));
+        assert_eq!(hash(&engine::on_demand(&limits).unwrap()), hash(runtime.engine()));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     Call, CallBounds, Limits, Message, PolicyRef,
     bindings::exports::signalbox::policy::route::{Consensus, ConsensusMode, Decision, Plan},
+    edits::Edits,
     hook::route,
-    import::edits::Edits,
     registry::probe,
     surface::Surface,
     window::{Action, Window},

@@ -4,6 +4,7 @@
 mod bounds;
 pub(crate) mod post;
 pub(crate) mod pre;
+mod refusal;
 pub(crate) mod route;
 
 use std::{future::Future, sync::Arc, time::Instant};
@@ -12,8 +13,7 @@ use signalbox_confine::{LINE_BYTES, clean};
 use wasmtime::{Store, component::Instance};
 
 use crate::{
-    Failure, Hook, PolicyRef, RefusalKind,
-    bindings::signalbox::policy::types,
+    Failure, Hook, PolicyRef,
     meter::Meters,
     program::Program,
     runtime::Runtime,
@@ -21,15 +21,10 @@ use crate::{
     store::{Held, Lent, State, Turn},
 };
 
+pub(crate) use refusal::Refusal;
+
 /// What a hook says: its verdict, or that it turns the call away.
 pub(crate) type Answer<T> = Result<T, Refusal>;
-
-/// A call turned away on purpose.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) kind: RefusalKind,
-    pub(crate) message: String,
-}
 
 /// One revision of one policy, ready to run.
 pub(crate) struct Policy {
@@ -106,7 +101,7 @@ impl Policy {
         held: Held,
     ) -> Result<(Store<State>, Instance), Failure> {
         let started = Instant::now();
-        let mut store = State::store(&self.runtime, &self.lent, turn, held);
+        let mut store = self.runtime.store(&self.lent, turn, held);
         let made = self.program.instance.instantiate_async(&mut store).await;
         let instance = made.map_err(|error| store.data().failure(error))?;
         self.meters.instance(hook, started.elapsed());
@@ -128,27 +123,7 @@ fn one_line(failure: Failure) -> Failure {
     }
 }
 
-/// Refuses answers that are too large.
-fn check_output(bytes: usize, limit_bytes: u64) -> Result<(), Failure> {
-    if bytes as u64 > limit_bytes {
-        return Err(Failure::OutputTooLarge { limit_bytes });
-    }
-    Ok(())
-}
-
 /// The hook is not there, although it was when the component was read.
 fn no_hook(hook: Hook) -> Failure {
     Failure::Invalid(format!("it has no {hook} hook"))
-}
-
-impl From<types::Refusal> for Refusal {
-    fn from(refusal: types::Refusal) -> Self {
-        let kind = match refusal.kind {
-            types::RefusalKind::Forbidden => RefusalKind::Forbidden,
-            types::RefusalKind::TooLarge => RefusalKind::TooLarge,
-            types::RefusalKind::RateLimited(retry_ms) => RefusalKind::RateLimited { retry_ms },
-            types::RefusalKind::Other(code) => RefusalKind::Other(code),
-        };
-        Refusal { kind, message: refusal.message }
-    }
 }

@@ -1,12 +1,13 @@
 //! What the host lends to policies while they run: one file per interface, and the names of them
 //! all.
 
-pub(crate) mod config;
-pub(crate) mod edits;
-pub(crate) mod experts;
-pub(crate) mod log;
-pub(crate) mod request;
-pub(crate) mod tokens;
+mod config;
+mod edits;
+mod experts;
+mod log;
+mod request;
+pub(crate) mod shown;
+mod tokens;
 
 use semver::Version;
 

@@ -12,11 +12,14 @@ mod call;
 mod chain;
 mod code;
 mod compile;
+mod edits;
+mod engine;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod hook;
 mod import;
+mod instance_log;
 mod instances;
 mod limits;
 mod meter;

@@ -12,11 +12,12 @@ mod service;
 mod snapshot;
 mod start;
 mod status;
+mod upkeep;
 
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -39,9 +40,9 @@ use cache::Cache;
 use compiler::Compiler;
 use disk::{Disk, Opened};
 use ledger::Ledger;
-use service::Service;
 use snapshot::Set;
 pub use snapshot::{PostChain, Seats, Snapshot};
+use upkeep::Upkeep;
 
 /// Longest name of a policy, in bytes.
 const NAME_BYTES: usize = 64;
@@ -58,7 +59,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub struct Policies(Arc<Registry>);
 
 struct Registry {
-    me: Weak<Registry>,
     settings: PolicySettings,
     limits: Arc<Limits>,
     world: Arc<dyn World>,
@@ -67,7 +67,7 @@ struct Registry {
     cache: Cache,
     book: Mutex<Book>,
     current: ArcSwap<Set>,
-    service: Service,
+    upkeep: Upkeep,
 }
 
 /// What only one may change at a time.
@@ -135,8 +135,7 @@ impl Policies {
             meters: HashMap::new(),
         };
         let current = ArcSwap::from_pointee(Set::empty(&runtime, &limits));
-        let registry = Arc::new_cyclic(|me| Registry {
-            me: me.clone(),
+        let registry = Arc::new(Registry {
             settings,
             limits,
             world,
@@ -145,7 +144,7 @@ impl Policies {
             cache,
             book: Mutex::new(book),
             current,
-            service: Service::default(),
+            upkeep: Upkeep::default(),
         });
         registry.start(progress)?;
         Ok(Policies(registry))
@@ -273,7 +272,7 @@ impl Registry {
     /// Makes a change: on a copy of the state, then on disk, then for everybody. Code that is not
     /// at hand is compiled before, with the lock released.
     fn change(
-        &self,
+        self: &Arc<Self>,
         edit: impl Fn(&mut Ledger) -> Result<Activation, PolicyError>,
     ) -> Result<Activation, PolicyError> {
         self.change_then(edit, |_| Ok(()))
@@ -281,7 +280,7 @@ impl Registry {
 
     /// As [`Registry::change`], with something to be done just before it is written.
     fn change_then(
-        &self,
+        self: &Arc<Self>,
         edit: impl Fn(&mut Ledger) -> Result<Activation, PolicyError>,
         then: impl FnOnce(&mut Book) -> Result<(), PolicyError>,
     ) -> Result<Activation, PolicyError> {
@@ -306,10 +305,8 @@ impl Registry {
     }
 
     /// Gets the code of a stored revision on the thread of what operators wait for.
-    fn fetch(&self, id: &PolicyRef) -> Result<Arc<Program>, PolicyError> {
-        let gone = || PolicyError::Runtime { problem: "the registry is being closed".into() };
-        let registry = self.me.upgrade().ok_or_else(gone)?;
-        let wanted = id.clone();
+    fn fetch(self: &Arc<Self>, id: &PolicyRef) -> Result<Arc<Program>, PolicyError> {
+        let (registry, wanted) = (self.clone(), id.clone());
         self.compiler.run_blocking(move || registry.obtain(&wanted))?
     }
 
@@ -326,7 +323,7 @@ impl Registry {
     }
 
     /// Disk first; calls see the change only when it can't be lost any more.
-    fn commit(&self, book: &mut Book, mut ledger: Ledger) -> Result<(), PolicyError> {
+    fn commit(self: &Arc<Self>, book: &mut Book, mut ledger: Ledger) -> Result<(), PolicyError> {
         ledger.trim(self.limits.history as usize);
         let set = self.assemble(book, &ledger);
         if book.ledger != ledger {
@@ -337,7 +334,7 @@ impl Registry {
     }
 
     /// The policies that `ledger` puts in force. Who can't be run has a seat all the same.
-    fn assemble(&self, book: &mut Book, ledger: &Ledger) -> Set {
+    fn assemble(self: &Arc<Self>, book: &mut Book, ledger: &Ledger) -> Set {
         let before = self.current.load();
         let mut active = BTreeMap::new();
         for id in ledger.active() {
@@ -365,7 +362,7 @@ impl Registry {
     }
 
     fn seat(
-        &self,
+        self: &Arc<Self>,
         book: &mut Book,
         ledger: &Ledger,
         id: &PolicyRef,

@@ -9,7 +9,7 @@ mod time;
 use std::{
     future::Future,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -23,12 +23,9 @@ use tokio::{
 };
 
 pub(crate) use run_queue::RunQueue;
-use task::Task;
+use task::{Shared, Task};
 pub(crate) use time::OwnTime;
 
-/// How long a thread without work looks for some before it sleeps: the next hook of the same call
-/// usually arrives by then, and waking a sleeping processor costs as much.
-const LOOK_FOR_WORK: Duration = Duration::from_micros(50);
 /// A guest that is about to be late is looked after this often.
 const LOOK_AFTER: Duration = Duration::from_millis(5);
 
@@ -45,15 +42,6 @@ pub(crate) enum Late {
 
 /// The threads that guests run on. They end when this is dropped.
 pub(crate) struct Scheduler(Arc<Shared>);
-
-/// What tasks and threads share.
-struct Shared {
-    queue: Mutex<RunQueue<Arc<Task>>>,
-    ready: Condvar,
-    /// Tasks in the queue, to be looked at without the lock.
-    waiting: AtomicUsize,
-    closed: AtomicBool,
-}
 
 /// What one hook's call may take.
 #[derive(Debug, Clone, Copy)]
@@ -134,42 +122,6 @@ struct EndOnDrop(Arc<Task>);
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.end();
-    }
-}
-
-impl Shared {
-    fn queue(&self) -> MutexGuard<'_, RunQueue<Arc<Task>>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, task: Arc<Task>, fresh: bool) {
-        if self.closed.load(Ordering::Acquire) {
-            return;
-        }
-        let mut queue = self.queue();
-        queue.push(task.lane(), task, fresh);
-        self.waiting.store(queue.len(), Ordering::Release);
-        drop(queue);
-        self.ready.notify_one();
-    }
-
-    /// The task whose turn it is; waits for one. `None` when it is over.
-    fn next(&self) -> Option<Arc<Task>> {
-        let since = std::time::Instant::now();
-        while self.waiting.load(Ordering::Acquire) == 0 && since.elapsed() < LOOK_FOR_WORK {
-            std::hint::spin_loop();
-        }
-        let mut queue = self.queue();
-        loop {
-            if self.closed.load(Ordering::Acquire) {
-                return None;
-            }
-            if let Some(task) = queue.pop() {
-                self.waiting.store(queue.len(), Ordering::Release);
-                return Some(task);
-            }
-            queue = self.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
     }
 }
 

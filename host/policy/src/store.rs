@@ -10,7 +10,7 @@ use std::{
 use rustix::io::Errno;
 use signalbox_confine::clean;
 use wasmtime::{
-    FrameInfo, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, UpdateDeadline,
+    Engine, FrameInfo, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, UpdateDeadline,
     WasmBacktrace,
     component::{HasData, ResourceTable, ResourceTableError},
 };
@@ -18,10 +18,11 @@ use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use crate::{
     CallBounds, Failure, Limits, PolicyRef, World, bindings,
-    import::log::Log,
+    engine::{CORE_INSTANCES, MEMORIES, TABLES},
+    instance_log::Log,
     instances::{CallInstance, InstancePermit, MemoryBudget, Share},
-    runtime::{CORE_INSTANCES, MEMORIES, Runtime, TABLES},
     scheduler::{OwnTime, give_way},
+    token_counts::TokenCounts,
 };
 
 /// Handles one instance may hold at once: requests, experts, WASI streams.
@@ -73,7 +74,7 @@ pub(crate) struct State {
     pub(crate) lent: Arc<Lent>,
     pub(crate) table: ResourceTable,
     pub(crate) log: Log,
-    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) token_counts: Arc<TokenCounts>,
     pub(crate) turn: Turn,
     memory: Memory,
     wasi: Option<WasiCtx>,
@@ -81,27 +82,32 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// A store for one instance.
-    pub(crate) fn store(
-        runtime: &Arc<Runtime>,
+    /// What one instance has at its beginning.
+    pub(crate) fn new(
         lent: &Arc<Lent>,
         turn: Turn,
         held: Held,
-    ) -> Store<State> {
+        memory: &Arc<MemoryBudget>,
+        token_counts: &Arc<TokenCounts>,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
-        let lift = lift_bytes(&lent.limits, turn.text_bytes);
-        let state = State {
+        State {
             table,
             log: Log::new(lent.limits.log_lines),
-            memory: Memory::new(&lent.limits, &runtime.instances.memory),
+            memory: Memory::new(&lent.limits, memory),
             wasi: None,
-            runtime: runtime.clone(),
+            token_counts: token_counts.clone(),
             turn,
             lent: lent.clone(),
             _held: held,
-        };
-        let mut store = Store::new(runtime.engine(), state);
+        }
+    }
+
+    /// A store for one instance.
+    pub(crate) fn into_store(self, engine: &Engine) -> Store<State> {
+        let lift = lift_bytes(&self.lent.limits, self.turn.text_bytes);
+        let mut store = Store::new(engine, self);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(lift);
         store.epoch_deadline_callback(|store| store.data().on_tick());

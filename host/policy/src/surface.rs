@@ -1,17 +1,18 @@
 //! What an upload is and what it exports and imports, read from its bytes before anything is
 //! compiled. Refusals are written for the policy's author.
 
+mod problem;
 mod shape;
 
 use std::ops::Deref;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use signalbox_confine::{LINE_BYTES, clean};
 use wasmparser::{Encoding, Parser, Payload, Validator};
 use wasmtime::Engine;
 
 use crate::{Hook, Limits, UploadProblem, import};
+use problem::{malformed, problem};
 
 /// What a component exports and imports, as far as policies are concerned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,12 +48,6 @@ pub(crate) fn not_runnable(error: wasmtime::Error) -> UploadProblem {
         format!("the component can't be run here: {error:#}"),
         "build it against this host's contract (signalbox:policy 0.1), within its limits",
     )
-}
-
-/// The text may repeat names of the component, which are a stranger's.
-fn problem(code: &'static str, text: impl AsRef<str>, mend: impl Into<String>) -> UploadProblem {
-    let text = clean(text.as_ref(), LINE_BYTES);
-    UploadProblem { code: code.into(), text, mend: mend.into() }
 }
 
 fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), UploadProblem> {
@@ -94,12 +89,6 @@ fn check_format(bytes: &[u8]) -> Result<(), UploadProblem> {
         return Err(problem("upload_not_a_component", text, BUILD));
     }
     Ok(())
-}
-
-fn malformed(error: wasmparser::BinaryReaderError) -> UploadProblem {
-    let (message, offset) = (error.message(), error.offset());
-    let text = format!("the component is malformed at byte {offset}: {message}");
-    problem("upload_malformed", text, "check that the file is complete and build it again")
 }
 
 /// Import and export names of the outermost component.

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use signalbox_engine::{EngineError, ExpertSettings, FleetSettings, SelfTest, self_test};
 
 use super::{
-    hash::{Files, Hashes},
-    known::{self, Known},
+    hash::{Files, Hashes, MANIFEST},
+    known::Known,
 };
 use crate::{
     runtime,
@@ -62,7 +62,7 @@ impl Verdict {
         if expert.path.is_dir() {
             let missing = known.missing(&hashes.files).into_iter();
             wrong.extend(missing.map(|name| {
-                format!("{name}: {} names it, but it is not there; fetch it again", known::MANIFEST)
+                format!("{name}: {} names it, but it is not there; fetch it again", MANIFEST)
             }));
         }
         Self { wrong, known: by, manifest: None }

@@ -9,8 +9,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::known;
-
+/// The manifest's name, in the folder of the files.
+pub(super) const MANIFEST: &str = "signalbox-manifest.json";
 /// Bytes read at once.
 const PIECE: usize = 1 << 20;
 
@@ -37,7 +37,7 @@ impl Files {
         if path.is_dir() {
             for entry in fs::read_dir(path)? {
                 let file = entry?.path();
-                let ours = name(&file) == known::MANIFEST;
+                let ours = name(&file) == MANIFEST;
                 let visible = !name(&file).starts_with('.') && !ours;
                 // Follows links, as caches of checkpoints have them.
                 let found = fs::metadata(&file).map_err(|error| named(&file, &error))?;

@@ -11,10 +11,8 @@ use std::{
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::hash::Hashes;
+use super::hash::{Hashes, MANIFEST};
 
-/// The manifest's name, in the folder of the files.
-pub(super) const MANIFEST: &str = "signalbox-manifest.json";
 /// Lists that tools write into a folder.
 const SUMS: [&str; 3] = ["SHA256SUMS", "SHA256SUMS.txt", "sha256sums.txt"];
 /// A list of sums longer than this is none.

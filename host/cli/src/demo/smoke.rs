@@ -5,6 +5,7 @@ use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use signalbox_server::App;
 use tokio::{runtime::Runtime, sync::oneshot};
 
 use crate::{
@@ -62,7 +63,7 @@ pub(super) fn run(threads: &Runtime, settings: Settings) -> Result<ExitCode> {
     let start = Instant::now();
     let host = threads.block_on(async {
         let host = Ports::bind(settings).await?.start().await?;
-        super::warm(&host.app).await;
+        warm(&host.app).await;
         anyhow::Ok(host)
     })?;
     say!("five experts loaded and the router compiled in {} ms", start.elapsed().as_millis());
@@ -223,4 +224,11 @@ impl Tour {
         }
         ExitCode::FAILURE
     }
+}
+
+/// Waits until the experts are loaded.
+pub(super) async fn warm(app: &App) {
+    let loading = Spinner::start("loading five experts");
+    app.fleet().warmed().await;
+    drop(loading);
 }

@@ -1,7 +1,7 @@
 //! How much a guest may say beside texts: what goes into headers, errors and the decision log is
 //! short.
 
-use super::Refusal;
+use super::refusal::Refusal;
 use crate::{
     CallBounds, Failure, RefusalKind,
     bindings::exports::signalbox::policy::route::{Decision, Plan},
@@ -62,8 +62,16 @@ pub(super) fn refusal(said: &Refusal) -> Result<(), Failure> {
     }
 }
 
+/// Refuses answers that are too large.
+pub(super) fn output(bytes: usize, limit_bytes: u64) -> Result<(), Failure> {
+    if bytes as u64 > limit_bytes {
+        return Err(Failure::OutputTooLarge { limit_bytes });
+    }
+    Ok(())
+}
+
 fn at_most(bytes: usize, most: usize) -> Result<(), Failure> {
-    super::check_output(bytes, most as u64)
+    output(bytes, most as u64)
 }
 
 fn few(what: &str, count: usize, most: usize) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use super::{Policy, no_hook};
 use crate::{
     Call, Failure, Hook,
     bindings::exports::signalbox::policy::post::{self, Guest, GuestIndices},
-    import::request::ShownRequest,
+    import::shown::ShownRequest,
     instances::InstancePermit,
     store::{Held, State, Turn},
     window::Action,

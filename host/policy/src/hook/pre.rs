@@ -7,11 +7,12 @@ use wasmtime::{
     component::{Instance, Resource},
 };
 
-use super::{Answer, Policy, Refusal, check_output, no_hook};
+use super::{Answer, Policy, Refusal, bounds, no_hook};
 use crate::{
     Call, Failure, Hook,
     bindings::exports::signalbox::policy::pre::{GuestIndices, Outcome},
-    import::{edits::Edits, request::ShownRequest},
+    edits::Edits,
+    import::shown::ShownRequest,
     store::State,
 };
 
@@ -53,7 +54,7 @@ impl Policy {
                 Ok(Ok(Handled::Proceed(edits)))
             }
             Ok(Outcome::Answer(text)) => {
-                check_output(text.len(), self.lent.limits.answer_bytes(text_bytes))?;
+                bounds::output(text.len(), self.lent.limits.answer_bytes(text_bytes))?;
                 Ok(Ok(Handled::Answer(text)))
             }
             Ok(Outcome::Other(outcome)) => {

@@ -9,7 +9,7 @@ use super::{Answer, Policy, Refusal, bounds, no_hook};
 use crate::{
     Call, CallBounds, ConsensusMode, Decision, ExpertView, Failure, Hook, Plan, PolicyRef,
     bindings::exports::signalbox::policy::route::{self, GuestIndices},
-    import::request::ShownRequest,
+    import::shown::ShownRequest,
     store::State,
 };
 

@@ -4,18 +4,12 @@ use std::sync::Arc;
 
 use wasmtime::component::Resource;
 
+use super::shown::ShownExpert;
 use crate::{
     ExpertState, ExpertView,
     bindings::signalbox::policy::{experts, types},
     store::State,
 };
-
-/// What an `expert` handle stands for: a line of one menu.
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct ShownExpert {
-    menu: Arc<[ExpertView]>,
-    line: usize,
-}
 
 impl State {
     /// A handle for every line of `menu`.

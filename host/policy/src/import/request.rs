@@ -1,14 +1,9 @@
 //! The call as policies see it.
 
-use std::sync::Arc;
-
 use wasmtime::component::Resource;
 
+use super::shown::ShownRequest;
 use crate::{Call, bindings::signalbox::policy::types, store::State};
-
-/// What a `request` handle stands for.
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct ShownRequest(pub(crate) Arc<Call>);
 
 impl Call {
     /// Bytes of text in the conversation.

@@ -17,7 +17,7 @@ impl tokens::Host for State {
         text: String,
         expert: Option<String>,
     ) -> wasmtime::Result<Result<u32, tokens::Error>> {
-        let (counting, world) = (&self.runtime.token_counts, &self.lent.world);
+        let (counting, world) = (&self.token_counts, &self.lent.world);
         let counted = counting.count(self.lent.lane(), world, &text, expert);
         let counted = self.turn.own_time.with_host(counted).await?;
         Ok(counted.map_err(Into::into))

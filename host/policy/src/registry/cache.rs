@@ -245,7 +245,7 @@ impl Hasher for Digester {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime;
+    use crate::engine;
 
     struct Scene {
         root: tempfile::TempDir,
@@ -258,7 +258,7 @@ mod tests {
         }
 
         fn cache(&self) -> Cache {
-            let engine = runtime::on_demand(&self.limits).unwrap();
+            let engine = engine::on_demand(&self.limits).unwrap();
             Cache::open(self.root.path(), &engine, &self.limits).unwrap()
         }
     }

@@ -50,7 +50,12 @@ impl Registry {
     }
 
     /// Puts a revision on disk, then into the state.
-    fn store(&self, id: PolicyRef, built: &Built, bytes: &[u8]) -> Result<Uploaded, PolicyError> {
+    fn store(
+        self: &Arc<Self>,
+        id: PolicyRef,
+        built: &Built,
+        bytes: &[u8],
+    ) -> Result<Uploaded, PolicyError> {
         let program = &built.program;
         let mut book = self.book();
         let (hooks, imports) = (program.surface.hooks.clone(), program.surface.imports.clone());

@@ -3,10 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
 };
-
-use tokio::sync::Semaphore;
 
 use super::{Policies, Registry, ledger::Ledger, probe};
 use crate::{
@@ -14,19 +12,6 @@ use crate::{
     breaker::{Event, Outcome},
     seat::{Notice, Seat, now_ms},
 };
-
-/// Background work around breakers, and what it counted.
-pub(super) struct Service {
-    /// One probe at a time: it must not slow calls down.
-    probing: Semaphore,
-    openings: Mutex<BTreeMap<(String, Hook), u64>>,
-}
-
-impl Default for Service {
-    fn default() -> Self {
-        Self { probing: Semaphore::new(1), openings: Mutex::default() }
-    }
-}
 
 impl Policies {
     /// Every hook in force that is not in service without reserve.
@@ -59,14 +44,14 @@ impl Policies {
 
     /// How often a hook was taken out of service since the process started.
     pub fn openings(&self) -> BTreeMap<(String, Hook), u64> {
-        self.0.service.openings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.upkeep.openings.iter().map(|opened| (opened.key().clone(), *opened)).collect()
     }
 }
 
 impl Registry {
     /// What seats report to the registry. Everything that takes time is done aside.
-    pub(super) fn notice(&self) -> Notice {
-        let registry = self.me.clone();
+    pub(super) fn notice(self: &Arc<Self>) -> Notice {
+        let registry = Arc::downgrade(self);
         Arc::new(move |seat, hook, event| {
             let Some(registry) = registry.upgrade() else { return };
             // Calls run on a runtime; without one there is nobody to report to.
@@ -75,7 +60,7 @@ impl Registry {
                 Event::Probe => drop(runtime.spawn(examine(registry, seat.clone(), hook))),
                 Event::Opened => {
                     registry.opened(seat, hook);
-                    runtime.spawn(recover(registry.me.clone(), Arc::downgrade(seat), hook));
+                    runtime.spawn(recover(Arc::downgrade(&registry), Arc::downgrade(seat), hook));
                     let seat = seat.clone();
                     runtime.spawn_blocking(move || registry.give_way(&seat, hook));
                 }
@@ -87,8 +72,7 @@ impl Registry {
     }
 
     fn opened(&self, seat: &Seat, hook: Hook) {
-        let mut openings = self.service.openings.lock().unwrap_or_else(PoisonError::into_inner);
-        *openings.entry((seat.id.name.clone(), hook)).or_default() += 1;
+        *self.upkeep.openings.entry((seat.id.name.clone(), hook)).or_default() += 1;
         let mode = seat.on_failure(hook);
         tracing::error!(
             ?mode,
@@ -99,7 +83,7 @@ impl Registry {
 
     /// Lets the last good revision take over, or the router before; else the policy keeps its place
     /// and its failure mode answers.
-    fn give_way(&self, seat: &Seat, hook: Hook) {
+    fn give_way(self: &Arc<Self>, seat: &Seat, hook: Hook) {
         let failed = &seat.id;
         let problem = format!("revision {failed} kept failing in its {hook} hook");
         let keeps = *seat.on_failure(hook) == OnFailure::Refuse;
@@ -118,7 +102,7 @@ impl Registry {
 
     /// Makes a change if there is one to make. A last good revision that can't be run is none.
     fn change_if(
-        &self,
+        self: &Arc<Self>,
         edit: impl Fn(&mut Ledger) -> Option<Activation>,
         failed: &PolicyRef,
     ) -> Result<Option<Activation>, PolicyError> {
@@ -141,7 +125,7 @@ impl Registry {
 
 /// Tries a hook on the host's own calls: what no client has a say in.
 async fn probed(registry: &Registry, seat: &Arc<Seat>, hook: Hook) -> Outcome {
-    let (Ok(policy), Ok(_turn)) = (&seat.policy, registry.service.probing.acquire().await) else {
+    let (Ok(policy), Ok(_turn)) = (&seat.policy, registry.upkeep.probing.acquire().await) else {
         return Outcome::Unknown;
     };
     match probe::hook(&registry.on_probe(&seat.id, &policy.program), hook).await {

@@ -20,7 +20,7 @@ impl Policies {
 
 impl Registry {
     /// Gets the code of what should be in force, reporting to `progress` what is under way.
-    pub(super) fn start(&self, progress: &dyn Fn(String)) -> Result<(), PolicyError> {
+    pub(super) fn start(self: &Arc<Self>, progress: &dyn Fn(String)) -> Result<(), PolicyError> {
         let book = self.book();
         if let Some(problem) = &book.unreadable {
             tracing::error!("{}", PolicyError::Unreadable { problem: problem.clone() });
@@ -89,7 +89,7 @@ impl Registry {
 
     /// Before a revision that is out of service through its component is put in force again: tries
     /// it again.
-    pub(super) fn retry(&self, name: &str, revision: &str) -> Result<(), PolicyError> {
+    pub(super) fn retry(self: &Arc<Self>, name: &str, revision: &str) -> Result<(), PolicyError> {
         let book = self.book();
         let revision = book.ledger.resolve(name, revision)?;
         let id = PolicyRef { name: name.to_string(), revision };
@@ -105,7 +105,7 @@ impl Registry {
     }
 
     /// The component of a revision can be run again: it goes back to its seat.
-    pub(super) fn mended(&self, book: &mut Book, revision: &str) {
+    pub(super) fn mended(self: &Arc<Self>, book: &mut Book, revision: &str) {
         let before = book.unusable.len();
         book.unusable.retain(|id, _| id.revision != revision);
         if book.unusable.len() < before {
@@ -119,7 +119,7 @@ impl Registry {
     /// A change that says all of what is to be in force, so it counts where the state can't be read:
     /// that state is kept aside and this one written.
     pub(super) fn decide(
-        &self,
+        self: &Arc<Self>,
         edit: impl Fn(&mut Ledger) -> Result<Activation, PolicyError>,
     ) -> Result<Activation, PolicyError> {
         self.change_then(edit, |book| {

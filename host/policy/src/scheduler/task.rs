@@ -1,19 +1,23 @@
 //! One guest's work as its turns see it: a future that is polled once per turn and comes back into
-//! the queue when it is woken.
+//! the queue when it is woken; and the queue, which tasks and threads share.
 
 use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
 };
 
-use super::{OwnTime, Shared};
+use super::{OwnTime, run_queue::RunQueue};
 
+/// How long a thread without work looks for some before it sleeps: the next hook of the same call
+/// usually arrives by then, and waking a sleeping processor costs as much.
+const LOOK_FOR_WORK: Duration = Duration::from_micros(50);
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Waits for somebody to wake it.
@@ -26,6 +30,51 @@ const RUNNING: u8 = 2;
 const WOKEN: u8 = 3;
 /// Came to its end.
 const DONE: u8 = 4;
+
+/// What tasks and threads share.
+pub(super) struct Shared {
+    pub(super) queue: Mutex<RunQueue<Arc<Task>>>,
+    pub(super) ready: Condvar,
+    /// Tasks in the queue, to be looked at without the lock.
+    pub(super) waiting: AtomicUsize,
+    pub(super) closed: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn queue(&self) -> MutexGuard<'_, RunQueue<Arc<Task>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, task: Arc<Task>, fresh: bool) {
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        let mut queue = self.queue();
+        queue.push(task.lane(), task, fresh);
+        self.waiting.store(queue.len(), Ordering::Release);
+        drop(queue);
+        self.ready.notify_one();
+    }
+
+    /// The task whose turn it is; waits for one. `None` when it is over.
+    pub(super) fn next(&self) -> Option<Arc<Task>> {
+        let since = Instant::now();
+        while self.waiting.load(Ordering::Acquire) == 0 && since.elapsed() < LOOK_FOR_WORK {
+            std::hint::spin_loop();
+        }
+        let mut queue = self.queue();
+        loop {
+            if self.closed.load(Ordering::Acquire) {
+                return None;
+            }
+            if let Some(task) = queue.pop() {
+                self.waiting.store(queue.len(), Ordering::Release);
+                return Some(task);
+            }
+            queue = self.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
 
 pub(super) struct Task {
     shared: Arc<Shared>,

@@ -7,7 +7,7 @@ use wasmparser::{
     Operator, Parser, Payload, RecGroup, TypeRef,
 };
 
-use super::{malformed, problem};
+use super::problem::{malformed, problem};
 use crate::{Limits, UploadProblem};
 
 /// Refuses a component that has more of something than it may have.

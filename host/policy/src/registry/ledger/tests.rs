@@ -1,6 +1,7 @@
 //! Every change of the ledger, and the changes that are refused.
 
 use super::*;
+use crate::Change;
 
 pub(in crate::registry) fn stored(revision: &str, hooks: &[Hook]) -> Stored {
     Stored {
