@@ -5,18 +5,18 @@
 
 mod load;
 mod names;
-mod packed;
 mod packed_tensors;
-mod packing;
 mod plan;
 mod quantise;
+mod quantization_config;
+mod repack;
 mod stored;
 mod tensors;
 #[cfg(test)]
 mod tests;
-mod vision;
+mod tower_plan;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use signalbox_kernels::Format;
 
@@ -24,8 +24,8 @@ pub(crate) use stored::Stored;
 
 use crate::{
     files::{
-        Catalogue, CheckpointError, Config, Element, GgufMetadata, Kind, Source, WeightFile, gguf,
-        malformed, safetensors,
+        Catalogue, CheckpointError, Config, Element, Kind, Source, WeightFile, gguf, malformed,
+        safetensors,
     },
     machine::machine_memory,
     memory::mib,
@@ -35,23 +35,19 @@ use crate::{
     vision::Vision,
 };
 use names::Names;
-use packing::Packing;
 use plan::{Plan, Vector};
+use quantization_config::QuantizationConfig;
+use tower_plan::TowerPlan;
 
 /// What is known of a checkpoint from its headers.
 pub(crate) struct Checkpoint {
-    origin: Origin,
+    source: Source,
     spec: ModelSpec,
     catalogue: Catalogue,
     plan: Plan,
     /// The eyes, where the files have them all.
-    vision: Option<vision::Plan>,
+    vision: Option<TowerPlan>,
     stored: Stored,
-}
-
-enum Origin {
-    Folder(PathBuf),
-    Gguf(GgufMetadata),
 }
 
 type Result<T> = std::result::Result<T, CheckpointError>;
@@ -69,37 +65,37 @@ impl Checkpoint {
 
     fn open_folder(folder: &Path) -> Result<Self> {
         let config = Config::read(&folder.join("config.json"))?;
-        let packing = Packing::read(folder, &config)?;
+        let quantization = QuantizationConfig::read(folder, &config)?;
         let spec = spec::read(&config)?;
         let catalogue = safetensors::catalogue(folder)?;
         let names = Names::of_folder(&catalogue);
-        Self::planned(Origin::Folder(folder.into()), spec, catalogue, &names, Some(packing))
+        Self::planned(Source::Folder(folder.into()), spec, catalogue, &names, Some(quantization))
     }
 
     fn open_gguf(file: &Path) -> Result<Self> {
         let (metadata, catalogue) = gguf::read(file)?;
         let described = described(&catalogue)?;
         let spec = spec::gguf::read(file, &metadata, &described)?;
-        Self::planned(Origin::Gguf(metadata), spec, catalogue, &Names::Gguf, None)
+        Self::planned(Source::Gguf(metadata), spec, catalogue, &Names::Gguf, None)
     }
 
     fn planned(
-        origin: Origin,
+        source: Source,
         mut spec: ModelSpec,
         catalogue: Catalogue,
         names: &Names,
-        packing: Option<Packing>,
+        quantization: Option<QuantizationConfig>,
     ) -> Result<Self> {
-        let plan = plan::plan(&spec, names, packing, &catalogue)?;
-        let vision = match (&origin, &spec.vision) {
-            (Origin::Folder(folder), Some(vision)) => {
-                vision::Plan::make(folder, vision, spec.hidden, &catalogue)?
+        let plan = plan::plan(&spec, names, quantization, &catalogue)?;
+        let vision = match (&source, &spec.vision) {
+            (Source::Folder(folder), Some(vision)) => {
+                TowerPlan::make(folder, vision, spec.hidden, &catalogue)?
             }
             _ => None,
         };
         spec.vision = spec.vision.filter(|_| vision.is_some());
-        let stored = plan::stored(&plan, matches!(origin, Origin::Gguf(_)));
-        Ok(Self { origin, spec, catalogue, plan, vision, stored })
+        let stored = plan::stored(&plan, matches!(source, Source::Gguf(_)));
+        Ok(Self { source, spec, catalogue, plan, vision, stored })
     }
 
     /// The architecture and its numbers.
@@ -108,11 +104,8 @@ impl Checkpoint {
     }
 
     /// Where everything that is not a weight comes from.
-    pub(crate) fn source(&self) -> Source<'_> {
-        match &self.origin {
-            Origin::Folder(folder) => Source::Folder(folder),
-            Origin::Gguf(metadata) => Source::Gguf(metadata),
-        }
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
     }
 
     /// What the weights really are.
@@ -131,7 +124,7 @@ impl Checkpoint {
     pub(crate) fn quantised(mut self, bits: Option<Bits>) -> Self {
         if let Some(bits) = bits.filter(|_| self.stored.is_plain()) {
             plan::quantise(&mut self.plan, bits);
-            self.stored = plan::stored(&self.plan, matches!(self.origin, Origin::Gguf(_)));
+            self.stored = plan::stored(&self.plan, matches!(self.source, Source::Gguf(_)));
         }
         self
     }
@@ -162,7 +155,7 @@ impl Checkpoint {
 
     /// The checkpoint asks for crops of long pictures, which are not made.
     pub(crate) fn wants_crops(&self) -> bool {
-        self.vision.as_ref().is_some_and(vision::Plan::wants_crops)
+        self.vision.as_ref().is_some_and(TowerPlan::wants_crops)
     }
 }
 
@@ -184,7 +177,7 @@ fn rope_factors(catalogue: &Catalogue, name: &str) -> Result<Option<Vec<f32>>> {
     let name = format!("{name}.weight");
     let Some(entry) = catalogue.tensors.get(&name) else { return Ok(None) };
     let count = entry.bytes / size_of::<f32>();
-    if entry.element != Element::Weights(Format::F32) || count > spec::gguf::FACTORS_MAX {
+    if entry.element != Element::Numbers(Format::F32) || count > spec::gguf::FACTORS_MAX {
         let (element, shape) = (&entry.element, &entry.shape);
         let problem = format!("tensor '{name}' holds {element} of the shape {shape:?}, no factors");
         return Err(malformed(catalogue.file(entry), problem));

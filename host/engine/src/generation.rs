@@ -90,7 +90,7 @@ fn oddity(key: &str, value: &Value, expected: &str) -> String {
 impl Generation {
     /// Reads what the checkpoint declares; a file that is missing or damaged declares nothing, and
     /// inspection reports the damage.
-    pub(crate) fn read(source: &Source<'_>) -> Self {
+    pub(crate) fn read(source: &Source) -> Self {
         match source {
             Source::Folder(folder) => Self::from_folder(folder),
             Source::Gguf(metadata) => Self::from_gguf(metadata),
@@ -175,7 +175,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("{{\"eos_token_id\": [7], {value}}}");
         fs::write(folder.path().join(FILE), text).unwrap();
-        let generation = Generation::read(&Source::Folder(folder.path()));
+        let generation = Generation::read(&Source::Folder(folder.path().into()));
         assert_eq!(generation.ends, BTreeSet::from([7]), "{value}");
         let oddities = Generation::oddities(folder.path());
         match expect {
@@ -199,7 +199,7 @@ mod tests {
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
         }
-        Generation::read(&Source::Folder(folder.path()))
+        Generation::read(&Source::Folder(folder.path().into()))
     }
 
     fn rules(generation: &Generation, wishes: Sampling) -> (f32, f32, usize) {

@@ -75,16 +75,16 @@ impl PromptFormat {
     pub(crate) fn open(path: &Path, renderers: &Renderers) -> Result<Self, Trouble> {
         let checkpoint = Checkpoint::open(path)?;
         let source = checkpoint.source();
-        let tokenizer = Tokenizer::read(&source)?;
-        let names = template::token_names(&source);
-        let mut generation = Generation::read(&source);
+        let tokenizer = Tokenizer::read(source)?;
+        let names = template::token_names(source);
+        let mut generation = Generation::read(source);
         generation.ends.extend(names.get("eos_token").and_then(|text| tokenizer.id(text)));
         let sight = checkpoint.spec().vision.clone().map(|spec| {
             let frame = Frame::new(&spec, &names, &tokenizer);
             Sight { spec, frame }
         });
         let vocab_size = checkpoint.spec().vocab_size;
-        let template = Template::find(&source, names, renderers);
+        let template = Template::find(source, names, renderers);
         let (tokenizer, path) = (Arc::new(tokenizer), path.to_owned());
         Ok(Self { tokenizer, generation, template, sight, vocab_size, path })
     }
@@ -171,7 +171,7 @@ impl PromptFormat {
 }
 
 impl Template {
-    fn find(source: &Source<'_>, names: TokenNames, renderers: &Renderers) -> Self {
+    fn find(source: &Source, names: TokenNames, renderers: &Renderers) -> Self {
         let source = match template::find(source) {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Err(Problem::Raised(NO_TEMPLATE.to_owned())),

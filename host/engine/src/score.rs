@@ -60,7 +60,7 @@ impl Scorer {
     /// # Errors
     /// When the checkpoint has no tokenizer that can be read.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-        let tokenizer = Tokenizer::read(&self.checkpoint.source())
+        let tokenizer = Tokenizer::read(self.checkpoint.source())
             .map_err(|trouble| unloadable(&self.path, trouble.to_string()))?;
         tokenizer.encode_text(text).map_err(|message| EngineError::InvalidRequest { message })
     }

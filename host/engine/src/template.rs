@@ -67,7 +67,7 @@ pub(crate) struct ChatTemplate {
 
 enum Compiled {
     Here(Jinja),
-    Children(Arc<Pool>, pool::Source),
+    Children(Arc<Pool>, pool::ChildTemplate),
 }
 
 impl ChatTemplate {

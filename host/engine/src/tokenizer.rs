@@ -60,7 +60,7 @@ struct Controls {
 
 impl Tokenizer {
     /// Reads the tokenizer of a checkpoint; the error says what is wrong with it.
-    pub(crate) fn read(source: &Source<'_>) -> Result<Self, Trouble> {
+    pub(crate) fn read(source: &Source) -> Result<Self, Trouble> {
         match source {
             Source::Folder(folder) => {
                 let bytes = side::vocabulary(&folder.join("tokenizer.json"))?;
@@ -247,7 +247,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn toy_tokenizer(id: &str) -> Tokenizer {
-        Tokenizer::read(&Source::Folder(&toy(id))).unwrap()
+        Tokenizer::read(&Source::Folder(toy(id))).unwrap()
     }
 
     /// Content wrapped as a turn, the way a template would.

@@ -12,7 +12,7 @@ use candle_core::Tensor;
 pub(crate) use frame::Frame;
 pub(crate) use pixels::Preparation;
 pub(crate) use places::{Picture, Placed, chunk_end, place};
-pub(crate) use weights::{Affine, Layer, Weights};
+pub(crate) use weights::{Affine, TowerLayer, TowerWeights};
 
 use crate::spec::VisionSpec;
 
@@ -20,15 +20,15 @@ use crate::spec::VisionSpec;
 pub(crate) struct Vision {
     spec: VisionSpec,
     preparation: Preparation,
-    weights: Weights<Tensor>,
+    weights: TowerWeights<Tensor>,
 }
 
 impl Vision {
-    /// Weights of the shapes that `spec` asks for.
+    /// TowerWeights of the shapes that `spec` asks for.
     pub(crate) fn new(
         spec: VisionSpec,
         preparation: Preparation,
-        weights: Weights<Tensor>,
+        weights: TowerWeights<Tensor>,
     ) -> Self {
         Self { spec, preparation, weights }
     }

@@ -7,10 +7,9 @@ use half::{bf16, f16};
 use signalbox_kernels::{Format, Rows};
 
 use super::{
-    packed,
-    packed_tensors::Packed,
-    plan::{Matrix, Source, Vector},
-    quantise,
+    packed_tensors::PackedTensors,
+    plan::{Matrix, MatrixTensors, Vector},
+    quantise, repack,
 };
 use crate::{
     files::{Catalogue, CheckpointError, Element, Entry, malformed},
@@ -43,12 +42,12 @@ impl<'a> Loader<'a> {
         self.catalogue.files[entry.file].read(offset, rows.len() * row_bytes)
     }
 
-    fn packed(&self, matrix: &Matrix, packed: &Packed) -> Result<Vec<u8>, CheckpointError> {
+    fn packed(&self, matrix: &Matrix, packed: &PackedTensors) -> Result<Vec<u8>, CheckpointError> {
         self.check_shape(matrix, packed)?;
         let weights = self.bytes(&packed.weights)?;
         let zeros = packed.zeros.as_ref().map(|zeros| self.bytes(zeros)).transpose()?;
         let scales = self.bytes(&packed.scales)?;
-        let linear = packed::Linear {
+        let linear = repack::PackedLinear {
             layout: packed.layout,
             weights: &weights,
             zeros: zeros.as_deref(),
@@ -62,7 +61,7 @@ impl<'a> Loader<'a> {
     }
 
     /// compressed-tensors say in a tensor of its own what shape a linear has.
-    fn check_shape(&self, matrix: &Matrix, packed: &Packed) -> Result<(), CheckpointError> {
+    fn check_shape(&self, matrix: &Matrix, packed: &PackedTensors) -> Result<(), CheckpointError> {
         let Some(entry) = &packed.shape else { return Ok(()) };
         let expect = [packed.rows, matrix.cols].map(|side| (side as u64).to_le_bytes());
         if self.bytes(entry)? == expect.as_flattened() {
@@ -101,7 +100,7 @@ impl<'a> Loader<'a> {
     /// The bytes of a tensor of plain numbers, all of them finite.
     pub(super) fn finite(&self, entry: &Entry, name: &str) -> Result<Vec<u8>, CheckpointError> {
         let (bytes, rows) = (self.bytes(entry)?, entry.shape[0]);
-        let Element::Weights(format) = entry.element else { return Ok(bytes) };
+        let Element::Numbers(format) = entry.element else { return Ok(bytes) };
         let cols = entry.shape[1..].iter().product();
         match Rows::new(format, rows, cols, bytes.clone()).map(|rows| rows.first_not_finite()) {
             Ok(Some(row)) => Err(self.not_finite(entry, name, row)),
@@ -124,10 +123,12 @@ impl Fill<Matrix, Vector> for Loader<'_> {
     type Error = CheckpointError;
 
     fn matrix(&mut self, matrix: &Matrix) -> Result<Rows, CheckpointError> {
-        let (entry, bytes) = match &matrix.source {
-            Source::Plain(entry) => (entry, self.rows(entry, matrix.rows.clone())?),
-            Source::Quantised { entry, from } => (entry, self.quantised(matrix, entry, *from)?),
-            Source::Packed(packed) => (&packed.scales, self.packed(matrix, packed)?),
+        let (entry, bytes) = match &matrix.tensors {
+            MatrixTensors::Plain(entry) => (entry, self.rows(entry, matrix.rows.clone())?),
+            MatrixTensors::Quantised { entry, from } => {
+                (entry, self.quantised(matrix, entry, *from)?)
+            }
+            MatrixTensors::Packed(packed) => (&packed.scales, self.packed(matrix, packed)?),
         };
         let rows = Rows::new(matrix.format, matrix.rows.len(), matrix.cols, bytes);
         let rows = rows.map_err(|error| {

@@ -3,14 +3,14 @@
 
 use signalbox_kernels::Format;
 
-use super::{packed::Layout, packing::Packing, tensors::Tensors};
+use super::{quantization_config::QuantizationConfig, repack::Layout, tensors::Tensors};
 use crate::files::{CheckpointError, Element, Entry, Kind};
 
 type Result<T> = std::result::Result<T, CheckpointError>;
 
 /// The tensors of a packed linear, shapes and types checked.
 #[derive(Debug)]
-pub(super) struct Packed {
+pub(super) struct PackedTensors {
     /// What lies beside what in them.
     pub(super) layout: Layout,
     /// Words of weights.
@@ -32,15 +32,15 @@ pub(super) struct Packed {
 /// The packed form of the linear `name` of `rows` outputs and `cols` inputs, if that is what the file has.
 pub(super) fn find(
     tensors: Tensors<'_>,
-    packing: Option<Packing>,
+    config: Option<QuantizationConfig>,
     name: &str,
     [rows, cols]: [usize; 2],
-) -> Result<Option<(Format, Packed)>> {
+) -> Result<Option<(Format, PackedTensors)>> {
     let packed = if tensors.catalogue.has(&format!("{name}.weight_packed")) {
         tensors.compressed_tensors(name, rows, cols)?
     } else if tensors.catalogue.has(&format!("{name}.qweight")) {
-        match packing {
-            Some(Packing::AwqGemv { group }) => {
+        match config {
+            Some(QuantizationConfig::AwqGemv { group }) => {
                 tensors.gemv(name, rows, cols, group.unwrap_or(cols))?
             }
             _ => tensors.gemm(name, rows, cols)?,
@@ -52,7 +52,7 @@ pub(super) fn find(
 }
 
 impl Tensors<'_> {
-    fn gemm(&self, name: &str, rows: usize, cols: usize) -> Result<Packed> {
+    fn gemm(&self, name: &str, rows: usize, cols: usize) -> Result<PackedTensors> {
         let [weights, zeros, scales] = self.awq(name)?;
         let groups = scales.shape.first().copied().unwrap_or_default();
         let group = cols.checked_div(groups).unwrap_or_default();
@@ -71,7 +71,7 @@ impl Tensors<'_> {
         self.check_awq(name, Layout::AwqGemm, [weights, zeros, scales], rows, group)
     }
 
-    fn gemv(&self, name: &str, rows: usize, cols: usize, group: usize) -> Result<Packed> {
+    fn gemv(&self, name: &str, rows: usize, cols: usize, group: usize) -> Result<PackedTensors> {
         let [weights, zeros, scales] = self.awq(name)?;
         let width = zeros.shape.last().copied().unwrap_or_default();
         let groups = cols / group;
@@ -105,15 +105,24 @@ impl Tensors<'_> {
         [weights, zeros, scales]: [&Entry; 3],
         rows: usize,
         group: usize,
-    ) -> Result<Packed> {
+    ) -> Result<PackedTensors> {
         self.expect_element(&format!("{name}.qweight"), weights, &Element::Words)?;
         self.expect_element(&format!("{name}.qzeros"), zeros, &Element::Words)?;
         let scale = self.plain(&format!("{name}.scales"), scales)?;
         let [weights, zeros, scales] = [weights, zeros, scales].map(Entry::clone);
-        Ok(Packed { layout, weights, zeros: Some(zeros), scales, scale, shape: None, rows, group })
+        Ok(PackedTensors {
+            layout,
+            weights,
+            zeros: Some(zeros),
+            scales,
+            scale,
+            shape: None,
+            rows,
+            group,
+        })
     }
 
-    fn compressed_tensors(&self, name: &str, rows: usize, cols: usize) -> Result<Packed> {
+    fn compressed_tensors(&self, name: &str, rows: usize, cols: usize) -> Result<PackedTensors> {
         let tensor = |suffix: &str| format!("{name}.{suffix}");
         let optional = |suffix: &str| self.catalogue.tensors.get(&tensor(suffix));
         let weights = self.present(&tensor("weight_packed"))?;
@@ -157,7 +166,7 @@ impl Tensors<'_> {
         let layout = Layout::CompressedTensors { bits };
         let (weights, scales) = (weights.clone(), scales.clone());
         let (zeros, shape) = (zeros.cloned(), shape.cloned());
-        Ok(Packed { layout, weights, zeros, scales, scale, shape, rows, group })
+        Ok(PackedTensors { layout, weights, zeros, scales, scale, shape, rows, group })
     }
 
     fn misfit(

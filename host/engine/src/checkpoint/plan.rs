@@ -7,10 +7,10 @@ use signalbox_kernels::{Format, Heads};
 
 use super::{
     names::{self, Name, Names},
-    packed::Layout,
-    packed_tensors::{self as packed, Packed},
-    packing::Packing,
+    packed_tensors::{self, PackedTensors},
     quantise,
+    quantization_config::QuantizationConfig,
+    repack::Layout,
     stored::{Origin, Stored},
     tensors::Tensors,
 };
@@ -35,13 +35,13 @@ pub(super) struct Matrix {
     pub(super) rows: Range<usize>,
     /// Weights of a row.
     pub(super) cols: usize,
-    /// Where its bytes come from.
-    pub(super) source: Source,
+    /// The tensors it is made of.
+    pub(super) tensors: MatrixTensors,
 }
 
 /// The tensors a matrix is made of.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum MatrixTensors {
     /// One tensor, packed as it will be.
     Plain(Entry),
     /// Plain numbers that are quantised while they are loaded.
@@ -52,7 +52,7 @@ pub(super) enum Source {
         from: Format,
     },
     /// Several tensors that some tool has packed.
-    Packed(Box<Packed>),
+    Packed(Box<PackedTensors>),
 }
 
 /// An f32 vector to be, all or some elements of a tensor.
@@ -77,7 +77,7 @@ impl Matrix {
     }
 }
 
-impl Source {
+impl MatrixTensors {
     fn origin(&self, gguf: bool) -> Origin {
         match self {
             Self::Plain(_) if gguf => Origin::Gguf,
@@ -97,11 +97,11 @@ type Result<T> = std::result::Result<T, CheckpointError>;
 pub(super) fn plan(
     spec: &ModelSpec,
     names: &Names,
-    packing: Option<Packing>,
+    quantization: Option<QuantizationConfig>,
     catalogue: &Catalogue,
 ) -> Result<Plan> {
     let tensors = Tensors { catalogue, architecture: spec.architecture };
-    let planner = Planner { spec, names, packing, tensors };
+    let planner = Planner { spec, names, quantization, tensors };
     let vocab = spec.vocab_size as usize;
     let layers = (0..spec.layers.len()).map(|index| planner.layer(index)).collect::<Result<_>>()?;
     let head =
@@ -114,12 +114,12 @@ pub(super) fn plan(
     })
 }
 
-/// What most weights of the linears are. Packed ones take so few bytes that a few plain ones beside them
+/// What most weights of the linears are. PackedTensors ones take so few bytes that a few plain ones beside them
 /// would outweigh them.
 pub(super) fn stored(plan: &Plan, gguf: bool) -> Stored {
     let mut weights = BTreeMap::new();
     for matrix in plan.layers.iter().flat_map(linears) {
-        let stored = Stored { format: matrix.format, origin: matrix.source.origin(gguf) };
+        let stored = Stored { format: matrix.format, origin: matrix.tensors.origin(gguf) };
         weights.entry(stored.to_string()).or_insert((0, stored)).0 +=
             matrix.rows.len() * matrix.cols;
     }
@@ -139,11 +139,11 @@ pub(super) fn quantise(plan: &mut Plan, bits: Bits) {
         let Layer { query, key, value, output, gate, up, down, .. } = layer;
         let attention = [query, key, value, output].map(|linear| &mut linear.weight);
         for matrix in attention.into_iter().chain([gate, up, down]) {
-            let Source::Plain(entry) = &matrix.source else { continue };
+            let MatrixTensors::Plain(entry) = &matrix.tensors else { continue };
             let plain = matrix.format.block().0 == 1;
             if let Some(format) = quantise::format(bits, matrix.cols).filter(|_| plain) {
                 let entry = entry.clone();
-                matrix.source = Source::Quantised { entry, from: matrix.format };
+                matrix.tensors = MatrixTensors::Quantised { entry, from: matrix.format };
                 matrix.format = format;
             }
         }
@@ -178,7 +178,7 @@ pub(super) fn weight_bytes(plan: &Plan) -> u64 {
 struct Planner<'a> {
     spec: &'a ModelSpec,
     names: &'a Names,
-    packing: Option<Packing>,
+    quantization: Option<QuantizationConfig>,
     tensors: Tensors<'a>,
 }
 
@@ -207,7 +207,7 @@ impl Planner<'_> {
             query_norm: self.head_norm(&name(names::QUERY_NORM), heads)?,
             key_norm: self.head_norm(&name(names::KEY_NORM), kv_heads)?,
             output: self.linear(
-                Part::whole(name(names::OUTPUT), hidden),
+                TensorRows::whole(name(names::OUTPUT), hidden),
                 query,
                 biases == Biases::All,
             )?,
@@ -215,7 +215,7 @@ impl Planner<'_> {
             feed_forward_norm: norm_if(!parallel, fed)?,
             gate: self.matrix(gate, hidden)?,
             up: self.matrix(up, hidden)?,
-            down: self.matrix(Part::whole(name(names::DOWN), hidden), wide)?,
+            down: self.matrix(TensorRows::whole(name(names::DOWN), hidden), wide)?,
             post_feed_forward_norm: norm_if(sandwich, names::POST_FEED_FORWARD_NORM)?,
         })
     }
@@ -227,18 +227,23 @@ impl Planner<'_> {
         split: [Name; N],
         fused: Name,
         rows: [usize; N],
-    ) -> [Part; N] {
+    ) -> [TensorRows; N] {
         std::array::from_fn(|i| {
             if !self.spec.fused {
-                return Part::whole(self.names.in_layer(layer, split[i]), rows[i]);
+                return TensorRows::whole(self.names.in_layer(layer, split[i]), rows[i]);
             }
             let start = rows[..i].iter().sum();
             let name = self.names.in_layer(layer, fused);
-            Part { name, rows: start..start + rows[i], of: rows.iter().sum() }
+            TensorRows { name, rows: start..start + rows[i], of: rows.iter().sum() }
         })
     }
 
-    fn linear(&self, part: Part, cols: usize, biased: bool) -> Result<Linear<Matrix, Vector>> {
+    fn linear(
+        &self,
+        part: TensorRows,
+        cols: usize,
+        biased: bool,
+    ) -> Result<Linear<Matrix, Vector>> {
         let bias = || {
             let name = format!("{}.bias", part.name);
             Ok(Vector { elements: part.rows.clone(), ..self.vector(&name, part.of, false)? })
@@ -248,15 +253,16 @@ impl Planner<'_> {
     }
 
     fn whole(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix> {
-        self.matrix(Part::whole(name.to_owned(), rows), cols)
+        self.matrix(TensorRows::whole(name.to_owned(), rows), cols)
     }
 
-    fn matrix(&self, part: Part, cols: usize) -> Result<Matrix> {
-        let Part { name, rows, of } = part;
-        if let Some((format, packed)) = packed::find(self.tensors, self.packing, &name, [of, cols])?
+    fn matrix(&self, part: TensorRows, cols: usize) -> Result<Matrix> {
+        let TensorRows { name, rows, of } = part;
+        if let Some((format, packed)) =
+            packed_tensors::find(self.tensors, self.quantization, &name, [of, cols])?
         {
-            let source = Source::Packed(Box::new(packed));
-            return Ok(Matrix { name, format, rows, cols, source });
+            let tensors = MatrixTensors::Packed(Box::new(packed));
+            return Ok(Matrix { name, format, rows, cols, tensors });
         }
         let full_name = format!("{name}.weight");
         let entry = self.tensors.find(&full_name, &[of, cols])?;
@@ -266,7 +272,7 @@ impl Planner<'_> {
                 format!("tensor '{full_name}' has rows of {cols}: not whole {format} blocks");
             return Err(malformed(self.tensors.file(entry), problem));
         }
-        Ok(Matrix { name, format, rows, cols, source: Source::Plain(entry.clone()) })
+        Ok(Matrix { name, format, rows, cols, tensors: MatrixTensors::Plain(entry.clone()) })
     }
 
     fn norm(&self, name: &str, len: usize) -> Result<Vector> {
@@ -298,13 +304,13 @@ impl Planner<'_> {
 }
 
 /// Some rows of a tensor of `of` rows.
-struct Part {
+struct TensorRows {
     name: String,
     rows: Range<usize>,
     of: usize,
 }
 
-impl Part {
+impl TensorRows {
     fn whole(name: String, rows: usize) -> Self {
         Self { name, rows: 0..rows, of: rows }
     }

@@ -53,7 +53,7 @@ impl<'a> Tensors<'a> {
 
     pub(super) fn format(&self, name: &str, entry: &Entry) -> Result<Format> {
         match &entry.element {
-            Element::Weights(format) => Ok(*format),
+            Element::Numbers(format) => Ok(*format),
             other => {
                 let problem = format!("tensor '{name}' holds {other}, which is not supported");
                 let mend = "use a checkpoint in bf16, f16, f32, AWQ or compressed-tensors, or a GGUF \

@@ -14,8 +14,8 @@ use super::{CheckpointError, config::malformed, weight_file::WeightFile};
 /// What the numbers of a tensor are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Element {
-    /// Weights the kernels take as they are.
-    Weights(Format),
+    /// Numbers the kernels take as they are.
+    Numbers(Format),
     /// 32-bit words that hold packed weights.
     Words,
     /// Anything else, by its name in the file.
@@ -25,9 +25,9 @@ pub(crate) enum Element {
 impl From<Dtype> for Element {
     fn from(dtype: Dtype) -> Self {
         match dtype {
-            Dtype::F32 => Self::Weights(Format::F32),
-            Dtype::F16 => Self::Weights(Format::F16),
-            Dtype::BF16 => Self::Weights(Format::Bf16),
+            Dtype::F32 => Self::Numbers(Format::F32),
+            Dtype::F16 => Self::Numbers(Format::F16),
+            Dtype::BF16 => Self::Numbers(Format::Bf16),
             Dtype::I32 | Dtype::U32 => Self::Words,
             other => Self::Other(format!("{other:?}")),
         }
@@ -37,7 +37,7 @@ impl From<Dtype> for Element {
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Weights(format) => format.fmt(f),
+            Self::Numbers(format) => format.fmt(f),
             Self::Words => f.write_str("i32"),
             Self::Other(name) => f.write_str(name),
         }

@@ -69,7 +69,7 @@ fn entry(
 ) -> Result<Entry, CheckpointError> {
     let Tensor { name, shape, element, offset } = tensor;
     let format = match element {
-        Element::Weights(format) => *format,
+        Element::Numbers(format) => *format,
         other => return Ok(Entry::unread(other.clone(), shape.clone())),
     };
     let (weights, block_bytes) = format.block();

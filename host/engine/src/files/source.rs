@@ -1,13 +1,14 @@
 //! Where everything of a checkpoint that is no weight comes from.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::GgufMetadata;
 
 /// Where tokenizer, chat template and end tokens are.
-pub(crate) enum Source<'a> {
+#[derive(Debug)]
+pub(crate) enum Source {
     /// A folder with `tokenizer.json`, `tokenizer_config.json`, `generation_config.json`, ...
-    Folder(&'a Path),
+    Folder(PathBuf),
     /// The metadata of a GGUF file.
-    Gguf(&'a GgufMetadata),
+    Gguf(GgufMetadata),
 }

@@ -63,10 +63,10 @@ fn survey_checkpoint(
     memory(settings, inspection);
     quantization(settings, checkpoint, inspection);
     dtype(settings, spec.architecture, inspection);
-    tokenizer(&checkpoint.source(), inspection);
-    side_files(&checkpoint.source(), inspection);
-    chat_template(&checkpoint.source(), renderers, inspection);
-    end_tokens(&checkpoint.source(), inspection);
+    tokenizer(checkpoint.source(), inspection);
+    side_files(checkpoint.source(), inspection);
+    chat_template(checkpoint.source(), renderers, inspection);
+    end_tokens(checkpoint.source(), inspection);
     sight(checkpoint, inspection);
 }
 
@@ -192,7 +192,7 @@ fn dtype(settings: &ExpertSettings, architecture: &str, inspection: &mut Inspect
     }
 }
 
-fn tokenizer(source: &Source<'_>, inspection: &mut Inspection) {
+fn tokenizer(source: &Source, inspection: &mut Inspection) {
     match source {
         Source::Folder(folder) => match side::vocabulary(&folder.join("tokenizer.json")) {
             Ok(Some(_)) => {}
@@ -220,7 +220,7 @@ fn tokenizer(source: &Source<'_>, inspection: &mut Inspection) {
 }
 
 /// What is damaged among the files that the expert can be served without, or with less of.
-fn side_files(source: &Source<'_>, inspection: &mut Inspection) {
+fn side_files(source: &Source, inspection: &mut Inspection) {
     let Source::Folder(folder) = source else { return };
     for name in side::JSON_FILES {
         if let Err(damage) = side::object(&folder.join(name)) {
@@ -233,7 +233,7 @@ fn side_files(source: &Source<'_>, inspection: &mut Inspection) {
     }
 }
 
-fn chat_template(source: &Source<'_>, renderers: &Renderers, inspection: &mut Inspection) {
+fn chat_template(source: &Source, renderers: &Renderers, inspection: &mut Inspection) {
     let text = match template::find(source) {
         Ok(Some(text)) => text,
         Ok(None) => {
@@ -277,7 +277,7 @@ fn no_chat(problem: &Problem, inspection: &mut Inspection) {
     }
 }
 
-fn end_tokens(source: &Source<'_>, inspection: &mut Inspection) {
+fn end_tokens(source: &Source, inspection: &mut Inspection) {
     let named = template::token_names(source).contains_key("eos_token");
     if !named && Generation::read(source).ends.is_empty() {
         let message = "no file names an end token, so replies end at max_tokens only";

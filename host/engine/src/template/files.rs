@@ -12,7 +12,7 @@ use crate::{
 
 /// The template a checkpoint brings, newest place first; `None` when it brings none. The error names a
 /// damaged file that may hold it: an older place is no substitute for a newer one.
-pub(crate) fn find(source: &Source<'_>) -> Result<Option<String>, String> {
+pub(crate) fn find(source: &Source) -> Result<Option<String>, String> {
     let folder = match source {
         Source::Folder(folder) => folder,
         Source::Gguf(metadata) => {
@@ -41,7 +41,7 @@ fn named_default(declared: &Value) -> Option<&str> {
 }
 
 /// The token texts that templates may mention.
-pub(crate) fn token_names(source: &Source<'_>) -> TokenNames {
+pub(crate) fn token_names(source: &Source) -> TokenNames {
     match source {
         Source::Folder(folder) => names_in_folder(folder),
         Source::Gguf(metadata) => names_in_gguf(metadata),
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn templates_are_found_newest_place_first() {
         let folder = tempfile::tempdir().unwrap();
-        let found = || find(&Source::Folder(folder.path())).unwrap();
+        let found = || find(&Source::Folder(folder.path().into())).unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         assert_eq!(found(), None);
         let list = r#"{"chat_template": [
@@ -90,9 +90,9 @@ mod tests {
         write("chat_template.jinja", "file");
         assert_eq!(found().unwrap(), "file");
         write("chat_template.jinja", &"x".repeat(SOURCE_BYTES_MAX as usize + 1));
-        let damage = find(&Source::Folder(folder.path())).unwrap_err();
+        let damage = find(&Source::Folder(folder.path().into())).unwrap_err();
         assert!(damage.contains("chat_template.jinja: is larger than"), "{damage}");
-        let names = token_names(&Source::Folder(folder.path()));
+        let names = token_names(&Source::Folder(folder.path().into()));
         assert_eq!(names.into_values().collect::<Vec<_>>(), ["<b>", "<e>"]);
     }
 
@@ -104,7 +104,7 @@ mod tests {
         let metadata = ids.fold(metadata, |metadata, (name, id)| {
             metadata.with_integer(&format!("tokenizer.ggml.{name}_token_id"), id)
         });
-        let names = token_names(&Source::Gguf(&metadata));
+        let names = token_names(&Source::Gguf(metadata));
         let expected = [("bos", "<b>"), ("eos", "<e>"), ("pad", "<p>"), ("unk", "<u>")];
         let expected = expected.map(|(name, text)| (format!("{name}_token"), text.to_owned()));
         assert_eq!(names, TokenNames::from(expected));

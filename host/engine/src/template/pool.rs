@@ -37,7 +37,7 @@ struct State {
 }
 
 /// A template that children compile.
-pub(super) struct Source {
+pub(super) struct ChildTemplate {
     key: u64,
     text: String,
     names: TokenNames,
@@ -73,12 +73,16 @@ impl Pool {
     }
 
     /// A template under a key of its own, compiled once to see whether it can be.
-    pub(super) fn compile(&self, text: String, names: TokenNames) -> Result<Source, Problem> {
+    pub(super) fn compile(
+        &self,
+        text: String,
+        names: TokenNames,
+    ) -> Result<ChildTemplate, Problem> {
         let mut state = self.state();
         state.known += 1;
         let key = state.known;
         drop(state);
-        let source = Source { key, text, names };
+        let source = ChildTemplate { key, text, names };
         let mut seat = self.seat(key)?;
         seat.child = Some(self.start(&source)?);
         drop(seat);
@@ -87,7 +91,7 @@ impl Pool {
 
     /// Gives an order to a child that has compiled `source`. One that an earlier call wore out is no
     /// reason to fail this one: it is tried again in a fresh child.
-    pub(super) fn ask(&self, source: &Source, order: &Order<'_>) -> Result<String, Problem> {
+    pub(super) fn ask(&self, source: &ChildTemplate, order: &Order<'_>) -> Result<String, Problem> {
         let request = order.encode()?;
         let mut seat = self.seat(source.key)?;
         loop {
@@ -134,7 +138,7 @@ impl Pool {
 
     /// A child that has compiled the template. One that does not even report for work says nothing
     /// about the template.
-    fn start(&self, source: &Source) -> Result<Child, Problem> {
+    fn start(&self, source: &ChildTemplate) -> Result<Child, Problem> {
         let judge = |failure| child::judge(failure, self.limits.output_bytes);
         let mut worker = Worker::start(&self.program, self.bounds()).map_err(judge)?;
         let unable = |failure: Failure| Problem::Unavailable(failure.to_string());

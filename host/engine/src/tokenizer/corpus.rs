@@ -106,7 +106,7 @@ struct Language {
 }
 
 impl Language {
-    fn of(name: &'static str, source: &Source<'_>) -> Self {
+    fn of(name: &'static str, source: &Source) -> Self {
         let names = template::token_names(source);
         let template = template::find(source).unwrap();
         let template = template.map(|text| ChatTemplate::compile(text, &names, &Renderers::Here));
@@ -207,7 +207,7 @@ fn message(turn: &Turn) -> Message {
 }
 
 fn check_toy(name: &'static str) {
-    Language::of(name, &Source::Folder(&toy(name))).check();
+    Language::of(name, &Source::Folder(toy(name))).check();
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn aya_expanse_multilingual_reads_the_corpus() {
 fn check_real(name: &'static str, file: &str) {
     let cache = env::var_os("SIGNALBOX_MODEL_CACHE").expect("set SIGNALBOX_MODEL_CACHE");
     let checkpoint = Checkpoint::open(&PathBuf::from(cache).join(file)).unwrap();
-    Language::of(name, &checkpoint.source()).check();
+    Language::of(name, checkpoint.source()).check();
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The arithmetic of seeing: SigLIP (arXiv 2303.15343) and Gemma 3's projector, on candle, whose matrix
-//! product is fast where every row is needed at once. Weights stay as the file has them and are
+//! product is fast where every row is needed at once. TowerWeights stay as the file has them and are
 //! widened to f32 when they are used.
 
 use candle_core::{CpuStorage, D, DType, Device, InplaceOp1, Layout, Result, Tensor};
 use signalbox_kernels::{rms_norm, softmax};
 
-use super::weights::{Affine, Layer, Weights};
+use super::weights::{Affine, TowerLayer, TowerWeights};
 use crate::spec::VisionSpec;
 
 /// Query rows whose scores are held at once, of one head: all of them would be gigabytes.
@@ -15,7 +15,7 @@ const SCORE_ROWS: usize = 512;
 /// [`Preparation`](super::Preparation) makes them.
 pub(super) fn soft_tokens(
     spec: &VisionSpec,
-    weights: &Weights<Tensor>,
+    weights: &TowerWeights<Tensor>,
     patches: Vec<f32>,
 ) -> Result<Vec<f32>> {
     let count = spec.patches_per_side() * spec.patches_per_side();
@@ -26,7 +26,7 @@ pub(super) fn soft_tokens(
 }
 
 /// The tower: (patches, inputs) to (patches, hidden).
-fn encode(spec: &VisionSpec, weights: &Weights<Tensor>, patches: &Tensor) -> Result<Tensor> {
+fn encode(spec: &VisionSpec, weights: &TowerWeights<Tensor>, patches: &Tensor) -> Result<Tensor> {
     let positions = weights.positions.to_dtype(DType::F32)?;
     let mut x = (linear(patches, &weights.patch)? + positions)?;
     for layer in &weights.layers {
@@ -40,7 +40,7 @@ fn encode(spec: &VisionSpec, weights: &Weights<Tensor>, patches: &Tensor) -> Res
 }
 
 /// Every patch sees every patch: (patches, hidden) to (patches, hidden).
-fn attend(spec: &VisionSpec, layer: &Layer<Tensor>, normed: &Tensor) -> Result<Tensor> {
+fn attend(spec: &VisionSpec, layer: &TowerLayer<Tensor>, normed: &Tensor) -> Result<Tensor> {
     let queries = linear(normed, &layer.query)?;
     let keys = linear(normed, &layer.key)?;
     let values = linear(normed, &layer.value)?;
@@ -91,7 +91,7 @@ fn linear(x: &Tensor, affine: &Affine<Tensor>) -> Result<Tensor> {
     x.matmul(&weight.t()?)?.broadcast_add(&affine.bias.to_dtype(DType::F32)?)
 }
 
-/// Layer norm, row by row.
+/// TowerLayer norm, row by row.
 fn norm(x: &Tensor, affine: &Affine<Tensor>, eps: f32) -> Result<Tensor> {
     let centered = x.broadcast_sub(&x.mean_keepdim(1)?)?;
     let deviation = (centered.sqr()?.mean_keepdim(1)? + f64::from(eps))?.sqrt()?;
@@ -101,7 +101,7 @@ fn norm(x: &Tensor, affine: &Affine<Tensor>, eps: f32) -> Result<Tensor> {
 }
 
 /// The projector: (patches, hidden) to (tokens, hidden of the language model).
-fn project(spec: &VisionSpec, weights: &Weights<Tensor>, seen: &[f32]) -> Result<Vec<f32>> {
+fn project(spec: &VisionSpec, weights: &TowerWeights<Tensor>, seen: &[f32]) -> Result<Vec<f32>> {
     let pooled = pool(spec, seen);
     let weight = weights.soft_norm.to_dtype(DType::F32)?.to_vec1::<f32>()?;
     let weight: Vec<f32> = weight.iter().map(|weight| 1.0 + weight).collect();

@@ -3,13 +3,13 @@
 
 /// All tensors that seeing takes.
 #[derive(Debug)]
-pub(crate) struct Weights<T> {
+pub(crate) struct TowerWeights<T> {
     /// (hidden, channels, patch_size, patch_size): a convolution that never overlaps, and so a linear.
     pub(crate) patch: Affine<T>,
     /// (patches, hidden)
     pub(crate) positions: T,
     /// First to last.
-    pub(crate) layers: Vec<Layer<T>>,
+    pub(crate) layers: Vec<TowerLayer<T>>,
     /// (hidden)
     pub(crate) final_norm: Affine<T>,
     /// (hidden), around zero
@@ -20,7 +20,7 @@ pub(crate) struct Weights<T> {
 
 /// One layer of the tower.
 #[derive(Debug)]
-pub(crate) struct Layer<T> {
+pub(crate) struct TowerLayer<T> {
     /// (hidden)
     pub(crate) attention_norm: Affine<T>,
     /// (hidden, hidden)

@@ -250,7 +250,7 @@ impl<'a> Reader<'a> {
 
 /// ggml's number of a type, in `enum ggml_type`.
 fn element(kind: u32) -> Element {
-    Element::Weights(match kind {
+    Element::Numbers(match kind {
         0 => Format::F32,
         1 => Format::F16,
         2 => Format::Q4_0,

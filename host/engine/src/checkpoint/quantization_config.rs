@@ -10,7 +10,7 @@ const MEND: &str = "use AWQ with 4 bits (gemm or gemv), compressed-tensors pack-
 
 /// What the packed linears of a folder are laid out like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
+pub(super) enum QuantizationConfig {
     /// AutoAWQ's gemm version, and what linears that look like AWQ are taken for.
     AwqGemm,
     /// AutoAWQ's gemv version. The group can't be derived from the shapes of its padded tensors.
@@ -24,7 +24,7 @@ pub(super) enum Packing {
 
 type Result<T> = std::result::Result<T, CheckpointError>;
 
-impl Packing {
+impl QuantizationConfig {
     /// Reads the section of `config.json`, or the `quant_config.json` that older AWQ folders have.
     pub(super) fn read(folder: &Path, config: &Config) -> Result<Self> {
         let text = config.section("text_config")?;
@@ -53,7 +53,7 @@ impl Packing {
     }
 }
 
-fn awq(section: &Config, bits: &str, group: &str) -> Result<Packing> {
+fn awq(section: &Config, bits: &str, group: &str) -> Result<QuantizationConfig> {
     /// What AutoAWQ writes for "all of a row".
     const WHOLE_ROW: i64 = -1;
     let bits = section.count_opt(bits, 1..=64)?.unwrap_or(4);
@@ -64,12 +64,12 @@ fn awq(section: &Config, bits: &str, group: &str) -> Result<Packing> {
     };
     let version = if backend == "llm-awq" { backend } else { format.unwrap_or("gemm") };
     match (version.to_ascii_lowercase().as_str(), bits) {
-        ("gemm", 4) => Ok(Packing::AwqGemm),
+        ("gemm", 4) => Ok(QuantizationConfig::AwqGemm),
         ("gemv", 4) => {
             let whole = section.value(group).is_some_and(|value| value == WHOLE_ROW);
             let sized = || Ok(section.count_opt(group, 2..=1 << 20)?.unwrap_or(128));
             let group = (!whole).then(sized).transpose()?;
-            Ok(Packing::AwqGemv { group })
+            Ok(QuantizationConfig::AwqGemv { group })
         }
         (version, bits) => {
             let problem = format!("AWQ {version} with {bits} bits is not supported");

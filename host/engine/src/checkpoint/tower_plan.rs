@@ -10,7 +10,7 @@ use super::load::Loader;
 use crate::{
     files::{Catalogue, CheckpointError, Element, Entry, Kind, malformed},
     spec::VisionSpec,
-    vision::{Affine, Layer, Preparation, Vision, Weights},
+    vision::{Affine, Preparation, TowerLayer, TowerWeights, Vision},
 };
 
 /// What stands before the names of the tower, newest first.
@@ -29,17 +29,17 @@ const CHANNELS: usize = 3;
 type Result<T> = std::result::Result<T, CheckpointError>;
 
 /// A tower that is all there.
-pub(super) struct Plan {
+pub(super) struct TowerPlan {
     spec: VisionSpec,
     preparation: Preparation,
-    names: Names,
+    names: TowerNames,
     /// Width of the language model.
     hidden: usize,
     /// What its tensors will take.
     pub(super) bytes: u64,
 }
 
-struct Names {
+struct TowerNames {
     tower: &'static str,
     projector: &'static str,
 }
@@ -47,7 +47,7 @@ struct Names {
 /// One tensor: its name in the file and its shape.
 type Wanted<'a> = (String, &'a [usize]);
 
-impl Plan {
+impl TowerPlan {
     /// Finds the tower of a folder and checks it. `None` where the files hold nothing of one: the
     /// language model is served without.
     pub(super) fn make(
@@ -56,7 +56,7 @@ impl Plan {
         hidden: usize,
         catalogue: &Catalogue,
     ) -> Result<Option<Self>> {
-        let Some(names) = Names::of(catalogue) else { return Ok(None) };
+        let Some(names) = TowerNames::of(catalogue) else { return Ok(None) };
         let mut bytes = 0;
         let mut count = |(name, shape): Wanted<'_>| {
             let (entry, _) = find(catalogue, &name, shape)?;
@@ -88,7 +88,7 @@ impl Plan {
     }
 }
 
-impl Names {
+impl TowerNames {
     /// How a checkpoint names its tower, if there is anything of it.
     fn of(catalogue: &Catalogue) -> Option<Self> {
         let tower = TOWERS.into_iter().find(|of| catalogue.has(&format!("{of}{PATCH}.weight")));
@@ -109,12 +109,12 @@ impl Names {
         spec: &VisionSpec,
         hidden: usize,
         take: &mut dyn FnMut(Wanted<'_>) -> Result<T>,
-    ) -> Result<Weights<T>> {
+    ) -> Result<TowerWeights<T>> {
         let (width, patch) = (spec.hidden, spec.patch_size);
         let patches = spec.patches_per_side() * spec.patches_per_side();
         let tower = |name: &str| format!("{}{name}", self.tower);
         let projector = |name: &str| format!("{}{name}", self.projector);
-        Ok(Weights {
+        Ok(TowerWeights {
             patch: affine(take, &tower(PATCH), &[width, CHANNELS, patch, patch])?,
             positions: take((tower("embeddings.position_embedding.weight"), &[patches, width]))?,
             layers: (0..spec.layers)
@@ -131,10 +131,10 @@ fn layer<T>(
     take: &mut dyn FnMut(Wanted<'_>) -> Result<T>,
     layer: &str,
     spec: &VisionSpec,
-) -> Result<Layer<T>> {
+) -> Result<TowerLayer<T>> {
     let (width, wide) = (spec.hidden, spec.intermediate);
     let mut take = |name: &str, shape: &[usize]| affine(take, &format!("{layer}.{name}"), shape);
-    Ok(Layer {
+    Ok(TowerLayer {
         attention_norm: take("layer_norm1", &[width])?,
         query: take("self_attn.q_proj", &[width, width])?,
         key: take("self_attn.k_proj", &[width, width])?,
@@ -171,9 +171,9 @@ fn find<'a>(catalogue: &'a Catalogue, name: &str, shape: &[usize]) -> Result<(&'
         return Err(malformed(file, problem));
     }
     let dtype = match entry.element {
-        Element::Weights(Format::F32) => DType::F32,
-        Element::Weights(Format::F16) => DType::F16,
-        Element::Weights(Format::Bf16) => DType::BF16,
+        Element::Numbers(Format::F32) => DType::F32,
+        Element::Numbers(Format::F16) => DType::F16,
+        Element::Numbers(Format::Bf16) => DType::BF16,
         _ => {
             let problem = format!("tensor '{name}' holds {}, but towers are plain", entry.element);
             let mend = "use a checkpoint whose vision tower is bf16, f16 or f32";

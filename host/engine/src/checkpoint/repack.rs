@@ -37,7 +37,7 @@ pub(super) enum Layout {
 }
 
 /// The tensors of a linear with `rows` outputs and `cols` inputs, lengths checked.
-pub(super) struct Linear<'a> {
+pub(super) struct PackedLinear<'a> {
     /// What lies beside what.
     pub(super) layout: Layout,
     /// Words.
@@ -67,7 +67,7 @@ impl Layout {
     }
 }
 
-impl Linear<'_> {
+impl PackedLinear<'_> {
     /// Packs some of the outputs.
     pub(super) fn pack(&self, rows: Range<usize>) -> Vec<u8> {
         let groups = self.cols / self.group;
@@ -219,7 +219,7 @@ mod tests {
     }
 
     /// Every weight is where it belongs, whatever rows are taken.
-    fn check(linear: &Linear<'_>, expect: impl Fn(usize, usize) -> f32) {
+    fn check(linear: &PackedLinear<'_>, expect: impl Fn(usize, usize) -> f32) {
         let format = linear.layout.format(GROUP, linear.scale);
         for range in [0..16, 8..16, 3..5, 5..13, 15..16] {
             let rows = Rows::new(format, range.len(), COLS, linear.pack(range.clone())).unwrap();
@@ -238,9 +238,13 @@ mod tests {
         (quant(row, col) as f32 - zero(row, group) as f32) * scale(row, group)
     }
 
-    fn linear<'a>(layout: Layout, scale: Format, [weights, scales]: [&'a [u8]; 2]) -> Linear<'a> {
+    fn linear<'a>(
+        layout: Layout,
+        scale: Format,
+        [weights, scales]: [&'a [u8]; 2],
+    ) -> PackedLinear<'a> {
         let (rows, cols, group) = (ROWS, COLS, GROUP);
-        Linear { layout, weights, zeros: None, scales, scale, rows, cols, group }
+        PackedLinear { layout, weights, zeros: None, scales, scale, rows, cols, group }
     }
 
     #[test]
@@ -249,7 +253,7 @@ mod tests {
         let zeros = words((GROUPS, ROWS), ORDER, |group, row| zero(row, group));
         let scales = halves((0..GROUPS).flat_map(|g| (0..ROWS).map(move |row| scale(row, g))));
         let linear = linear(Layout::AwqGemm, Format::F16, [&weights, &scales]);
-        check(&Linear { zeros: Some(&zeros), ..linear }, expect);
+        check(&PackedLinear { zeros: Some(&zeros), ..linear }, expect);
     }
 
     #[test]
@@ -262,7 +266,7 @@ mod tests {
         let scales = (0..ROWS).flat_map(|row| (0..8 * WIDTH).map(move |g| scale(row, g)));
         let scales = halves(scales);
         let linear = linear(Layout::AwqGemv { width: WIDTH }, Format::F16, [&weights, &scales]);
-        check(&Linear { zeros: Some(&zeros), ..linear }, expect);
+        check(&PackedLinear { zeros: Some(&zeros), ..linear }, expect);
     }
 
     #[test]
@@ -279,7 +283,7 @@ mod tests {
         let layout = Layout::CompressedTensors { bits: 4 };
         for (scale, scales) in [(Format::F16, &narrow), (Format::Bf16, &wide)] {
             let linear = linear(layout, scale, [&weights, scales]);
-            check(&Linear { zeros: Some(&zeros), ..linear }, expect);
+            check(&PackedLinear { zeros: Some(&zeros), ..linear }, expect);
         }
         let symmetric =
             |row: usize, col: usize| (quant(row, col) as f32 - 8.0) * scale(row, col / GROUP);
