@@ -9,6 +9,7 @@ mod browser;
 mod hosts;
 mod keys;
 mod proxies;
+mod rules;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -22,89 +23,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{
-    ServerSettings,
-    caller::Caller,
-    error::ApiError,
-    limits::{KEYS_MAX, LISTED_MAX},
-};
+use crate::{ServerSettings, caller::Caller, error::ApiError};
 use hosts::Hosts;
 pub use keys::{Key, KeyError};
+pub use rules::{Access, AccessError};
 
 /// Paths of the data plane that balancers ask without a key.
 const WITHOUT_KEY: [&str; 2] = ["/health", "/ready"];
-
-/// Who may use the data plane. Nothing is set by default: everybody on this machine, no web page.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Access {
-    /// Clients need one of these, when there are any. Up to 1 024.
-    pub keys: Vec<Key>,
-    /// Web pages that may use the data plane, as browsers name them: `https://app.example`. Up to 64.
-    pub origins: Vec<String>,
-    /// Names of this host besides loopback's and the addresses it listens on. Up to 64.
-    pub hosts: Vec<String>,
-    /// Serve strangers beyond loopback without keys.
-    pub open: bool,
-}
-
-/// An [`Access`] that can't be granted, by the key of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AccessError {
-    /// Too many keys, or two that are not two.
-    #[error("{0}")]
-    Keys(String),
-    /// Too many, or one that no browser sends.
-    #[error("{0}")]
-    Origins(String),
-    /// Too many, or one that is no host.
-    #[error("{0}")]
-    Hosts(String),
-    /// Open to everybody and closed at once.
-    #[error("\"open\": true lets everybody in and \"keys\" does not; keep one of them")]
-    Open,
-}
-
-impl Access {
-    /// Checks everything against its bounds.
-    ///
-    /// # Errors
-    /// The first thing that can't be.
-    pub fn check(&self) -> Result<(), AccessError> {
-        if self.keys.len() > KEYS_MAX {
-            let most = format!("there are {}; at most {}", self.keys.len(), KEYS_MAX);
-            return Err(AccessError::Keys(most));
-        }
-        for (index, key) in self.keys.iter().enumerate() {
-            if self.keys[..index].iter().any(|other| other.name() == key.name()) {
-                return Err(AccessError::Keys(format!("the name \"{}\" is taken", key.name())));
-            }
-            if let Some(other) = self.keys[..index].iter().find(|other| other.is_same(key)) {
-                let twice = format!("\"{}\" and \"{}\" are one key", other.name(), key.name());
-                return Err(AccessError::Keys(twice));
-            }
-        }
-        let origin = "write it as browsers do: \"https://app.example\", without path or wildcard";
-        listed(&self.origins, browser::is_origin, origin).map_err(AccessError::Origins)?;
-        let host = "write a name or an address, without scheme, port, path or wildcard";
-        listed(&self.hosts, is_name, host).map_err(AccessError::Hosts)?;
-        if self.open && !self.keys.is_empty() { Err(AccessError::Open) } else { Ok(()) }
-    }
-}
-
-fn listed(list: &[String], is_one: fn(&str) -> bool, mend: &str) -> Result<(), String> {
-    if list.len() > LISTED_MAX {
-        return Err(format!("there are {}; at most {LISTED_MAX}", list.len()));
-    }
-    match list.iter().find(|entry| !is_one(entry)) {
-        Some(odd) => Err(format!("\"{odd}\" is none; {mend}")),
-        None => Ok(()),
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-    (!text.is_empty() && text.chars().all(plain)) || text.parse::<IpAddr>().is_ok()
-}
 
 /// The address at the other end of a connection.
 #[derive(Debug, Clone, Copy)]

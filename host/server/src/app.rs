@@ -30,6 +30,7 @@ pub struct App(Arc<Shared>);
 
 struct Shared {
     pipeline: Pipeline,
+    fleet: Fleet,
     images: Images,
     bodies: Bodies,
     uploads: Bodies,
@@ -67,7 +68,8 @@ impl App {
         let world = Arc::new(FleetWorld::new(fleet.clone()));
         let policies = Policies::open_reporting(policies, world, &|words| starting.says(words))?;
         Ok(Self(Arc::new(Shared {
-            pipeline: pipeline(fleet, policies, &settings),
+            pipeline: pipeline(fleet.clone(), policies, &settings),
+            fleet,
             images: Images::new(&settings),
             bodies: Bodies::new(settings.limits.body_memory_bytes_max),
             uploads: Bodies::new(settings.limits.upload_memory_bytes_max),
@@ -86,7 +88,7 @@ impl App {
 
     /// The experts.
     pub fn fleet(&self) -> &Fleet {
-        &self.0.pipeline.fleet
+        &self.0.fleet
     }
 
     pub(crate) fn pipeline(&self) -> &Pipeline {
@@ -168,7 +170,7 @@ fn call_bounds(settings: &ServerSettings) -> CallBounds {
 
 fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipeline {
     Pipeline {
-        fleet,
+        experts: Arc::new(fleet),
         policies,
         admission: Admission::new(settings.limits.in_flight_max),
         decisions: Decisions::new(

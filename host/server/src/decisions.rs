@@ -16,6 +16,7 @@ use signalbox_confine::{LINE_BYTES, clean};
 use signalbox_engine::EngineError;
 use signalbox_policy::PolicyRef;
 use tokio::time::Instant;
+use tracing::Span;
 
 pub(crate) use record::Record;
 
@@ -49,9 +50,10 @@ impl Decisions {
     /// Begins the record of one call.
     pub(crate) fn begin(&self, call: &Call) -> Trace {
         let received = Instant::now();
+        let span = tracing::info_span!("call", id = call.view.id);
         let number = self.0.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let record = Some(Box::new(Record::of(call, number)));
-        Trace { id: call.view.id.clone(), record, received, log: self.clone() }
+        Trace { id: call.view.id.clone(), record, received, log: self.clone(), span }
     }
 
     /// The newest `limit` records, newest first.
@@ -77,6 +79,8 @@ pub(crate) struct Trace {
     record: Option<Box<Record>>,
     received: Instant,
     log: Decisions,
+    /// Events of the call's steps stand in it.
+    span: Span,
 }
 
 impl Trace {
@@ -90,9 +94,24 @@ impl Trace {
         self.received
     }
 
+    /// What the steps of the call are logged in.
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// The `pre` policies let it pass.
+    pub(crate) fn examined(&self) {
+        let ms = millis(self.received.elapsed());
+        self.span.in_scope(|| tracing::debug!(ms, "pre policies are done"));
+    }
+
     /// Who was chosen, and why.
     pub(crate) fn chose(&mut self, choice: &Choice) {
         let routed_ms = millis(self.received.elapsed());
+        self.span.in_scope(|| {
+            let (route, reason) = (&choice.route, clean(&choice.reason, LINE_BYTES));
+            tracing::debug!(%route, plan = ?choice.plan, reason, ms = routed_ms, "routed");
+        });
         self.write(|record| {
             record.chose(choice);
             record.timings.routed_ms = Some(routed_ms);
@@ -107,16 +126,22 @@ impl Trace {
 
     /// An expert did not begin to answer.
     pub(crate) fn tried(&mut self, expert: &str, error: &EngineError) {
+        self.span.in_scope(|| tracing::debug!(expert, %error, "an expert did not begin"));
         self.write(|record| record.tried(expert, &error.to_string()));
     }
 
     /// Somebody begins to answer.
     pub(crate) fn answering(&mut self, model: &str) {
+        let ms = millis(self.received.elapsed());
+        self.span.in_scope(|| tracing::debug!(expert = model, ms, "generating"));
         self.write(|record| record.answering(model));
     }
 
     /// The reply is complete.
     pub(crate) fn finished(&mut self, end: &End) {
+        let ms = millis(self.received.elapsed());
+        self.span
+            .in_scope(|| tracing::debug!(ending = ?end.ending, usage = ?end.usage, ms, "done"));
         self.write(|record| record.finished(end));
         self.close(Outcome::Completed);
     }

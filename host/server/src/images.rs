@@ -4,6 +4,8 @@
 
 mod address;
 mod fetch;
+mod problem;
+mod room;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,6 +23,8 @@ use tokio::{
 
 use crate::{ServerSettings, limits::DECODERS_MAX};
 use address::Address;
+pub(crate) use problem::{ImageProblem, ImageRefusal};
+pub(crate) use room::Room;
 
 /// Base64 as it is found: with its padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -36,39 +40,6 @@ pub(crate) struct Sent {
     /// What stands there.
     pub(crate) url: String,
 }
-
-/// Why one image is not taken.
-#[derive(Debug, thiserror::Error)]
-#[error("'{at}': {problem}")]
-pub(crate) struct ImageRefusal {
-    /// Where it stands in the body.
-    pub(crate) at: String,
-    /// What is wrong with it.
-    pub(crate) problem: ImageProblem,
-}
-
-/// What can be wrong with an image.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ImageProblem {
-    /// Too large, or no image.
-    #[error(transparent)]
-    Unusable(#[from] ImageError),
-    /// Neither a `data:` URL that can be read nor an address.
-    #[error("{0}; send \"data:image/png;base64,...\"")]
-    Url(String),
-    /// The operator did not allow this.
-    #[error("images are not fetched from {host}: {why}; send the image as a data: URL")]
-    NotAllowed { host: String, why: String },
-    /// The host did not send it.
-    #[error("the image can't be fetched from {host}: {why}; send it as a data: URL")]
-    Unreachable { host: String, why: String },
-    /// Other calls hold as many pixels as may be held.
-    #[error("other calls hold all memory there is for images; retry later")]
-    Full,
-}
-
-/// Memory for the images of one call; free again when the last clone is dropped.
-pub(crate) type Room = Arc<Option<OwnedSemaphorePermit>>;
 
 /// What all calls share about images.
 pub(crate) struct Images {

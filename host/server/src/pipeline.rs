@@ -2,40 +2,52 @@
 //!
 //! Nothing under `pipeline/` knows HTTP or JSON: calls come in as plain data, replies go out as a
 //! stream of plain pieces. [`run`](Pipeline::run) is the whole sequence; the files beside it are its
-//! steps, in order: `call` (with `pictures`), `choose`, `generate` (with `consensus`), `stream`.
+//! steps, in order: `call` (with `pictures`), `choose`, `generate` (with `consensus`), `stream`. Experts
+//! are asked through [`Experts`], a trait of two functions.
 
 mod call;
+mod choice;
 mod choose;
 mod consensus;
 mod convert;
+mod deadline;
+mod end;
+mod experts;
 mod generate;
+mod meter;
 mod pictures;
+mod refusal;
+mod source;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use signalbox_engine::Fleet;
 use signalbox_policy::{Policies, PreVerdict};
-use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
-pub(crate) use call::{Call, Form, Refusal, Refused};
-pub(crate) use choose::{Choice, Route};
+pub(crate) use call::{Bounds, Call, Form};
+pub(crate) use choice::{Choice, Route};
 pub(crate) use convert::expert_view;
+pub(crate) use deadline::Deadline;
+pub(crate) use end::{End, Ending, Performance};
+pub(crate) use experts::Experts;
 pub(crate) use pictures::Pictures;
-pub(crate) use stream::{End, Ending, Performance, Piece, Reply};
+pub(crate) use refusal::{Refusal, Refused};
+pub(crate) use stream::{Piece, Reply};
 
 use crate::{
     admission::{Admission, Permit},
     decisions::{Decisions, Trace},
     telemetry::Telemetry,
 };
-use stream::Source;
+use meter::Meter;
+use source::Source;
 
 /// What every call passes through.
 pub(crate) struct Pipeline {
-    pub(crate) fleet: Fleet,
+    pub(crate) experts: Arc<dyn Experts>,
     pub(crate) policies: Policies,
     pub(crate) admission: Admission,
     pub(crate) decisions: Decisions,
@@ -43,36 +55,10 @@ pub(crate) struct Pipeline {
     pub(crate) bounds: Bounds,
 }
 
-/// What one call may take.
-pub(crate) struct Bounds {
-    /// From received to finished.
-    pub(crate) answer: Duration,
-    /// Tokens generated when nobody says otherwise.
-    pub(crate) tokens_default: u32,
-    /// Tokens that a policy may raise the bound to.
-    pub(crate) tokens_max: u32,
-    /// Tokens of one member's answer.
-    pub(crate) member_tokens_max: u32,
-}
-
 impl Pipeline {
     /// Until when a call that is let in now has to be answered.
-    pub(crate) fn deadline(&self) -> Instant {
-        Instant::now() + self.bounds.answer
-    }
-
-    /// Waits for what the call `id` needs, for no longer than it may take.
-    ///
-    /// # Errors
-    /// It took longer.
-    pub(crate) async fn within<T>(
-        &self,
-        deadline: Instant,
-        id: &str,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Refused> {
-        let done = timeout_at(deadline, work).await;
-        done.map_err(|_| Refused { id: id.to_owned(), refusal: self.too_slow() })
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::after(self.bounds.answer)
     }
 
     /// One call, from received to answering. Returns when the first token is there; dropping the
@@ -84,12 +70,16 @@ impl Pipeline {
         &self,
         call: Call,
         permit: Permit,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<Reply, Refused> {
         let mut trace = self.decisions.begin(&call);
-        let message = timeout_at(deadline, self.run(call, &mut trace)).await;
-        match message.unwrap_or_else(|_| Err(self.too_slow())) {
-            Ok((route, source)) => Ok(self.reply(route, source, trace, deadline, permit)),
+        let span = trace.span();
+        let run = self.run(call, &mut trace).instrument(span);
+        match deadline.within(run).await.flatten() {
+            Ok((route, source)) => {
+                let meter = Meter::begin(&source.model, trace, self.telemetry.clone());
+                Ok(Reply::new(route, source, deadline, meter, permit))
+            }
             Err(refusal) => Err(trace.refused(refusal)),
         }
     }
@@ -105,14 +95,12 @@ impl Pipeline {
                 return Ok((Route::Answered(policy.clone()), Source::said(policy.name, text)));
             }
         };
-        let choice = self.choose(&policies, &call).await?;
+        trace.examined();
+        let choice = choose::choose(self.experts.menu(), &policies, &call).await?;
         trace.chose(&choice);
-        let source = self.generate(&choice.plan, &call, trace).await?; // to the expert's thread
+        let experts = self.experts.as_ref();
+        let source = generate::generate(experts, &self.bounds, &choice.plan, &call, trace).await?;
         let post = seats.post(&call.view, &source.model);
         Ok((choice.route, source.through(post))) // a stream, so the first token is not kept waiting
-    }
-
-    pub(crate) fn too_slow(&self) -> Refusal {
-        Refusal::TooSlow { limit: self.bounds.answer }
     }
 }

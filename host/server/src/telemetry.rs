@@ -4,22 +4,18 @@
 //! Gauges are read from their owners at each scrape, so nothing is counted in two places. Labels
 //! are endpoints, experts and policies: a client can't make new ones.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
     with_local_recorder,
 };
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
-use signalbox_engine::{ExpertState, ExpertStatus, Usage};
-use signalbox_policy::{Hook, PolicyStatus};
+use signalbox_engine::Usage;
 
-use crate::{App, pipeline::Ending};
+use crate::{openai::finish_reason, pipeline::Ending};
 
 const FIRST_TEXT: &str = "signalbox_time_to_first_token_seconds";
 const BETWEEN: &str = "signalbox_inter_token_seconds";
@@ -73,7 +69,7 @@ impl Telemetry {
     }
 
     pub(crate) fn reply_ended(&self, expert: &str, ending: &Ending, usage: Option<Usage>) {
-        self.reply(expert, ending.name());
+        self.reply(expert, finish_reason(ending));
         let Some(usage) = usage else { return };
         with_local_recorder(&self.recorder, || {
             let expert = expert.to_owned();
@@ -100,17 +96,9 @@ impl Telemetry {
         self.handle.run_upkeep();
     }
 
-    /// Everything, as Prometheus text.
-    pub(crate) fn render(&self, app: &App) -> String {
-        with_local_recorder(&self.recorder, || {
-            server(app);
-            app.fleet().menu().iter().for_each(expert);
-            app.policies().list().iter().for_each(policy);
-            for ((policy, hook), count) in app.policies().openings() {
-                let labels = [("policy", policy), ("hook", hook.to_string())];
-                counter!("signalbox_policy_openings_total", &labels).absolute(count);
-            }
-        });
+    /// Everything, as Prometheus text; `read` sets what is read from its owners at this moment.
+    pub(crate) fn render(&self, read: impl FnOnce()) -> String {
+        with_local_recorder(&self.recorder, read);
         self.handle.render()
     }
 }
@@ -167,71 +155,4 @@ fn describe() {
         "signalbox_policy_host_seconds",
         "Of it, waiting for turns, room, token counts"
     );
-}
-
-fn server(app: &App) {
-    counter!("signalbox_log_lines_dropped_total").absolute(LOG_LINES_DROPPED.load(Relaxed));
-    gauge!("signalbox_requests_in_flight").set(count(app.pipeline().admission.in_flight()));
-    for (plane, bodies) in [("data", app.bodies()), ("admin", app.uploads())] {
-        gauge!("signalbox_body_bytes_held", "plane" => plane).set(bytes(bodies.held_bytes()));
-    }
-    let memory = app.fleet().memory();
-    gauge!("signalbox_memory_bytes_max").set(bytes(memory.max_bytes));
-    gauge!("signalbox_memory_bytes_reserved").set(bytes(memory.reserved_bytes));
-    let unreadable = app.policies().unreadable().is_some();
-    gauge!("signalbox_policies_unreadable").set(f64::from(u8::from(unreadable)));
-    for (limit, value) in app.limits() {
-        gauge!("signalbox_limit", "name" => limit.name, "unit" => limit.unit).set(bytes(value));
-    }
-}
-
-fn expert(expert: &ExpertStatus) {
-    let id = || [("expert", expert.id.clone())];
-    let resident = if expert.weights_address.is_some() { expert.weight_bytes } else { 0 };
-    gauge!("signalbox_expert_resident_bytes", &id()).set(bytes(resident));
-    gauge!("signalbox_expert_kv_bytes", &id()).set(bytes(expert.kv_bytes));
-    gauge!("signalbox_expert_queue_depth", &id()).set(count(expert.queue_depth));
-    gauge!("signalbox_expert_running", &id()).set(count(expert.running));
-    gauge!("signalbox_expert_up", &id()).set(f64::from(up(&expert.state)));
-    counter!("signalbox_expert_loads_total", &id()).absolute(expert.load_count);
-    counter!("signalbox_expert_unloads_total", &id()).absolute(expert.unload_count);
-}
-
-/// Whether an expert can answer, now or after loading.
-fn up(state: &ExpertState) -> u8 {
-    match state {
-        ExpertState::Failed(_) => 0,
-        ExpertState::Resident | ExpertState::Loading | ExpertState::Cold => 1,
-    }
-}
-
-/// Gauges, because these begin anew with every activation.
-fn policy(policy: &PolicyStatus) {
-    for hook in Hook::ALL {
-        let out = policy.out_of_service.iter().any(|out| out.hook == hook && !out.on_trial);
-        let labels = [("policy", policy.name.clone()), ("hook", hook.to_string())];
-        gauge!("signalbox_policy_out_of_service", &labels).set(f64::from(u8::from(out)));
-    }
-    for (hook, done) in &policy.counters {
-        let labels = || [("policy", policy.name.clone()), ("hook", hook.to_string())];
-        gauge!("signalbox_policy_calls", &labels()).set(bytes(done.calls));
-        gauge!("signalbox_policy_refusals", &labels()).set(bytes(done.refusals));
-        gauge!("signalbox_policy_seconds", &labels()).set(bytes(done.total_us) / 1e6);
-        gauge!("signalbox_policy_guest_seconds", &labels()).set(bytes(done.guest_us) / 1e6);
-        gauge!("signalbox_policy_host_seconds", &labels()).set(bytes(done.host_us) / 1e6);
-        for (code, failures) in &done.failures {
-            let kind = [("kind", (*code).to_owned())];
-            let labels: Vec<_> = labels().into_iter().chain(kind).collect();
-            gauge!("signalbox_policy_failures", &labels).set(bytes(*failures));
-        }
-    }
-}
-
-/// Prometheus knows one number type; exact up to 2^53.
-fn bytes(n: u64) -> f64 {
-    n as f64
-}
-
-fn count(n: usize) -> f64 {
-    bytes(n as u64)
 }

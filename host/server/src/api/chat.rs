@@ -13,7 +13,7 @@ use super::{
     fields::{Fields, Names, NoList, is_empty, list, text},
     input::{Admitted, Json},
     reply,
-    sampling::{self, Delivery},
+    sampling::{self, Delivery, Draft},
 };
 use crate::{
     App,
@@ -22,7 +22,7 @@ use crate::{
     error::ApiError,
     images::{Images, Sent},
     limits::PARTS_MAX,
-    pipeline::{Call, Form, Pictures},
+    pipeline::{Form, Pictures, Refused},
     request_id::RequestId,
 };
 
@@ -52,9 +52,9 @@ struct Conversation {
     images: Vec<(usize, Sent)>,
 }
 
-/// A call as its body says it, before anybody looked at its images.
+/// What a body asks for.
 struct Asked {
-    call: Call,
+    draft: Draft,
     delivery: Delivery,
     images: Vec<(usize, Sent)>,
 }
@@ -69,12 +69,12 @@ pub(super) async fn create(
     let pipeline = app.pipeline();
     let deadline = pipeline.deadline();
     let (asked, mut held) = read(&app, body, id.clone(), caller).await?;
-    let Asked { mut call, delivery, images } = asked;
-    let looking = pictures(app.images(), call.view.messages.len(), images);
-    call.pictures = pipeline.within(deadline, id.as_str(), looking).await??;
+    let Asked { draft, delivery, images } = asked;
+    let late = |refusal| Refused { id: id.as_str().to_owned(), refusal };
+    let looking = deadline.within(pictures(app.images(), draft.messages(), images));
+    let call = draft.with(looking.await.map_err(late)??);
     held.shrink(call.text_bytes());
-    let (call, permit) = (call.with_images_described(), permit.holding(held));
-    let answered = pipeline.answer(call, permit, deadline).await?;
+    let answered = pipeline.answer(call, permit.holding(held), deadline).await?;
     reply::send(answered, Form::Chat, delivery, &id).await
 }
 
@@ -85,9 +85,11 @@ pub(crate) fn read_any(bytes: &[u8]) {
     let Ok(mut fields) = Fields::parse(bytes, NAMES) else { return };
     let caller = (&RequestId::of(None), Caller::at(None));
     let Ok(Conversation { messages, images }) = conversation(&mut fields, 8) else { return };
-    let Ok((call, _)) = sampling::read(&mut fields, caller, Form::Chat, messages, &settings) else {
+    let Ok((draft, _)) = sampling::read(&mut fields, caller, Form::Chat, messages, &settings)
+    else {
         return;
     };
+    let call = draft.with(Pictures::default());
     assert!(call.view.messages.len() <= MESSAGES_MAX, "more messages than are taken");
     assert!(images.len() <= 8, "more images than are taken");
     assert!(call.text_bytes() <= bytes.len(), "more text than was sent");
@@ -104,9 +106,9 @@ async fn read(
         let settings = settings.settings();
         let Conversation { messages, images } =
             conversation(&mut fields, settings.images.per_call_max)?;
-        let (call, delivery) =
+        let (draft, delivery) =
             sampling::read(&mut fields, (&id, caller), Form::Chat, messages, settings)?;
-        Ok(Asked { call, delivery, images })
+        Ok(Asked { draft, delivery, images })
     };
     body.read(app, NAMES, reading).await
 }

@@ -9,7 +9,13 @@ use super::{
     input::Admitted,
     reply, sampling,
 };
-use crate::{App, caller::Caller, error::ApiError, pipeline::Form, request_id::RequestId};
+use crate::{
+    App,
+    caller::Caller,
+    error::ApiError,
+    pipeline::{Form, Pictures},
+    request_id::RequestId,
+};
 
 const NAMES: Names = &[&["prompt"], sampling::NAMES];
 
@@ -26,7 +32,8 @@ pub(super) async fn create(
         let prompt = vec![Message { role: "user".to_owned(), content, origin: Some(0) }];
         sampling::read(&mut fields, (&name, caller), Form::Text, prompt, settings.settings())
     };
-    let ((call, delivery), mut held) = body.read(&app, NAMES, reading).await?;
+    let ((draft, delivery), mut held) = body.read(&app, NAMES, reading).await?;
+    let call = draft.with(Pictures::default());
     held.shrink(call.text_bytes());
     let pipeline = app.pipeline();
     let answered = pipeline.answer(call, permit.holding(held), pipeline.deadline()).await?;

@@ -6,10 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::App;
+use crate::{App, scrape};
 
 /// Everything that is counted.
 pub(super) async fn show(State(app): State<App>) -> Response {
-    let text = app.pipeline().telemetry.render(&app);
+    let text = scrape::render(&app);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

@@ -25,6 +25,7 @@ use signalbox_engine::{Timings, Usage};
 use super::sampling::Delivery;
 use crate::{
     error::ApiError,
+    openai::finish_reason,
     pipeline::{End, Form, Performance, Piece, Reply},
     request_id::RequestId,
 };
@@ -189,7 +190,7 @@ impl Writer {
             Form::Text => Content::Text(text),
         };
         Completion {
-            choices: vec![choice(content, Some(end.ending.name()))],
+            choices: vec![choice(content, Some(finish_reason(&end.ending)))],
             usage: end.usage.map(|usage| Some(usage.into())),
             performance: Some(performance(&end.performance, &self.blank.model)),
             ..self.blank
@@ -223,7 +224,7 @@ impl Writer {
             Form::Chat => Content::Delta(Message::default()),
             Form::Text => Content::Text(String::new()),
         };
-        let mut last = self.chunk(empty, Some(end.ending.name()));
+        let mut last = self.chunk(empty, Some(finish_reason(&end.ending)));
         last.performance = Some(performance(&end.performance, &self.blank.model));
         let mut events = vec![event(&last)];
         if self.include_usage {

@@ -64,6 +64,31 @@ pub(super) struct Delivery {
     pub(super) include_usage: bool,
 }
 
+/// A call as its body says it, before anybody looked at its images.
+#[derive(Debug)]
+pub(super) struct Draft {
+    view: signalbox_policy::Call,
+    caller: Caller,
+    form: Form,
+    top_p: Option<f32>,
+    top_k: Option<u32>,
+    seed: Option<u64>,
+    stop: Vec<String>,
+}
+
+impl Draft {
+    /// How many messages there are, each of which may have images.
+    pub(super) fn messages(&self) -> usize {
+        self.view.messages.len()
+    }
+
+    /// The call with its images; policies get to know how many.
+    pub(super) fn with(self, pictures: Pictures) -> Call {
+        let Draft { view, caller, form, top_p, top_k, seed, stop } = self;
+        Call { view, caller, pictures, form, top_p, top_k, seed, stop }.with_images_described()
+    }
+}
+
 /// The common fields around `messages`, which are the prompt.
 pub(super) fn read(
     fields: &mut Fields<'_>,
@@ -71,7 +96,7 @@ pub(super) fn read(
     form: Form,
     messages: Vec<signalbox_policy::Message>,
     settings: &ServerSettings,
-) -> Result<(Call, Delivery), ApiError> {
+) -> Result<(Draft, Delivery), ApiError> {
     refuse_unsupported(fields)?;
     let delivery = delivery(fields)?;
     let view = signalbox_policy::Call {
@@ -84,17 +109,16 @@ pub(super) fn read(
         streaming: delivery.stream,
         hints: vec![("endpoint".to_owned(), endpoint(form).to_owned())],
     };
-    let call = Call {
+    let draft = Draft {
         view,
         caller,
-        pictures: Pictures::default(),
         form,
         top_p: top_p(fields)?,
         top_k: fields.count("top_k", 0, TOP_K_MAX)?,
         seed: seed(fields)?,
         stop: stop(fields)?,
     };
-    Ok((call, delivery))
+    Ok((draft, delivery))
 }
 
 fn endpoint(form: Form) -> &'static str {
@@ -244,7 +268,7 @@ fn is_text_only(value: &RawValue) -> bool {
 mod tests {
     use super::*;
 
-    fn parse(body: &str) -> Result<(Call, Delivery), ApiError> {
+    fn parse(body: &str) -> Result<(Draft, Delivery), ApiError> {
         let mut fields = Fields::parse(body.as_bytes(), &[NAMES])?;
         let id = RequestId::of(None);
         read(&mut fields, (&id, Caller::at(None)), Form::Chat, vec![], &ServerSettings::default())

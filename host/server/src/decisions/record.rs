@@ -11,7 +11,10 @@ use signalbox_confine::clean;
 use signalbox_engine::Usage;
 use signalbox_policy::{ConsensusMode, Plan};
 
-use crate::pipeline::{Call, Choice, End};
+use crate::{
+    openai::finish_reason,
+    pipeline::{Call, Choice, End},
+};
 
 /// Most memory of one record.
 #[cfg(test)]
@@ -150,7 +153,7 @@ impl Record {
     }
 
     pub(super) fn finished(&mut self, end: &End) {
-        self.finish_reason = Some(end.ending.name());
+        self.finish_reason = Some(finish_reason(&end.ending));
         self.prompt_tokens = end.usage.map(|usage: Usage| usage.prompt_tokens);
         self.completion_tokens = end.usage.map(|usage| usage.completion_tokens);
         self.timings.first_text_ms = end.performance.first_text.map(|seconds| seconds * 1e3);

@@ -1,12 +1,23 @@
-//! One call as it travels, and why one is turned away.
+//! One call as it travels, and what it may take.
 
 use std::time::Duration;
 
-use signalbox_engine::EngineError;
-use signalbox_policy::PolicyError;
+use signalbox_policy::HAS_IMAGES;
 
-use super::Pictures;
+use super::pictures::Pictures;
 use crate::caller::Caller;
+
+/// What one call may take.
+pub(crate) struct Bounds {
+    /// From received to finished.
+    pub(crate) answer: Duration,
+    /// Tokens generated when nobody says otherwise.
+    pub(crate) tokens_default: u32,
+    /// Tokens that a policy may raise the bound to.
+    pub(crate) tokens_max: u32,
+    /// Tokens of one member's answer.
+    pub(crate) member_tokens_max: u32,
+}
 
 /// What the prompt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,59 +54,20 @@ impl Call {
     pub(crate) fn text_bytes(&self) -> usize {
         self.view.messages.iter().map(|message| message.content.len()).sum()
     }
-}
 
-/// A call that gets no reply, or whose reply ended early.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// As many calls run as may.
-    #[error("{max} calls are in flight, which is all this server takes at once; retry later")]
-    Full { max: usize },
-    /// The client named an expert that is not there.
-    #[error(
-        "there is no expert '{asked}'; name one of {}, or \"auto\" to let the router decide",
-        list(known)
-    )]
-    UnknownExpert { asked: String, known: Vec<String> },
-    /// Nobody can be asked.
-    #[error("no expert can answer: {}", list(failed))]
-    NoExpert { failed: Vec<String> },
-    /// The call took longer than one may.
-    #[error("the reply took longer than {} s, which is all one may take", limit.as_secs())]
-    TooSlow { limit: Duration },
-    /// The engine's reason.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// A policy's reason, or its failure.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-}
-
-/// A refusal on its way to the client, and the id under which operators find its grounds.
-#[derive(Debug, thiserror::Error)]
-#[error("{refusal}")]
-pub(crate) struct Refused {
-    /// The call's.
-    pub(crate) id: String,
-    /// Its grounds, for operators.
-    pub(crate) refusal: Refusal,
-}
-
-impl Refusal {
-    /// Whether an operator, not the client, can mend it; load that passes by itself is no news.
-    pub(crate) fn is_for_operators(&self) -> bool {
-        use signalbox_engine::Blame as Engine;
-        use signalbox_policy::Blame as Policy;
-        match self {
-            Self::Full { .. } | Self::UnknownExpert { .. } => false,
-            Self::NoExpert { .. } | Self::TooSlow { .. } => true,
-            Self::Engine(EngineError::QueueFull { .. } | EngineError::ShuttingDown) => false,
-            Self::Engine(error) => error.blame() != Engine::Client,
-            Self::Policy(error) => error.blame() != Policy::Client,
-        }
+    /// Whether an expert has to see for this call.
+    pub(super) fn has_images(&self) -> bool {
+        self.pictures.shown(&self.view.messages) > 0
     }
-}
 
-fn list(names: &[String]) -> String {
-    if names.is_empty() { "(none is configured)".to_owned() } else { names.join(", ") }
+    /// States the number of images in the hint of policies, so that it is true whatever the policies
+    /// before did.
+    pub(crate) fn with_images_described(mut self) -> Self {
+        let shown = self.pictures.shown(&self.view.messages);
+        self.view.hints.retain(|(key, _)| key != HAS_IMAGES);
+        if shown > 0 {
+            self.view.hints.push((HAS_IMAGES.to_owned(), shown.to_string()));
+        }
+        self
+    }
 }

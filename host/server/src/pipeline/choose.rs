@@ -1,65 +1,32 @@
 //! Who answers: the expert the client named, the route policy's choice, or the native default.
 
-use std::{cmp::Reverse, fmt};
+use std::cmp::Reverse;
 
-use signalbox_policy::{Decision, ExpertState, ExpertView, Plan, PolicyRef, Snapshot};
+use signalbox_policy::{Decision, ExpertState, ExpertView, Plan, Snapshot};
 
-use super::{Call, Pipeline, Refusal, expert_view};
+use super::{
+    call::Call,
+    choice::{Choice, Route},
+    refusal::Refusal,
+};
 
 /// The domain whose experts answer when no router says otherwise.
 const GENERAL: &str = "general";
 /// What experts that can see are capable of.
 const IMAGES: &str = "images";
 
-/// A plan and its grounds.
-#[derive(Debug, Clone)]
-pub(crate) struct Choice {
-    /// Who chose.
-    pub(crate) route: Route,
-    /// Who is to answer.
-    pub(crate) plan: Plan,
-    /// One line, for people.
-    pub(crate) reason: String,
-    /// The router's own measure, 0 to 1.
-    pub(crate) confidence: Option<f32>,
-    /// The router's labels.
-    pub(crate) tags: Vec<(String, String)>,
-}
-
-/// Who chose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Route {
-    /// The client named an expert.
-    Client,
-    /// No router was there to ask.
-    Default,
-    /// A route policy.
-    Policy(PolicyRef),
-    /// A pre policy answered by itself.
-    Answered(PolicyRef),
-}
-
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Client => f.write_str("client"),
-            Self::Default => f.write_str("default"),
-            Self::Policy(policy) | Self::Answered(policy) => policy.fmt(f),
-        }
+/// Chooses who answers.
+pub(super) async fn choose(
+    menu: Vec<ExpertView>,
+    policies: &Snapshot,
+    call: &Call,
+) -> Result<Choice, Refusal> {
+    if let Some(named) = &call.view.model {
+        return client_named(named, &menu);
     }
-}
-
-impl Pipeline {
-    /// Chooses who answers.
-    pub(super) async fn choose(&self, policies: &Snapshot, call: &Call) -> Result<Choice, Refusal> {
-        let menu: Vec<ExpertView> = self.fleet.menu().into_iter().map(expert_view).collect();
-        if let Some(named) = &call.view.model {
-            return client_named(named, &menu);
-        }
-        match policies.route(&call.view, &menu).await? {
-            Some(decision) => Ok(routed(decision)),
-            None => native(&menu, call.has_images()),
-        }
+    match policies.route(&call.view, &menu).await? {
+        Some(decision) => Ok(routed(decision)),
+        None => native(&menu, call.has_images()),
     }
 }
 

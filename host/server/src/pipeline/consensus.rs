@@ -2,18 +2,35 @@
 //! streams the merged answer. A member that fails is left out; when the judge can't begin, the
 //! first member's answer stands. The usage of the reply is the sum of all of them.
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all};
 use signalbox_engine::{
     EngineError, Event, Finish, Message, Part, Prompt, Request, Timings, Usage,
 };
 use signalbox_policy::ConsensusMode;
 
 use super::{
-    Call, Pipeline, Refusal,
-    generate::cut_off,
-    stream::{Source, add},
+    call::Call,
+    experts::{Experts, cut_off, open},
+    refusal::Refusal,
+    source::{Source, add},
 };
 use crate::decisions::Trace;
+
+/// What several experts are asked together.
+pub(super) struct Consensus<'a> {
+    /// Those who can be asked.
+    pub(super) experts: &'a dyn Experts,
+    /// The call they answer.
+    pub(super) call: &'a Call,
+    /// What the judge generates with; its prompt is the call's own.
+    pub(super) request: Request,
+    /// Tokens of one member's answer.
+    pub(super) tokens_max: u32,
+    /// Who answers.
+    pub(super) members: &'a [String],
+    /// Who merges the answers.
+    pub(super) judge: &'a str,
+}
 
 /// One member's whole answer.
 struct Answer {
@@ -24,28 +41,32 @@ struct Answer {
     timings: Timings,
 }
 
-impl Pipeline {
-    /// Asks the members, then the judge (without one, the first member).
-    pub(super) async fn consensus(
-        &self,
-        members: &[String],
-        judge: Option<&str>,
+/// The answers so far, and why the newest one that is missing is.
+#[derive(Default)]
+struct Answers {
+    given: Vec<Answer>,
+    last_error: Option<EngineError>,
+}
+
+impl Consensus<'_> {
+    /// Asks the members, then the judge.
+    pub(super) async fn answer(
+        self,
         mode: ConsensusMode,
-        call: &Call,
-        request: Request,
         trace: &mut Trace,
     ) -> Result<Source, Refusal> {
-        let mut answers = match mode {
-            ConsensusMode::Parallel => self.in_parallel(members, &request, trace).await?,
-            ConsensusMode::Turns => self.in_turns(members, call, &request, trace).await?,
+        let answers = match mode {
+            ConsensusMode::Parallel => self.in_parallel(trace).await,
+            ConsensusMode::Turns => self.in_turns(trace).await,
         };
+        let mut answers = answers.some()?;
         let spent = answers.iter().fold(Usage::default(), |sum, answer| add(sum, answer.usage));
-        let judge = judge.unwrap_or(&members[0]);
-        let merging = Request { prompt: asking(call, &answers, MERGE), ..request };
-        match self.open(judge, merging).await {
-            Ok(opened) => Ok(opened.source(spent)),
+        let prompt = asking(self.call, &answers, MERGE);
+        let merging = Request { prompt, ..self.request };
+        match open(self.experts, self.judge, merging).await {
+            Ok(opened) => Ok(Source::expert(opened, spent)),
             Err(error) => {
-                trace.tried(judge, &error);
+                trace.tried(self.judge, &error);
                 let Answer { expert, text, finish, timings, .. } = answers.swap_remove(0);
                 Ok(Source::whole(expert, text, finish, spent, timings))
             }
@@ -53,51 +74,38 @@ impl Pipeline {
     }
 
     /// All members at once, each knowing only the call.
-    async fn in_parallel(
-        &self,
-        members: &[String],
-        request: &Request,
-        trace: &mut Trace,
-    ) -> Result<Vec<Answer>, Refusal> {
-        let answering = members.iter().map(|member| self.whole(member, self.bounded(request)));
-        let mut answers = Vec::with_capacity(members.len());
-        let mut last = None;
-        for (member, answer) in members.iter().zip(join_all(answering).await) {
-            sort_out(member, answer, &mut answers, &mut last, trace);
+    async fn in_parallel(&self, trace: &mut Trace) -> Answers {
+        let answering = self.members.iter().map(|member| self.whole(member, self.bounded()));
+        let mut answers = Answers::default();
+        for (member, answer) in self.members.iter().zip(join_all(answering).await) {
+            answers.take(member, answer, trace);
         }
-        some(answers, last)
+        answers
     }
 
     /// One member after the other, each seeing the answers before its own.
-    async fn in_turns(
-        &self,
-        members: &[String],
-        call: &Call,
-        request: &Request,
-        trace: &mut Trace,
-    ) -> Result<Vec<Answer>, Refusal> {
-        let mut answers = Vec::with_capacity(members.len());
-        let mut last = None;
-        for member in members {
-            let mut turn = self.bounded(request);
-            if !answers.is_empty() {
-                turn.prompt = asking(call, &answers, IMPROVE);
+    async fn in_turns(&self, trace: &mut Trace) -> Answers {
+        let mut answers = Answers::default();
+        for member in self.members {
+            let mut turn = self.bounded();
+            if !answers.given.is_empty() {
+                turn.prompt = asking(self.call, &answers.given, IMPROVE);
             }
-            sort_out(member, self.whole(member, turn).await, &mut answers, &mut last, trace);
+            answers.take(member, self.whole(member, turn).await, trace);
         }
-        some(answers, last)
+        answers
     }
 
     /// The request with a member's share of tokens.
-    fn bounded(&self, request: &Request) -> Request {
-        let bound = self.bounds.member_tokens_max;
-        let max_tokens = Some(request.max_tokens.map_or(bound, |asked| asked.min(bound)));
-        Request { max_tokens, ..request.clone() }
+    fn bounded(&self) -> Request {
+        let bound = self.tokens_max;
+        let max_tokens = Some(self.request.max_tokens.map_or(bound, |asked| asked.min(bound)));
+        Request { max_tokens, ..self.request.clone() }
     }
 
     /// One expert's answer, read to its end.
     async fn whole(&self, expert: &str, request: Request) -> Result<Answer, EngineError> {
-        let mut tokens = self.fleet.generate(expert, request).await?;
+        let mut tokens = self.experts.generate(expert, request).await?;
         let mut text = String::new();
         while let Some(event) = tokens.next().await {
             match event {
@@ -112,27 +120,24 @@ impl Pipeline {
     }
 }
 
-/// Keeps an answer, or records why there is none.
-fn sort_out(
-    member: &str,
-    answer: Result<Answer, EngineError>,
-    answers: &mut Vec<Answer>,
-    last: &mut Option<EngineError>,
-    trace: &mut Trace,
-) {
-    match answer {
-        Ok(answer) => answers.push(answer),
-        Err(error) => {
-            trace.tried(member, &error);
-            *last = Some(error);
+impl Answers {
+    /// Keeps an answer, or records why there is none.
+    fn take(&mut self, member: &str, answer: Result<Answer, EngineError>, trace: &mut Trace) {
+        match answer {
+            Ok(answer) => self.given.push(answer),
+            Err(error) => {
+                trace.tried(member, &error);
+                self.last_error = Some(error);
+            }
         }
     }
-}
 
-fn some(answers: Vec<Answer>, last: Option<EngineError>) -> Result<Vec<Answer>, Refusal> {
-    match last {
-        Some(error) if answers.is_empty() => Err(error.into()),
-        _ => Ok(answers),
+    /// The answers; an error when there is none.
+    fn some(self) -> Result<Vec<Answer>, Refusal> {
+        match self.last_error {
+            Some(error) if self.given.is_empty() => Err(error.into()),
+            _ => Ok(self.given),
+        }
     }
 }
 

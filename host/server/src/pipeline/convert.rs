@@ -5,7 +5,7 @@ use std::time::Duration;
 use signalbox_engine::{ExpertState, ExpertStatus, Prompt, Request, Sampling};
 use signalbox_policy::{ExpertState as StateView, ExpertView};
 
-use super::{Bounds, Call, Form};
+use super::call::{Bounds, Call, Form};
 
 /// What a policy may know about an expert.
 pub(crate) fn expert_view(expert: ExpertStatus) -> ExpertView {

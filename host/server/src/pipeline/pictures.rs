@@ -2,9 +2,8 @@
 //! when the call leaves the policies, an image stands in place of each mark again.
 
 use signalbox_engine::{Image, Message, Part};
-use signalbox_policy::{HAS_IMAGES, IMAGE_MARK};
+use signalbox_policy::IMAGE_MARK;
 
-use super::Call;
 use crate::images::Room;
 
 /// The images of one call, and the memory they were granted.
@@ -44,7 +43,7 @@ impl Pictures {
     }
 
     /// How many images the messages still show.
-    fn shown(&self, messages: &[signalbox_policy::Message]) -> usize {
+    pub(super) fn shown(&self, messages: &[signalbox_policy::Message]) -> usize {
         let marks =
             |message: &signalbox_policy::Message| message.content.matches(IMAGE_MARK).count();
         messages.iter().map(|message| marks(message).min(self.of(message).len())).sum()
@@ -59,24 +58,6 @@ impl Pictures {
 /// Takes the text out, if there is any.
 fn spoken(text: &mut String) -> Option<Part> {
     (!text.is_empty()).then(|| Part::Text(std::mem::take(text)))
-}
-
-impl Call {
-    /// Whether an expert has to see for this call.
-    pub(super) fn has_images(&self) -> bool {
-        self.pictures.shown(&self.view.messages) > 0
-    }
-
-    /// States the number of images in the hint of policies, so that it is true whatever the policies
-    /// before did.
-    pub(crate) fn with_images_described(mut self) -> Self {
-        let shown = self.pictures.shown(&self.view.messages);
-        self.view.hints.retain(|(key, _)| key != HAS_IMAGES);
-        if shown > 0 {
-            self.view.hints.push((HAS_IMAGES.to_owned(), shown.to_string()));
-        }
-        self
-    }
 }
 
 #[cfg(test)]

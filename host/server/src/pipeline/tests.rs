@@ -1,4 +1,6 @@
-//! Plans carried out by toy experts.
+//! Plans carried out by toy experts; what experts can do wrong is in `scripted`.
+
+mod scripted;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -6,10 +8,17 @@ use signalbox_engine::{
     DType, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, Quantization, Templates,
 };
 use signalbox_policy::{Compile, ConsensusMode, Message, Plan, PolicySettings};
-use tokio::{runtime::Runtime, time::Instant};
+use tokio::runtime::Runtime;
 
-use super::{Call, End, Ending, Form, Pictures, Route, stream::Source};
-use crate::{App, ServerSettings, caller::Caller, decisions::Record};
+use super::{
+    Call, Deadline, End, Ending, Form, Pictures, Reply, Route, generate, meter::Meter,
+    source::Source,
+};
+use crate::{
+    App, ServerSettings,
+    caller::Caller,
+    decisions::{Record, Trace},
+};
 
 const GENERAL: &str = "phi4_fast";
 const TECHNICAL: &str = "mistral_balanced";
@@ -56,17 +65,24 @@ impl Bench {
         let outcome = self.runtime.block_on(async {
             let pipeline = self.app.pipeline();
             let mut trace = pipeline.decisions.begin(&call);
-            let source = pipeline.generate(plan, &call, &mut trace).await;
+            let (experts, bounds) = (pipeline.experts.as_ref(), &pipeline.bounds);
+            let source = generate::generate(experts, bounds, plan, &call, &mut trace).await;
             let source = source.map_err(|refusal| refusal.to_string())?;
-            let (deadline, permit) = (Instant::now() + DEADLINE, pipeline.admission.admit());
-            let reply = pipeline.reply(Route::Client, source, trace, deadline, permit.unwrap());
-            reply.whole().await.map_err(|refusal| refusal.to_string())
+            let whole = reply(&self.app, source, trace, DEADLINE).whole().await;
+            whole.map_err(|refusal| refusal.to_string())
         });
         (outcome, self.app.pipeline().decisions.recent(1).remove(0))
     }
 }
 
 const DEADLINE: Duration = Duration::from_secs(60);
+
+fn reply(app: &App, source: Source, trace: Trace, within: Duration) -> Reply {
+    let pipeline = app.pipeline();
+    let meter = Meter::begin(&source.model, trace, pipeline.telemetry.clone());
+    let permit = pipeline.admission.admit().unwrap();
+    Reply::new(Route::Client, source, Deadline::after(within), meter, permit)
+}
 
 fn expert(id: &str) -> ExpertSettings {
     ExpertSettings {
@@ -188,9 +204,7 @@ fn a_policys_own_answer_costs_no_tokens() {
         let pipeline = bench.app.pipeline();
         let trace = pipeline.decisions.begin(&call("Hello"));
         let source = Source::said("greeter".to_owned(), "Good day".to_owned());
-        let (deadline, permit) = (Instant::now() + DEADLINE, pipeline.admission.admit());
-        let reply = pipeline.reply(Route::Client, source, trace, deadline, permit.unwrap());
-        reply.whole().await.unwrap()
+        reply(&bench.app, source, trace, DEADLINE).whole().await.unwrap()
     });
     assert_eq!((text.as_str(), end.usage.unwrap().completion_tokens), ("Good day", 0));
     assert!(end.performance.engine.is_none(), "nothing was measured");

@@ -1,0 +1,14 @@
+//! OpenAI's words for what happened here, the same in replies, in counters and in the decision log.
+
+use signalbox_engine::Finish;
+
+use crate::pipeline::Ending;
+
+/// `finish_reason`: why a reply ended.
+pub(crate) fn finish_reason(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Expert(Finish::Stop) => "stop",
+        Ending::Expert(Finish::Length) => "length",
+        Ending::Stopped(_) => "content_filter",
+    }
+}

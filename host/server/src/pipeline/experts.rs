@@ -1,0 +1,72 @@
+//! Those who answer, as the pipeline knows them: a menu, and a stream of events for a request. The
+//! fleet is one; tests script another.
+
+use async_trait::async_trait;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use signalbox_engine::{EngineError, Event, Fleet, Request};
+use signalbox_policy::ExpertView;
+
+use super::convert::expert_view;
+
+/// The events of one generation. Dropping it cancels what is still to come.
+pub(crate) type Tokens = BoxStream<'static, Event>;
+
+/// Those who answer.
+#[async_trait]
+pub(crate) trait Experts: Send + Sync {
+    /// All of them, in the operator's order.
+    fn menu(&self) -> Vec<ExpertView>;
+
+    /// Has `expert` answer.
+    ///
+    /// # Errors
+    /// What is known before generation begins; what goes wrong later is the stream's last event.
+    async fn generate(&self, expert: &str, request: Request) -> Result<Tokens, EngineError>;
+}
+
+#[async_trait]
+impl Experts for Fleet {
+    fn menu(&self) -> Vec<ExpertView> {
+        Fleet::menu(self).into_iter().map(expert_view).collect()
+    }
+
+    async fn generate(&self, expert: &str, request: Request) -> Result<Tokens, EngineError> {
+        let mut tokens = Fleet::generate(self, expert, request).await?;
+        Ok(stream::poll_fn(move |cx| tokens.poll_next(cx)).boxed())
+    }
+}
+
+/// An expert that has begun to answer.
+pub(super) struct Opened {
+    /// Who it is.
+    pub(super) expert: String,
+    /// Its first event; never `Failed`.
+    pub(super) first: Event,
+    /// The rest of the reply.
+    pub(super) tokens: Tokens,
+}
+
+/// Asks one expert and waits for its first event, so that early failures are still errors.
+pub(super) async fn open(
+    experts: &dyn Experts,
+    expert: &str,
+    request: Request,
+) -> Result<Opened, EngineError> {
+    let mut tokens = experts.generate(expert, request).await?;
+    match tokens.next().await {
+        Some(Event::Failed(error)) => Err(error),
+        Some(first) => Ok(Opened { expert: expert.to_owned(), first, tokens }),
+        None => Err(cut_off(expert)),
+    }
+}
+
+/// A reply that ended without its last event.
+pub(super) fn cut_off(expert: &str) -> EngineError {
+    EngineError::Crashed {
+        expert: expert.to_owned(),
+        problem: "its reply ended without an end".to_owned(),
+    }
+}

@@ -1,0 +1,62 @@
+//! What is measured of a reply, and the books that are closed when it ends: the decision log's and
+//! the counters'.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{
+    end::End,
+    refusal::{Refusal, Refused},
+};
+use crate::{decisions::Trace, telemetry::Telemetry};
+
+/// The measure of one reply under way.
+pub(super) struct Meter {
+    model: String,
+    trace: Trace,
+    telemetry: Arc<Telemetry>,
+    first_text: Option<Instant>,
+    last_text: Option<Instant>,
+}
+
+impl Meter {
+    /// Of a reply that `model` begins to give.
+    pub(super) fn begin(model: &str, mut trace: Trace, telemetry: Arc<Telemetry>) -> Self {
+        trace.answering(model);
+        Self { model: model.to_owned(), trace, telemetry, first_text: None, last_text: None }
+    }
+
+    /// Why this expert, in the router's words.
+    pub(super) fn reason(&self) -> &str {
+        self.trace.reason()
+    }
+
+    /// Text leaves for the client.
+    pub(super) fn text(&mut self) {
+        let now = Instant::now();
+        match self.last_text.replace(now) {
+            Some(last) => self.telemetry.between_texts(&self.model, now - last),
+            None => {
+                self.first_text = Some(now);
+                self.telemetry.first_text(&self.model, now - self.trace.received());
+            }
+        }
+    }
+
+    /// The reply is complete.
+    pub(super) fn finished(&mut self, mut end: End) -> End {
+        let (now, received) = (Instant::now(), self.trace.received());
+        end.performance.first_text = self.first_text.map(|at| (at - received).as_secs_f64());
+        end.performance.total = (now - received).as_secs_f64();
+        self.telemetry.reply_ended(&self.model, &end.ending, end.usage);
+        self.trace.finished(&end);
+        end
+    }
+
+    /// The reply ended early.
+    pub(super) fn failed(&mut self, refusal: Refusal) -> Refused {
+        self.telemetry.reply_failed(&self.model);
+        self.trace.failed(refusal)
+    }
+}
