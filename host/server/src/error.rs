@@ -18,7 +18,7 @@ use signalbox_engine::{EngineError, ImageError};
 use signalbox_policy::{Failure, Outage, PolicyError, RefusalKind};
 
 use crate::{
-    bodies::Unread,
+    bodies::{Terms, Unread},
     images::{ImageProblem, ImageRefusal},
     pipeline::Refusal,
 };
@@ -91,6 +91,21 @@ impl ApiError {
     fn saying(mut self, message: &str) -> Self {
         self.0.body.message = clean(message, MESSAGE_BYTES_MAX);
         self
+    }
+
+    /// A component above its limit: it is refused while it is read, in the words of the registry.
+    pub(crate) fn upload_too_large(terms: &Terms) -> Self {
+        let message = format!(
+            "the component has more than the {} bytes it may have; build it with --release and strip \
+             debug info, or have the operator raise policies.limits.upload_bytes",
+            terms.bytes_max
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, UPLOAD_TOO_LARGE, "policy", &message)
+    }
+
+    /// Whether it refuses a body for its size.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.0.status == StatusCode::PAYLOAD_TOO_LARGE
     }
 
     /// The object that goes into a body or a stream.

@@ -112,7 +112,11 @@ impl FromRequest<App> for Upload {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         not_compressed(&parts.headers)?;
-        Ok(Self(read(app.uploads(), &parts, body, app.upload_terms()).await?))
+        let terms = app.upload_terms();
+        match read(app.uploads(), &parts, body, terms).await {
+            Err(refused) if refused.is_too_large() => Err(ApiError::upload_too_large(&terms)),
+            read => Ok(Self(read?)),
+        }
     }
 }
 

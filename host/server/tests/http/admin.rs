@@ -30,7 +30,7 @@ fn policies_that_are_not_there_and_uploads_that_are_no_good() {
     check("POST", "/policies/none/activate", br#"{"revision": "ab"}"#, 404, "policy_not_found");
     check("POST", "/policies/none/deactivate", b"", 404, "policy_not_found");
     check("POST", "/rollback", b"", 409, "nothing_to_roll_back");
-    check("POST", "/policies/big", &[0; 5000], 413, "body_too_large");
+    check("POST", "/policies/big", &[0; 5000], 413, "upload_too_large");
     check("PUT", "/pipeline", br#"{"pre": ["none"]}"#, 404, "policy_not_found");
     check("PUT", "/pipeline", br#"{"prae": []}"#, 400, "invalid_value");
     check("GET", "/decisions?limit=x", b"", 400, "invalid_value");
