@@ -57,7 +57,7 @@ fn cores() -> usize {
 /// The engine's error without its talk of experts: here is only one checkpoint.
 fn described(error: EngineError) -> anyhow::Error {
     match error {
-        EngineError::Unloadable { problem, .. } => anyhow!(problem),
+        EngineError::Unloadable { faults, .. } => anyhow!(faults.to_string()),
         other => other.into(),
     }
 }

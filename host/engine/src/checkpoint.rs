@@ -76,7 +76,7 @@ impl Checkpoint {
         let (metadata, catalogue) = gguf::read(file)?;
         let described = described(&catalogue)?;
         let spec = spec::gguf::read(file, &metadata, &described)?;
-        Self::planned(Source::Gguf(metadata), spec, catalogue, &Names::Gguf, None)
+        Self::planned(Source::Gguf(file.into(), metadata), spec, catalogue, &Names::Gguf, None)
     }
 
     fn planned(
@@ -94,7 +94,7 @@ impl Checkpoint {
             _ => None,
         };
         spec.vision = spec.vision.filter(|_| vision.is_some());
-        let stored = plan::stored(&plan, matches!(source, Source::Gguf(_)));
+        let stored = plan::stored(&plan, matches!(source, Source::Gguf(..)));
         Ok(Self { source, spec, catalogue, plan, vision, stored })
     }
 
@@ -124,7 +124,7 @@ impl Checkpoint {
     pub(crate) fn quantised(mut self, bits: Option<Bits>) -> Self {
         if let Some(bits) = bits.filter(|_| self.stored.is_plain()) {
             plan::quantise(&mut self.plan, bits);
-            self.stored = plan::stored(&self.plan, matches!(self.source, Source::Gguf(_)));
+            self.stored = plan::stored(&self.plan, matches!(self.source, Source::Gguf(..)));
         }
         self
     }

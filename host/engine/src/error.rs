@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::Faults;
+
 /// Who has to act on an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
@@ -77,23 +79,23 @@ pub enum EngineError {
         seeing: Vec<String>,
     },
     /// The expert can't be loaded from its files.
-    #[error("expert '{expert}' can't be loaded from {}: {problem}", path.display())]
+    #[error("expert '{expert}' can't be loaded from {}: {faults}", path.display())]
     Unloadable {
         /// The expert.
         expert: String,
         /// Where its files should be.
         path: PathBuf,
         /// What is wrong and what mends it.
-        problem: String,
+        faults: Faults,
     },
     /// The machine lacks something for now, or the expert's files are being written. Tried again by a
     /// later call.
-    #[error("expert '{expert}' can't be loaded now: {problem}; retry later")]
+    #[error("expert '{expert}' can't be loaded now: {faults}; retry later")]
     Unavailable {
         /// The expert.
         expert: String,
         /// What is lacking.
-        problem: String,
+        faults: Faults,
         /// When it is tried again.
         retry_after: Duration,
     },

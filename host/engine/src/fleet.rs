@@ -10,6 +10,7 @@ use signalbox_confine::{Bounded, Limit};
 
 use crate::{EngineError, FleetSettings, Request, Templates, TokenStream};
 
+mod backoff;
 mod call;
 mod handle;
 mod loading;

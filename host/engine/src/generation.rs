@@ -93,7 +93,7 @@ impl Generation {
     pub(crate) fn read(source: &Source) -> Self {
         match source {
             Source::Folder(folder) => Self::from_folder(folder),
-            Source::Gguf(metadata) => Self::from_gguf(metadata),
+            Source::Gguf(_, metadata) => Self::from_gguf(metadata),
         }
     }
 

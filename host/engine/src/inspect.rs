@@ -9,7 +9,8 @@ use crate::{
 mod finding;
 mod survey;
 
-pub use finding::{Finding, Inspection, Severity};
+pub(crate) use finding::RESOURCES_SHORT;
+pub use finding::{Faults, Finding, Inspection, Severity};
 
 /// Reads the headers of an expert's files and says what is wrong with them. Takes milliseconds and
 /// never fails: what can't be read is a finding.

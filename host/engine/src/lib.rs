@@ -35,7 +35,7 @@ pub use error::{Blame, EngineError};
 pub use expert::TokenStream;
 pub use fleet::{ExpertState, ExpertStatus, Fleet, MemoryStatus};
 pub use image::{Image, ImageError, ImageLimits};
-pub use inspect::{Finding, Inspection, Severity, inspect};
+pub use inspect::{Faults, Finding, Inspection, Severity, inspect};
 pub use limits::{
     FIXED, FleetLimits, IMAGES_MAX, MESSAGES_MAX, STOP_BYTES_MAX, STOPS_MAX, TemplateLimits,
 };

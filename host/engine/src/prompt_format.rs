@@ -10,15 +10,14 @@ use std::{
 use signalbox_confine::{LINE_BYTES, clean};
 
 use crate::{
-    EngineError, Image, Message, Part, Prompt,
+    EngineError, Finding, Image, Message, Part, Prompt,
     checkpoint::Checkpoint,
-    files::Source,
+    files::{CheckpointError, Source},
     generation::Generation,
     limits::{IMAGES_MAX, MESSAGES_MAX},
     spec::VisionSpec,
     template::{self, ChatTemplate, Problem, Renderers, TokenNames},
     tokenizer::Tokenizer,
-    transient::Trouble,
     vision::{self, Frame, Placed},
 };
 
@@ -72,7 +71,7 @@ pub(crate) struct Encoded {
 impl PromptFormat {
     /// Opens a checkpoint's headers and reads its language. The error says what is wrong, with the
     /// mend.
-    pub(crate) fn open(path: &Path, renderers: &Renderers) -> Result<Self, Trouble> {
+    pub(crate) fn open(path: &Path, renderers: &Renderers) -> Result<Self, CheckpointError> {
         let checkpoint = Checkpoint::open(path)?;
         let source = checkpoint.source();
         let tokenizer = Tokenizer::read(source)?;
@@ -150,13 +149,14 @@ impl PromptFormat {
             return Err(invalid("the prompt is empty; write something"));
         }
         if let Some(id) = ids.iter().find(|&&id| id >= self.vocab_size) {
-            let problem = format!(
-                "its tokenizer makes token {id}, but the model knows {} tokens; put the tokenizer \
-                 of this very checkpoint there",
+            let message = format!(
+                "its tokenizer makes token {id}, but the model knows {} tokens",
                 self.vocab_size
             );
+            let mend = "put the tokenizer of this very checkpoint there";
+            let faults = Finding::error("tokenizer-mismatch", message, mend).into();
             let path = self.path.clone();
-            return Err(EngineError::Unloadable { expert: expert.into(), path, problem });
+            return Err(EngineError::Unloadable { expert: expert.into(), path, faults });
         }
         let prompt_tokens = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         if prompt_tokens >= context {
@@ -175,7 +175,7 @@ impl Template {
         let source = match template::find(source) {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Err(Problem::Raised(NO_TEMPLATE.to_owned())),
-            Err(damage) => Err(Problem::Failed(damage)),
+            Err(damage) => Err(Problem::Failed(damage.message())),
         };
         Self { source, names, renderers: renderers.clone(), compiled: OnceLock::new() }
     }

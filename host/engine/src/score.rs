@@ -10,6 +10,7 @@ use signalbox_kernels::Compute;
 use crate::{
     EngineError, Image,
     checkpoint::Checkpoint,
+    files::CheckpointError,
     model::{Chunk, Model},
     tokenizer::Tokenizer,
     vision::{self, Picture},
@@ -43,9 +44,8 @@ impl Scorer {
     /// # Errors
     /// When the checkpoint can't be used.
     pub fn open(path: &Path, how: Scoring) -> Result<Self, EngineError> {
-        let unloadable = |problem: String| unloadable(path, problem);
-        let checkpoint = Checkpoint::open(path).map_err(|error| unloadable(error.to_string()))?;
-        let model = checkpoint.load().map_err(|error| unloadable(error.to_string()))?;
+        let checkpoint = Checkpoint::open(path).map_err(|error| unloadable(path, error))?;
+        let model = checkpoint.load().map_err(|error| unloadable(path, error))?;
         let model = model.computing(Compute { exact: how.exact, threads: how.threads });
         Ok(Self { path: path.to_owned(), checkpoint, model, how })
     }
@@ -61,7 +61,7 @@ impl Scorer {
     /// When the checkpoint has no tokenizer that can be read.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError> {
         let tokenizer = Tokenizer::read(self.checkpoint.source())
-            .map_err(|trouble| unloadable(&self.path, trouble.to_string()))?;
+            .map_err(|error| unloadable(&self.path, error))?;
         tokenizer.encode_text(text).map_err(|message| EngineError::InvalidRequest { message })
     }
 
@@ -125,8 +125,9 @@ impl Scorer {
     }
 }
 
-fn unloadable(path: &Path, problem: String) -> EngineError {
-    EngineError::Unloadable { expert: path.display().to_string(), path: path.to_owned(), problem }
+fn unloadable(path: &Path, error: CheckpointError) -> EngineError {
+    let (expert, faults) = (path.display().to_string(), error.into());
+    EngineError::Unloadable { expert, path: path.to_owned(), faults }
 }
 
 /// Negative log likelihood of token `next` under `logits`, in nats. Not finite where they are not.

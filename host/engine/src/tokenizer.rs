@@ -18,10 +18,7 @@ use std::{
 use aho_corasick::AhoCorasick;
 use tokenizers::{AddedToken, Tokenizer as Vocabulary};
 
-use crate::{
-    files::{Source, side},
-    transient::Trouble,
-};
+use crate::files::{CheckpointError, Kind, Source, malformed, side};
 
 #[cfg(test)]
 mod corpus;
@@ -60,20 +57,24 @@ struct Controls {
 
 impl Tokenizer {
     /// Reads the tokenizer of a checkpoint; the error says what is wrong with it.
-    pub(crate) fn read(source: &Source) -> Result<Self, Trouble> {
+    pub(crate) fn read(source: &Source) -> Result<Self, CheckpointError> {
         match source {
             Source::Folder(folder) => {
-                let bytes = side::vocabulary(&folder.join("tokenizer.json"))?;
-                let missing = || "tokenizer.json is missing; download it".to_owned();
-                let bytes = bytes.ok_or_else(missing)?;
-                let vocabulary = Vocabulary::from_bytes(bytes)
-                    .map_err(|error| format!("tokenizer.json: {error}; download it again"))?;
-                Ok(Self::new(vocabulary, None)?)
+                let file = folder.join("tokenizer.json");
+                let missing =
+                    || CheckpointError::new(Kind::Missing, &file, "is missing", "download it");
+                let bytes = side::vocabulary(&file)?.ok_or_else(missing)?;
+                Vocabulary::from_bytes(bytes)
+                    .map_err(|error| error.to_string())
+                    .and_then(|vocabulary| Self::new(vocabulary, None))
+                    .map_err(|problem| malformed(&file, problem))
             }
-            Source::Gguf(metadata) => {
-                let (vocabulary, opening) = gguf::rebuild(metadata)?;
-                Ok(Self::new(vocabulary, opening)?)
-            }
+            Source::Gguf(file, metadata) => gguf::rebuild(metadata)
+                .and_then(|(vocabulary, opening)| Self::new(vocabulary, opening))
+                .map_err(|problem| {
+                    let mend = "use the Hugging Face folder of this model instead";
+                    CheckpointError::new(Kind::Unsupported, file, problem, mend)
+                }),
         }
     }
 

@@ -131,7 +131,7 @@ impl Tested {
     /// What is wrong, with the mend.
     pub(super) fn problem(&self) -> Option<String> {
         match (&self.tested, &self.hashes) {
-            (Err(EngineError::Unloadable { problem, .. }), _) => Some(problem.clone()),
+            (Err(EngineError::Unloadable { faults, .. }), _) => Some(faults.to_string()),
             (Err(error), _) => Some(error.to_string()),
             (_, Err(error)) => Some(format!("its files can't be read: {error}; check permissions")),
             _ if !self.verdict.wrong.is_empty() => Some(self.verdict.wrong.join("; also, ")),

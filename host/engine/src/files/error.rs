@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::transient::{Trouble, passes};
+use crate::transient::passes;
 
 /// The sort of fault, stable enough to be reported as a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,11 @@ impl CheckpointError {
         Self { kind, file: file.into(), problem, mend: mend.into() }
     }
 
+    /// Which file and what is wrong with it, without the mend.
+    pub(crate) fn message(&self) -> String {
+        format!("{}: {}", self.file.display(), self.problem)
+    }
+
     /// What the operating system says of a file it would not read.
     pub(crate) fn unreadable(file: &Path, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::NotFound {
@@ -91,17 +96,8 @@ impl CheckpointError {
 
 impl fmt::Display for CheckpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.file.display(), self.problem, self.mend)
+        write!(f, "{}; {}", self.message(), self.mend)
     }
 }
 
 impl std::error::Error for CheckpointError {}
-
-impl From<CheckpointError> for Trouble {
-    fn from(error: CheckpointError) -> Self {
-        match error.kind.passes() {
-            true => Self::Passing(error.to_string()),
-            false => Self::Lasting(error.to_string()),
-        }
-    }
-}

@@ -5,11 +5,11 @@ use std::{path::Path, str::Utf8Error};
 
 use serde_json::{Map, Value};
 
-use super::{CheckpointError, config::read_bounded};
-use crate::{
-    limits::{JSON_BYTES_MAX, VOCABULARY_BYTES_MAX},
-    transient::Trouble,
+use super::{
+    CheckpointError,
+    config::{malformed, read_bounded},
 };
+use crate::limits::{JSON_BYTES_MAX, VOCABULARY_BYTES_MAX};
 
 /// The files that are looked at whether or not anything in them is needed.
 pub(crate) const JSON_FILES: [&str; 9] = [
@@ -24,16 +24,14 @@ pub(crate) const JSON_FILES: [&str; 9] = [
     "tokenizer_config.json",
 ];
 
-/// A side file that is there and can't be used: its path and what is wrong.
-pub(crate) type Damage = String;
+type Result<T> = std::result::Result<T, CheckpointError>;
 
 /// The bytes of a side file; `None` where there is none.
-pub(crate) fn bytes(file: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Damage> {
+pub(crate) fn bytes(file: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
     if is_absent(file) {
         return Ok(None);
     }
-    let damage = |error: CheckpointError| format!("{}: {}", error.file.display(), error.problem);
-    read_bounded(file, bytes_max).map(Some).map_err(damage)
+    read_bounded(file, bytes_max).map(Some)
 }
 
 fn is_absent(file: &Path) -> bool {
@@ -41,23 +39,23 @@ fn is_absent(file: &Path) -> bool {
 }
 
 /// The text of a side file; `None` where there is none.
-pub(crate) fn text(file: &Path, bytes_max: u64) -> Result<Option<String>, Damage> {
+pub(crate) fn text(file: &Path, bytes_max: u64) -> Result<Option<String>> {
     let Some(bytes) = bytes(file, bytes_max)? else { return Ok(None) };
     let text = String::from_utf8(bytes).map_err(|error| not_utf8(file, &error.utf8_error()))?;
     Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
 }
 
-fn not_utf8(file: &Path, error: &Utf8Error) -> Damage {
-    format!("{}: is not UTF-8 from byte {} on", file.display(), error.valid_up_to())
+fn not_utf8(file: &Path, error: &Utf8Error) -> CheckpointError {
+    malformed(file, format!("is not UTF-8 from byte {} on", error.valid_up_to()))
 }
 
 /// The object in a JSON file; `None` where there is no file.
-pub(crate) fn object(file: &Path) -> Result<Option<Map<String, Value>>, Damage> {
+pub(crate) fn object(file: &Path) -> Result<Option<Map<String, Value>>> {
     let Some(text) = text(file, JSON_BYTES_MAX)? else { return Ok(None) };
     match parse(&text) {
         Ok(Value::Object(object)) => Ok(Some(object)),
-        Ok(_) => Err(format!("{}: is JSON, but not an object", file.display())),
-        Err(error) => Err(format!("{}: is not valid JSON: {error}", file.display())),
+        Ok(_) => Err(malformed(file, "is JSON, but not an object")),
+        Err(error) => Err(malformed(file, format!("is not valid JSON: {error}"))),
     }
 }
 
@@ -68,7 +66,7 @@ pub(crate) fn object_or_empty(file: &Path) -> Map<String, Value> {
 }
 
 /// The bytes of a `tokenizer.json`, known to be JSON; `None` where there is none.
-pub(crate) fn vocabulary(file: &Path) -> Result<Option<Vec<u8>>, Trouble> {
+pub(crate) fn vocabulary(file: &Path) -> Result<Option<Vec<u8>>> {
     if is_absent(file) {
         return Ok(None);
     }
@@ -79,9 +77,9 @@ pub(crate) fn vocabulary(file: &Path) -> Result<Option<Vec<u8>>, Trouble> {
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => Ok(Some(bytes)),
         Err(_) if bytes.starts_with(b"version https://git-lfs") => {
-            Err(format!("{}: is a Git LFS pointer and not the file itself", file.display()).into())
+            Err(malformed(file, "is a Git LFS pointer and not the file itself"))
         }
-        Err(error) => Err(format!("{}: is not valid JSON: {error}", file.display()).into()),
+        Err(error) => Err(malformed(file, format!("is not valid JSON: {error}"))),
     }
 }
 
@@ -119,7 +117,7 @@ mod tests {
     use super::*;
 
     /// What a file of this content is read as: its object, or what is wrong with it.
-    fn read(content: &[u8]) -> Result<Option<Value>, Damage> {
+    fn read(content: &[u8]) -> Result<Option<Value>> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("generation_config.json");
         fs::write(&file, content).unwrap();
@@ -127,7 +125,7 @@ mod tests {
     }
 
     fn check_damage(content: &[u8], expect: &str) {
-        let damage = read(content).unwrap_err();
+        let damage = read(content).unwrap_err().to_string();
         assert!(damage.contains("generation_config.json: "), "{damage}");
         assert!(damage.contains(expect), "{damage}");
     }
@@ -154,7 +152,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let check = |file: PathBuf, expect: &str| {
-            let damage = object(&file).unwrap_err();
+            let damage = object(&file).unwrap_err().to_string();
             assert!(damage.contains(expect), "{damage}");
         };
         assert_eq!(object(&at("none.json")).unwrap(), None);

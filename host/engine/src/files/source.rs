@@ -9,6 +9,6 @@ use super::GgufMetadata;
 pub(crate) enum Source {
     /// A folder with `tokenizer.json`, `tokenizer_config.json`, `generation_config.json`, ...
     Folder(PathBuf),
-    /// The metadata of a GGUF file.
-    Gguf(GgufMetadata),
+    /// A GGUF file and its metadata.
+    Gguf(PathBuf, GgufMetadata),
 }

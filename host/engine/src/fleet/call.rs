@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{handle::Handle, residency::SlotState};
 use crate::{
-    EngineError, Prompt, Request, TokenStream,
+    EngineError, Finding, Prompt, Request, TokenStream,
     expert::{Commands, Job, panic_words},
     prompt_format::{Encoded, PromptFormat},
     sampler::Sampler,
@@ -69,8 +69,8 @@ impl Handle {
     /// Everything up to the first token. Mistakes in the request are found before anything is loaded.
     pub(super) async fn answer(&self, request: Request) -> Result<TokenStream, EngineError> {
         let submitted = Instant::now();
-        if let SlotState::Failed(problem) = &self.shared.residency().slots[self.at].state {
-            return Err(self.unloadable(problem.clone()));
+        if let SlotState::Failed(faults) = &self.shared.residency().slots[self.at].state {
+            return Err(self.unloadable(faults.clone()));
         }
         let ticket = Ticket::draw(self)?;
         self.inspect_aside().await?;
@@ -105,7 +105,9 @@ impl Handle {
         }
         let aside = self.clone();
         let inspected = tokio::task::spawn_blocking(move || aside.ensure_inspected()).await;
-        inspected.unwrap_or_else(|error| Err(self.unloadable(error.to_string())))
+        inspected.unwrap_or_else(|error| {
+            Err(self.unloadable(Finding::error("inspection-panicked", error.to_string(), "")))
+        })
     }
 
     /// Templates and tokenizers take milliseconds on long prompts, which would hold up other tasks.
@@ -198,14 +200,14 @@ impl Handle {
         let slot = &mut residency.slots[self.at];
         match &mut slot.state {
             SlotState::Resident(expert) => return Ok(Approach::Ready(expert.commands())),
-            SlotState::Failed(problem) => return Err(self.unloadable(problem.clone())),
+            SlotState::Failed(faults) => return Err(self.unloadable(faults.clone())),
             _ if closing => return Err(EngineError::ShuttingDown),
             SlotState::Leaving => return Ok(Approach::Later),
             SlotState::Loading(waiters) => waiters.push(waiter),
             state @ SlotState::Cold => {
-                if let Some((retry_after, problem)) = slot.backoff.pause() {
-                    let (expert, problem) = (slot.id.clone(), problem.to_owned());
-                    return Err(EngineError::Unavailable { expert, problem, retry_after });
+                if let Some((retry_after, faults)) = slot.backoff.pause() {
+                    let (expert, faults) = (slot.id.clone(), faults.clone());
+                    return Err(EngineError::Unavailable { expert, faults, retry_after });
                 }
                 *state = SlotState::Loading(vec![waiter]);
                 drop(residency);

@@ -12,10 +12,8 @@ use super::{
     status::{ExpertState, ExpertStatus},
 };
 use crate::{
-    EngineError, Inspection,
-    expert::Expert,
-    prompt_format::PromptFormat,
-    transient::{Trouble, passes},
+    EngineError, Faults, Finding, Inspection, expert::Expert, inspect::RESOURCES_SHORT,
+    prompt_format::PromptFormat, transient::passes,
 };
 
 /// When to ask again for what was lacking before an expert began to load.
@@ -56,36 +54,32 @@ impl Handle {
             return Ok(known.clone());
         }
         let read = PromptFormat::open(&settings.path, &self.shared.renderers).map(Arc::new);
-        let read = read.map_err(|trouble| self.troubled(trouble))?;
+        let read = read.map_err(|error| self.refused(error))?;
         Ok(known.insert(read).clone())
     }
 
     /// An error that says of which expert, and whether it passes.
-    pub(super) fn troubled(&self, trouble: Trouble) -> EngineError {
-        match trouble {
-            Trouble::Lasting(problem) => self.unloadable(problem),
-            Trouble::Passing(problem) => EngineError::Unavailable {
-                expert: self.id().to_owned(),
-                problem,
-                retry_after: RETRY_AFTER,
-            },
+    pub(super) fn refused(&self, faults: impl Into<Faults>) -> EngineError {
+        let faults = faults.into();
+        if faults.passes() {
+            let expert = self.id().to_owned();
+            return EngineError::Unavailable { expert, faults, retry_after: RETRY_AFTER };
         }
+        self.unloadable(faults)
     }
 
     /// A thread that could not be started.
     pub(super) fn no_thread(&self, what_for: &str, error: &io::Error) -> EngineError {
-        let problem = format!("no thread to {what_for} it: {error}");
-        let passing = passes(error);
-        let trouble = if passing { Trouble::Passing } else { Trouble::Lasting };
-        self.troubled(trouble(problem))
+        let code = if passes(error) { RESOURCES_SHORT } else { "thread-refused" };
+        self.refused(Finding::error(code, format!("no thread to {what_for} it: {error}"), ""))
     }
 
-    pub(super) fn unloadable(&self, problem: String) -> EngineError {
+    pub(super) fn unloadable(&self, faults: impl Into<Faults>) -> EngineError {
         let settings = &self.member().settings;
         EngineError::Unloadable {
             expert: settings.id.clone(),
             path: settings.path.clone(),
-            problem,
+            faults: faults.into(),
         }
     }
 
@@ -123,9 +117,7 @@ impl Handle {
             return Ok(());
         }
         let seen = self.inspect_again();
-        let Some(problem) = seen.failure() else { return Ok(()) };
-        let trouble = if seen.passes() { Trouble::Passing } else { Trouble::Lasting };
-        Err(self.troubled(trouble(problem)))
+        seen.failure().map_or(Ok(()), |faults| Err(self.refused(faults)))
     }
 
     /// Reads the gauges; never waits for an expert.

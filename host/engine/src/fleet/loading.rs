@@ -14,7 +14,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    EngineError,
+    EngineError, Finding,
     checkpoint::Checkpoint,
     expert::{Bounds, Expert, Notice, panic_words},
     files::CheckpointError,
@@ -96,7 +96,7 @@ impl Handle {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.bring_in(evict)));
         let outcome = outcome.unwrap_or_else(|panic| {
             let problem = format!("loading it panicked: {}", panic_words(&*panic));
-            Err(self.unloadable(problem))
+            Err(self.unloadable(Finding::error("load-panicked", problem, "")))
         });
         self.finish(outcome);
     }
@@ -107,12 +107,12 @@ impl Handle {
         self.make_room(evict)?;
         let began = Instant::now();
         let member = self.member();
-        let troubled = |error: CheckpointError| self.troubled(error.into());
+        let refused = |error: CheckpointError| self.refused(error);
         self.prompt_format()?;
-        let checkpoint = Checkpoint::open(&member.settings.path).map_err(troubled)?;
+        let checkpoint = Checkpoint::open(&member.settings.path).map_err(refused)?;
         let checkpoint = checkpoint.quantised(member.settings.bits());
         self.refuse_replaced(&checkpoint)?;
-        let model = checkpoint.load().map_err(troubled)?;
+        let model = checkpoint.load().map_err(refused)?;
         let context = self.inspection().context_length.unwrap_or(0);
         let sequences = member.settings.max_num_seqs;
         let bounds =
@@ -132,9 +132,9 @@ impl Handle {
         if now == (seen.weight_bytes, seen.kv_bytes_per_token) {
             return Ok(());
         }
-        let problem = "its files are others than those that were inspected; load it once more through \
-                       the admin plane";
-        Err(self.unloadable(problem.to_owned()))
+        let message = "its files are others than those that were inspected";
+        let mend = "load it once more through the admin plane";
+        Err(self.unloadable(Finding::error("checkpoint-replaced", message, mend)))
     }
 
     /// Sends idle experts away until there is room. While those in the way are merely busy, waits for
@@ -188,8 +188,8 @@ impl Handle {
             }
             Err(mut error) => {
                 slot.reserved = 0;
-                if let EngineError::Unavailable { problem, retry_after, .. } = &mut error {
-                    *retry_after = slot.backoff.lacked(problem);
+                if let EngineError::Unavailable { faults, retry_after, .. } = &mut error {
+                    *retry_after = slot.backoff.lacked(faults);
                 }
                 (after_failure(&error), Err(error), None)
             }
@@ -215,7 +215,7 @@ impl Handle {
 /// Broken files stay broken until somebody mends them; a lack of room passes.
 fn after_failure(error: &EngineError) -> SlotState<Expert> {
     match error {
-        EngineError::Unloadable { problem, .. } => SlotState::Failed(problem.clone()),
+        EngineError::Unloadable { faults, .. } => SlotState::Failed(faults.clone()),
         _ => SlotState::Cold,
     }
 }

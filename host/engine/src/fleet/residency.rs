@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::{EngineError, transient::Backoff};
+use super::backoff::Backoff;
+use crate::{EngineError, Faults};
 
 /// Notified when a load ends.
 pub(super) type Waiter = oneshot::Sender<Result<(), EngineError>>;
@@ -17,7 +18,7 @@ pub(super) enum SlotState<T> {
     Resident(T),
     /// Its thread is ending; its memory is still taken.
     Leaving,
-    Failed(String),
+    Failed(Faults),
 }
 
 /// One expert's place.

@@ -155,7 +155,7 @@ pub(super) fn look(settings: &ExpertSettings, templates: &Templates, bytes_max: 
         seen.add(Severity::Error, "memory-over-limit", message, mend);
     }
     if let Some(why) = seen.failure() {
-        tracing::warn!(expert = settings.id, why, "expert can't be served");
+        tracing::warn!(expert = settings.id, %why, "expert can't be served");
     }
     seen
 }

@@ -25,7 +25,7 @@ impl ExpertState {
             SlotState::Resident(_) => Self::Resident,
             SlotState::Loading(_) => Self::Loading,
             SlotState::Cold | SlotState::Leaving => Self::Cold,
-            SlotState::Failed(why) => Self::Failed(why.clone()),
+            SlotState::Failed(why) => Self::Failed(why.to_string()),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use crate::files::{CheckpointError, Kind};
+
 /// Codes of findings that may be gone at the next look.
-pub(super) const RESOURCES_SHORT: &str = "resources-short";
-pub(super) const CHECKPOINT_CHANGED: &str = "checkpoint-changed";
+pub(crate) const RESOURCES_SHORT: &str = "resources-short";
+const CHECKPOINT_CHANGED: &str = "checkpoint-changed";
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,10 +42,70 @@ pub struct Finding {
     pub mend: String,
 }
 
+impl Finding {
+    /// Something that keeps an expert from being served.
+    pub(crate) fn error(
+        code: &'static str,
+        message: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Self {
+        Self { severity: Severity::Error, code, message: message.into(), mend: mend.into() }
+    }
+
+    /// It may well be gone at the next look.
+    fn passes(&self) -> bool {
+        matches!(self.code, RESOURCES_SHORT | CHECKPOINT_CHANGED)
+    }
+}
+
+impl From<CheckpointError> for Finding {
+    fn from(error: CheckpointError) -> Self {
+        let code = match error.kind {
+            Kind::Missing => "checkpoint-incomplete",
+            Kind::Truncated => "checkpoint-truncated",
+            Kind::Malformed => "checkpoint-malformed",
+            Kind::Unsupported => "checkpoint-unsupported",
+            Kind::Unreadable => "checkpoint-unreadable",
+            Kind::Lacking => RESOURCES_SHORT,
+            Kind::Changed => CHECKPOINT_CHANGED,
+        };
+        Self::error(code, error.message(), error.mend)
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if self.mend.is_empty() { Ok(()) } else { write!(f, "; {}", self.mend) }
+    }
+}
+
+/// Everything that keeps one expert from being served, each with its code and its mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(Vec<Finding>);
+
+impl Faults {
+    /// All of it may be gone at the next look.
+    pub(crate) fn passes(&self) -> bool {
+        self.0.iter().all(Finding::passes)
+    }
+
+    /// One by one; there is at least one.
+    pub fn findings(&self) -> &[Finding] {
+        &self.0
+    }
+}
+
+impl<F: Into<Finding>> From<F> for Faults {
+    fn from(fault: F) -> Self {
+        Self(vec![fault.into()])
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join("; also, "))
     }
 }
 
@@ -73,17 +135,15 @@ pub struct Inspection {
 
 impl Inspection {
     /// Why the expert can't be served; `None` when it can.
-    pub fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<Faults> {
         let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
-        let texts: Vec<String> = errors.map(ToString::to_string).collect();
-        (!texts.is_empty()).then(|| texts.join("; also, "))
+        let errors: Vec<Finding> = errors.cloned().collect();
+        (!errors.is_empty()).then_some(Faults(errors))
     }
 
     /// Whether it can't be served, and all that keeps it from it may be gone at the next look.
     pub(crate) fn passes(&self) -> bool {
-        let errors = || self.findings.iter().filter(|found| found.severity == Severity::Error);
-        let passes = |found: &Finding| matches!(found.code, RESOURCES_SHORT | CHECKPOINT_CHANGED);
-        errors().next().is_some() && errors().all(passes)
+        self.failure().is_some_and(|faults| faults.passes())
     }
 
     pub(crate) fn add(
@@ -93,8 +153,11 @@ impl Inspection {
         message: impl Into<String>,
         mend: impl Into<String>,
     ) {
-        let (message, mend) = (message.into(), mend.into());
-        self.findings.push(Finding { severity, code, message, mend });
+        self.push(Finding { severity, code, message: message.into(), mend: mend.into() });
+    }
+
+    pub(crate) fn push(&mut self, finding: Finding) {
+        self.findings.push(finding);
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     }
 }

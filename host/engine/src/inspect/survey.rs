@@ -5,19 +5,18 @@ use std::path::Path;
 use signalbox_confine::{LINE_BYTES, clean};
 
 use super::finding::{
-    CHECKPOINT_CHANGED, Inspection, RESOURCES_SHORT,
+    Inspection,
     Severity::{Error, Note, Warning},
 };
 use crate::{
     checkpoint::{Checkpoint, Stored},
-    files::{CheckpointError, Kind, Source, side},
+    files::{Source, side},
     generation::Generation,
     machine::machine_memory,
     memory::{kv_bytes_per_token, kv_tokens, mib},
     settings::{DType, ExpertSettings, Quantization},
     template::{self, ChatTemplate, Problem, Renderers},
     tokenizer::check_vocabulary,
-    transient::Trouble,
 };
 
 pub(super) fn survey(
@@ -42,8 +41,7 @@ pub(super) fn survey(
         }
         Err(error) => {
             inspection.architecture = declared_architecture(&settings.path);
-            let (code, message) = (code_of(error.kind), text_of(&error));
-            inspection.add(Error, code, message, error.mend);
+            inspection.push(error.into());
         }
     }
 }
@@ -76,7 +74,7 @@ fn sight(checkpoint: &Checkpoint, inspection: &mut Inspection) {
     inspection.images = spec.vision.is_some() && inspection.chat;
     let blind = match checkpoint.source() {
         Source::Folder(_) => spec.architecture == "Gemma3ForConditionalGeneration",
-        Source::Gguf(_) => spec.architecture.starts_with("Gemma3"),
+        Source::Gguf(..) => spec.architecture.starts_with("Gemma3"),
     };
     if blind && spec.vision.is_none() {
         let message = "the files have no vision tower, so calls with images are refused";
@@ -89,22 +87,6 @@ fn sight(checkpoint: &Checkpoint, inspection: &mut Inspection) {
         let mend = "remove it from the processor's configuration";
         inspection.add(Warning, "pan-and-scan-ignored", message, mend);
     }
-}
-
-fn code_of(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Missing => "checkpoint-incomplete",
-        Kind::Truncated => "checkpoint-truncated",
-        Kind::Malformed => "checkpoint-malformed",
-        Kind::Unsupported => "checkpoint-unsupported",
-        Kind::Unreadable => "checkpoint-unreadable",
-        Kind::Lacking => RESOURCES_SHORT,
-        Kind::Changed => CHECKPOINT_CHANGED,
-    }
-}
-
-fn text_of(error: &CheckpointError) -> String {
-    format!("{}: {}", error.file.display(), error.problem)
 }
 
 /// What `config.json` calls itself, for the listing of a checkpoint that can't be opened.
@@ -202,15 +184,12 @@ fn tokenizer(source: &Source, inspection: &mut Inspection) {
                             transformers first";
                 inspection.add(Error, "tokenizer-missing", message, mend);
             }
-            Err(Trouble::Lasting(damage)) => {
-                inspection.add(Error, "tokenizer-damaged", damage, "download it again");
-            }
-            Err(Trouble::Passing(lack)) => {
-                let mend = "it is tried again; raise the limit of what is lacking";
-                inspection.add(Error, RESOURCES_SHORT, lack, mend);
+            Err(lack) if lack.kind.passes() => inspection.push(lack.into()),
+            Err(damage) => {
+                inspection.add(Error, "tokenizer-damaged", damage.message(), "download it again");
             }
         },
-        Source::Gguf(metadata) => {
+        Source::Gguf(_, metadata) => {
             if let Err(problem) = check_vocabulary(metadata) {
                 let mend = "use the Hugging Face folder of this model instead";
                 inspection.add(Error, "tokenizer-unsupported", problem, mend);
@@ -225,7 +204,7 @@ fn side_files(source: &Source, inspection: &mut Inspection) {
     for name in side::JSON_FILES {
         if let Err(damage) = side::object(&folder.join(name)) {
             let mend = "download it again; what it says is left out until then";
-            inspection.add(Warning, "side-file-damaged", damage, mend);
+            inspection.add(Warning, "side-file-damaged", damage.message(), mend);
         }
     }
     for oddity in Generation::oddities(folder) {
@@ -243,7 +222,7 @@ fn chat_template(source: &Source, renderers: &Renderers, inspection: &mut Inspec
             return inspection.add(Warning, "chat-template-missing", message, mend);
         }
         Err(damage) => {
-            let message = format!("the chat template can't be read: {damage}");
+            let message = format!("the chat template can't be read: {}", damage.message());
             let mend = "download the file again; completions work";
             return inspection.add(Warning, "chat-template-broken", message, mend);
         }

@@ -6,16 +6,16 @@ use serde_json::{Map, Value};
 
 use super::TokenNames;
 use crate::{
-    files::{GgufMetadata, Source, side},
+    files::{CheckpointError, GgufMetadata, Source, side},
     limits::SOURCE_BYTES_MAX,
 };
 
 /// The template a checkpoint brings, newest place first; `None` when it brings none. The error names a
 /// damaged file that may hold it: an older place is no substitute for a newer one.
-pub(crate) fn find(source: &Source) -> Result<Option<String>, String> {
+pub(crate) fn find(source: &Source) -> Result<Option<String>, CheckpointError> {
     let folder = match source {
         Source::Folder(folder) => folder,
-        Source::Gguf(metadata) => {
+        Source::Gguf(_, metadata) => {
             return Ok(metadata.get_str("tokenizer.chat_template").map(str::to_owned));
         }
     };
@@ -44,7 +44,7 @@ fn named_default(declared: &Value) -> Option<&str> {
 pub(crate) fn token_names(source: &Source) -> TokenNames {
     match source {
         Source::Folder(folder) => names_in_folder(folder),
-        Source::Gguf(metadata) => names_in_gguf(metadata),
+        Source::Gguf(_, metadata) => names_in_gguf(metadata),
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
         write("chat_template.jinja", "file");
         assert_eq!(found().unwrap(), "file");
         write("chat_template.jinja", &"x".repeat(SOURCE_BYTES_MAX as usize + 1));
-        let damage = find(&Source::Folder(folder.path().into())).unwrap_err();
+        let damage = find(&Source::Folder(folder.path().into())).unwrap_err().to_string();
         assert!(damage.contains("chat_template.jinja: is larger than"), "{damage}");
         let names = token_names(&Source::Folder(folder.path().into()));
         assert_eq!(names.into_values().collect::<Vec<_>>(), ["<b>", "<e>"]);
@@ -104,7 +104,7 @@ mod tests {
         let metadata = ids.fold(metadata, |metadata, (name, id)| {
             metadata.with_integer(&format!("tokenizer.ggml.{name}_token_id"), id)
         });
-        let names = token_names(&Source::Gguf(metadata));
+        let names = token_names(&Source::Gguf("m.gguf".into(), metadata));
         let expected = [("bos", "<b>"), ("eos", "<e>"), ("pad", "<p>"), ("unk", "<u>")];
         let expected = expected.map(|(name, text)| (format!("{name}_token"), text.to_owned()));
         assert_eq!(names, TokenNames::from(expected));

@@ -150,8 +150,10 @@ async fn one_bad_expert_never_takes_the_others_down() {
     let failed = fleet.status("qwen_coder").unwrap();
     assert!(matches!(&failed.state, ExpertState::Failed(why) if why.contains("model.safetensors")));
     match ask(&fleet, "qwen_coder", chat("Hello")).await {
-        Err(EngineError::Unloadable { problem, .. }) => {
-            assert!(problem.contains("model.safetensors"))
+        Err(EngineError::Unloadable { faults, .. }) => {
+            let [fault] = faults.findings() else { panic!("{faults}") };
+            assert_eq!(fault.code, "checkpoint-truncated");
+            assert!(fault.message.contains("model.safetensors"), "{faults}");
         }
         other => panic!("{other:?}"),
     }

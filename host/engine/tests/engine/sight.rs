@@ -138,7 +138,7 @@ fn processors_of_other_models_are_named() {
     let crops = seen.findings.iter().find(|finding| finding.code == "pan-and-scan-ignored");
     assert_eq!((crops.unwrap().severity, seen.failure()), (Severity::Warning, None));
     edit(&file, |json| json["size"]["height"] = 55.into());
-    let failure = inspect(&at(folder.path()), &Templates::InProcess).failure().unwrap();
+    let failure = inspect(&at(folder.path()), &Templates::InProcess).failure().unwrap().to_string();
     assert!(failure.contains("preprocessor_config.json: pictures are resized to"), "{failure}");
 }
 
@@ -147,14 +147,15 @@ fn half_a_tower_is_named() {
     for lost in ["post_layernorm.weight", "encoder.layers.0.mlp.fc2.bias", "q_proj.weight"] {
         let kept = |name: &str| !(name.starts_with(TOWER) && name.ends_with(lost));
         let copy = rewritten(|name, tensor| kept(&name).then_some((name, tensor)));
-        let failure = inspect(&at(copy.path()), &Templates::InProcess).failure().unwrap();
+        let failure =
+            inspect(&at(copy.path()), &Templates::InProcess).failure().unwrap().to_string();
         assert!(failure.contains(lost) && failure.contains("is missing"), "{failure}");
     }
     let folder = copy(SEES);
     edit(&folder.path().join("config.json"), |json| {
         json["vision_config"]["intermediate_size"] = 100.into();
     });
-    let failure = inspect(&at(folder.path()), &Templates::InProcess).failure().unwrap();
+    let failure = inspect(&at(folder.path()), &Templates::InProcess).failure().unwrap().to_string();
     assert!(failure.contains("mlp.fc1.weight' has the shape"), "{failure}");
 }
 

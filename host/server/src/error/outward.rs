@@ -79,6 +79,7 @@ fn policy(error: &PolicyError, asks: &str) -> Option<String> {
 mod tests {
     use std::path::PathBuf;
 
+    use signalbox_engine::{Finding, Severity};
     use signalbox_policy::{Hook, Outage, PolicyRef, RefusalKind};
 
     use super::*;
@@ -101,6 +102,15 @@ mod tests {
         "phi".to_owned()
     }
 
+    fn damage(problem: &str) -> Finding {
+        Finding {
+            severity: Severity::Error,
+            code: "checkpoint-unreadable",
+            message: problem.to_owned(),
+            mend: String::new(),
+        }
+    }
+
     fn guard() -> PolicyRef {
         PolicyRef { name: "guard".into(), revision: "ab".repeat(32) }
     }
@@ -108,7 +118,8 @@ mod tests {
     #[test]
     fn clients_read_whose_it_is_and_operators_find_why() {
         let (path, problem) = (PathBuf::from(SECRET), format!("{SECRET}: permission denied"));
-        let lost = EngineError::Unloadable { expert: expert(), path, problem: problem.clone() };
+        let faults = damage(&problem).into();
+        let lost = EngineError::Unloadable { expert: expert(), path, faults };
         check(lost, "expert_unloadable", "expert 'phi' can't be loaded; ask another");
         let crashed = EngineError::Crashed { expert: expert(), problem: problem.clone() };
         check(crashed, "expert_crashed", "expert 'phi' stopped");

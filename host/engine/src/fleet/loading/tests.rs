@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    DType, Event, ExpertSettings, ExpertState, Fleet, FleetLimits, FleetSettings, LazyLoading,
-    Prompt, Request, Sampling, Templates, TokenStream,
+    DType, Event, ExpertSettings, ExpertState, Faults, Fleet, FleetLimits, FleetSettings,
+    LazyLoading, Prompt, Request, Sampling, Templates, TokenStream,
     expert::Job,
     inspect::{Inspection, Severity},
     sampler::{Rules, Sampler},
@@ -50,6 +50,10 @@ fn words() -> Request {
     Request { prompt, sampling, max_tokens: Some(400), stop: Vec::new() }
 }
 
+fn lack(message: &str) -> Faults {
+    Finding::error("resources-short", message, "").into()
+}
+
 /// Takes the expert's thread down from within when its job is done.
 struct Bomb;
 
@@ -91,16 +95,16 @@ async fn last(mut stream: TokenStream) -> Option<Event> {
 #[tokio::test]
 async fn a_lack_passes_without_an_operator() {
     let fleet = fleet();
-    let (expert, problem) = ("a".to_owned(), "no descriptors".to_owned());
-    let lacking = EngineError::Unavailable { expert, problem, retry_after: Duration::ZERO };
+    let (expert, faults) = ("a".to_owned(), lack("no descriptors"));
+    let lacking = EngineError::Unavailable { expert, faults, retry_after: Duration::ZERO };
     assert!(first(&fleet).claim_cold());
     first(&fleet).finish(Err(lacking));
     assert_eq!(fleet.status("a").unwrap().state, ExpertState::Cold);
     let message = fleet.generate("a", words()).await.err();
-    let Some(EngineError::Unavailable { problem, retry_after, .. }) = message else {
+    let Some(EngineError::Unavailable { faults, retry_after, .. }) = message else {
         panic!("{message:?}");
     };
-    assert_eq!(problem, "no descriptors");
+    assert_eq!(faults, lack("no descriptors"));
     assert!(!retry_after.is_zero());
     tokio::time::sleep(retry_after).await;
     let stream = fleet.generate("a", words()).await.unwrap();
@@ -110,8 +114,8 @@ async fn a_lack_passes_without_an_operator() {
 #[tokio::test]
 async fn an_operator_need_not_wait_for_the_backoff() {
     let fleet = fleet();
-    let (expert, problem) = ("a".to_owned(), "no threads".to_owned());
-    let lacking = EngineError::Unavailable { expert, problem, retry_after: Duration::ZERO };
+    let (expert, faults) = ("a".to_owned(), lack("no threads"));
+    let lacking = EngineError::Unavailable { expert, faults, retry_after: Duration::ZERO };
     assert!(first(&fleet).claim_cold());
     first(&fleet).finish(Err(lacking));
     fleet.load("a").await.unwrap();
