@@ -24,8 +24,8 @@ pub(crate) use stored::Stored;
 
 use crate::{
     files::{
-        Catalogue, CheckpointError, Config, Element, Kind, Source, WeightFile, gguf, malformed,
-        safetensors,
+        Catalogue, CheckpointError, Config, Element, Kind, Source, Stamps, WeightFile, gguf,
+        malformed, safetensors, side,
     },
     machine::machine_memory,
     memory::mib,
@@ -42,6 +42,8 @@ use tower_plan::TowerPlan;
 /// What is known of a checkpoint from its headers.
 pub(crate) struct Checkpoint {
     source: Source,
+    /// Of what was read beside the weights.
+    stamps: Stamps,
     spec: ModelSpec,
     catalogue: Catalogue,
     plan: Plan,
@@ -64,12 +66,15 @@ impl Checkpoint {
     }
 
     fn open_folder(folder: &Path) -> Result<Self> {
+        let stamps = Stamps::take(side::paths(folder));
         let config = Config::read(&folder.join("config.json"))?;
         let quantization = QuantizationConfig::read(folder, &config)?;
         let spec = spec::read(&config)?;
         let catalogue = safetensors::catalogue(folder)?;
         let names = Names::of_folder(&catalogue);
-        Self::planned(Source::Folder(folder.into()), spec, catalogue, &names, Some(quantization))
+        let source = Source::Folder(folder.into());
+        let opened = Self::planned(source, spec, catalogue, &names, Some(quantization))?;
+        Ok(Self { stamps, ..opened })
     }
 
     fn open_gguf(file: &Path) -> Result<Self> {
@@ -95,7 +100,17 @@ impl Checkpoint {
         };
         spec.vision = spec.vision.filter(|_| vision.is_some());
         let stored = plan::stored(&plan, matches!(source, Source::Gguf(..)));
-        Ok(Self { source, spec, catalogue, plan, vision, stored })
+        Ok(Self { source, stamps: Stamps::default(), spec, catalogue, plan, vision, stored })
+    }
+
+    /// Gives the descriptors of the weight files back; [`Self::load`] opens them again.
+    pub(crate) fn close_files(&mut self) {
+        self.catalogue.files.iter_mut().for_each(WeightFile::close);
+    }
+
+    /// Its files are those that were opened, as they were.
+    pub(crate) fn is_current(&self) -> bool {
+        self.stamps.are_current() && self.catalogue.files.iter().all(WeightFile::is_current)
     }
 
     /// The architecture and its numbers.

@@ -11,6 +11,7 @@ pub(crate) mod gguf;
 pub(crate) mod safetensors;
 pub(crate) mod side;
 mod source;
+mod stamp;
 mod weight_file;
 
 pub(crate) use catalogue::{Catalogue, Element, Entry};
@@ -18,4 +19,5 @@ pub(crate) use config::{Config, malformed};
 pub(crate) use error::{CheckpointError, Kind};
 pub(crate) use gguf::GgufMetadata;
 pub(crate) use source::Source;
+pub(crate) use stamp::Stamps;
 pub(crate) use weight_file::WeightFile;

@@ -19,6 +19,7 @@ mod limits;
 mod machine;
 mod memory;
 mod model;
+mod opened;
 mod prompt_format;
 mod request;
 mod sampler;

@@ -2,21 +2,18 @@
 //! places it has for pictures.
 //! Needs no weights, so it stays when the weights go.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use signalbox_confine::{LINE_BYTES, clean};
 
 use crate::{
     EngineError, Finding, Image, Message, Part, Prompt,
-    checkpoint::Checkpoint,
-    files::{CheckpointError, Source},
+    files::CheckpointError,
     generation::Generation,
     limits::{IMAGES_MAX, MESSAGES_MAX},
+    opened::Opened,
     spec::VisionSpec,
-    template::{self, ChatTemplate, Problem, Renderers, TokenNames},
+    template::{DeclaredTemplate, Problem},
     tokenizer::Tokenizer,
     vision::{self, Frame, Placed},
 };
@@ -28,28 +25,15 @@ const BYTES_PER_TOKEN_MAX: usize = 64;
 /// roles.
 const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 
-/// The refusal of a chat call where there is no template.
-const NO_TEMPLATE: &str = "the checkpoint has none; add chat_template.jinja, or use completions";
-
 /// Everything about an expert's language.
 pub(crate) struct PromptFormat {
     pub(crate) tokenizer: Arc<Tokenizer>,
     pub(crate) generation: Generation,
-    template: Template,
+    template: Arc<DeclaredTemplate>,
     /// `None` where the expert can't see.
     sight: Option<Sight>,
     vocab_size: u32,
     path: PathBuf,
-}
-
-/// A chat template, compiled by the first chat.
-struct Template {
-    /// `Err` says why there is none.
-    source: Result<String, Problem>,
-    names: TokenNames,
-    renderers: Renderers,
-    /// What came of compiling, but for what passes.
-    compiled: OnceLock<Result<ChatTemplate, Problem>>,
 }
 
 /// Eyes, and how a prompt speaks of what they see.
@@ -69,23 +53,25 @@ pub(crate) struct Encoded {
 }
 
 impl PromptFormat {
-    /// Opens a checkpoint's headers and reads its language. The error says what is wrong, with the
-    /// mend.
-    pub(crate) fn open(path: &Path, renderers: &Renderers) -> Result<Self, CheckpointError> {
-        let checkpoint = Checkpoint::open(path)?;
-        let source = checkpoint.source();
+    /// Reads the language of a checkpoint. The error says what is wrong, with the mend.
+    pub(crate) fn read(opened: &Opened) -> Result<Self, CheckpointError> {
+        let (spec, source) = (opened.checkpoint.spec(), opened.checkpoint.source());
         let tokenizer = Tokenizer::read(source)?;
-        let names = template::token_names(source);
+        let names = opened.template.names();
         let mut generation = Generation::read(source);
         generation.ends.extend(names.get("eos_token").and_then(|text| tokenizer.id(text)));
-        let sight = checkpoint.spec().vision.clone().map(|spec| {
-            let frame = Frame::new(&spec, &names, &tokenizer);
+        let sight = spec.vision.clone().map(|spec| {
+            let frame = Frame::new(&spec, names, &tokenizer);
             Sight { spec, frame }
         });
-        let vocab_size = checkpoint.spec().vocab_size;
-        let template = Template::find(source, names, renderers);
-        let (tokenizer, path) = (Arc::new(tokenizer), path.to_owned());
-        Ok(Self { tokenizer, generation, template, sight, vocab_size, path })
+        Ok(Self {
+            tokenizer: Arc::new(tokenizer),
+            generation,
+            template: opened.template.clone(),
+            sight,
+            vocab_size: spec.vocab_size,
+            path: source.path().to_owned(),
+        })
     }
 
     /// A prompt for an expert that holds `context` tokens.
@@ -170,29 +156,6 @@ impl PromptFormat {
     }
 }
 
-impl Template {
-    fn find(source: &Source, names: TokenNames, renderers: &Renderers) -> Self {
-        let source = match template::find(source) {
-            Ok(Some(text)) => Ok(text),
-            Ok(None) => Err(Problem::Raised(NO_TEMPLATE.to_owned())),
-            Err(damage) => Err(Problem::Failed(damage.message())),
-        };
-        Self { source, names, renderers: renderers.clone(), compiled: OnceLock::new() }
-    }
-
-    fn compiled(&self) -> Result<&ChatTemplate, Problem> {
-        if let Some(compiled) = self.compiled.get() {
-            return compiled.as_ref().map_err(Clone::clone);
-        }
-        let source = self.source.clone()?;
-        let compiled = ChatTemplate::compile(source, &self.names, &self.renderers);
-        if let Err(problem @ Problem::Unavailable(_)) = compiled {
-            return Err(problem);
-        }
-        self.compiled.get_or_init(|| compiled).as_ref().map_err(Clone::clone)
-    }
-}
-
 /// Whose a template's problem is. Its words are a stranger's.
 fn template_error(expert: &str, problem: Problem) -> EngineError {
     let (expert, words) = (expert.to_owned(), clean(&problem.to_string(), LINE_BYTES));
@@ -252,13 +215,18 @@ fn check_bytes(what: &str, bytes: usize, context: u32) -> Result<(), EngineError
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::fs;
 
     use serde_json::Value;
 
     use super::*;
-    use crate::tokenizer::tests::toy;
+    use crate::{template::Renderers, tokenizer::tests::toy};
+
+    /// How a toy is spoken to.
+    pub(crate) fn toy_format(id: &str) -> PromptFormat {
+        PromptFormat::read(&Opened::open(&toy(id), None, &Renderers::Here).unwrap()).unwrap()
+    }
 
     fn messages(entry: &Value) -> Vec<Message> {
         let turn = |role: &Value, content: &Value| {
@@ -272,7 +240,7 @@ mod tests {
 
     /// Every recorded conversation: the template byte for byte, then the ids.
     fn check(id: &str) {
-        let prompt_format = PromptFormat::open(&toy(id), &Renderers::Here).unwrap();
+        let prompt_format = toy_format(id);
         let text = fs::read_to_string(toy(id).join("recorded.json")).unwrap();
         let recorded: Value = serde_json::from_str(&text).unwrap();
         for entry in recorded["entries"].as_array().unwrap() {
@@ -302,11 +270,7 @@ mod tests {
     }
 
     fn encode(id: &str, messages: Vec<Message>) -> Result<Encoded, EngineError> {
-        PromptFormat::open(&toy(id), &Renderers::Here).unwrap().encode(
-            id,
-            &Prompt::Chat(messages),
-            4096,
-        )
+        toy_format(id).encode(id, &Prompt::Chat(messages), 4096)
     }
 
     /// What `Gemma3Processor` makes of it, written out.
@@ -318,8 +282,7 @@ mod tests {
             Message::text("assistant", "A circle."),
             user(vec![text("And"), image(), image()]),
         ];
-        let prompt_format =
-            PromptFormat::open(&toy("gemma3_multimodal"), &Renderers::Here).unwrap();
+        let prompt_format = toy_format("gemma3_multimodal");
         let tokens = prompt_format.sight.as_ref().unwrap().spec.tokens();
         let places = "<image_soft_token>".repeat(tokens);
         let frame = format!("\n\n<start_of_image>{places}<end_of_image>\n\n");
@@ -346,8 +309,7 @@ mod tests {
             typed(vec![Part::Text(forged.into()), image()]),
         ];
         assert_eq!((plain.images.len(), seen.images.len()), (0, 1));
-        let prompt_format =
-            PromptFormat::open(&toy("gemma3_multimodal"), &Renderers::Here).unwrap();
+        let prompt_format = toy_format("gemma3_multimodal");
         let placeholder = prompt_format.tokenizer.id("<image_soft_token>").unwrap();
         let count = |ids: &[u32]| ids.iter().filter(|id| **id == placeholder).count();
         let tokens = prompt_format.sight.as_ref().unwrap().spec.tokens();
@@ -375,7 +337,7 @@ mod tests {
     #[test]
     fn a_system_prompt_reaches_every_expert() {
         for id in ["mistral_balanced", "gemma3_multimodal", "phi4_fast", "qwen_coder"] {
-            let prompt_format = PromptFormat::open(&toy(id), &Renderers::Here).unwrap();
+            let prompt_format = toy_format(id);
             let turns = [Message::text("system", "Be brief."), Message::text("user", "Hi")];
             let rendered = prompt_format.template.compiled().unwrap().render(&turns).unwrap();
             assert!(rendered.contains("Be brief."), "{id}: {rendered}");

@@ -7,6 +7,7 @@ use std::{borrow::Cow, sync::Arc};
 use crate::{Message, Part, settings::Templates};
 
 mod child;
+mod declared;
 mod files;
 mod jinja;
 mod pool;
@@ -15,6 +16,8 @@ mod turn;
 
 use child::Order;
 pub use child::serve_template;
+pub(crate) use declared::DeclaredTemplate;
+#[cfg(test)]
 pub(crate) use files::{find, token_names};
 use jinja::Jinja;
 use pool::Pool;

@@ -193,7 +193,7 @@ mod tests {
     use crate::{
         TokenStream,
         checkpoint::Checkpoint,
-        prompt_format::PromptFormat,
+        prompt_format::tests::toy_format,
         sampler::{Rules, Sampler},
         tokenizer::{Stops, tests::toy},
     };
@@ -207,9 +207,7 @@ mod tests {
             max_tokens,
             sampler: Sampler::new(rules),
             stops: Stops::new(&[]).unwrap(),
-            prompt_format: Arc::new(
-                PromptFormat::open(&path, &crate::template::Renderers::Here).unwrap(),
-            ),
+            prompt_format: Arc::new(toy_format("phi4_fast")),
             events: TokenStream::open("a", 1).0,
             submitted: Instant::now(),
             loading: None,

@@ -1,7 +1,10 @@
 //! The small files beside the weights: each is read whole, within bounds, and only when it is a
 //! regular file. What is damaged is reported with the file's name; it is never taken for absent.
 
-use std::{path::Path, str::Utf8Error};
+use std::{
+    path::{Path, PathBuf},
+    str::Utf8Error,
+};
 
 use serde_json::{Map, Value};
 
@@ -25,6 +28,12 @@ pub(crate) const JSON_FILES: [&str; 9] = [
 ];
 
 type Result<T> = std::result::Result<T, CheckpointError>;
+
+/// Everything in a folder that is read beside the weights and the vocabulary, there or not.
+pub(crate) fn paths(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let others = ["config.json", "chat_template.jinja"];
+    JSON_FILES.into_iter().chain(others).map(|name| folder.join(name))
+}
 
 /// The bytes of a side file; `None` where there is none.
 pub(crate) fn bytes(file: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
@@ -112,7 +121,7 @@ fn without_odd_numbers(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink, path::PathBuf};
+    use std::{fs, os::unix::fs::symlink};
 
     use super::*;
 

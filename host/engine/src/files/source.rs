@@ -1,6 +1,6 @@
 //! Where everything of a checkpoint that is no weight comes from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::GgufMetadata;
 
@@ -11,4 +11,13 @@ pub(crate) enum Source {
     Folder(PathBuf),
     /// A GGUF file and its metadata.
     Gguf(PathBuf, GgufMetadata),
+}
+
+impl Source {
+    /// The folder or the file.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Folder(path) | Self::Gguf(path, _) => path,
+        }
+    }
 }

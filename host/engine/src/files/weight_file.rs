@@ -3,46 +3,51 @@
 
 use std::{
     fs::File,
-    io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use rustix::{buffer::spare_capacity, io::pread};
 
-use super::{CheckpointError, Kind, config::open};
+use super::{CheckpointError, Kind, config::open, stamp::Stamp};
 
 /// A file that stays open between the reading of its header and that of its weights, so that both come
-/// from one file even when another one takes its name.
+/// from one file even when another one takes its name. One that was closed between is opened again, and
+/// must be the same.
 #[derive(Debug)]
 pub(crate) struct WeightFile {
     path: PathBuf,
-    file: File,
+    file: OnceLock<File>,
     stamp: Stamp,
-}
-
-/// What changes with a file's content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    bytes: u64,
-    /// Seconds and nanoseconds.
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Ok(Self { bytes: metadata.len(), modified })
-    }
 }
 
 impl WeightFile {
     /// Opens what must be a plain file.
     pub(crate) fn open(path: &Path) -> Result<Self, CheckpointError> {
         let file = open(path)?;
-        let stamp = Stamp::of(&file).map_err(|error| CheckpointError::unreadable(path, &error))?;
-        Ok(Self { path: path.to_owned(), file, stamp })
+        let stamp = stamp_of(path, &file)?;
+        Ok(Self { path: path.to_owned(), file: file.into(), stamp })
+    }
+
+    /// Gives the descriptor back until something is read.
+    pub(crate) fn close(&mut self) {
+        self.file = OnceLock::new();
+    }
+
+    /// The name still leads to the file that was opened, as it was.
+    pub(crate) fn is_current(&self) -> bool {
+        Stamp::at(&self.path) == Some(self.stamp)
+    }
+
+    fn file(&self) -> Result<&File, CheckpointError> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = open(&self.path)?;
+        match stamp_of(&self.path, &file)? == self.stamp {
+            true => Ok(self.file.get_or_init(|| file)),
+            false => Err(self.changed()),
+        }
     }
 
     /// Where it lay when it was opened.
@@ -62,9 +67,10 @@ impl WeightFile {
             let problem = format!("there is no memory for {count} bytes of it");
             return Err(CheckpointError::lacking(&self.path, problem));
         }
+        let file = self.file()?;
         while bytes.len() < count {
             let at = (offset + bytes.len()) as u64;
-            match pread(&self.file, spare_capacity(&mut bytes), at) {
+            match pread(file, spare_capacity(&mut bytes), at) {
                 Ok(0) => return Err(self.changed()),
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(CheckpointError::unreadable(&self.path, &error.into())),
@@ -76,8 +82,7 @@ impl WeightFile {
 
     /// Whether what was read belongs together: nobody has written since the file was opened.
     pub(crate) fn check_unchanged(&self) -> Result<(), CheckpointError> {
-        let now = Stamp::of(&self.file);
-        let now = now.map_err(|error| CheckpointError::unreadable(&self.path, &error))?;
+        let now = stamp_of(&self.path, self.file()?)?;
         if now == self.stamp { Ok(()) } else { Err(self.changed()) }
     }
 
@@ -86,4 +91,9 @@ impl WeightFile {
                     over the old one";
         CheckpointError::new(Kind::Changed, &self.path, "changed while it was read", mend)
     }
+}
+
+fn stamp_of(path: &Path, file: &File) -> Result<Stamp, CheckpointError> {
+    let metadata = file.metadata().map_err(|error| CheckpointError::unreadable(path, &error))?;
+    Ok(Stamp::of(&metadata))
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     EngineError, Faults, Finding, Inspection, expert::Expert, inspect::RESOURCES_SHORT,
-    prompt_format::PromptFormat, transient::passes,
+    opened::Opened, prompt_format::PromptFormat, transient::passes,
 };
 
 /// When to ask again for what was lacking before an expert began to load.
@@ -47,15 +47,34 @@ impl Handle {
 
     /// How it is spoken to, read once. Blocks.
     pub(super) fn prompt_format(&self) -> Result<Arc<PromptFormat>, EngineError> {
-        let Member { settings, prompt_format, .. } = self.member();
+        let prompt_format = &self.member().prompt_format;
         // Held while it is read, so that it is read once; a panic leaves nothing half done.
         let mut known = prompt_format.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.as_ref() {
             return Ok(known.clone());
         }
-        let read = PromptFormat::open(&settings.path, &self.shared.renderers).map(Arc::new);
+        let read = PromptFormat::read(&*self.opened()?).map(Arc::new);
         let read = read.map_err(|error| self.refused(error))?;
         Ok(known.insert(read).clone())
+    }
+
+    /// Its checkpoint, opened anew only if its files have changed since, or its weights were loaded.
+    pub(super) fn opened(&self) -> Result<Arc<Opened>, EngineError> {
+        let Member { settings, opened, .. } = self.member();
+        let mut known = opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = known.as_ref().filter(|opened| opened.checkpoint.is_current()) {
+            return Ok(opened.clone());
+        }
+        let opened = Opened::open(&settings.path, settings.bits(), &self.shared.renderers);
+        let opened = opened.map(Arc::new).map_err(|error| self.refused(error))?;
+        Ok(known.insert(opened).clone())
+    }
+
+    /// The checkpoint to load. What was known of its headers is of no use behind that.
+    pub(super) fn take_opened(&self) -> Result<Arc<Opened>, EngineError> {
+        let opened = self.opened()?;
+        *self.member().opened.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(opened)
     }
 
     /// An error that says of which expert, and whether it passes.
@@ -102,9 +121,11 @@ impl Handle {
 
     /// Inspects an expert anew, and forgets what was known of its files.
     fn inspect_again(&self) -> Arc<Inspection> {
-        let Member { settings, inspection, prompt_format, .. } = self.member();
+        let Member { settings, inspection, opened, prompt_format, .. } = self.member();
         let bytes_max = self.shared.residency().bytes_max;
-        let seen = Arc::new(look(settings, &self.shared.templates, bytes_max));
+        let (seen, newly) = look(settings, &self.shared.renderers, bytes_max);
+        let seen = Arc::new(seen);
+        *opened.lock().unwrap_or_else(PoisonError::into_inner) = newly;
         *prompt_format.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.with_slot(|slot| slot.needs = seen.memory_bytes.unwrap_or(0));
         *inspection.lock().unwrap_or_else(PoisonError::into_inner) = seen.clone();

@@ -17,7 +17,6 @@ use crate::{
     EngineError, Finding,
     checkpoint::Checkpoint,
     expert::{Bounds, Expert, Notice, panic_words},
-    files::CheckpointError,
     memory::{kv_bytes_per_token, kv_tokens},
 };
 
@@ -107,12 +106,10 @@ impl Handle {
         self.make_room(evict)?;
         let began = Instant::now();
         let member = self.member();
-        let refused = |error: CheckpointError| self.refused(error);
         self.prompt_format()?;
-        let checkpoint = Checkpoint::open(&member.settings.path).map_err(refused)?;
-        let checkpoint = checkpoint.quantised(member.settings.bits());
-        self.refuse_replaced(&checkpoint)?;
-        let model = checkpoint.load().map_err(refused)?;
+        let opened = self.take_opened()?;
+        self.refuse_replaced(&opened.checkpoint)?;
+        let model = opened.checkpoint.load().map_err(|error| self.refused(error))?;
         let context = self.inspection().context_length.unwrap_or(0);
         let sequences = member.settings.max_num_seqs;
         let bounds =

@@ -11,9 +11,9 @@ use super::residency::{Residency, Slot, SlotState};
 use crate::{
     EngineError, ExpertSettings, FleetLimits, FleetSettings, Inspection, LazyLoading, Templates,
     expert::{Counters, Expert},
-    inspect,
-    inspect::Severity,
+    inspect::{Severity, inspect_opened},
     memory::mib,
+    opened::Opened,
     prompt_format::PromptFormat,
     template::Renderers,
 };
@@ -43,6 +43,8 @@ pub(super) struct Member {
     pub(super) settings: ExpertSettings,
     /// What its files say.
     pub(super) inspection: Mutex<Arc<Inspection>>,
+    /// From inspection, or the first call after its files changed, until the weights are loaded.
+    pub(super) opened: Mutex<Option<Arc<Opened>>>,
     /// Read by the first call; stays when the weights go.
     pub(super) prompt_format: Mutex<Option<Arc<PromptFormat>>>,
     pub(super) counters: Arc<Counters>,
@@ -54,12 +56,13 @@ pub(super) struct Member {
 impl Shared {
     pub(super) fn new(settings: FleetSettings) -> Self {
         let lazy = settings.lazy_loading;
-        let inspections = settings
+        let renderers = Renderers::open(&settings.templates);
+        let seen = settings
             .experts
             .iter()
-            .map(|expert| look(expert, &settings.templates, settings.memory_bytes_max));
-        let inspections: Vec<Inspection> = inspections.collect();
-        let slots = settings.experts.iter().zip(&inspections).map(|(expert, seen)| {
+            .map(|expert| look(expert, &renderers, settings.memory_bytes_max));
+        let seen: Vec<(Inspection, Option<Arc<Opened>>)> = seen.collect();
+        let slots = settings.experts.iter().zip(&seen).map(|(expert, (seen, _))| {
             let state = state_of(seen);
             Slot::new(&expert.id, state, expert.pinned, seen.memory_bytes.unwrap_or(0))
         });
@@ -70,9 +73,10 @@ impl Shared {
             closing: false,
         };
         let members =
-            settings.experts.into_iter().zip(inspections).map(|(settings, seen)| Member {
+            settings.experts.into_iter().zip(seen).map(|(settings, (seen, opened))| Member {
                 settings,
                 inspection: Mutex::new(Arc::new(seen)),
+                opened: Mutex::new(opened),
                 prompt_format: Mutex::default(),
                 counters: Arc::default(),
                 rendering: Arc::new(Semaphore::new(RENDERING_MAX)),
@@ -88,7 +92,7 @@ impl Shared {
             warmed: watch::channel(false).0,
             lazy,
             limits: settings.limits,
-            renderers: Renderers::open(&settings.templates),
+            renderers,
             templates: settings.templates,
         }
     }
@@ -146,8 +150,12 @@ pub(super) fn state_of(seen: &Inspection) -> SlotState<Expert> {
 }
 
 /// Inspects an expert's files and holds them against the fleet's own memory limit.
-pub(super) fn look(settings: &ExpertSettings, templates: &Templates, bytes_max: u64) -> Inspection {
-    let mut seen = inspect(settings, templates);
+pub(super) fn look(
+    settings: &ExpertSettings,
+    renderers: &Renderers,
+    bytes_max: u64,
+) -> (Inspection, Option<Arc<Opened>>) {
+    let (mut seen, opened) = inspect_opened(settings, renderers);
     if let Some(needed) = seen.memory_bytes.filter(|&needed| needed > bytes_max) {
         let message =
             format!("it needs {}, the limit for all experts is {}", mib(needed), mib(bytes_max));
@@ -156,6 +164,7 @@ pub(super) fn look(settings: &ExpertSettings, templates: &Templates, bytes_max: 
     }
     if let Some(why) = seen.failure() {
         tracing::warn!(expert = settings.id, %why, "expert can't be served");
+        return (seen, None);
     }
-    seen
+    (seen, opened.map(Arc::new))
 }

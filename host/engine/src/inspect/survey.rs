@@ -14,8 +14,9 @@ use crate::{
     generation::Generation,
     machine::machine_memory,
     memory::{kv_bytes_per_token, kv_tokens, mib},
+    opened::Opened,
     settings::{DType, ExpertSettings, Quantization},
-    template::{self, ChatTemplate, Problem, Renderers},
+    template::{DeclaredTemplate, Problem, Renderers},
     tokenizer::check_vocabulary,
 };
 
@@ -23,7 +24,7 @@ pub(super) fn survey(
     settings: &ExpertSettings,
     renderers: &Renderers,
     inspection: &mut Inspection,
-) {
+) -> Option<Opened> {
     if !settings.path.exists() {
         let message = format!("{} does not exist", settings.path.display());
         inspection.add(
@@ -32,24 +33,24 @@ pub(super) fn survey(
             message,
             "download the checkpoint, or correct model_path",
         );
-        return;
+        return None;
     }
-    match Checkpoint::open(&settings.path) {
-        Ok(checkpoint) => {
-            let checkpoint = checkpoint.quantised(settings.bits());
-            survey_checkpoint(settings, &checkpoint, renderers, inspection);
+    match Opened::open(&settings.path, settings.bits(), renderers) {
+        Ok(opened) => {
+            survey_checkpoint(settings, &opened, inspection);
+            Some(opened)
         }
         Err(error) => {
             inspection.architecture = declared_architecture(&settings.path);
             inspection.push(error.into());
+            None
         }
     }
 }
 
 fn survey_checkpoint(
     settings: &ExpertSettings,
-    checkpoint: &Checkpoint,
-    renderers: &Renderers,
+    Opened { checkpoint, template }: &Opened,
     inspection: &mut Inspection,
 ) {
     let spec = checkpoint.spec();
@@ -63,8 +64,8 @@ fn survey_checkpoint(
     dtype(settings, spec.architecture, inspection);
     tokenizer(checkpoint.source(), inspection);
     side_files(checkpoint.source(), inspection);
-    chat_template(checkpoint.source(), renderers, inspection);
-    end_tokens(checkpoint.source(), inspection);
+    chat_template(template, inspection);
+    end_tokens(checkpoint.source(), template, inspection);
     sight(checkpoint, inspection);
 }
 
@@ -212,9 +213,9 @@ fn side_files(source: &Source, inspection: &mut Inspection) {
     }
 }
 
-fn chat_template(source: &Source, renderers: &Renderers, inspection: &mut Inspection) {
-    let text = match template::find(source) {
-        Ok(Some(text)) => text,
+fn chat_template(template: &DeclaredTemplate, inspection: &mut Inspection) {
+    match template.text() {
+        Ok(Some(_)) => {}
         Ok(None) => {
             let message = "the checkpoint has no chat template, so chat calls are refused";
             let mend =
@@ -226,9 +227,8 @@ fn chat_template(source: &Source, renderers: &Renderers, inspection: &mut Inspec
             let mend = "download the file again; completions work";
             return inspection.add(Warning, "chat-template-broken", message, mend);
         }
-    };
-    let names = template::token_names(source);
-    match ChatTemplate::compile(text, &names, renderers) {
+    }
+    match template.compiled() {
         Ok(_) => inspection.chat = true,
         Err(problem) => no_chat(&problem, inspection),
     }
@@ -256,8 +256,8 @@ fn no_chat(problem: &Problem, inspection: &mut Inspection) {
     }
 }
 
-fn end_tokens(source: &Source, inspection: &mut Inspection) {
-    let named = template::token_names(source).contains_key("eos_token");
+fn end_tokens(source: &Source, template: &DeclaredTemplate, inspection: &mut Inspection) {
+    let named = template.names().contains_key("eos_token");
     if !named && Generation::read(source).ends.is_empty() {
         let message = "no file names an end token, so replies end at max_tokens only";
         let mend = "add generation_config.json with eos_token_id";
