@@ -1,4 +1,4 @@
-//! What operators see of policies: plain data, ready to be serialised.
+//! What operators see of policies: plain data. What the state file keeps of it can be serialised.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct Pipeline {
 }
 
 /// The pipeline as it runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineStatus {
     /// Grows by one with every change.
     pub generation: u64,
@@ -50,6 +50,20 @@ pub enum Cause {
     Breaker,
     /// A stored revision could not be run when the registry was opened.
     Start,
+}
+
+impl Cause {
+    /// As the state file and operators have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Activate => "activate",
+            Self::Rollback => "rollback",
+            Self::Deactivate => "deactivate",
+            Self::Pipeline => "pipeline",
+            Self::Breaker => "breaker",
+            Self::Start => "start",
+        }
+    }
 }
 
 /// One policy's revision in force, before and after.
@@ -86,7 +100,7 @@ pub struct Activation {
 }
 
 /// What an accepted upload is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uploaded {
     /// The policy.
     pub name: String,
@@ -111,7 +125,7 @@ pub struct Uploaded {
 }
 
 /// What one hook of one revision did since the process started.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HookCounters {
     /// Calls into the component; for `post`, replies opened, pushes and finishes alike.
     pub calls: u64,
@@ -134,7 +148,7 @@ pub struct HookCounters {
 }
 
 /// One stored revision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevisionStatus {
     /// sha256 of the component.
     pub revision: String,
@@ -151,7 +165,7 @@ pub struct RevisionStatus {
 }
 
 /// A hook in force that is not in service without reserve.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutOfService {
     /// The policy.
     pub policy: String,
@@ -174,7 +188,7 @@ pub struct OutOfService {
 }
 
 /// One policy and everything known about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyStatus {
     /// The operator's name for it.
     pub name: String,

@@ -11,10 +11,12 @@ mod health;
 mod input;
 mod metrics;
 mod models;
+mod openapi;
 mod pipeline;
 mod policies;
 mod reply;
 mod root;
+mod route;
 mod sampling;
 mod stats;
 
@@ -22,15 +24,16 @@ use std::net::SocketAddr;
 
 use axum::{
     Router,
-    handler::Handler,
     http::{Method, StatusCode, Uri},
     middleware::from_fn_with_state,
-    routing::{self, MethodRouter},
 };
+use serde_json::Value;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use chat::read_any;
 pub(crate) use reply::EXPERT_HEADER;
+pub(crate) use route::{Payload, Route};
+use route::{delete, get, post, put};
 
 use signalbox_confine::clean;
 
@@ -39,50 +42,108 @@ use crate::{
     access::{self, ClientDoor, OperatorDoor},
     error::ApiError,
     observe,
+    wire::{
+        completions::Completion,
+        experts::{Expert, ExpertList},
+        health::{Health, Ready},
+        models::{Model, ModelList, Root},
+        policies::{
+            Activation, ActivationList, Pipeline, PipelineStatus, Policy, PolicyList, Uploaded,
+        },
+        requests::{Activate, ChatRequest, TextRequest},
+        stats::Stats,
+    },
 };
 
+/// Prometheus text.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Bytes of a path or a method that an error repeats.
 const SHOWN: usize = 200;
 
 /// What clients use.
-fn data_table() -> Vec<Route> {
+pub(crate) fn data_table() -> Vec<Route> {
     vec![
-        get("/", root::show),
-        get("/health", health::health),
-        get("/ready", health::ready),
-        get("/stats", stats::show),
-        get("/experts", experts::list),
-        get("/metrics", metrics::show),
-        get("/v1/models", models::list),
-        get("/v1/models/{id}", models::show),
-        post("/v1/chat/completions", chat::create),
-        post("/v1/completions", completions::create),
+        get("/", "What this is.", root::show).answers::<Root>(),
+        get("/health", "Whether the process lives.", health::health).answers::<Health>(),
+        get("/ready", "Whether calls should be sent here; 503 when not.", health::ready)
+            .answers::<Ready>(),
+        get("/stats", "The server at a glance, with every limit in force.", stats::show)
+            .answers::<Stats>(),
+        get("/experts", "Where every expert stands.", experts::list).answers::<ExpertList>(),
+        get("/metrics", "Counters and gauges for Prometheus.", metrics::show)
+            .answers_text(PROMETHEUS),
+        get("/openapi.json", "This plane as an OpenAPI document.", openapi::data)
+            .answers::<Value>(),
+        get("/v1/models", "What a call may name.", models::list).answers::<ModelList>(),
+        get("/v1/models/{id}", "One of them.", models::show).answers::<Model>(),
+        post("/v1/chat/completions", "Answers a conversation; whole, or as events.", chat::create)
+            .takes::<ChatRequest>()
+            .answers::<Completion>(),
+        post("/v1/completions", "Continues a text; whole, or as events.", completions::create)
+            .takes::<TextRequest>()
+            .answers::<Completion>(),
     ]
 }
 
 /// What operators use.
-fn admin_table() -> Vec<Route> {
+pub(crate) fn admin_table() -> Vec<Route> {
+    [policy_table(), expert_table(), watch_table()].into_iter().flatten().collect()
+}
+
+fn policy_table() -> Vec<Route> {
     vec![
-        get("/policies", policies::list),
-        get("/policies/{name}", policies::show),
-        post("/policies/{name}", policies::upload),
-        post("/policies/{name}/activate", policies::activate),
-        post("/policies/{name}/deactivate", policies::deactivate),
-        post("/policies/{name}/rollback", policies::rollback),
-        delete("/policies/{name}/revisions/{revision}", policies::remove),
-        post("/rollback", activations::rollback),
-        get("/activations", activations::list),
-        get("/pipeline", pipeline::show),
-        put("/pipeline", pipeline::set),
-        get("/decisions", decisions::list),
-        get("/experts", experts::list_with_addresses),
-        post("/experts/{id}/load", experts::load),
-        post("/experts/{id}/unload", experts::unload),
-        post("/experts/{id}/pin", experts::pin),
-        post("/experts/{id}/unpin", experts::unpin),
-        get("/metrics", metrics::show),
-        get("/health", health::health),
-        get("/ready", health::ready),
+        get("/policies", "Every policy and its revisions.", policies::list).answers::<PolicyList>(),
+        get("/policies/{name}", "One of them.", policies::show).answers::<Policy>(),
+        post("/policies/{name}", "Uploads a component as a revision.", policies::upload)
+            .takes_bytes("application/wasm")
+            .reads(&[("activate", "`true` puts it in force at once")])
+            .makes::<Uploaded>(201),
+        post("/policies/{name}/activate", "Puts a revision in force.", policies::activate)
+            .takes::<Activate>()
+            .answers::<Activation>(),
+        post("/policies/{name}/deactivate", "Takes a policy out of force.", policies::deactivate)
+            .answers::<Activation>(),
+        post("/policies/{name}/rollback", "Undoes its newest activation.", policies::rollback)
+            .answers::<Activation>(),
+        delete("/policies/{name}/revisions/{revision}", "Forgets a revision.", policies::remove)
+            .answers_nothing(),
+        post("/rollback", "Undoes the newest change of all.", activations::rollback)
+            .answers::<Activation>(),
+        get("/activations", "Every remembered change, oldest first.", activations::list)
+            .answers::<ActivationList>(),
+        get("/pipeline", "Which policies run, and in which order.", pipeline::show)
+            .answers::<PipelineStatus>(),
+        put("/pipeline", "Sets the whole pipeline.", pipeline::set)
+            .takes::<Pipeline>()
+            .answers::<Activation>(),
+    ]
+}
+
+fn expert_table() -> Vec<Route> {
+    vec![
+        get("/experts", "Where every expert stands, with findings.", experts::list_with_addresses)
+            .answers::<ExpertList>(),
+        post("/experts/{id}/load", "Loads it; answers when it is in memory.", experts::load)
+            .answers::<Expert>(),
+        post("/experts/{id}/unload", "Unloads it when it is idle.", experts::unload)
+            .answers::<Expert>(),
+        post("/experts/{id}/pin", "Keeps it in memory.", experts::pin).answers::<Expert>(),
+        post("/experts/{id}/unpin", "Ends that.", experts::unpin).answers::<Expert>(),
+    ]
+}
+
+fn watch_table() -> Vec<Route> {
+    vec![
+        get("/decisions", "Recent calls, newest first.", decisions::list)
+            .reads(&[("limit", "how many, 50 when absent")])
+            .answers::<decisions::List>(),
+        get("/metrics", "Counters and gauges for Prometheus.", metrics::show)
+            .answers_text(PROMETHEUS),
+        get("/openapi.json", "This plane as an OpenAPI document.", openapi::admin)
+            .answers::<Value>(),
+        get("/health", "Whether the process lives.", health::health).answers::<Health>(),
+        get("/ready", "Whether calls should be sent here; 503 when not.", health::ready)
+            .answers::<Ready>(),
     ]
 }
 
@@ -102,29 +163,6 @@ pub(crate) fn admin(app: App, local: SocketAddr) -> Router {
         .layer(from_fn_with_state(door, access::operators))
         .layer(from_fn_with_state(app.clone(), observe::exchange))
         .with_state(app)
-}
-
-/// One line of a table.
-struct Route {
-    method: &'static str,
-    path: &'static str,
-    handler: MethodRouter<App>,
-}
-
-fn get<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
-    Route { method: "GET", path, handler: routing::get(handler) }
-}
-
-fn post<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
-    Route { method: "POST", path, handler: routing::post(handler) }
-}
-
-fn put<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
-    Route { method: "PUT", path, handler: routing::put(handler) }
-}
-
-fn delete<H: Handler<T, App>, T: 'static>(path: &'static str, handler: H) -> Route {
-    Route { method: "DELETE", path, handler: routing::delete(handler) }
 }
 
 /// Routes, and errors that name them for everything else.

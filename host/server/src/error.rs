@@ -12,7 +12,6 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
 use signalbox_confine::clean;
 use signalbox_engine::{EngineError, ImageError};
 use signalbox_policy::{Failure, Outage, PolicyError, RefusalKind};
@@ -21,6 +20,7 @@ use crate::{
     bodies::{Terms, Unread},
     images::{ImageProblem, ImageRefusal},
     pipeline::Refusal,
+    wire::error::{ErrorAnswer, ErrorBody},
 };
 
 /// When a client may try again where nothing better is known.
@@ -36,22 +36,8 @@ pub(crate) struct ApiError(Box<Parts>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Parts {
     status: StatusCode,
-    body: Body,
+    body: ErrorBody,
     retry_after: Option<Duration>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Body {
-    message: String,
-    r#type: &'static str,
-    param: Option<String>,
-    code: String,
-    blame: &'static str,
-}
-
-#[derive(Serialize)]
-struct Envelope<'a> {
-    error: &'a Body,
 }
 
 impl ApiError {
@@ -109,8 +95,8 @@ impl ApiError {
     }
 
     /// The object that goes into a body or a stream.
-    pub(crate) fn to_json(&self) -> impl Serialize {
-        Envelope { error: &self.0.body }
+    pub(crate) fn to_json(&self) -> ErrorAnswer {
+        ErrorAnswer { error: self.0.body.clone() }
     }
 
     #[cfg(test)]
@@ -120,8 +106,13 @@ impl ApiError {
 
     fn new(status: StatusCode, code: &str, blame: &'static str, message: &str) -> Self {
         let message = clean(message, MESSAGE_BYTES_MAX);
-        let body =
-            Body { message, r#type: kind(status), param: None, code: code.to_owned(), blame };
+        let body = ErrorBody {
+            message,
+            r#type: kind(status).into(),
+            param: None,
+            code: code.to_owned(),
+            blame: blame.into(),
+        };
         Self(Box::new(Parts { status, body, retry_after: None }))
     }
 
@@ -359,7 +350,7 @@ mod tests {
     fn check(error: impl Into<ApiError>, status: u16, code: &str, kind: &str, blame: &str) {
         let Parts { status: is, body, .. } = *error.into().0;
         assert_eq!((is.as_u16(), body.code.as_str()), (status, code));
-        assert_eq!((body.r#type, body.blame), (kind, blame), "{code}");
+        assert_eq!((&*body.r#type, &*body.blame), (kind, blame), "{code}");
         assert!(!body.message.is_empty(), "{code}");
     }
 

@@ -17,6 +17,7 @@ mod images;
 mod limits;
 mod observe;
 mod openai;
+mod openapi;
 mod pipeline;
 mod request_id;
 mod scrape;
@@ -24,6 +25,7 @@ mod serve;
 mod settings;
 mod starting;
 mod telemetry;
+pub mod wire;
 mod world;
 
 pub use access::{Access, AccessError, Key, KeyError};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::input::Asked;
@@ -18,9 +19,11 @@ pub(super) struct Page {
 }
 
 /// Recent calls.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DecisionList")]
 pub(super) struct List {
     #[serde(serialize_with = "each")]
+    #[schemars(with = "Vec<Record>")]
     decisions: Vec<Arc<Record>>,
 }
 

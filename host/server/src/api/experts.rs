@@ -3,80 +3,33 @@
 use std::time::Duration;
 
 use axum::{Json, extract::State};
-use serde::Serialize;
 use signalbox_confine::{LINE_BYTES, clean};
-use signalbox_engine::{EngineError, ExpertState, ExpertStatus, Finding};
+use signalbox_engine::{EngineError, ExpertState, ExpertStatus, Finding as Noticed};
 
 use super::input::Named;
-use crate::{App, error::ApiError};
+use crate::{
+    App,
+    error::ApiError,
+    wire::{
+        Word,
+        experts::{Expert, ExpertList, Finding},
+    },
+};
 
 /// What clients read of an expert that failed.
 pub(super) const FAILED: &str =
     "it can't be served; the operator finds why in the log and in /experts of the admin plane";
 
-/// All experts, in the operator's order.
-#[derive(Serialize)]
-pub(super) struct List {
-    experts: Vec<Expert>,
-}
-
-/// One expert: measured, or absent.
-#[derive(Serialize)]
-pub(super) struct Expert {
-    expert_id: String,
-    domain: String,
-    description: String,
-    use_cases: Vec<String>,
-    priority: i32,
-    capabilities: Vec<String>,
-    architecture: Option<String>,
-    quantization: Option<String>,
-    context_length: u32,
-    state: &'static str,
-    /// Why it failed.
-    reason: Option<String>,
-    is_loaded: bool,
-    pinned: bool,
-    weight_bytes: u64,
-    kv_bytes: u64,
-    queue_depth: usize,
-    running: usize,
-    estimated_wait_s: Option<f64>,
-    last_load_s: Option<f64>,
-    load_count: u64,
-    unload_count: u64,
-    total_requests: u64,
-    prompt_tokens_total: u64,
-    completion_tokens_total: u64,
-    tokens_per_second: Option<f32>,
-    idle_time_s: Option<f64>,
-    /// For operators only: shows that a swap of policies left the weights where they were.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    weights_address: Option<String>,
-    findings: Vec<FindingView>,
-}
-
-/// What inspection noticed, and what mends it. The words are for operators: they name files.
-#[derive(Serialize)]
-struct FindingView {
-    severity: String,
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
-}
-
 /// All experts, for clients.
-pub(super) async fn list(State(app): State<App>) -> Json<List> {
+pub(super) async fn list(State(app): State<App>) -> Json<ExpertList> {
     let experts = app.fleet().menu().into_iter().map(|status| outer(view(status)));
-    Json(List { experts: experts.collect() })
+    Json(ExpertList { experts: experts.collect() })
 }
 
 /// All experts, for operators.
-pub(super) async fn list_with_addresses(State(app): State<App>) -> Json<List> {
+pub(super) async fn list_with_addresses(State(app): State<App>) -> Json<ExpertList> {
     let experts = app.fleet().menu().into_iter().map(view_with_address);
-    Json(List { experts: experts.collect() })
+    Json(ExpertList { experts: experts.collect() })
 }
 
 /// Loads an expert; answers when it is in memory.
@@ -130,7 +83,7 @@ fn outer(expert: Expert) -> Expert {
     let findings = expert.findings.into_iter();
     Expert {
         reason: expert.reason.map(|_| FAILED.to_owned()),
-        findings: findings.map(|f| FindingView { message: None, mend: None, ..f }).collect(),
+        findings: findings.map(|f| Finding { message: None, mend: None, ..f }).collect(),
         ..expert
     }
 }
@@ -169,19 +122,19 @@ fn view(status: ExpertStatus) -> Expert {
     }
 }
 
-fn state(state: ExpertState) -> (&'static str, Option<String>) {
+fn state(state: ExpertState) -> (Word, Option<String>) {
     match state {
-        ExpertState::Resident => ("resident", None),
-        ExpertState::Loading => ("loading", None),
-        ExpertState::Cold => ("cold", None),
-        ExpertState::Failed(reason) => ("failed", Some(line(&reason))),
+        ExpertState::Resident => ("resident".into(), None),
+        ExpertState::Loading => ("loading".into(), None),
+        ExpertState::Cold => ("cold".into(), None),
+        ExpertState::Failed(reason) => ("failed".into(), Some(line(&reason))),
     }
 }
 
-fn finding(finding: Finding) -> FindingView {
-    let severity = finding.severity.to_string();
-    let Finding { code, message, mend, .. } = finding;
-    FindingView { severity, code, message: Some(line(&message)), mend: Some(line(&mend)) }
+fn finding(noticed: Noticed) -> Finding {
+    let severity = noticed.severity.to_string();
+    let Noticed { code, message, mend, .. } = noticed;
+    Finding { severity, code: code.into(), message: Some(line(&message)), mend: Some(line(&mend)) }
 }
 
 /// Words that may come out of a checkpoint.

@@ -6,10 +6,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use super::PROMETHEUS;
 use crate::{App, scrape};
 
 /// Everything that is counted.
 pub(super) async fn show(State(app): State<App>) -> Response {
     let text = scrape::render(&app);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    ([(header::CONTENT_TYPE, PROMETHEUS)], text).into_response()
 }

@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use axum::{Extension, Json, extract::State};
-use serde::Serialize;
 use signalbox_engine::{ExpertState, ExpertStatus};
 
 use super::{input::Named, reply::unix_seconds};
@@ -12,41 +11,20 @@ use crate::{
     error::ApiError,
     pipeline::{Refusal, Refused},
     request_id::RequestId,
+    wire::models::{Model, ModelList},
 };
 
 /// The name that leaves the choice to the router.
 const AUTO: &str = "auto";
 
-/// OpenAI's list.
-#[derive(Serialize)]
-pub(super) struct List {
-    object: &'static str,
-    data: Vec<Model>,
-}
-
-/// One line of it. `permission`, `root` and `parent` are what older clients look for.
-#[derive(Serialize)]
-pub(super) struct Model {
-    id: String,
-    object: &'static str,
-    created: u64,
-    owned_by: &'static str,
-    permission: [(); 0],
-    root: String,
-    parent: Option<()>,
-    description: String,
-    domain: Option<String>,
-    status: &'static str,
-    priority: Option<i32>,
-    context_length: Option<u32>,
-    capabilities: Option<Vec<String>>,
-}
-
 /// Every model there is to name.
-pub(super) async fn list(State(app): State<App>) -> Json<List> {
+pub(super) async fn list(State(app): State<App>) -> Json<ModelList> {
     let created = created(&app);
     let experts = app.fleet().menu().into_iter().map(|expert| model(expert, created));
-    Json(List { object: "list", data: std::iter::once(auto(created)).chain(experts).collect() })
+    Json(ModelList {
+        object: "list".into(),
+        data: std::iter::once(auto(created)).chain(experts).collect(),
+    })
 }
 
 /// One model by its name.
@@ -75,7 +53,7 @@ fn created(app: &App) -> u64 {
 
 fn model(expert: ExpertStatus, created: u64) -> Model {
     Model {
-        status: status(&expert.state),
+        status: status(&expert.state).into(),
         root: expert.id.clone(),
         description: expert.description,
         domain: Some(expert.domain),
@@ -95,14 +73,14 @@ fn blank(id: String, created: u64) -> Model {
     Model {
         root: id.clone(),
         id,
-        object: "model",
+        object: "model".into(),
         created,
-        owned_by: "signalbox",
+        owned_by: "signalbox".into(),
         permission: [],
         parent: None,
         description: String::new(),
         domain: None,
-        status: "available",
+        status: "available".into(),
         priority: None,
         context_length: None,
         capabilities: None,

@@ -2,21 +2,19 @@
 //! works on threads that may block.
 
 use axum::{Json, extract::State, http::StatusCode};
-use serde::{Deserialize, Serialize};
-use signalbox_policy::{Activation, Policies, PolicyError, PolicyStatus, Uploaded};
+use serde::Deserialize;
+use signalbox_policy::{Policies, PolicyError};
 
 use super::{
     fields::Fields,
     input::{Asked, Document, Named, Upload},
 };
-use crate::bodies::Whole;
-use crate::{App, error::ApiError};
-
-/// All policies.
-#[derive(Serialize)]
-pub(super) struct List {
-    policies: Vec<PolicyStatus>,
-}
+use crate::{
+    App,
+    bodies::Whole,
+    error::ApiError,
+    wire::policies::{Activation, Policy, PolicyList, Uploaded},
+};
 
 /// `?activate=true`
 #[derive(Deserialize)]
@@ -25,26 +23,19 @@ pub(super) struct Uploading {
     activate: bool,
 }
 
-/// What was uploaded, and what came into force with it.
-#[derive(Serialize)]
-pub(super) struct Report {
-    #[serde(flatten)]
-    uploaded: Uploaded,
-    activation: Option<Activation>,
-}
-
 /// Lists all policies.
-pub(super) async fn list(State(app): State<App>) -> Json<List> {
-    Json(List { policies: app.policies().list() })
+pub(super) async fn list(State(app): State<App>) -> Json<PolicyList> {
+    let policies = app.policies().list().into_iter().map(Policy::from);
+    Json(PolicyList { policies: policies.collect() })
 }
 
 /// Shows one policy.
 pub(super) async fn show(
     State(app): State<App>,
     Named(name): Named<String>,
-) -> Result<Json<PolicyStatus>, ApiError> {
+) -> Result<Json<Policy>, ApiError> {
     let status = app.policies().show(&name);
-    Ok(Json(status.ok_or(PolicyError::UnknownPolicy { name })?))
+    Ok(Json(status.ok_or(PolicyError::UnknownPolicy { name })?.into()))
 }
 
 /// Takes a component in; whatever its content type says, its bytes decide.
@@ -53,14 +44,14 @@ pub(super) async fn upload(
     Named(name): Named<String>,
     Asked(asked): Asked<Uploading>,
     Upload(Whole { bytes, held: _held }): Upload,
-) -> Result<(StatusCode, Json<Report>), ApiError> {
+) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
     let uploaded = app.policies().upload(&name, bytes.into()).await?;
     let revision = uploaded.revision.clone();
     let activation = match asked.activate {
         true => Some(blocking(&app, move |p| p.activate(&name, &revision)).await?),
         false => None,
     };
-    Ok((StatusCode::CREATED, Json(Report { uploaded, activation })))
+    Ok((StatusCode::CREATED, Json(Uploaded::of(uploaded, activation))))
 }
 
 /// Puts a revision in force; a unique prefix of it will do.
@@ -73,7 +64,7 @@ pub(super) async fn activate(
         fields.read("revision")?.ok_or_else(|| fields.missing("revision"))
     };
     let (revision, _) = body.read(&app, &[&["revision"]], reading).await?;
-    Ok(Json(blocking(&app, move |p| p.activate(&name, &revision)).await?))
+    Ok(Json(blocking(&app, move |p| p.activate(&name, &revision)).await?.into()))
 }
 
 /// Takes a policy out of the pipeline.
@@ -81,7 +72,7 @@ pub(super) async fn deactivate(
     State(app): State<App>,
     Named(name): Named<String>,
 ) -> Result<Json<Activation>, ApiError> {
-    Ok(Json(blocking(&app, move |p| p.deactivate(&name)).await?))
+    Ok(Json(blocking(&app, move |p| p.deactivate(&name)).await?.into()))
 }
 
 /// Undoes the last activation of one policy.
@@ -89,7 +80,7 @@ pub(super) async fn rollback(
     State(app): State<App>,
     Named(name): Named<String>,
 ) -> Result<Json<Activation>, ApiError> {
-    Ok(Json(blocking(&app, move |p| p.rollback(Some(&name))).await?))
+    Ok(Json(blocking(&app, move |p| p.rollback(Some(&name))).await?.into()))
 }
 
 /// Forgets a revision that nothing needs.

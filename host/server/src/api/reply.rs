@@ -20,14 +20,19 @@ use axum::{
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 use signalbox_confine::clean;
-use signalbox_engine::{Timings, Usage};
 
 use super::sampling::Delivery;
 use crate::{
     error::ApiError,
     openai::finish_reason,
-    pipeline::{End, Form, Performance, Piece, Reply},
+    pipeline::{End, Form, Performance as Measured, Piece, Reply},
     request_id::RequestId,
+    wire::{
+        Word,
+        completions::{
+            Choice, Completion, Content, EnginePerformance, Message, Performance, Usage,
+        },
+    },
 };
 
 /// Names the expert that answered, or the policy that answered instead.
@@ -37,76 +42,6 @@ const REASON_HEADER: &str = "x-signalbox-reason";
 
 /// Bytes of a header made from a policy's words.
 const HEADER_BYTES_MAX: usize = 200;
-
-/// One completion, whole or a chunk of it.
-#[derive(Clone, Serialize)]
-struct Completion {
-    id: String,
-    object: &'static str,
-    created: u64,
-    model: String,
-    choices: Vec<Choice>,
-    /// `None` leaves it out; `Some(None)` is `null`, in chunks before the one that carries it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<UsageView>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    performance: Option<PerformanceView>,
-}
-
-#[derive(Clone, Serialize)]
-struct Choice {
-    index: u32,
-    #[serde(flatten)]
-    content: Content,
-    logprobs: Option<()>,
-    finish_reason: Option<&'static str>,
-}
-
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Content {
-    Message(Message),
-    Delta(Message),
-    Text(String),
-}
-
-#[derive(Clone, Default, Serialize)]
-struct Message {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<String>,
-}
-
-#[derive(Clone, Copy, Serialize)]
-struct UsageView {
-    prompt_tokens: u32,
-    completion_tokens: u32,
-    total_tokens: u32,
-}
-
-/// Seconds, measured; what was not measured is left out.
-#[derive(Clone, Serialize)]
-struct PerformanceView {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time_to_first_token: Option<f64>,
-    generation_time: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tokens_per_second: Option<f64>,
-    routed_to: String,
-    #[serde(flatten)]
-    engine: Option<EngineView>,
-}
-
-/// The engine's own account of the call.
-#[derive(Clone, Serialize)]
-struct EngineView {
-    queue_time: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    load_time: Option<f64>,
-    prefill_time: f64,
-    decode_time: f64,
-}
 
 /// Sends a reply the way the client asked for it.
 pub(super) async fn send(
@@ -172,7 +107,7 @@ impl Writer {
         };
         let blank = Completion {
             id: format!("{prefix}-{}", id.as_str()),
-            object,
+            object: object.into(),
             created: unix_seconds(SystemTime::now()),
             model: reply.model().to_owned(),
             choices: vec![],
@@ -185,12 +120,12 @@ impl Writer {
     fn whole(self, text: String, end: &End) -> Completion {
         let content = match self.form {
             Form::Chat => {
-                Content::Message(Message { role: Some("assistant"), content: Some(text) })
+                Content::Message(Message { role: Some("assistant".into()), content: Some(text) })
             }
             Form::Text => Content::Text(text),
         };
         Completion {
-            choices: vec![choice(content, Some(finish_reason(&end.ending)))],
+            choices: vec![choice(content, Some(finish_reason(&end.ending).into()))],
             usage: end.usage.map(|usage| Some(usage.into())),
             performance: Some(performance(&end.performance, &self.blank.model)),
             ..self.blank
@@ -199,7 +134,7 @@ impl Writer {
 
     /// Before the first text: who speaks.
     fn opening(&self) -> Option<Event> {
-        let speaker = Message { role: Some("assistant"), content: Some(String::new()) };
+        let speaker = Message { role: Some("assistant".into()), content: Some(String::new()) };
         (self.form == Form::Chat).then(|| event(&self.chunk(Content::Delta(speaker), None)))
     }
 
@@ -224,18 +159,18 @@ impl Writer {
             Form::Chat => Content::Delta(Message::default()),
             Form::Text => Content::Text(String::new()),
         };
-        let mut last = self.chunk(empty, Some(finish_reason(&end.ending)));
+        let mut last = self.chunk(empty, Some(finish_reason(&end.ending).into()));
         last.performance = Some(performance(&end.performance, &self.blank.model));
         let mut events = vec![event(&last)];
         if self.include_usage {
-            let usage = Some(end.usage.map(UsageView::from));
+            let usage = Some(end.usage.map(Usage::from));
             events.push(event(&Completion { usage, ..self.blank.clone() }));
         }
         events.push(Event::default().data("[DONE]"));
         events
     }
 
-    fn chunk(&self, content: Content, finish_reason: Option<&'static str>) -> Completion {
+    fn chunk(&self, content: Content, finish_reason: Option<Word>) -> Completion {
         Completion {
             choices: vec![choice(content, finish_reason)],
             usage: self.include_usage.then_some(None),
@@ -244,7 +179,7 @@ impl Writer {
     }
 }
 
-fn choice(content: Content, finish_reason: Option<&'static str>) -> Choice {
+fn choice(content: Content, finish_reason: Option<Word>) -> Choice {
     Choice { index: 0, content, logprobs: None, finish_reason }
 }
 
@@ -253,36 +188,17 @@ fn event(value: &impl Serialize) -> Event {
     Event::default().json_data(value).expect("serialises")
 }
 
-fn performance(measured: &Performance, model: &str) -> PerformanceView {
-    PerformanceView {
+fn performance(measured: &Measured, model: &str) -> Performance {
+    Performance {
         time_to_first_token: measured.first_text,
         generation_time: measured.total,
         tokens_per_second: measured.tokens_per_second,
         routed_to: model.to_owned(),
-        engine: measured.engine.map(EngineView::from),
+        engine: measured.engine.map(EnginePerformance::from),
     }
 }
 
 /// Whole seconds since 1970, as OpenAI dates things.
 pub(super) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-impl From<Usage> for UsageView {
-    fn from(usage: Usage) -> Self {
-        let Usage { prompt_tokens, completion_tokens } = usage;
-        let total_tokens = prompt_tokens.saturating_add(completion_tokens);
-        Self { prompt_tokens, completion_tokens, total_tokens }
-    }
-}
-
-impl From<Timings> for EngineView {
-    fn from(timings: Timings) -> Self {
-        Self {
-            queue_time: timings.queued.as_secs_f64(),
-            load_time: timings.loading.map(|time| time.as_secs_f64()),
-            prefill_time: timings.prefill.as_secs_f64(),
-            decode_time: timings.decode.as_secs_f64(),
-        }
-    }
 }

@@ -1,33 +1,18 @@
 //! `GET /`: what this is.
 
 use axum::{Json, extract::State};
-use serde::Serialize;
 use signalbox_engine::{ExpertState, ExpertStatus};
 
-use crate::App;
-
-/// The server in one line.
-#[derive(Serialize)]
-pub(super) struct Root {
-    name: &'static str,
-    version: &'static str,
-    #[serde(flatten)]
-    models: Models,
-    routing_enabled: bool,
-}
-
-/// How many experts there are to talk to.
-#[derive(Serialize)]
-pub(super) struct Models {
-    models_loaded: usize,
-    models_available: usize,
-}
+use crate::{
+    App,
+    wire::models::{Models, Root},
+};
 
 /// Name and version of this host.
 pub(super) async fn show(State(app): State<App>) -> Json<Root> {
     Json(Root {
-        name: "signalbox",
-        version: env!("CARGO_PKG_VERSION"),
+        name: "signalbox".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
         models: models(&app.fleet().menu()),
         routing_enabled: app.policies().pipeline().route.is_some(),
     })

@@ -3,59 +3,17 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
-use serde::Serialize;
+use signalbox_confine::Limit;
 use signalbox_engine::{ExpertState, ExpertStatus};
-use signalbox_policy::{OutOfService, PipelineStatus};
 
-use super::experts::FAILED;
-use crate::App;
-
-/// The server at a glance.
-#[derive(Serialize)]
-pub(super) struct Stats {
-    name: &'static str,
-    version: &'static str,
-    uptime_s: f64,
-    ready: bool,
-    draining: bool,
-    models_loaded: Vec<String>,
-    models_available: Vec<String>,
-    models_failed: BTreeMap<String, &'static str>,
-    requests_in_flight: usize,
-    total_requests: u64,
-    prompt_tokens_total: u64,
-    completion_tokens_total: u64,
-    memory: Memory,
-    lazy_loading: Loads,
-    /// The policies in force.
-    policies: PipelineStatus,
-    /// Hooks of policies that are out of service.
-    policies_out_of_service: Vec<OutOfService>,
-    /// Why nobody knows which policies are in force; then no call is let through.
-    policies_unreadable: Option<String>,
-    /// Every bound of this server and of its policies.
-    limits: BTreeMap<&'static str, LimitView>,
-}
-
-#[derive(Serialize)]
-struct Memory {
-    max_bytes: u64,
-    reserved_bytes: u64,
-}
-
-#[derive(Serialize)]
-struct Loads {
-    total_experts: usize,
-    loaded_experts: usize,
-    total_loads: u64,
-    total_unloads: u64,
-}
-
-#[derive(Serialize)]
-struct LimitView {
-    value: u64,
-    unit: &'static str,
-}
+use super::{experts::FAILED, health::out_of_service};
+use crate::{
+    App,
+    wire::{
+        Word,
+        stats::{LimitValue, Loads, Memory, Stats},
+    },
+};
 
 /// Counts what there is.
 pub(super) async fn show(State(app): State<App>) -> Json<Stats> {
@@ -64,8 +22,8 @@ pub(super) async fn show(State(app): State<App>) -> Json<Stats> {
     let models_loaded = ids(&menu, |expert| expert.state == ExpertState::Resident);
     let sum = |of: fn(&ExpertStatus) -> u64| menu.iter().map(of).sum();
     Json(Stats {
-        name: "signalbox",
-        version: env!("CARGO_PKG_VERSION"),
+        name: "signalbox".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
         uptime_s: app.started().0.elapsed().as_secs_f64(),
         ready: app.is_warm() && !app.is_draining(),
         draining: app.is_draining(),
@@ -83,8 +41,8 @@ pub(super) async fn show(State(app): State<App>) -> Json<Stats> {
             total_unloads: sum(|expert| expert.unload_count),
         },
         models_loaded,
-        policies: app.policies().pipeline(),
-        policies_out_of_service: app.policies().out_of_service(),
+        policies: app.policies().pipeline().into(),
+        policies_out_of_service: out_of_service(&app),
         policies_unreadable: app.policies().unreadable(),
         limits: limits(&app),
     })
@@ -94,14 +52,17 @@ fn ids(menu: &[ExpertStatus], which: fn(&ExpertStatus) -> bool) -> Vec<String> {
     menu.iter().filter(|expert| which(expert)).map(|expert| expert.id.clone()).collect()
 }
 
-fn failed(expert: &ExpertStatus) -> Option<(String, &'static str)> {
+fn failed(expert: &ExpertStatus) -> Option<(String, Word)> {
     match &expert.state {
-        ExpertState::Failed(_) => Some((expert.id.clone(), FAILED)),
+        ExpertState::Failed(_) => Some((expert.id.clone(), FAILED.into())),
         _ => None,
     }
 }
 
-fn limits(app: &App) -> BTreeMap<&'static str, LimitView> {
+fn limits(app: &App) -> BTreeMap<Word, LimitValue> {
     let limits = app.limits().into_iter();
-    limits.map(|(limit, value)| (limit.name, LimitView { value, unit: limit.unit })).collect()
+    let named = |(limit, value): (&'static Limit, u64)| {
+        (limit.name.into(), LimitValue { value, unit: limit.unit.into() })
+    };
+    limits.map(named).collect()
 }

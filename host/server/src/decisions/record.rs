@@ -6,6 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use signalbox_confine::clean;
 use signalbox_engine::Usage;
@@ -36,7 +37,7 @@ const LIST_MAX: usize = 16;
 type Text = Box<str>;
 
 /// One call.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Record {
     /// Counts the calls since the start. Clients may give several calls the same id.
     number: u64,
@@ -67,7 +68,7 @@ pub(crate) struct Record {
 }
 
 /// A plan as operators read it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum PlanView {
     Expert(Text),
@@ -76,14 +77,14 @@ enum PlanView {
 }
 
 /// An expert that did not begin to answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Tried {
     expert: Text,
     error: Text,
 }
 
 /// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {
     /// Answered to the end.
@@ -97,7 +98,7 @@ pub(super) enum Outcome {
 }
 
 /// Milliseconds since the call was received; absent when it never came so far.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub(super) struct TimingsView {
     pub(super) routed_ms: Option<f64>,
     pub(super) first_text_ms: Option<f64>,

@@ -1,0 +1,16 @@
+//! What both planes answer, as types: written by the handlers, read by whoever talks to a host from Rust,
+//! and described in the OpenAPI documents. Plain data; what it is made from is converted here.
+
+pub mod completions;
+pub mod error;
+pub mod experts;
+pub mod health;
+pub mod models;
+pub mod policies;
+pub mod requests;
+pub mod stats;
+
+use std::borrow::Cow;
+
+/// A word of the format, or one that a newer host knows.
+pub type Word = Cow<'static, str>;

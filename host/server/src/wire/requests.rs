@@ -1,0 +1,134 @@
+//! What clients and operators send. The host reads bodies field by field, within bounds; these types say the
+//! same to those who write them.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Word;
+
+/// `POST /v1/chat/completions`. What would change the reply and can't be done is refused by name; what
+/// means nothing here is accepted.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ChatRequest {
+    /// The conversation, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// How to answer it.
+    #[serde(flatten)]
+    pub common: Common,
+}
+
+/// `POST /v1/completions`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TextRequest {
+    /// What to continue.
+    pub prompt: String,
+    /// How to continue it.
+    #[serde(flatten)]
+    pub common: Common,
+}
+
+/// What chat and text have in common.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Common {
+    /// An expert's id, or `auto`, or nothing: then the router decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Most tokens to generate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// The newer name of the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_completion_tokens: Option<u32>,
+    /// 0 is greedy; 0 to 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
+    /// Nucleus, above 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f32>,
+    /// Most likely tokens kept; 0 keeps all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u32>,
+    /// For replies that can be repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<i64>,
+    /// Generation ends before the first of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+    /// As server-sent events, while it is generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<bool>,
+    /// With the usage in a last chunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_options: Option<StreamOptions>,
+    /// What clients of OpenAI send besides.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, serde_json::Value>,
+}
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ChatMessage {
+    /// `system`, `user`, `assistant` or `tool`.
+    pub role: Word,
+    /// What is said.
+    pub content: ChatContent,
+}
+
+/// Text, or parts of a message.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ChatContent {
+    /// Nothing but text.
+    Text(String),
+    /// Text and images in the order they are read.
+    Parts(Vec<ChatPart>),
+}
+
+/// A part of a message.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ChatPart {
+    /// Text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// An image, in a message of the role `user`.
+    ImageUrl {
+        /// Where it is.
+        image_url: ImageUrl,
+    },
+}
+
+/// Where an image is.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ImageUrl {
+    /// `data:image/png;base64,...`, or an address at a host that the operator allowed.
+    pub url: String,
+}
+
+/// One stop string, or several.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Stop {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+/// What a stream carries besides text.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct StreamOptions {
+    /// The usage in a last chunk.
+    pub include_usage: bool,
+}
+
+/// `POST /policies/{name}/activate`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Activate {
+    /// The revision, whole or a unique beginning of it.
+    pub revision: String,
+}
