@@ -11,7 +11,6 @@ mod health;
 mod input;
 mod metrics;
 mod models;
-mod openapi;
 mod pipeline;
 mod policies;
 mod reply;
@@ -23,7 +22,7 @@ mod stats;
 use std::net::SocketAddr;
 
 use axum::{
-    Router,
+    Extension, Router,
     http::{Method, StatusCode, Uri},
     middleware::from_fn_with_state,
 };
@@ -42,6 +41,8 @@ use crate::{
     access::{self, ClientDoor, OperatorDoor},
     error::ApiError,
     observe,
+    openapi::{self, Document},
+    scrape,
     wire::{
         completions::Completion,
         experts::{Expert, ExpertList},
@@ -55,13 +56,11 @@ use crate::{
     },
 };
 
-/// Prometheus text.
-const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Bytes of a path or a method that an error repeats.
 const SHOWN: usize = 200;
 
 /// What clients use.
-pub(crate) fn data_table() -> Vec<Route> {
+fn data_table() -> Vec<Route> {
     vec![
         get("/", "What this is.", root::show).answers::<Root>(),
         get("/health", "Whether the process lives.", health::health).answers::<Health>(),
@@ -71,11 +70,11 @@ pub(crate) fn data_table() -> Vec<Route> {
             .answers::<Stats>(),
         get("/experts", "Where every expert stands.", experts::list).answers::<ExpertList>(),
         get("/metrics", "Counters and gauges for Prometheus.", metrics::show)
-            .answers_text(PROMETHEUS),
-        get("/openapi.json", "This plane as an OpenAPI document.", openapi::data)
+            .answers_text(scrape::CONTENT_TYPE),
+        get("/openapi.json", "This plane as an OpenAPI document.", openapi::show)
             .answers::<Value>(),
         get("/v1/models", "What a call may name.", models::list).answers::<ModelList>(),
-        get("/v1/models/{id}", "One of them.", models::show).answers::<Model>(),
+        get("/v1/models/{id}", "One model.", models::show).answers::<Model>(),
         post("/v1/chat/completions", "Answers a conversation; whole, or as events.", chat::create)
             .takes::<ChatRequest>()
             .answers::<Completion>(),
@@ -86,14 +85,15 @@ pub(crate) fn data_table() -> Vec<Route> {
 }
 
 /// What operators use.
-pub(crate) fn admin_table() -> Vec<Route> {
+fn admin_table() -> Vec<Route> {
     [policy_table(), expert_table(), watch_table()].into_iter().flatten().collect()
 }
 
 fn policy_table() -> Vec<Route> {
     vec![
         get("/policies", "Every policy and its revisions.", policies::list).answers::<PolicyList>(),
-        get("/policies/{name}", "One of them.", policies::show).answers::<Policy>(),
+        get("/policies/{name}", "One policy and its revisions.", policies::show)
+            .answers::<Policy>(),
         post("/policies/{name}", "Uploads a component as a revision.", policies::upload)
             .takes_bytes("application/wasm")
             .reads(&[("activate", "`true` puts it in force at once")])
@@ -103,8 +103,12 @@ fn policy_table() -> Vec<Route> {
             .answers::<Activation>(),
         post("/policies/{name}/deactivate", "Takes a policy out of force.", policies::deactivate)
             .answers::<Activation>(),
-        post("/policies/{name}/rollback", "Undoes its newest activation.", policies::rollback)
-            .answers::<Activation>(),
+        post(
+            "/policies/{name}/rollback",
+            "Undoes the newest activation of a policy.",
+            policies::rollback,
+        )
+        .answers::<Activation>(),
         delete("/policies/{name}/revisions/{revision}", "Forgets a revision.", policies::remove)
             .answers_nothing(),
         post("/rollback", "Undoes the newest change of all.", activations::rollback)
@@ -123,12 +127,13 @@ fn expert_table() -> Vec<Route> {
     vec![
         get("/experts", "Where every expert stands, with findings.", experts::list_with_addresses)
             .answers::<ExpertList>(),
-        post("/experts/{id}/load", "Loads it; answers when it is in memory.", experts::load)
+        post("/experts/{id}/load", "Loads an expert; answers when it is in memory.", experts::load)
             .answers::<Expert>(),
-        post("/experts/{id}/unload", "Unloads it when it is idle.", experts::unload)
+        post("/experts/{id}/unload", "Unloads an expert that is idle.", experts::unload)
             .answers::<Expert>(),
-        post("/experts/{id}/pin", "Keeps it in memory.", experts::pin).answers::<Expert>(),
-        post("/experts/{id}/unpin", "Ends that.", experts::unpin).answers::<Expert>(),
+        post("/experts/{id}/pin", "Keeps an expert in memory.", experts::pin).answers::<Expert>(),
+        post("/experts/{id}/unpin", "Lets an expert be evicted again.", experts::unpin)
+            .answers::<Expert>(),
     ]
 }
 
@@ -138,8 +143,8 @@ fn watch_table() -> Vec<Route> {
             .reads(&[("limit", "how many, 50 when absent")])
             .answers::<decisions::List>(),
         get("/metrics", "Counters and gauges for Prometheus.", metrics::show)
-            .answers_text(PROMETHEUS),
-        get("/openapi.json", "This plane as an OpenAPI document.", openapi::admin)
+            .answers_text(scrape::CONTENT_TYPE),
+        get("/openapi.json", "This plane as an OpenAPI document.", openapi::show)
             .answers::<Value>(),
         get("/health", "Whether the process lives.", health::health).answers::<Health>(),
         get("/ready", "Whether calls should be sent here; 503 when not.", health::ready)
@@ -150,7 +155,7 @@ fn watch_table() -> Vec<Route> {
 /// The data plane of a listener on `local`: nothing is answered before the caller is known.
 pub(crate) fn data(app: App, local: SocketAddr) -> Router {
     let door = ClientDoor::new(app.settings(), local);
-    router(data_table())
+    router("data", data_table())
         .layer(from_fn_with_state(door, access::clients))
         .layer(from_fn_with_state(app.clone(), observe::exchange))
         .with_state(app)
@@ -159,20 +164,22 @@ pub(crate) fn data(app: App, local: SocketAddr) -> Router {
 /// The admin plane of a listener on `local`: nothing is answered before the caller is known.
 pub(crate) fn admin(app: App, local: SocketAddr) -> Router {
     let door = OperatorDoor::new(app.settings(), local);
-    router(admin_table())
+    router("admin", admin_table())
         .layer(from_fn_with_state(door, access::operators))
         .layer(from_fn_with_state(app.clone(), observe::exchange))
         .with_state(app)
 }
 
-/// Routes, and errors that name them for everything else.
-fn router(table: Vec<Route>) -> Router<App> {
+/// Routes, the document of them, and errors that name them for everything else.
+fn router(plane: &str, table: Vec<Route>) -> Router<App> {
     let lines: Vec<String> = table.iter().map(|r| format!("{} {}", r.method, r.path)).collect();
     let known = lines.join(", ");
+    let document = Document::new(plane, &table);
     let routes = table.into_iter().fold(Router::new(), |router, r| router.route(r.path, r.handler));
     routes
         .fallback(async move |method: Method, uri: Uri| unknown(&method, &uri, &known))
         .method_not_allowed_fallback(wrong_method)
+        .layer(Extension(document))
 }
 
 fn unknown(method: &Method, uri: &Uri, known: &str) -> ApiError {

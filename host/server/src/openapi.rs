@@ -1,6 +1,9 @@
 //! The OpenAPI document of a plane, made from its table of routes: OpenAPI 3.1, whose schemas are those
 //! of JSON Schema.
 
+use std::sync::Arc;
+
+use axum::{Extension, Json};
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
@@ -9,8 +12,22 @@ use crate::{
     wire::error::ErrorAnswer,
 };
 
-/// The document of `plane` (`data` or `admin`).
-pub(crate) fn document(plane: &str, table: &[Route]) -> Value {
+/// A plane's document, made once when its listener is.
+#[derive(Clone)]
+pub(crate) struct Document(Arc<Value>);
+
+impl Document {
+    pub(crate) fn new(plane: &str, table: &[Route]) -> Self {
+        Self(Arc::new(document(plane, table)))
+    }
+}
+
+/// `GET /openapi.json`.
+pub(crate) async fn show(Extension(Document(document)): Extension<Document>) -> Json<Value> {
+    Json(Value::clone(&document))
+}
+
+fn document(plane: &str, table: &[Route]) -> Value {
     let mut schemas = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;

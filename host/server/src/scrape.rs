@@ -8,6 +8,9 @@ use signalbox_policy::{Hook, PolicyStatus};
 
 use crate::{App, telemetry::LOG_LINES_DROPPED};
 
+/// Of the text format.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// Everything there is to know of a server, as Prometheus text.
 pub(crate) fn render(app: &App) -> String {
     app.pipeline().telemetry.render(|| {

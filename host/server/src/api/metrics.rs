@@ -6,11 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::PROMETHEUS;
 use crate::{App, scrape};
 
 /// Everything that is counted.
 pub(super) async fn show(State(app): State<App>) -> Response {
     let text = scrape::render(&app);
-    ([(header::CONTENT_TYPE, PROMETHEUS)], text).into_response()
+    ([(header::CONTENT_TYPE, scrape::CONTENT_TYPE)], text).into_response()
 }
