@@ -9,7 +9,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use indicatif::HumanBytes;
-use serde_json::{Value, json};
+use signalbox_server::wire::requests::{
+    ChatContent, ChatMessage, ChatPart, ChatRequest, Common, ImageUrl,
+};
 
 use crate::{
     args::Chat,
@@ -59,23 +61,27 @@ pub(crate) fn run(args: Chat) -> Result<()> {
 struct Conversation {
     client: Client,
     model: String,
-    messages: Vec<Value>,
+    messages: Vec<ChatMessage>,
     /// What goes with the next message.
-    images: Vec<Value>,
+    images: Vec<ChatPart>,
 }
 
 impl Conversation {
     /// Prints the reply as it comes. A question that fails is not remembered.
     fn ask(&mut self, text: &str) -> Result<()> {
         let content = match self.images.as_slice() {
-            [] => json!(text),
-            images => json!([images, &[json!({ "type": "text", "text": text })]].concat()),
+            [] => ChatContent::Text(text.to_owned()),
+            images => {
+                let text = ChatPart::Text { text: text.to_owned() };
+                ChatContent::Parts([images, &[text]].concat())
+            }
         };
-        self.messages.push(json!({ "role": "user", "content": content }));
+        self.messages.push(ChatMessage { role: "user".into(), content });
         match self.reply() {
             Ok(reply) => {
                 self.images.clear();
-                self.messages.push(json!({ "role": "assistant", "content": reply }));
+                let content = ChatContent::Text(reply);
+                self.messages.push(ChatMessage { role: "assistant".into(), content });
                 Ok(())
             }
             Err(error) => {
@@ -86,9 +92,11 @@ impl Conversation {
     }
 
     fn reply(&self) -> Result<String> {
-        let body = json!({ "model": self.model, "messages": self.messages, "stream": true });
+        let model = Some(self.model.clone());
+        let common = Common { model, stream: Some(true), ..Common::default() };
+        let request = ChatRequest { messages: self.messages.clone(), common };
         let waiting = term::Spinner::start("waiting for the first token");
-        let mut events = self.client.stream(&body)?;
+        let mut events = self.client.stream(&request)?;
         let first = events.next()?;
         drop(waiting);
         if let Some(expert) = events.expert.as_ref().filter(|_| io::stderr().is_terminal()) {
@@ -107,7 +115,7 @@ impl Conversation {
 }
 
 /// A part of a message that shows a file.
-fn image(file: &Path) -> Result<Value> {
+fn image(file: &Path) -> Result<ChatPart> {
     let unreadable = || format!("{} can't be read", file.display());
     let size = fs::metadata(file).with_context(unreadable)?.len();
     let message = HumanBytes(size);
@@ -118,7 +126,7 @@ fn image(file: &Path) -> Result<Value> {
         format!("{} is neither PNG nor JPEG nor WebP; convert it to one of them", file.display())
     })?;
     let url = format!("data:{kind};base64,{}", BASE64_STANDARD.encode(bytes));
-    Ok(json!({ "type": "image_url", "image_url": { "url": url } }))
+    Ok(ChatPart::ImageUrl { image_url: ImageUrl { url } })
 }
 
 /// A media type by the first bytes.

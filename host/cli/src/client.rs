@@ -7,7 +7,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use signalbox_server::wire::{
+    completions::Completion,
+    error::{ErrorAnswer, ErrorBody},
+    requests::ChatRequest,
+};
 use ureq::{
     Agent, Body,
     http::{Method, Request, Response},
@@ -40,7 +46,7 @@ pub(crate) struct Answer {
 /// What goes up with a request.
 enum Payload<'p> {
     Nothing,
-    Json(&'p Value),
+    Json(String),
     Component(&'p [u8]),
 }
 
@@ -71,12 +77,20 @@ impl Client {
         Ok(self.answer(Method::GET, path, Payload::Nothing)?.body)
     }
 
-    /// `POST path` with a JSON body, or with none.
+    /// `POST path` with a JSON body.
     ///
     /// # Errors
     /// No host there, or the host's own error.
-    pub(crate) fn post(&self, path: &str, body: Option<&Value>) -> Result<Answer> {
-        self.answer(Method::POST, path, body.map_or(Payload::Nothing, Payload::Json))
+    pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Result<Answer> {
+        self.answer(Method::POST, path, Payload::Json(serde_json::to_string(body)?))
+    }
+
+    /// `POST path` without a body.
+    ///
+    /// # Errors
+    /// No host there, or the host's own error.
+    pub(crate) fn post_nothing(&self, path: &str) -> Result<Value> {
+        Ok(self.answer(Method::POST, path, Payload::Nothing)?.body)
     }
 
     /// `POST path` with the bytes of a component.
@@ -91,9 +105,9 @@ impl Client {
     ///
     /// # Errors
     /// No host there, or the host's own error before the first token.
-    pub(crate) fn stream(&self, body: &Value) -> Result<Events> {
-        let response = self.send(Method::POST, "/v1/chat/completions", Payload::Json(body))?;
-        let response = checked(response)?;
+    pub(crate) fn stream(&self, request: &ChatRequest) -> Result<Events> {
+        let payload = Payload::Json(serde_json::to_string(request)?);
+        let response = checked(self.send(Method::POST, "/v1/chat/completions", payload)?)?;
         Ok(Events {
             expert: header(&response, "x-signalbox-expert"),
             lines: BufReader::new(Box::new(response.into_body().into_reader())),
@@ -117,9 +131,9 @@ impl Client {
         let malformed = || format!("{} is no URL or the token can't be sent", self.base);
         let sent = match payload {
             Payload::Nothing => self.agent.run(request.body(()).with_context(malformed)?),
-            Payload::Json(value) => {
+            Payload::Json(text) => {
                 let request = request.header("content-type", "application/json");
-                self.agent.run(request.body(value.to_string()).with_context(malformed)?)
+                self.agent.run(request.body(text).with_context(malformed)?)
             }
             Payload::Component(bytes) => {
                 let request = request.header("content-type", "application/wasm");
@@ -164,14 +178,23 @@ impl Events {
     }
 }
 
+/// An answer as the type that this program knows.
+///
+/// # Errors
+/// A host that answers something else, being another version or no signalbox.
+pub(crate) fn read<T: DeserializeOwned>(answer: Value) -> Result<T> {
+    serde_json::from_value(answer).context(
+        "the answer is not what this version expects; `--json` shows it, the host's own version reads it",
+    )
+}
+
 /// The text in one event of a stream.
 fn piece(event: &str) -> Result<String> {
     let event: Value = serde_json::from_str(event).context("the host sent no JSON")?;
-    if let Some(error) = event.get("error") {
-        bail!("{}", described(error));
+    if event.get("error").is_some() {
+        bail!("{}", described(&read::<ErrorAnswer>(event)?.error));
     }
-    let text = event.pointer("/choices/0/delta/content").and_then(Value::as_str);
-    Ok(text.unwrap_or_default().to_owned())
+    Ok(read::<Completion>(event)?.into_text())
 }
 
 /// A good answer, or the error in it.
@@ -180,9 +203,9 @@ fn checked(mut response: Response<Body>) -> Result<Response<Body>> {
     if status.is_success() {
         return Ok(response);
     }
-    match json(&mut response)?.get("error") {
-        Some(error) => bail!("{} (HTTP {})", described(error), status.as_u16()),
-        None => bail!("the host answered HTTP {status} without a reason; is it a signalbox?"),
+    match serde_json::from_value::<ErrorAnswer>(json(&mut response)?) {
+        Ok(ErrorAnswer { error }) => bail!("{} (HTTP {})", described(&error), status.as_u16()),
+        Err(_) => bail!("the host answered HTTP {status} without a reason; is it a signalbox?"),
     }
 }
 
@@ -196,12 +219,8 @@ fn json(response: &mut Response<Body>) -> Result<Value> {
 }
 
 /// An error object in one line: message and code.
-fn described(error: &Value) -> String {
-    let message = error["message"].as_str().unwrap_or("the host gave no reason");
-    match error["code"].as_str() {
-        Some(code) => format!("{message} [{code}]"),
-        None => message.to_owned(),
-    }
+fn described(error: &ErrorBody) -> String {
+    format!("{} [{}]", error.message, error.code)
 }
 
 fn header(response: &Response<Body>, name: &str) -> Option<String> {
@@ -214,18 +233,23 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_error_is_reported_with_its_code() {
-        let error = json!({ "message": "no such policy", "code": "policy_not_found" });
-        assert_eq!(described(&error), "no such policy [policy_not_found]");
-        assert_eq!(described(&json!({})), "the host gave no reason");
-    }
-
-    #[test]
     fn a_piece_is_text_or_an_error() {
-        let event = json!({ "choices": [ { "delta": { "content": "Bon" } } ] });
-        assert_eq!(piece(&event.to_string()).unwrap(), "Bon");
-        assert_eq!(piece(&json!({ "choices": [] }).to_string()).unwrap(), "");
-        let error = json!({ "error": { "message": "broke", "code": "crashed" } });
-        assert_eq!(piece(&error.to_string()).unwrap_err().to_string(), "broke [crashed]");
+        let chunk = |choices: Value| {
+            let event = json!({
+                "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1,
+                "model": "phi4_fast", "choices": choices,
+            });
+            piece(&event.to_string()).unwrap()
+        };
+        let choice = json!({ "index": 0, "delta": { "content": "Bon" }, "finish_reason": null });
+        assert_eq!(chunk(json!([choice])), "Bon");
+        assert_eq!(chunk(json!([{ "index": 0, "delta": {}, "finish_reason": "stop" }])), "");
+        assert_eq!(chunk(json!([])), "");
+        let error = json!({
+            "message": "broke", "type": "server_error", "param": null,
+            "code": "expert_crashed", "blame": "expert",
+        });
+        let error = piece(&json!({ "error": error }).to_string()).unwrap_err().to_string();
+        assert_eq!(error, "broke [expert_crashed]");
     }
 }

@@ -6,12 +6,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use signalbox_server::wire::{
+    policies::{Policy as Known, Uploaded},
+    requests::Activate,
+};
 
 use crate::{
     args::{Policy, PolicyCommand},
     builtin,
-    client::Client,
+    client::{Client, read},
     output::complain,
     term::{self, Spinner, say, say_json, short_revision},
 };
@@ -134,12 +139,13 @@ impl Admin {
         let path = format!("/policies/{name}?activate={activate}");
         let answer = self.client.upload(&path, &upload.bytes)?;
         drop(waiting);
-        self.print(&answer, report::upload);
-        if !activate && !self.json {
-            let revision = answer["revision"].as_str().map(short_revision).unwrap_or_default();
-            say!("staged; put it in force with: signalbox policy activate {name} {revision}");
-        }
-        Ok(())
+        self.print(answer, |uploaded: &Uploaded| {
+            report::upload(uploaded);
+            if !activate {
+                let revision = short_revision(&uploaded.revision);
+                say!("staged; put it in force with: signalbox policy activate {name} {revision}");
+            }
+        })
     }
 
     fn activate(&self, name: &str, revision: Option<String>) -> Result<()> {
@@ -147,17 +153,16 @@ impl Admin {
             Some(revision) => revision,
             None => self.newest(name)?,
         };
-        let body = json!({ "revision": revision });
-        let answer = self.client.post(&format!("/policies/{name}/activate"), Some(&body))?;
-        self.print(&answer.body, report::activation);
-        Ok(())
+        let path = format!("/policies/{name}/activate");
+        let answer = self.client.post(&path, &Activate { revision })?;
+        self.print(answer.body, report::activation)
     }
 
     /// The revision of a policy that was uploaded last.
     fn newest(&self, name: &str) -> Result<String> {
-        let policy = self.client.get(&format!("/policies/{name}"))?;
-        let newest = policy.pointer("/revisions/0/revision").and_then(Value::as_str);
-        newest.map(str::to_owned).with_context(|| format!("policy '{name}' has no revision"))
+        let policy: Known = read(self.client.get(&format!("/policies/{name}"))?)?;
+        let newest = policy.revisions.into_iter().next();
+        Ok(newest.with_context(|| format!("policy '{name}' has no revision"))?.revision)
     }
 
     fn rollback(&self, name: Option<String>) -> Result<()> {
@@ -165,21 +170,20 @@ impl Admin {
             Some(name) => format!("/policies/{name}/rollback"),
             None => "/rollback".to_owned(),
         };
-        let answer = self.client.post(&path, None)?;
-        self.print(&answer.body, report::activation);
-        Ok(())
+        self.print(self.client.post_nothing(&path)?, report::activation)
     }
 
-    fn show(&self, path: &str, text: fn(&Value)) -> Result<()> {
-        self.print(&self.client.get(path)?, text);
-        Ok(())
+    fn show<T: DeserializeOwned>(&self, path: &str, text: fn(&T)) -> Result<()> {
+        self.print(self.client.get(path)?, text)
     }
 
-    fn print(&self, answer: &Value, text: fn(&Value)) {
+    /// As it came with `--json`, otherwise in words.
+    fn print<T: DeserializeOwned>(&self, answer: Value, text: impl Fn(&T)) -> Result<()> {
         match self.json {
-            true => term::say_json(answer),
-            false => text(answer),
+            true => term::say_json(&answer),
+            false => text(&read(answer)?),
         }
+        Ok(())
     }
 }
 

@@ -4,14 +4,20 @@
 use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
-use signalbox_server::App;
+use signalbox_server::{
+    App,
+    wire::{
+        completions::Completion,
+        experts::ExpertList,
+        requests::{ChatContent, ChatMessage, ChatRequest, Common},
+    },
+};
 use tokio::{runtime::Runtime, sync::oneshot};
 
 use crate::{
     app::{Host, Ports},
     builtin,
-    client::Client,
+    client::{Client, read},
     output::complain,
     settings::Settings,
     term::{Spinner, say, say_table, short, short_revision, table},
@@ -125,7 +131,7 @@ impl Tour {
         for question in &QUESTIONS {
             self.ask(question, OTHER_ROUTER)?;
         }
-        self.admin.post("/rollback", None)?;
+        self.admin.post_nothing("/rollback")?;
         self.ask(&QUESTIONS[0], builtin::DEFAULT_ROUTER)?;
         self.compare()
     }
@@ -133,20 +139,20 @@ impl Tour {
     /// Asks a question with the model left to the router, which should be `router`.
     fn ask(&mut self, question: &Question, router: &str) -> Result<()> {
         let waiting = Spinner::start(question.text);
-        let messages = json!([{ "role": "user", "content": question.text }]);
-        let body = json!({ "model": "auto", "messages": messages, "temperature": 0 });
+        let content = ChatContent::Text(question.text.to_owned());
+        let common = Common { temperature: Some(0.0), ..Common::default() };
+        let messages = vec![ChatMessage { role: "user".into(), content }];
         let start = Instant::now();
         let answer = self
             .data
-            .post("/v1/chat/completions", Some(&body))
+            .post("/v1/chat/completions", &ChatRequest { messages, common })
             .with_context(|| format!("\"{}\"", question.text))?;
         drop(waiting);
-        let content = answer.body.pointer("/choices/0/message/content");
         let row = Row {
             question: question.text,
             expert: answer.expert.unwrap_or_default(),
             route: answer.route.unwrap_or_default(),
-            answer: content.and_then(|text| text.as_str()).unwrap_or_default().to_owned(),
+            answer: read::<Completion>(answer.body)?.into_text(),
             milliseconds: start.elapsed().as_millis(),
         };
         self.judge(question, router, &row);
@@ -173,13 +179,11 @@ impl Tour {
 
     /// What the admin plane says of the experts' memory.
     fn look_at_weights(&self) -> Result<Vec<Weights>> {
-        let answer = self.admin.get("/experts")?;
-        let experts = answer["experts"].as_array().context("/experts lists no experts")?;
-        let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-        let weights = experts.iter().map(|expert| Weights {
-            expert: text(&expert["expert_id"]),
-            loads: expert["load_count"].as_u64().unwrap_or_default(),
-            address: text(&expert["weights_address"]),
+        let ExpertList { experts } = read(self.admin.get("/experts")?)?;
+        let weights = experts.into_iter().map(|expert| Weights {
+            expert: expert.expert_id,
+            loads: expert.load_count,
+            address: expert.weights_address.unwrap_or_else(|| "-".to_owned()),
         });
         Ok(weights.collect())
     }

@@ -107,6 +107,20 @@ pub struct EnginePerformance {
     pub decode_time: f64,
 }
 
+impl Completion {
+    /// What its choice says; nothing where it has none.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        match self.choices.into_iter().next().map(|choice| choice.content) {
+            Some(Content::Message(message) | Content::Delta(message)) => {
+                message.content.unwrap_or_default()
+            }
+            Some(Content::Text(text)) => text,
+            None => String::new(),
+        }
+    }
+}
+
 impl From<Counted> for Usage {
     fn from(usage: Counted) -> Self {
         let Counted { prompt_tokens, completion_tokens } = usage;
