@@ -161,7 +161,7 @@ impl Model {
         let rows = queries.chunks_exact(query_width).zip(mixed.chunks_exact_mut(query_width));
         for (place, (query, mixed)) in batch.rows().zip(rows) {
             let pages = chunks[place.chunk].cache.pages(index, place.sees(window));
-            attention(query, pages, spec.heads, spec.attention_scale, mixed, self.compute);
+            attention(query, pages, spec.heads, spec.attention_scale, mixed, &self.compute);
         }
         self.linear(&mixed, &layer.output)
     }
@@ -230,7 +230,7 @@ impl Model {
 
     fn product(&self, x: &[f32], weight: &Rows) -> Vec<f32> {
         let mut y = vec![0.0; x.len() / weight.cols() * weight.rows()];
-        matmul(x, weight, &mut y, self.compute);
+        matmul(x, weight, &mut y, &self.compute);
         y
     }
 }

@@ -5,7 +5,7 @@ mod agreement;
 
 use std::path::{Path, PathBuf};
 
-use signalbox_kernels::Compute;
+use signalbox_kernels::{Compute, Isa};
 
 use crate::{
     EngineError, Image,
@@ -46,7 +46,11 @@ impl Scorer {
     pub fn open(path: &Path, how: Scoring) -> Result<Self, EngineError> {
         let checkpoint = Checkpoint::open(path).map_err(|error| unloadable(path, error))?;
         let model = checkpoint.load().map_err(|error| unloadable(path, error))?;
-        let model = model.computing(Compute { exact: how.exact, threads: how.threads });
+        let isa = if how.exact { Isa::Scalar } else { Isa::best() };
+        let model = match Compute::new(isa, how.threads) {
+            Some(compute) => model.computing(compute),
+            None => model,
+        };
         Ok(Self { path: path.to_owned(), checkpoint, model, how })
     }
 

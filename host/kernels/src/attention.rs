@@ -1,10 +1,6 @@
 //! Attention of one query row over the keys and values of its sequence.
 
-use crate::{
-    Compute,
-    cpu::{Body, add_scaled, dot},
-    softmax,
-};
+use crate::{Compute, softmax};
 
 /// How a row of queries, keys or values is divided. `heads` is a multiple of `kv_heads`: neighbouring
 /// query heads share a key and value head (grouped-query attention, arXiv 2305.13245).
@@ -38,7 +34,7 @@ pub fn attention<'a>(
     heads: Heads,
     scale: f32,
     out: &mut [f32],
-    compute: Compute,
+    compute: &Compute,
 ) {
     let Heads { heads: query_heads, kv_heads, head_dim } = heads;
     assert_eq!(q.len(), query_heads * head_dim, "q has the wrong length");
@@ -46,39 +42,23 @@ pub fn attention<'a>(
     assert_eq!(query_heads % kv_heads, 0, "query heads do not divide among key heads");
     let whole = |page: Page<'_>| page.keys.len().is_multiple_of(kv_heads * head_dim);
     assert!(pages.clone().all(|p| whole(p) && p.keys.len() == p.values.len()), "ragged page");
-    compute.run(Attention { q, pages, heads, scale, out });
-}
-
-struct Attention<'a, P> {
-    q: &'a [f32],
-    pages: P,
-    heads: Heads,
-    scale: f32,
-    out: &'a mut [f32],
-}
-
-impl<'p, P: Iterator<Item = Page<'p>> + Clone> Body for Attention<'_, P> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let Heads { heads, kv_heads, head_dim } = self.heads;
-        let width = kv_heads * head_dim;
-        let mut scores = Vec::new(); // (tokens)
-        let queries = self.q.chunks_exact(head_dim).zip(self.out.chunks_exact_mut(head_dim));
-        for (head, (q, out)) in queries.enumerate() {
-            let offset = head / (heads / kv_heads) * head_dim;
-            scores.clear();
-            for page in self.pages.clone() {
-                for keys in page.keys.chunks_exact(width) {
-                    scores.push(dot::<FMA>(q, &keys[offset..offset + head_dim]) * self.scale);
-                }
+    let (ops, width) = (compute.ops(), kv_heads * head_dim);
+    let mut scores = Vec::new(); // (tokens)
+    let queries = q.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim));
+    for (head, (q, out)) in queries.enumerate() {
+        let offset = head / (query_heads / kv_heads) * head_dim;
+        scores.clear();
+        for page in pages.clone() {
+            for keys in page.keys.chunks_exact(width) {
+                scores.push((ops.dot)(q, &keys[offset..offset + head_dim]) * scale);
             }
-            softmax(&mut scores);
-            out.fill(0.0);
-            let mut weights = scores.iter();
-            for page in self.pages.clone() {
-                for (values, weight) in page.values.chunks_exact(width).zip(&mut weights) {
-                    add_scaled::<FMA>(out, *weight, &values[offset..offset + head_dim]);
-                }
+        }
+        softmax(&mut scores);
+        out.fill(0.0);
+        let mut weights = scores.iter();
+        for page in pages.clone() {
+            for (values, weight) in page.values.chunks_exact(width).zip(&mut weights) {
+                (ops.add_scaled)(out, *weight, &values[offset..offset + head_dim]);
             }
         }
     }
@@ -118,7 +98,7 @@ mod tests {
             let pages = keys.chunks(page * KV).zip(values.chunks(page * KV));
             let pages = pages.map(|(keys, values)| Page { keys, values });
             let mut out = vec![f32::NAN; 12];
-            attention(&q, pages, HEADS, 0.8, &mut out, Compute::serving());
+            attention(&q, pages, HEADS, 0.8, &mut out, &Compute::serving());
             for (ours, naive) in out.iter().zip(&expect) {
                 assert!((ours - naive).abs() < 1e-5, "pages of {page}: {ours} for {naive}");
             }
@@ -130,6 +110,6 @@ mod tests {
     fn refuses_half_a_token() {
         let page = Page { keys: &[0.0; 7], values: &[0.0; 7] };
         let page = std::iter::once(page);
-        attention(&[0.0; 12], page, HEADS, 1.0, &mut [0.0; 12], Compute::serving());
+        attention(&[0.0; 12], page, HEADS, 1.0, &mut [0.0; 12], &Compute::serving());
     }
 }

@@ -1,74 +1,87 @@
 //! How a call computes: with which instructions, and on how many threads.
 
-use std::{num::NonZero, ops::Range, panic::resume_unwind, thread};
+use std::{
+    num::NonZero,
+    ops::Range,
+    sync::{Arc, LazyLock, OnceLock},
+    thread,
+};
 
-use crate::cpu::{Body, fastest, plainest};
+use crate::{Isa, pool::Pool, table::Ops};
 
-/// Multiplications that are worth a thread of their own: about half a millisecond, many times what it
-/// takes to start one.
-const MULTIPLICATIONS_PER_THREAD: usize = 1 << 21;
+/// Multiplications that are worth a thread of their own: many times what it takes to wake one.
+const MULTIPLICATIONS_PER_THREAD: usize = 1 << 18;
 
-/// How a kernel computes. Threads never change a result; the two kinds of instructions may differ in
-/// the last bits of a sum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a kernel computes: the instructions, and the threads that may share a call. Threads never change
+/// a result; instructions may differ in the last bits of a sum. Clones share their workers.
+#[derive(Debug, Clone)]
 pub struct Compute {
-    /// The scalar meaning of every kernel instead of the fastest instructions there are.
-    pub exact: bool,
-    /// Threads that may share one call; zero counts as one.
-    pub threads: usize,
+    ops: &'static Ops,
+    pool: Arc<Pool>,
 }
 
 impl Compute {
-    /// What serving uses: the fastest instructions, all processors.
+    /// What serving uses: the widest instructions, and workers on all processors, which are started once
+    /// for the process.
     pub fn serving() -> Self {
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        Self { exact: false, threads }
+        static POOL: LazyLock<Arc<Pool>> = LazyLock::new(|| {
+            Arc::new(Pool::new(thread::available_parallelism().map_or(1, NonZero::get)))
+        });
+        Self { ops: Ops::best(), pool: Arc::clone(&POOL) }
     }
 
-    /// The scalar meaning on the caller's thread.
+    /// The scalar meaning of every kernel, on the caller's thread.
     pub fn scalar() -> Self {
-        Self { exact: true, threads: 1 }
+        static ALONE: LazyLock<Arc<Pool>> = LazyLock::new(|| Arc::new(Pool::new(1)));
+        Self { ops: Ops::scalar(), pool: Arc::clone(&ALONE) }
     }
 
-    /// Runs a body with the instructions chosen.
-    pub(crate) fn run(self, body: impl Body) {
-        if self.exact { plainest(body) } else { fastest(body) }
+    /// Instructions of one's choice and workers of one's own, `threads` with the caller's; zero counts as
+    /// one. `None` where the machine lacks the instructions.
+    pub fn new(isa: Isa, threads: usize) -> Option<Self> {
+        Some(Self { ops: Ops::of(isa)?, pool: Arc::new(Pool::new(threads)) })
+    }
+
+    /// The instructions in use.
+    pub fn isa(&self) -> Isa {
+        self.ops.isa
+    }
+
+    /// Threads that may share a call.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// The row of the table that is in use.
+    pub(crate) fn ops(&self) -> &'static Ops {
+        self.ops
     }
 
     /// Cuts `0..len` into ranges of whole `tile`s, one for each thread that `multiplications` keep busy.
     pub(crate) fn ranges(
-        self,
+        &self,
         len: usize,
         tile: usize,
         multiplications: usize,
     ) -> Vec<Range<usize>> {
-        let busy = (multiplications / MULTIPLICATIONS_PER_THREAD).clamp(1, self.threads.max(1));
+        let busy = (multiplications / MULTIPLICATIONS_PER_THREAD).clamp(1, self.threads());
         let share = len.div_ceil(busy).next_multiple_of(tile).max(tile);
         (0..len).step_by(share).map(|start| start..(start + share).min(len)).collect()
     }
-}
 
-/// Calls `work` for every range, the first on this thread and each other on one of its own; the results
-/// come in the order of the ranges.
-pub(crate) fn spread<T: Send>(
-    ranges: &[Range<usize>],
-    work: impl Fn(Range<usize>) -> T + Sync,
-) -> Vec<T> {
-    let Some((first, rest)) = ranges.split_first() else { return Vec::new() };
-    let work = &work;
-    thread::scope(|scope| {
-        let start = |range: &Range<usize>| {
-            let range = range.clone();
-            thread::Builder::new().spawn_scoped(scope, move || work(range))
-        };
-        let others: Vec<_> = rest.iter().map(|range| (range, start(range))).collect();
-        let mine = work(first.clone());
-        let theirs = others.into_iter().map(|(range, other)| match other {
-            Ok(other) => other.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            Err(_) => work(range.clone()), // the system gives no more threads
+    /// Calls `work` for every range, on this thread and the workers; the results come in the order of the
+    /// ranges.
+    pub(crate) fn spread<T: Send + Sync>(
+        &self,
+        ranges: &[Range<usize>],
+        work: impl Fn(Range<usize>) -> T + Sync,
+    ) -> Vec<T> {
+        let results: Vec<OnceLock<T>> = ranges.iter().map(|_| OnceLock::new()).collect();
+        self.pool.run(ranges.len(), &|index| {
+            results[index].get_or_init(|| work(ranges[index].clone()));
         });
-        std::iter::once(mine).chain(theirs).collect()
-    })
+        results.into_iter().filter_map(OnceLock::into_inner).collect()
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +90,8 @@ mod tests {
 
     /// Where the ranges begin that `0..len` is cut into.
     fn check(threads: usize, len: usize, multiplications: usize, expect: &[usize]) {
-        let ranges = Compute { exact: false, threads }.ranges(len, 4, multiplications);
+        let compute = Compute::new(Isa::Scalar, threads).unwrap();
+        let ranges = compute.ranges(len, 4, multiplications);
         let starts: Vec<usize> = ranges.iter().map(|range| range.start).collect();
         assert_eq!(starts, expect, "{threads} for {len}");
         let ends = starts.into_iter().skip(1).chain([len]);
@@ -98,9 +112,20 @@ mod tests {
 
     #[test]
     fn results_come_in_order_and_panics_come_through() {
+        let compute = Compute::new(Isa::best(), 3).unwrap();
         let ranges = [0..2, 2..4, 4..5];
-        assert_eq!(spread(&ranges, |range| range.start), [0, 2, 4]);
-        let failing = || spread(&ranges, |range| assert!(range.start < 4, "the last one"));
-        assert!(std::panic::catch_unwind(failing).is_err());
+        assert_eq!(compute.spread(&ranges, |range| range.start), [0, 2, 4]);
+        let failing = || compute.spread(&ranges, |range| assert!(range.start < 4, "the last one"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(failing)).is_err());
+    }
+
+    #[test]
+    fn instructions_are_those_that_were_asked_for() {
+        for isa in Isa::ALL {
+            let compute = Compute::new(isa, 1);
+            assert_eq!(compute.map(|compute| compute.isa()), isa.is_available().then_some(isa));
+        }
+        assert_eq!((Compute::scalar().isa(), Compute::scalar().threads()), (Isa::Scalar, 1));
+        assert_eq!(Compute::serving().isa(), Isa::best());
     }
 }

@@ -5,23 +5,30 @@
 //! Lengths are checked once, at the door, and a kernel panics when they disagree: that is a mistake
 //! of the caller and never of a user's input. Input is checked where it enters, in [`Rows::new`].
 //!
+//! [`Compute`] says how: a row of the table of operations and instruction sets (`table.rs`), and workers
+//! that wait between calls (`pool.rs`). The scalar row is the meaning of every other.
+//!
 //! Every output element is reduced in an order that depends on its own row alone. A batch therefore
 //! gives bit for bit what its rows give one at a time, and threads, which share outputs and never a sum,
 //! change nothing.
 
 mod attention;
 mod compute;
-mod cpu;
 mod gate;
+mod isa;
 mod matmul;
 mod norm;
+mod pool;
 mod rope;
 mod rows;
 mod softmax;
+mod table;
+mod vector;
 
 pub use attention::{Heads, Page, attention};
 pub use compute::Compute;
 pub use gate::{gelu_tanh_gate, silu_gate};
+pub use isa::Isa;
 pub use matmul::matmul;
 pub use norm::{layer_norm, rms_norm};
 pub use rope::{RopeLayout, rope};

@@ -5,12 +5,13 @@ mod finite;
 mod float;
 mod format;
 mod groups;
+mod unpack;
 
 use std::fmt;
 
-use crate::cpu::{Body, fastest};
-use blocks::each;
+use crate::table::Ops;
 pub use format::Format;
+pub(crate) use unpack::unpack;
 
 /// Bytes that are not a matrix of the given shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,43 +96,12 @@ impl Rows {
     /// When there is no such row or `out` has another length.
     pub fn decode(&self, row: usize, out: &mut [f32]) {
         assert_eq!(out.len(), self.cols, "out has the wrong length");
-        fastest(Decode { rows: self, row, out });
+        (Ops::best().unpack)(self.format, self.packed(row), out);
     }
 
-    /// [`Self::decode`] for callers that have picked their instructions already.
-    #[inline(always)]
-    pub(crate) fn unpack(&self, row: usize, out: &mut [f32]) {
-        let packed = &self.bytes[row * self.row_bytes..][..self.row_bytes];
-        let (len, _) = self.format.block();
-        match self.format {
-            Format::F32 => float::f32(packed, out),
-            Format::F16 => float::f16(packed, out),
-            Format::Bf16 => float::bf16(packed, out),
-            Format::Int4 { group } => groups::int4(packed, group, out),
-            Format::Int4Wide { group } => groups::int4_wide(packed, group, out),
-            Format::Int8 { group } => groups::int8(packed, group, out),
-            Format::Q4_0 => each(blocks::q4_0, len, packed, out),
-            Format::Q4_1 => each(blocks::q4_1, len, packed, out),
-            Format::Q5_0 => each(blocks::q5_0, len, packed, out),
-            Format::Q5_1 => each(blocks::q5_1, len, packed, out),
-            Format::Q8_0 => each(blocks::q8_0, len, packed, out),
-            Format::Q4K => each(blocks::q4_k, len, packed, out),
-            Format::Q5K => each(blocks::q5_k, len, packed, out),
-            Format::Q6K => each(blocks::q6_k, len, packed, out),
-        }
-    }
-}
-
-struct Decode<'a> {
-    rows: &'a Rows,
-    row: usize,
-    out: &'a mut [f32],
-}
-
-impl Body for Decode<'_> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        self.rows.unpack(self.row, self.out);
+    /// The bytes of row `row`.
+    pub(crate) fn packed(&self, row: usize) -> &[u8] {
+        &self.bytes[row * self.row_bytes..][..self.row_bytes]
     }
 }
 

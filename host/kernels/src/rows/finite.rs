@@ -45,27 +45,10 @@ fn wide(block: &[u8]) -> bool {
 mod tests {
     use crate::{Format, Rows};
 
-    const FORMATS: &[Format] = &[
-        Format::F32,
-        Format::F16,
-        Format::Bf16,
-        Format::Int4 { group: 32 },
-        Format::Int4Wide { group: 32 },
-        Format::Int8 { group: 32 },
-        Format::Q4_0,
-        Format::Q4_1,
-        Format::Q5_0,
-        Format::Q5_1,
-        Format::Q8_0,
-        Format::Q4K,
-        Format::Q5K,
-        Format::Q6K,
-    ];
-
     /// Any single byte that makes a weight infinite or NaN, in any place, is found, and no other.
     #[test]
     fn what_decodes_to_no_number_is_found_in_every_format() {
-        for format in FORMATS {
+        for format in Format::SAMPLES {
             let (block, block_bytes) = format.block();
             let cols = block * 512usize.div_ceil(block);
             let row_bytes = format.row_bytes(cols).unwrap();

@@ -51,6 +51,25 @@ pub enum Format {
 }
 
 impl Format {
+    /// One of every kind, for tests that hold all of them to something.
+    #[cfg(test)]
+    pub(crate) const SAMPLES: &[Self] = &[
+        Self::F32,
+        Self::F16,
+        Self::Bf16,
+        Self::Int4 { group: 32 },
+        Self::Int4Wide { group: 32 },
+        Self::Int8 { group: 32 },
+        Self::Q4_0,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q8_0,
+        Self::Q4K,
+        Self::Q5K,
+        Self::Q6K,
+    ];
+
     /// Weights and bytes of one block.
     pub fn block(self) -> (usize, usize) {
         match self {

@@ -1,0 +1,111 @@
+//! The instruction sets that kernels are written for, and which of them this machine has.
+
+use std::{fmt, sync::LazyLock};
+
+/// An instruction set that has kernels of its own. A machine may have several; [`Isa::best`] is the
+/// one with the widest of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Isa {
+    /// Plain Rust, one rounding per operation: the meaning that every other is held against.
+    Scalar,
+    /// x86-64 with AVX2, FMA and F16C.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI.
+    Avx512Vnni,
+    /// Any aarch64.
+    Neon,
+    /// aarch64 with the dot products of FEAT_DotProd.
+    NeonDotprod,
+    /// aarch64 with the matrix products of FEAT_I8MM beside the dot products.
+    NeonI8mm,
+}
+
+impl Isa {
+    /// Every instruction set, the plainest first.
+    pub const ALL: [Self; 6] =
+        [Self::Scalar, Self::Avx2, Self::Avx512Vnni, Self::Neon, Self::NeonDotprod, Self::NeonI8mm];
+
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2 => "avx2",
+            Self::Avx512Vnni => "avx512-vnni",
+            Self::Neon => "neon",
+            Self::NeonDotprod => "neon-dotprod",
+            Self::NeonI8mm => "neon-i8mm",
+        }
+    }
+
+    /// Whether this machine has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            Self::Neon => cfg!(target_arch = "aarch64"),
+            other => other.is_detected(),
+        }
+    }
+
+    /// Those that this machine has, the plainest first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|isa| isa.is_available())
+    }
+
+    /// The last of those that this machine has, looked for once.
+    pub fn best() -> Self {
+        static BEST: LazyLock<Isa> =
+            LazyLock::new(|| Isa::available().last().unwrap_or(Isa::Scalar));
+        *BEST
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn is_detected(self) -> bool {
+        let avx2 = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        match self {
+            Self::Avx2 => avx2,
+            Self::Avx512Vnni => {
+                avx2 && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
+            }
+            _ => false,
+        }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn is_detected(self) -> bool {
+        let dotprod = std::arch::is_aarch64_feature_detected!("dotprod");
+        match self {
+            Self::NeonDotprod => dotprod,
+            Self::NeonI8mm => dotprod && std::arch::is_aarch64_feature_detected!("i8mm"),
+            _ => false,
+        }
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn is_detected(self) -> bool {
+        false
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_is_one_that_the_machine_has() {
+        assert!(Isa::best().is_available());
+        assert_eq!(Isa::available().next(), Some(Isa::Scalar));
+        assert!(Isa::available().count() > 1, "neither x86-64 with AVX2 nor aarch64");
+    }
+}

@@ -1,0 +1,83 @@
+//! Walks the table: every operation of every row that this machine has is held against its scalar
+//! meaning. A row that is there and did not run fails.
+
+use crate::{Format, Isa};
+
+use super::{Ops, SCALAR};
+
+/// Lengths around every width that a register has.
+const LENGTHS: [usize; 12] = [0, 1, 3, 7, 8, 15, 31, 32, 33, 64, 127, 515];
+
+/// Numbers without a pattern, the same in every run.
+fn noise(len: usize, seed: u32) -> Vec<f32> {
+    let next = |state: &mut u32| {
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Some((*state >> 8) as f32 / (1 << 23) as f32 - 1.0)
+    };
+    (0..len).scan(seed, |state, _| next(state)).collect()
+}
+
+fn close(ours: f32, scalar: f32, scale: f32, what: &str) {
+    assert!((ours - scalar).abs() <= 1e-5 * scale.max(1.0), "{what}: {ours} for {scalar}");
+}
+
+fn dot_and_add(isa: Isa, dot: fn(&[f32], &[f32]) -> f32, add: fn(&mut [f32], f32, &[f32])) {
+    for len in LENGTHS {
+        let (a, b) = (noise(len, 1), noise(len, 2));
+        close(dot(&a, &b), (SCALAR.dot)(&a, &b), len as f32, &format!("{isa} dot of {len}"));
+        let (mut ours, mut scalar) = (a.clone(), a);
+        add(&mut ours, 0.7, &b);
+        (SCALAR.add_scaled)(&mut scalar, 0.7, &b);
+        for (ours, scalar) in ours.iter().zip(&scalar) {
+            close(*ours, *scalar, 1.0, &format!("{isa} add_scaled of {len}"));
+        }
+    }
+}
+
+/// Unpacking is exact in every row.
+fn unpacking(isa: Isa, unpack: fn(Format, &[u8], &mut [f32])) {
+    for format in Format::SAMPLES {
+        let (len, bytes) = format.block();
+        let blocks = 512usize.div_ceil(len);
+        // No byte is above 0x6f, so no scale is an infinity.
+        let packed: Vec<u8> = (0..blocks * bytes).map(|i| (i * 37 % 0x70) as u8).collect();
+        let (mut ours, mut scalar) = (vec![0.0; blocks * len], vec![0.0; blocks * len]);
+        unpack(*format, &packed, &mut ours);
+        (SCALAR.unpack)(*format, &packed, &mut scalar);
+        assert_eq!(ours, scalar, "{isa} unpack of {format}");
+    }
+}
+
+#[test]
+fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
+    let mut ran = Vec::new();
+    for isa in Isa::ALL {
+        let Some(ops) = Ops::of(isa) else { continue };
+        // Named one by one, so that an operation without a comparison does not compile.
+        let Ops { isa: row, dot, add_scaled, unpack } = *ops;
+        assert_eq!(row, isa, "the row of another");
+        dot_and_add(isa, dot, add_scaled);
+        unpacking(isa, unpack);
+        ran.push(isa.name());
+    }
+    println!("rows that ran: {}", ran.join(", "));
+    assert!(expected().iter().all(|name| ran.contains(name)), "only {ran:?} of {:?}", expected());
+}
+
+/// What must have run, asked of the processor and not of [`Isa`].
+fn expected() -> Vec<&'static str> {
+    let mut names = vec!["scalar"];
+    #[cfg(target_arch = "x86_64")]
+    {
+        names.extend(is_x86_feature_detected!("avx2").then_some("avx2"));
+        names.extend(is_x86_feature_detected!("avx512vnni").then_some("avx512-vnni"));
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        use std::arch::is_aarch64_feature_detected;
+        names.push("neon");
+        names.extend(is_aarch64_feature_detected!("dotprod").then_some("neon-dotprod"));
+        names.extend(is_aarch64_feature_detected!("i8mm").then_some("neon-i8mm"));
+    }
+    names
+}
