@@ -167,7 +167,7 @@ fn was_in_force(policies: &Policies, name: &str) -> bool {
 /// registry has, or the built-in example of that name.
 async fn ensure_in_force(policies: &Policies, pipeline: &Pipeline) -> Result<Vec<String>> {
     let mut deployed = Vec::new();
-    for name in pipeline.pre.iter().chain(&pipeline.route).chain(&pipeline.post) {
+    for name in pipeline.iter().map(|(_, name)| name) {
         match (policies.show(name), builtin::component(name)) {
             (Some(status), _) if status.active.is_some() => {}
             (Some(PolicyStatus { revisions, .. }), _) if !revisions.is_empty() => {
@@ -195,16 +195,11 @@ fn set_pipeline(policies: &Policies, wanted: &Pipeline) -> Result<()> {
 }
 
 fn names_of(status: &PipelineStatus) -> Pipeline {
-    let names = |policies: &[PolicyRef]| policies.iter().map(|p| p.name.clone()).collect();
-    Pipeline {
-        pre: names(&status.pre),
-        route: status.route.as_ref().map(|router| router.name.clone()),
-        post: names(&status.post),
-    }
+    status.policies.filter_map(|policy| Some(policy.name.clone()))
 }
 
 fn never_had_a_router(policies: &Policies) -> bool {
     let routed = |pipeline: &Pipeline| pipeline.route.is_some();
-    policies.pipeline().route.is_none()
+    policies.pipeline().policies.route.is_none()
         && !policies.history().iter().any(|a| routed(&a.before) || routed(&a.after))
 }

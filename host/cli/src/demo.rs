@@ -72,7 +72,7 @@ fn say_what_to_try(host: &Host) {
 }
 
 fn router(app: &App) -> String {
-    let router = app.policies().pipeline().route;
+    let router = app.policies().pipeline().policies.route;
     router.map_or("the host itself".to_owned(), |router| router.to_string())
 }
 

@@ -41,6 +41,24 @@ pub struct Call {
     pub hints: Vec<(String, String)>,
 }
 
+/// What the host takes of one call, so that policies can't make of it what nobody would read. The
+/// server sets it; nothing of it is for operators to set here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallBounds {
+    /// Messages of a call, edits included.
+    pub messages_max: usize,
+    /// Bytes of text of a call, edits included.
+    pub text_bytes_max: u64,
+    /// Members of a consensus.
+    pub members_max: usize,
+}
+
+impl Default for CallBounds {
+    fn default() -> Self {
+        Self { messages_max: 8192, text_bytes_max: 32 << 20, members_max: 5 }
+    }
+}
+
 /// Whether an expert's weights are in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpertState {

@@ -141,13 +141,14 @@ impl Failure {
 
     /// Whether the policy, not the host, has to change.
     pub fn is_the_policys(&self) -> bool {
-        !matches!(
+        !self.is_the_hosts() && !matches!(self, Self::OutOfService(Outage::Unusable(_)))
+    }
+
+    /// Whether the host could not run the policy, which did nothing wrong.
+    pub fn is_the_hosts(&self) -> bool {
+        matches!(
             self,
-            Self::NoRoom { .. }
-                | Self::NoMemory { .. }
-                | Self::Overloaded { .. }
-                | Self::Broken(_)
-                | Self::OutOfService(Outage::Unusable(_))
+            Self::NoRoom { .. } | Self::NoMemory { .. } | Self::Overloaded { .. } | Self::Broken(_)
         )
     }
 }

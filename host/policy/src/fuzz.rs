@@ -7,10 +7,12 @@ use crate::{
     Call, CallBounds, Limits, Message, PolicyRef,
     bindings::exports::signalbox::policy::route::{Consensus, ConsensusMode, Decision, Plan},
     edits::Edits,
-    hook::route,
+    hook::{
+        post::window::{Action, Window},
+        route,
+    },
     registry::probe,
     surface::Surface,
-    window::{Action, Window},
 };
 
 /// An upload: judged, whatever it is. What passes has a hook.

@@ -1,129 +1,91 @@
-//! A policy that can run, and what every call into it has in common: a fresh instance, turns on the
-//! threads of guests, a deadline, and counters.
+//! Every hook there is, and a value for each of them. What else is declared of a hook, and how it is
+//! called, stands in its own file beside this one.
 
-mod bounds;
+pub(crate) mod bounds;
 pub(crate) mod post;
 pub(crate) mod pre;
 mod refusal;
 pub(crate) mod route;
+mod spec;
+pub(crate) mod table;
 
-use std::{future::Future, sync::Arc, time::Instant};
-
-use signalbox_confine::{LINE_BYTES, clean};
-use wasmtime::{Store, component::Instance};
-
-use crate::{
-    Failure, Hook, PolicyRef,
-    meter::Meters,
-    program::Program,
-    runtime::Runtime,
-    scheduler::{Budget, Late, OwnTime},
-    store::{Held, Lent, State, Turn},
+use std::{
+    fmt,
+    ops::{Index, IndexMut},
 };
 
-pub(crate) use refusal::Refusal;
+use serde::{Deserialize, Serialize};
 
-/// What a hook says: its verdict, or that it turns the call away.
-pub(crate) type Answer<T> = Result<T, Refusal>;
+pub(crate) use refusal::{Answer, Refusal};
+pub(crate) use spec::Spec;
 
-/// One revision of one policy, ready to run.
-pub(crate) struct Policy {
-    pub(crate) runtime: Arc<Runtime>,
-    pub(crate) program: Arc<Program>,
-    pub(crate) lent: Arc<Lent>,
-    pub(crate) meters: Arc<Meters>,
+/// Where in a call's life a policy works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hook {
+    /// Before routing.
+    Pre,
+    /// Choosing who answers.
+    Route,
+    /// While the reply streams.
+    Post,
 }
 
-impl Policy {
-    pub(crate) fn id(&self) -> &PolicyRef {
-        &self.lent.policy
-    }
+impl Hook {
+    /// Every hook, in the order a call meets them.
+    pub const ALL: [Hook; 3] = [Hook::Pre, Hook::Route, Hook::Post];
 
-    /// Runs `body` with what it is `given`, under the hook's deadline, and counts what came of it.
-    async fn call<T, G, F>(
-        self: &Arc<Self>,
-        hook: Hook,
-        text_bytes: usize,
-        given: impl Future<Output = Result<G, Failure>>,
-        body: impl FnOnce(Arc<Self>, Turn, G) -> F,
-    ) -> Result<T, Failure>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Failure>> + Send + 'static,
-    {
-        let (started, own_time) = (Instant::now(), Arc::new(OwnTime::default()));
-        let limit = self.lent.limits.deadline(hook, text_bytes);
-        let turn = Turn { own_time: own_time.clone(), limit, text_bytes };
-        let outcome = match given.await {
-            Ok(given) => {
-                self.in_turns(&turn, started, body(self.clone(), turn.clone(), given)).await
-            }
-            Err(failure) => Err(failure),
-        };
-        let outcome = outcome.map_err(one_line);
-        let failure = outcome.as_ref().err();
-        self.meters.call(hook, started.elapsed(), own_time.spent(), failure);
-        outcome
-    }
-
-    /// Runs `body` on the threads of guests.
-    async fn in_turns<T: Send + 'static>(
-        &self,
-        turn: &Turn,
-        started: Instant,
-        body: impl Future<Output = Result<T, Failure>> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let limit_ms = self.lent.limits.host_wait_ms;
-        let wall = self.lent.limits.host_wait().saturating_sub(started.elapsed());
-        let budget = Budget { own: turn.limit, wall };
-        let ran = self.runtime.scheduler.run(self.lent.lane(), &turn.own_time, budget, body).await;
-        ran.unwrap_or_else(|late| {
-            Err(match late {
-                Late::Guest => Failure::Deadline { limit_ms: turn.limit.as_millis() as u64 },
-                Late::Host => Failure::Overloaded { limit_ms },
-                Late::Crashed => Failure::Broken("its log says how".into()),
-            })
-        })
-    }
-
-    /// Counts a refusal, unless it can't be one.
-    fn refusal<T>(&self, hook: Hook, refusal: Refusal) -> Result<Answer<T>, Failure> {
-        bounds::refusal(&refusal)?;
-        self.meters.refusal(hook);
-        Ok(Err(refusal))
-    }
-
-    /// An instance that nobody used before, with its store.
-    async fn fresh(
-        &self,
-        hook: Hook,
-        turn: Turn,
-        held: Held,
-    ) -> Result<(Store<State>, Instance), Failure> {
-        let started = Instant::now();
-        let mut store = self.runtime.store(&self.lent, turn, held);
-        let made = self.program.instance.instantiate_async(&mut store).await;
-        let instance = made.map_err(|error| store.data().failure(error))?;
-        self.meters.instance(hook, started.elapsed());
-        Ok((store, instance))
-    }
-
-    /// Room for one instance before the expert.
-    async fn room(&self, text_bytes: usize) -> Result<Held, Failure> {
-        let within = self.lent.limits.host_wait();
-        self.runtime.instances.call(text_bytes, within).await.map(Held::Call)
+    /// The name used in the contract: `pre`, `route` or `post`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pre => "pre",
+            Self::Route => "route",
+            Self::Post => "post",
+        }
     }
 }
 
-/// A guest's words are in some failures: on one line, and not too long.
-fn one_line(failure: Failure) -> Failure {
-    match failure {
-        Failure::Invalid(why) => Failure::Invalid(clean(&why, LINE_BYTES)),
-        other => other,
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
-/// The hook is not there, although it was when the component was read.
-fn no_hook(hook: Hook) -> Failure {
-    Failure::Invalid(format!("it has no {hook} hook"))
+/// A value for each hook.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PerHook<T>([T; Hook::ALL.len()]);
+
+impl<T> PerHook<T> {
+    /// What `value` says of each.
+    pub fn from_fn(value: impl FnMut(Hook) -> T) -> Self {
+        Self(Hook::ALL.map(value))
+    }
+}
+
+impl<T> Index<Hook> for PerHook<T> {
+    type Output = T;
+
+    fn index(&self, hook: Hook) -> &T {
+        &self.0[hook as usize]
+    }
+}
+
+impl<T> IndexMut<Hook> for PerHook<T> {
+    fn index_mut(&mut self, hook: Hook) -> &mut T {
+        &mut self.0[hook as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_hook_has_its_own_value_and_is_written_by_its_name() {
+        let names = PerHook::from_fn(Hook::name);
+        for hook in Hook::ALL {
+            assert_eq!(names[hook], hook.name());
+            assert_eq!(serde_json::to_value(hook).unwrap(), hook.name());
+        }
+    }
 }

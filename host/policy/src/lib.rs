@@ -9,12 +9,13 @@
 mod bindings;
 mod breaker;
 mod call;
-mod chain;
 mod code;
 mod compile;
 mod edits;
 mod engine;
 mod error;
+mod failure_mode;
+mod fallback;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod hook;
@@ -23,28 +24,39 @@ mod instance_log;
 mod instances;
 mod limits;
 mod meter;
+mod pipeline;
+mod policy;
 mod program;
 mod registry;
 mod runtime;
 mod scheduler;
 mod seat;
 mod settings;
+mod snapshot;
 mod status;
 mod store;
 mod surface;
 mod token_counts;
 mod verdict;
-mod window;
 
 pub use breaker::BreakerSettings;
-pub use call::{Call, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, TokenError, World};
+pub use call::{
+    Call, CallBounds, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, TokenError, World,
+};
 pub use compile::{Compile, serve_compiler};
 pub use error::{Blame, Failure, Outage, PolicyError, RefusalKind, UploadProblem};
+pub use failure_mode::OnFailure;
+pub use hook::{
+    Hook, PerHook,
+    post::{PostChain, Seats},
+};
 pub use limits::Limits;
-pub use registry::{Policies, PostChain, Seats, Snapshot};
-pub use settings::{CallBounds, FailureDefaults, OnFailure, PolicySettings};
+pub use pipeline::Pipeline;
+pub use registry::Policies;
+pub use settings::PolicySettings;
+pub use snapshot::Snapshot;
 pub use status::{
-    Activation, Cause, Change, HookCounters, OutOfService, Pipeline, PipelineStatus, PolicyStatus,
+    Activation, Cause, Change, HookCounters, OutOfService, PipelineStatus, PolicyStatus,
     RevisionStatus, Uploaded,
 };
-pub use verdict::{ConsensusMode, Decision, Hook, Plan, PolicyRef, PreVerdict, Release};
+pub use verdict::{ConsensusMode, Decision, Plan, PolicyRef, PreVerdict, Release};

@@ -5,8 +5,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use signalbox_confine::{GIB, KIB, MIB, TIB, limits};
 
-use crate::Hook;
-
 /// Guest memory per byte of the largest body: its text once in the guest, once more as the answer,
 /// twice that while the answer grows, and as much again for languages that store text wider.
 const MEMORY_PER_BODY: u64 = 8;
@@ -126,17 +124,6 @@ impl Limits {
         }
     }
 
-    /// The guest's own time in one call of `hook` that is shown `text_bytes` of text.
-    pub fn deadline(&self, hook: Hook, text_bytes: usize) -> Duration {
-        let base = match hook {
-            Hook::Pre => self.pre_deadline_ms,
-            Hook::Route => self.route_deadline_ms,
-            Hook::Post => self.post_deadline_ms,
-        };
-        let text = self.deadline_per_mib_ms.saturating_mul(text_bytes as u64) / MIB;
-        Duration::from_millis(base.saturating_add(text))
-    }
-
     /// Wall clock of one call of a hook, all waiting included.
     pub(crate) fn host_wait(&self) -> Duration {
         Duration::from_millis(self.host_wait_ms)
@@ -169,17 +156,6 @@ mod tests {
         }
         limits.set(values.len(), 7);
         assert_eq!(limits.values(), values);
-    }
-
-    #[test]
-    fn deadlines_grow_with_the_text() {
-        let limits = Limits::default();
-        let check = |hook, bytes, ms| {
-            assert_eq!(limits.deadline(hook, bytes), Duration::from_millis(ms));
-        };
-        check(Hook::Route, 0, 500);
-        check(Hook::Pre, 1000, 1000);
-        check(Hook::Pre, 16 << 20, 9000);
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{Failure, Hook, HookCounters};
+use crate::{Failure, Hook, HookCounters, PerHook};
 
 /// Counters of one revision of one policy, for as long as it is stored.
 #[derive(Default)]
-pub(crate) struct Meters([Mutex<HookCounters>; 3]);
+pub(crate) struct Meters(PerHook<Mutex<HookCounters>>);
 
 impl Meters {
     /// One call into the component, of which the guest had `own` for itself, and how it failed if
@@ -52,6 +52,6 @@ impl Meters {
     }
 
     fn of(&self, hook: Hook) -> MutexGuard<'_, HookCounters> {
-        self.0[hook as usize].lock().unwrap_or_else(PoisonError::into_inner)
+        self.0[hook].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

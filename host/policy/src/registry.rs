@@ -9,7 +9,6 @@ mod disk;
 mod ledger;
 pub(crate) mod probe;
 mod service;
-mod snapshot;
 mod start;
 mod status;
 mod upkeep;
@@ -26,22 +25,21 @@ use bytes::Bytes;
 use signalbox_confine::Bounded;
 
 use crate::{
-    Activation, BreakerSettings, Hook, Limits, Pipeline, PolicyError, PolicyRef, PolicySettings,
-    UploadProblem, Uploaded, World,
+    Activation, BreakerSettings, Limits, PerHook, Pipeline, PolicyError, PolicyRef, PolicySettings,
+    Snapshot, UploadProblem, Uploaded, World,
     compile::Haste,
-    hook::Policy,
     meter::Meters,
+    policy::Policy,
     program::Program,
     runtime::Runtime,
     seat::{Seat, Unusable, now_ms},
+    snapshot::Set,
     store::Lent,
 };
 use cache::Cache;
 use compiler::Compiler;
 use disk::{Disk, Opened};
 use ledger::Ledger;
-use snapshot::Set;
-pub use snapshot::{PostChain, Seats, Snapshot};
 use upkeep::Upkeep;
 
 /// Longest name of a policy, in bytes.
@@ -152,7 +150,7 @@ impl Policies {
 
     /// The policies in force now. Take one per call.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot(self.0.current.load_full())
+        Snapshot::new(self.0.current.load_full())
     }
 
     /// The limits in force.
@@ -348,15 +346,12 @@ impl Registry {
             };
             active.insert(id.name, seat);
         }
-        let find = |name: &String| active.get(name).cloned();
         Set {
             generation: ledger.generation,
             runtime: self.runtime.clone(),
             limits: self.limits.clone(),
             sealed: book.unreadable.clone(),
-            pre: ledger.pipeline.pre.iter().filter_map(find).collect(),
-            route: ledger.pipeline.route.as_ref().and_then(find),
-            post: ledger.pipeline.post.iter().filter_map(find).collect(),
+            pipeline: ledger.pipeline.filter_map(|name| active.get(name).cloned()),
             active,
         }
     }
@@ -377,7 +372,7 @@ impl Registry {
         };
         let stored = ledger.policies.get(&id.name).and_then(|slot| slot.find(&id.revision));
         let hooks = stored.map(|stored| stored.hooks.clone()).unwrap_or_default();
-        let modes = Hook::ALL.map(|hook| self.settings.on_failure(&id.name, hook).clone());
+        let modes = PerHook::from_fn(|hook| self.settings.on_failure(&id.name, hook).clone());
         Seat::new(id.clone(), hooks, modes, policy, &self.settings.breaker, self.notice())
     }
 

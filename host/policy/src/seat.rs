@@ -7,9 +7,10 @@ use std::{
 };
 
 use crate::{
-    BreakerSettings, Failure, Hook, OnFailure, Outage, PolicyError, PolicyRef,
+    BreakerSettings, Failure, Hook, OnFailure, Outage, PerHook, PolicyError, PolicyRef,
     breaker::{Breaker, Event, Outcome, Pass},
-    hook::{Policy, Refusal},
+    hook::Refusal,
+    policy::Policy,
 };
 
 /// Between two log lines about failures of one hook.
@@ -23,10 +24,10 @@ pub(crate) struct Seat {
     pub(crate) id: PolicyRef,
     /// Hooks that the revision has.
     pub(crate) hooks: Vec<Hook>,
-    pub(crate) on_failure: [OnFailure; 3],
+    pub(crate) on_failure: PerHook<OnFailure>,
     /// The policy, or why its component can't be run and since when.
     pub(crate) policy: Result<Arc<Policy>, Unusable>,
-    watches: [Mutex<Watch>; 3],
+    watches: PerHook<Mutex<Watch>>,
     notice: Notice,
 }
 
@@ -71,7 +72,7 @@ impl Seat {
     pub(crate) fn new(
         id: PolicyRef,
         hooks: Vec<Hook>,
-        on_failure: [OnFailure; 3],
+        on_failure: PerHook<OnFailure>,
         policy: Result<Arc<Policy>, Unusable>,
         breaker: &BreakerSettings,
         notice: Notice,
@@ -80,11 +81,11 @@ impl Seat {
             let breaker = Breaker::new(breaker.clone());
             Mutex::new(Watch { breaker, since_unix_ms: 0, log_again: None, unsaid: 0 })
         };
-        Self { id, hooks, on_failure, policy, watches: Hook::ALL.map(watch), notice }
+        Self { id, hooks, on_failure, policy, watches: PerHook::from_fn(watch), notice }
     }
 
     pub(crate) fn on_failure(&self, hook: Hook) -> &OnFailure {
-        &self.on_failure[hook as usize]
+        &self.on_failure[hook]
     }
 
     pub(crate) fn failed(&self, hook: Hook, failure: Failure) -> PolicyError {
@@ -182,7 +183,7 @@ impl Seat {
     }
 
     fn watch(&self, hook: Hook) -> MutexGuard<'_, Watch> {
-        self.watches[hook as usize].lock().unwrap_or_else(PoisonError::into_inner)
+        self.watches[hook].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,34 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hook, OnFailure, PolicyRef};
-
-/// Which policies run, by name and in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pipeline {
-    /// Before routing, in this order.
-    #[serde(default)]
-    pub pre: Vec<String>,
-    /// The one router; `None` leaves routing to the host's own default.
-    #[serde(default)]
-    pub route: Option<String>,
-    /// On replies, in this order.
-    #[serde(default)]
-    pub post: Vec<String>,
-}
+use crate::{Hook, OnFailure, Pipeline, PolicyRef};
 
 /// The pipeline as it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineStatus {
     /// Grows by one with every change.
     pub generation: u64,
-    /// Before routing, in this order.
-    pub pre: Vec<PolicyRef>,
-    /// The router.
-    pub route: Option<PolicyRef>,
-    /// On replies, in this order.
-    pub post: Vec<PolicyRef>,
+    /// The revisions in force.
+    #[serde(flatten)]
+    pub policies: Pipeline<PolicyRef>,
 }
 
 /// Why the policies in force changed.

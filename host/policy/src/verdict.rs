@@ -6,38 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::Call;
 
-/// Where in a call's life a policy works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Hook {
-    /// Before routing.
-    Pre,
-    /// Choosing who answers.
-    Route,
-    /// While the reply streams.
-    Post,
-}
-
-impl Hook {
-    /// Every hook, in the order a call meets them.
-    pub const ALL: [Hook; 3] = [Hook::Pre, Hook::Route, Hook::Post];
-
-    /// The name used in the contract: `pre`, `route` or `post`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pre => "pre",
-            Self::Route => "route",
-            Self::Post => "post",
-        }
-    }
-}
-
-impl fmt::Display for Hook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// One revision of one policy. Displays as `name@` and the first 12 digits of the revision.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PolicyRef {

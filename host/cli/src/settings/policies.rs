@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use signalbox_policy::{
-    BreakerSettings, Compile, FailureDefaults, Limits, OnFailure, Pipeline, PolicySettings,
+    BreakerSettings, Compile, Limits, OnFailure, PerHook, Pipeline, PolicySettings,
 };
 use signalbox_server::ServerSettings;
 
@@ -46,7 +46,10 @@ pub(super) fn read(
                 .map(|(policy, values)| (policy, values.pairs().into_iter().collect()))
                 .collect(),
             on_failure: modes(section).into_iter().collect(),
-            failure_defaults: failure_defaults(&section.section("failure_defaults")),
+            failure_defaults: failure_defaults(
+                &section.section("failure_defaults"),
+                &defaults.failure_defaults,
+            ),
             breaker: breaker(section),
             ..defaults
         },
@@ -78,11 +81,10 @@ fn limits(section: &Section<'_>, older: &Section<'_>, server: &ServerSettings) -
 }
 
 fn pipeline(section: &Section<'_>) -> Option<Pipeline> {
-    let pipeline = Pipeline {
-        pre: section.texts("pre"),
-        route: section.text("route").map(str::to_owned),
-        post: section.texts("post"),
-    };
+    let pipeline = Pipeline::named(
+        |hook| section.texts(hook.name()),
+        |hook| section.text(hook.name()).map(str::to_owned),
+    );
     section.is_present().then_some(pipeline)
 }
 
@@ -98,20 +100,16 @@ fn modes(section: &Section<'_>) -> Vec<(String, OnFailure)> {
     modes.collect()
 }
 
-fn failure_defaults(section: &Section<'_>) -> FailureDefaults {
-    let defaults = FailureDefaults::default();
-    let read = |key, default| {
-        let Some(text) = section.text(key) else { return default };
+/// The modes that are written; `defaults` where none is.
+fn failure_defaults(section: &Section<'_>, defaults: &PerHook<OnFailure>) -> PerHook<OnFailure> {
+    PerHook::from_fn(|hook| {
+        let default = defaults[hook].clone();
+        let Some(text) = section.text(hook.name()) else { return default };
         mode(text).unwrap_or_else(|| {
-            section.mistake(key, format!("\"{text}\" {MODES}"));
+            section.mistake(hook.name(), format!("\"{text}\" {MODES}"));
             default
         })
-    };
-    FailureDefaults {
-        pre: read("pre", defaults.pre),
-        route: read("route", defaults.route),
-        post: read("post", defaults.post),
-    }
+    })
 }
 
 const MODES: &str = "is no failure mode; use refuse, skip, native or policy:NAME";

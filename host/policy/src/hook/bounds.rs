@@ -54,7 +54,7 @@ fn experts(what: &str, ids: &[String], most: usize) -> Result<(), Failure> {
 }
 
 /// Refuses a refusal that says too much. Its code is distinguished from the host's own where it leaves.
-pub(super) fn refusal(said: &Refusal) -> Result<(), Failure> {
+pub(crate) fn refusal(said: &Refusal) -> Result<(), Failure> {
     at_most(said.message.len(), MESSAGE_BYTES)?;
     match &said.kind {
         RefusalKind::Other(code) => at_most(code.len(), CODE_BYTES),

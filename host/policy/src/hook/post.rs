@@ -1,5 +1,9 @@
 //! The `post` hook: one instance for the life of a reply, called for every piece of it.
 
+mod chain;
+mod reply;
+pub(crate) mod window;
+
 use std::{future::ready, sync::Arc, time::Duration};
 
 use wasmtime::{
@@ -7,15 +11,28 @@ use wasmtime::{
     component::{Instance, ResourceAny},
 };
 
-use super::{Policy, no_hook};
+use super::Spec;
 use crate::{
-    Call, Failure, Hook,
+    Call, ExpertView, Failure, Hook, OnFailure,
     bindings::exports::signalbox::policy::post::{self, Guest, GuestIndices},
     import::shown::ShownRequest,
     instances::InstancePermit,
+    policy::{Policy, no_hook},
     store::{Held, State, Turn},
-    window::Action,
 };
+pub use reply::{PostChain, Seats};
+use window::{Action, Window};
+
+/// A guard that fails must not let text through.
+pub(crate) static SPEC: Spec = Spec {
+    hook: Hook::Post,
+    deadline_ms: |limits| limits.post_deadline_ms,
+    on_failure: OnFailure::Refuse,
+    guards: true,
+};
+
+/// The reply that a policy is probed with: pieces as an expert would send them.
+const PROBE: [&str; 6] = ["Of", " course: é", "crivez à a", "na@exa", "mple.com", " ✓\n"];
 
 /// A reply under way in one policy. A failure or a dropped call leaves nothing behind.
 pub(crate) struct Session {
@@ -50,7 +67,7 @@ impl Policy {
                 Err(error) => Err(store.data().failure(error)),
             }
         };
-        self.call(Hook::Post, text_bytes, ready(Ok(room)), opening).await
+        self.call(&SPEC, text_bytes, ready(Ok(room)), opening).await
     }
 
     /// Shows the window to a session; gives it back for the next step, with the time it took.
@@ -69,7 +86,7 @@ impl Policy {
                 Err(error) => Err(session.store.data().failure(error)),
             }
         };
-        self.call(Hook::Post, window.len(), ready(Ok(session)), stepping).await
+        self.call(&SPEC, window.len(), ready(Ok(session)), stepping).await
     }
 }
 
@@ -81,6 +98,27 @@ impl Session {
             Step::Finish => session.call_finish(&mut self.store, self.handle, window).await,
         }
     }
+}
+
+/// Tries one whole reply.
+pub(super) async fn probe(
+    policy: &Arc<Policy>,
+    call: &Arc<Call>,
+    menu: &[ExpertView],
+) -> Result<(), Failure> {
+    let room = policy.runtime.instances.probe(policy.lent.limits.host_wait()).await?;
+    let mut session = policy.open(call, &menu[0].id, room).await?;
+    let mut window = Window::new(&policy.lent.limits);
+    let pushes = PROBE.map(|text| (Step::Push, text));
+    for (step, text) in pushes.into_iter().chain([(Step::Finish, "")]) {
+        window.extend(text, Duration::ZERO);
+        let (same, action, took) = policy.step(session, step, window.text()).await?;
+        session = same;
+        if window.apply(action, step == Step::Finish, took)?.stop {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn open(

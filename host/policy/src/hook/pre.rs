@@ -1,4 +1,5 @@
-//! The `pre` hook: one call into a fresh instance, edits taken out whole or not at all.
+//! The `pre` hook: every policy in order, one call into a fresh instance, edits taken out whole or not
+//! at all.
 
 use std::sync::Arc;
 
@@ -7,13 +8,24 @@ use wasmtime::{
     component::{Instance, Resource},
 };
 
-use super::{Answer, Policy, Refusal, bounds, no_hook};
+use super::{Answer, Refusal, Spec, bounds, post};
 use crate::{
-    Call, Failure, Hook,
+    Call, Failure, Hook, OnFailure, PolicyError, PreVerdict,
     bindings::exports::signalbox::policy::pre::{GuestIndices, Outcome},
     edits::Edits,
     import::shown::ShownRequest,
+    policy::{Policy, no_hook},
+    seat::Seat,
+    snapshot::Snapshot,
     store::State,
+};
+
+/// A guard that fails must not let calls through.
+pub(crate) static SPEC: Spec = Spec {
+    hook: Hook::Pre,
+    deadline_ms: |limits| limits.pre_deadline_ms,
+    on_failure: OnFailure::Refuse,
+    guards: true,
 };
 
 /// What a `pre` policy made of a call.
@@ -22,6 +34,47 @@ pub(crate) enum Handled {
     Proceed(Edits),
     /// The policy answers by itself.
     Answer(String),
+}
+
+impl Snapshot {
+    /// Shows `call` to every `pre` policy in order.
+    ///
+    /// # Errors
+    /// [`PolicyError::Refused`] when a policy turns the call away, [`PolicyError::Failed`] when one
+    /// fails and its failure mode is to refuse, or when one that every reply has to pass is out of
+    /// service; [`PolicyError::Unreadable`] when nobody knows which policies are in force.
+    pub async fn pre(&self, mut call: Call) -> Result<PreVerdict, PolicyError> {
+        self.check_sealed()?;
+        for seat in &self.pipeline().pre {
+            let shown = Arc::new(call);
+            call = match self.handle(seat, &shown).await? {
+                None => Arc::unwrap_or_clone(shown),
+                Some((_, Handled::Proceed(edits))) => {
+                    drop(shown); // so that the texts are moved, not copied
+                    edits.apply()
+                }
+                Some((seat, Handled::Answer(text))) => {
+                    let call = Arc::unwrap_or_clone(shown);
+                    return Ok(PreVerdict::Answer { policy: seat.id.clone(), text, call });
+                }
+            };
+        }
+        // Better now than after an expert has worked for a reply that nobody may see.
+        match self.pipeline().post.iter().find_map(|seat| self.refuses(&post::SPEC, seat)) {
+            Some(error) => Err(error),
+            None => Ok(PreVerdict::Proceed(call)),
+        }
+    }
+
+    /// Who handled the call and how; `None` when the policy failed and is skipped.
+    async fn handle(
+        &self,
+        seat: &Arc<Seat>,
+        call: &Arc<Call>,
+    ) -> Result<Option<(Arc<Seat>, Handled)>, PolicyError> {
+        let asked = |policy: Arc<Policy>| async move { policy.handle(call.clone()).await };
+        self.ask(&SPEC, seat, call.caller, asked).await
+    }
 }
 
 impl Policy {
@@ -39,7 +92,7 @@ impl Policy {
             drop(store);
             policy.outcome(answer, edits, text_bytes)
         };
-        self.call(Hook::Pre, text_bytes, self.room(text_bytes), asking).await
+        self.call(&SPEC, text_bytes, self.room(text_bytes), asking).await
     }
 
     fn outcome(

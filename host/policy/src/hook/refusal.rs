@@ -1,6 +1,9 @@
-//! A call turned away on purpose.
+//! A policy's refusal, which is an answer like any other.
 
 use crate::{RefusalKind, bindings::signalbox::policy::types};
+
+/// What a hook says: its verdict, or that it turns the call away.
+pub(crate) type Answer<T> = Result<T, Refusal>;
 
 /// A call turned away on purpose.
 #[derive(Debug)]

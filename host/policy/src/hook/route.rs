@@ -5,13 +5,44 @@ use std::sync::Arc;
 
 use wasmtime::{Store, component::Instance};
 
-use super::{Answer, Policy, Refusal, bounds, no_hook};
+use super::{Answer, Refusal, Spec, bounds};
 use crate::{
-    Call, CallBounds, ConsensusMode, Decision, ExpertView, Failure, Hook, Plan, PolicyRef,
+    Call, CallBounds, ConsensusMode, Decision, ExpertView, Failure, Hook, OnFailure, Plan,
+    PolicyError, PolicyRef,
     bindings::exports::signalbox::policy::route::{self, GuestIndices},
     import::shown::ShownRequest,
+    policy::{Policy, no_hook},
+    snapshot::Snapshot,
     store::State,
 };
+
+/// A call can be answered without a router.
+pub(crate) static SPEC: Spec = Spec {
+    hook: Hook::Route,
+    deadline_ms: |limits| limits.route_deadline_ms,
+    on_failure: OnFailure::Native,
+    guards: false,
+};
+
+impl Snapshot {
+    /// Asks the router who answers `call`. `None` leaves the choice to the host's own default:
+    /// there is no router, or it failed and is skipped.
+    ///
+    /// # Errors
+    /// As [`Snapshot::pre`].
+    pub async fn route(
+        &self,
+        call: &Call,
+        menu: &[ExpertView],
+    ) -> Result<Option<Decision>, PolicyError> {
+        self.check_sealed()?;
+        let Some(router) = &self.pipeline().route else { return Ok(None) };
+        let (call, menu) = (&Arc::new(call.clone()), &menu.into());
+        let asked = |policy: Arc<Policy>| async move { policy.choose(call, menu).await };
+        let chosen = self.ask(&SPEC, router, call.caller, asked).await?;
+        Ok(chosen.map(|(_, decision)| decision))
+    }
+}
 
 impl Policy {
     /// Asks the policy who answers `call`.
@@ -30,7 +61,7 @@ impl Policy {
                 Err(refusal) => policy.refusal(Hook::Route, refusal),
             }
         };
-        self.call(Hook::Route, text_bytes, self.room(text_bytes), asking).await
+        self.call(&SPEC, text_bytes, self.room(text_bytes), asking).await
     }
 
     fn judge(&self, said: route::Decision, menu: &[ExpertView]) -> Result<Decision, Failure> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Book, Registry, build::Built, disk, ledger::Stored, now_ms, probe};
 use crate::{
-    Hook, PolicyError, PolicyRef, Uploaded, compile::Haste, hook::Policy, program::Program,
+    Hook, PolicyError, PolicyRef, Uploaded, compile::Haste, policy::Policy, program::Program,
     store::Lent,
 };
 

@@ -2,7 +2,6 @@
 //! A change is made on a copy; the registry keeps the copy only when all of it could be done.
 
 mod changes;
-mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,7 +90,7 @@ impl Ledger {
     /// Refuses a state that this program can't have written: following it would drop policies from
     /// the pipeline, or lead out of the registry's folder.
     fn check_whole(&self) -> Result<(), String> {
-        for (hook, name) in self.pipeline.names() {
+        for (hook, name) in self.pipeline.iter() {
             let slot = self.policies.get(name);
             let slot =
                 slot.ok_or_else(|| format!("its pipeline has '{name}', which it does not know"))?;

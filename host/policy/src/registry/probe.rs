@@ -1,18 +1,13 @@
 //! Trying a revision before it is let near a live call: every hook it exports, on recorded calls,
 //! under the live limits. A refusal is a fine answer; a failure is not.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::{
     Call, ExpertState, ExpertView, Failure, HAS_IMAGES, Hook, IMAGE_MARK, Message, TokenError,
-    UploadProblem, World,
-    hook::{
-        Policy,
-        post::{Session, Step},
-    },
-    window::Window,
+    UploadProblem, World, hook::table, policy::Policy,
 };
 
 /// The calls a policy is tried on, and what they are called in a refusal.
@@ -60,9 +55,6 @@ fn named(expert: &str) -> Arc<Call> {
         Call { model: Some(expert.to_string()), ..(*call("named", &[("user", "Hi")])).clone() };
     Arc::new(call)
 }
-
-/// The reply a `post` policy is tried on: pieces as an expert would send them.
-const REPLY: [&str; 6] = ["Of", " course: é", "crivez à a", "na@exa", "mple.com", " ✓\n"];
 
 /// A menu for the time before there is a real one.
 pub(crate) fn menu() -> Vec<ExpertView> {
@@ -129,29 +121,7 @@ pub(super) async fn run(policy: &Arc<Policy>) -> Result<(), UploadProblem> {
 pub(super) async fn hook(policy: &Arc<Policy>, hook: Hook) -> Result<(), (&'static str, Failure)> {
     let menu: Arc<[ExpertView]> = policy.lent.world.menu().into();
     for (what, call) in calls() {
-        let tried = match hook {
-            Hook::Pre => policy.handle(call).await.map(drop),
-            Hook::Route => policy.choose(&call, &menu).await.map(drop),
-            Hook::Post => review(policy, &call, &menu[0].id).await,
-        };
-        tried.map_err(|failure| (what, failure))?;
-    }
-    Ok(())
-}
-
-/// One whole reply through a session.
-async fn review(policy: &Arc<Policy>, call: &Arc<Call>, expert: &str) -> Result<(), Failure> {
-    let room = policy.runtime.instances.probe(policy.lent.limits.host_wait()).await?;
-    let mut session: Session = policy.open(call, expert, room).await?;
-    let mut window = Window::new(&policy.lent.limits);
-    let pushes = REPLY.map(|text| (Step::Push, text));
-    for (step, text) in pushes.into_iter().chain([(Step::Finish, "")]) {
-        window.extend(text, Duration::ZERO);
-        let (same, action, took) = policy.step(session, step, window.text()).await?;
-        session = same;
-        if window.apply(action, step == Step::Finish, took)?.stop {
-            break;
-        }
+        table::probe(hook, policy, call, &menu).await.map_err(|failure| (what, failure))?;
     }
     Ok(())
 }

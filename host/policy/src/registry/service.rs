@@ -10,23 +10,20 @@ use super::{Policies, Registry, ledger::Ledger, probe};
 use crate::{
     Activation, Cause, Hook, OnFailure, OutOfService, PolicyError, PolicyRef,
     breaker::{Event, Outcome},
+    hook::table::spec,
     seat::{Notice, Seat, now_ms},
 };
 
 impl Policies {
     /// Every hook in force that is not in service without reserve.
     pub fn out_of_service(&self) -> Vec<OutOfService> {
-        let set = self.0.current.load();
+        let snapshot = self.snapshot();
+        let set = snapshot.set();
         let every =
             set.active.values().flat_map(|seat| seat.hooks.iter().map(move |hook| (seat, *hook)));
         let message = every.filter_map(|(seat, hook)| {
             let absence = seat.absence(hook)?;
-            let has = |place: &Arc<Seat>| Arc::ptr_eq(place, seat);
-            let in_pipeline = match hook {
-                Hook::Pre => set.pre.iter().any(has),
-                Hook::Route => set.route.iter().any(has),
-                Hook::Post => set.post.iter().any(has),
-            };
+            let in_pipeline = set.pipeline.of(hook).iter().any(|place| Arc::ptr_eq(place, seat));
             Some(OutOfService {
                 policy: seat.id.name.clone(),
                 revision: seat.id.revision.clone(),
@@ -36,7 +33,7 @@ impl Policies {
                 mode: seat.on_failure(hook).clone(),
                 in_pipeline,
                 on_trial: absence.on_trial,
-                refuses: in_pipeline && set.refuses(seat, hook).is_some(),
+                refuses: in_pipeline && snapshot.refuses(spec(hook), seat).is_some(),
             })
         });
         message.collect()

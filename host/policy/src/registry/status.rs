@@ -1,6 +1,6 @@
 //! What operators read of the registry.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use super::{
     Book, Policies,
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Activation, Hook, HookCounters, OutOfService, PipelineStatus, PolicyRef, PolicySettings,
-    PolicyStatus, RevisionStatus, seat::Seat,
+    PolicyStatus, RevisionStatus,
 };
 
 impl Policies {
@@ -29,13 +29,8 @@ impl Policies {
     /// The pipeline as it runs.
     pub fn pipeline(&self) -> PipelineStatus {
         let set = self.0.current.load();
-        let id = |seat: &Arc<Seat>| seat.id.clone();
-        PipelineStatus {
-            generation: set.generation,
-            pre: set.pre.iter().map(id).collect(),
-            route: set.route.as_ref().map(id),
-            post: set.post.iter().map(id).collect(),
-        }
+        let policies = set.pipeline.filter_map(|seat| Some(seat.id.clone()));
+        PipelineStatus { generation: set.generation, policies }
     }
 
     /// Every remembered change of the policies in force, oldest first.

@@ -125,12 +125,13 @@ async fn a_policy_that_tears_replies_is_taken_out_although_pieces_went_well() {
 async fn a_failing_router_gives_way_to_the_one_before() {
     let scene = Scene::empty(|settings| {
         strict(settings);
-        settings.failure_defaults.route = OnFailure::Native;
+        settings.failure_defaults[Hook::Route] = OnFailure::Native;
     });
     scene.put("first", &variant(1)).await;
     scene.put("second", guest()).await;
     scene.route_by_many("panic", 3).await;
-    until(|| scene.policies.pipeline().route.is_some_and(|router| router.name == "first")).await;
+    until(|| scene.policies.pipeline().policies.route.is_some_and(|router| router.name == "first"))
+        .await;
     assert_eq!(scene.route("hello").await.unwrap().unwrap().policy.name, "first");
     let places = scene.policies.show("second").unwrap().in_pipeline;
     assert_eq!(places, [Hook::Pre, Hook::Post], "its other hooks stay");
@@ -143,7 +144,7 @@ async fn a_router_that_is_to_refuse_keeps_its_place() {
     scene.put("second", guest()).await;
     scene.route_by_many("panic", 3).await;
     assert_eq!(scene.route("hello").await.unwrap_err().code(), "policy_out_of_service");
-    assert_eq!(scene.policies.pipeline().route.unwrap().name, "second");
+    assert_eq!(scene.policies.pipeline().policies.route.unwrap().name, "second");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use signalbox_policy::{Blame, OnFailure, PreVerdict};
+use signalbox_policy::{Blame, Hook, OnFailure, PreVerdict};
 
 use crate::scene::{Scene, configured, guest, says, variant};
 
@@ -49,7 +49,7 @@ async fn a_trap_names_the_function() {
 
 #[tokio::test]
 async fn edits_that_make_no_sense_change_nothing() {
-    let scene = Scene::new(|settings| settings.failure_defaults.pre = OnFailure::Skip).await;
+    let scene = Scene::new(|settings| settings.failure_defaults[Hook::Pre] = OnFailure::Skip).await;
     for text in ["bad-index", "big-edit", "other", "panic"] {
         let verdict = scene.policies.snapshot().pre(says(text)).await.unwrap();
         assert_eq!(verdict, PreVerdict::Proceed(says(text)));
@@ -88,7 +88,7 @@ async fn a_guest_that_loops_does_not_block_the_thread_it_runs_on() {
 #[tokio::test]
 async fn a_router_that_is_skipped_leaves_the_choice_to_the_host() {
     for mode in [OnFailure::Native, OnFailure::Skip] {
-        let scene = Scene::new(|settings| settings.failure_defaults.route = mode).await;
+        let scene = Scene::new(|settings| settings.failure_defaults[Hook::Route] = mode).await;
         assert_eq!(scene.route("panic").await.unwrap(), None);
     }
 }

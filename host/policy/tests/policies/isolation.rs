@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use signalbox_policy::{Blame, Hook, Policies, PolicyError, PostChain};
+use signalbox_policy::{Blame, Hook, OnFailure, PerHook, Policies, PolicyError, PostChain};
 
 use crate::scene::{Scene, guest, menu, says, variant};
 
@@ -103,6 +103,21 @@ async fn memory_of_all_together_is_bounded_on_the_hosts_account() {
     let error = scene.route("eat").await.unwrap_err();
     assert_eq!((error.code(), error.blame()), ("policy_no_room", Blame::Host));
     assert_eq!(scene.reason("hello").await, "5 bytes");
+}
+
+#[tokio::test]
+async fn a_guard_that_the_host_has_no_room_for_is_not_skipped() {
+    let scene = Scene::new(|settings| {
+        settings.limits.memory_bytes = 64 << 20;
+        settings.limits.memory_total_bytes = 64 << 20;
+        settings.failure_defaults = PerHook::from_fn(|_| OnFailure::Skip);
+    })
+    .await;
+    let mut reply = scene.reply();
+    reply.push("text".into(), Duration::ZERO).await.unwrap();
+    let error = scene.policies.snapshot().pre(says("eat")).await.unwrap_err();
+    assert_eq!((error.code(), error.blame()), ("policy_no_room", Blame::Host));
+    assert_eq!(scene.route("eat").await.unwrap(), None, "a router guards nothing");
 }
 
 #[tokio::test]

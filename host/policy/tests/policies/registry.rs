@@ -22,7 +22,7 @@ async fn a_restart_comes_back_to_the_same_state() {
     let scene = restart(scene);
     assert_eq!(scene.policies.list(), list);
     assert_eq!(scene.policies.history(), history);
-    assert_eq!(scene.policies.pipeline().route.unwrap().name, "other");
+    assert_eq!(scene.policies.pipeline().policies.route.unwrap().name, "other");
     assert_eq!(scene.reason("hello").await, "5 bytes");
 }
 
@@ -130,7 +130,7 @@ async fn an_unreadable_state_lets_no_call_through_until_an_operator_decides() {
     assert!(scene.folder.path().join("state.json.broken-1").exists());
     let scene = restart(scene);
     assert_eq!(scene.active("guest"), Some(revision));
-    assert_eq!(scene.policies.pipeline().pre.len(), 1);
+    assert_eq!(scene.policies.pipeline().policies.pre.len(), 1);
 }
 
 #[tokio::test]
@@ -151,8 +151,8 @@ async fn the_pipeline_is_the_operators() {
     let names = |policies: &[signalbox_policy::PolicyRef]| {
         policies.iter().map(|policy| policy.name.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(names(&is.pre), ["other", "guest"]);
-    assert_eq!((is.route, names(&is.post)), (None, order(&["other"])));
+    assert_eq!(names(&is.policies.pre), ["other", "guest"]);
+    assert_eq!((is.policies.route, names(&is.policies.post)), (None, order(&["other"])));
     let nobody = Pipeline { route: Some("nobody".into()), ..Pipeline::default() };
     assert!(scene.policies.set_pipeline(nobody).is_err());
 }

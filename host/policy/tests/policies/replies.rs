@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use signalbox_policy::{OnFailure, PolicyError, PostChain};
+use signalbox_policy::{Hook, OnFailure, PolicyError, PostChain};
 
 use crate::scene::{Scene, variant};
 
@@ -61,7 +61,8 @@ async fn a_guard_that_fails_lets_nothing_more_through() {
 
 #[tokio::test]
 async fn a_policy_that_is_skipped_lets_held_text_and_the_rest_pass() {
-    let scene = Scene::new(|settings| settings.failure_defaults.post = OnFailure::Skip).await;
+    let scene =
+        Scene::new(|settings| settings.failure_defaults[Hook::Post] = OnFailure::Skip).await;
     let mut reply = reply(&scene);
     push(&mut reply, "held ").await.unwrap();
     assert_eq!(push(&mut reply, "panic").await.unwrap(), "held panic");

@@ -12,8 +12,8 @@ use std::{
 use async_trait::async_trait;
 use signalbox_build::Build;
 use signalbox_policy::{
-    Call, Compile, Decision, ExpertState, ExpertView, Message, OnFailure, Policies, PolicyError,
-    PolicySettings, PostChain, TokenError, World,
+    Call, Compile, Decision, ExpertState, ExpertView, Hook, Message, OnFailure, Policies,
+    PolicyError, PolicySettings, PostChain, TokenError, World,
 };
 
 /// The guest of `tests/guest`: all three hooks; does as instructed.
@@ -81,7 +81,7 @@ pub(crate) fn says(text: &str) -> Call {
 pub(crate) fn settings(folder: &Path) -> PolicySettings {
     let mut settings = PolicySettings::new(folder, Compile::InProcess);
     settings.breaker.failures = 0;
-    settings.failure_defaults.route = OnFailure::Refuse;
+    settings.failure_defaults[Hook::Route] = OnFailure::Refuse;
     settings.limits.pre_deadline_ms = 300;
     settings.limits.route_deadline_ms = 300;
     settings.limits.post_deadline_ms = 300;

@@ -14,7 +14,7 @@ pub(super) async fn show(State(app): State<App>) -> Json<Root> {
         name: "signalbox".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         models: models(&app.fleet().menu()),
-        routing_enabled: app.policies().pipeline().route.is_some(),
+        routing_enabled: app.policies().pipeline().policies.route.is_some(),
     })
 }
 

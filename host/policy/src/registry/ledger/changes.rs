@@ -86,7 +86,7 @@ impl Ledger {
         now: u64,
     ) -> Result<Activation, PolicyError> {
         let mut seen = BTreeSet::new();
-        for (hook, name) in pipeline.names() {
+        for (hook, name) in pipeline.iter() {
             let slot = self.slot(name)?;
             if !slot.hooks().contains(&hook) {
                 return Err(not_callable(name, slot, hook));
@@ -243,12 +243,10 @@ impl Ledger {
     /// away. Failures and damage leave a revision in force.
     fn settle(&mut self) {
         let policies = &self.policies;
-        let stays = |name: &String, hook| {
+        let has = |name: &String, hook| {
             policies.get(name).is_some_and(|slot| slot.hooks().contains(&hook))
         };
-        self.pipeline.pre.retain(|name| stays(name, Hook::Pre));
-        self.pipeline.post.retain(|name| stays(name, Hook::Post));
-        self.pipeline.route = self.pipeline.route.take().filter(|name| stays(name, Hook::Route));
+        self.pipeline.retain(|hook, name| has(name, hook));
     }
 }
 

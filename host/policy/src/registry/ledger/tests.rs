@@ -332,7 +332,7 @@ mod invariants {
                     prop_assert_eq!((&before.pre, &before.post), (&after.pre, &after.post));
                     prop_assert_eq!(before.route.is_some(), after.route.is_some());
                 }
-                for (hook, name) in after.names() {
+                for (hook, name) in after.iter() {
                     prop_assert!(ledger.policies[name].hooks().contains(&hook), "{} {}", hook, name);
                 }
             }

@@ -2,11 +2,11 @@
 
 use std::{future::Future, time::Duration};
 
-use crate::{
-    Failure, Limits, PolicyError, PolicyRef, Release,
-    hook::post::Step,
+use super::{
+    Step,
     window::{Action, Window},
 };
+use crate::{Failure, Limits, PolicyError, PolicyRef, Release, fallback::Next};
 
 /// One policy's side of one reply. Scripted in tests.
 pub(crate) trait Review: Sized + Send {
@@ -23,18 +23,8 @@ pub(crate) trait Review: Sized + Send {
     /// It did its part of the reply to the end.
     fn ended(&mut self);
 
-    /// What happens after a failure.
-    fn recover(&mut self, failure: Failure) -> Recovery<Self>;
-}
-
-/// What happens to a reply after a policy failed in it.
-pub(crate) enum Recovery<R> {
-    /// The reply ends.
-    End(PolicyError),
-    /// It goes on without the policy; held text passes unchanged.
-    Skip,
-    /// It goes on with another policy, which is shown the held text first.
-    Instead(R),
+    /// What happens after a failure. Skipped, held text passes unchanged; another is shown it first.
+    fn recover(&mut self, failure: Failure) -> Next<Self>;
 }
 
 /// One policy with its window; `None` once it was skipped.
@@ -159,9 +149,9 @@ impl<R: Review> Link<R> {
             match ask(review, step, &mut self.window).await {
                 Ok(done) => return Ok(done),
                 Err(failure) => match review.recover(failure) {
-                    Recovery::End(error) => return Err(error),
-                    Recovery::Skip => self.review = None,
-                    Recovery::Instead(other) => self.review = Some(other),
+                    Next::End(error) => return Err(error),
+                    Next::Skip => self.review = None,
+                    Next::Ask(other) => self.review = Some(other),
                 },
             }
         }
@@ -227,12 +217,12 @@ mod tests {
             self.shown.lock().unwrap().push(format!("{}!", self.policy.name));
         }
 
-        fn recover(&mut self, failure: Failure) -> Recovery<Self> {
+        fn recover(&mut self, failure: Failure) -> Next<Self> {
             let (policy, hook) = (self.policy.clone(), Hook::Post);
             match self.after {
-                After::End => Recovery::End(PolicyError::Failed { policy, hook, failure }),
-                After::Skip => Recovery::Skip,
-                After::Instead => Recovery::Instead(script("other", &self.shown, vec![])),
+                After::End => Next::End(PolicyError::Failed { policy, hook, failure }),
+                After::Skip => Next::Skip,
+                After::Instead => Next::Ask(script("other", &self.shown, vec![])),
             }
         }
     }
