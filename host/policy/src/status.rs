@@ -12,7 +12,6 @@ pub struct PipelineStatus {
     /// Grows by one with every change.
     pub generation: u64,
     /// The revisions in force.
-    #[serde(flatten)]
     pub policies: Pipeline<PolicyRef>,
 }
 

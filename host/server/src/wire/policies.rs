@@ -262,8 +262,8 @@ impl From<registry::PolicyRef> for PolicyRef {
 
 impl From<registry::PipelineStatus> for PipelineStatus {
     fn from(of: registry::PipelineStatus) -> Self {
-        let (pre, post) = (each(of.pre), each(of.post));
-        Self { generation: of.generation, pre, route: of.route.map(Into::into), post }
+        let (pre, post) = (each(of.policies.pre), each(of.policies.post));
+        Self { generation: of.generation, pre, route: of.policies.route.map(Into::into), post }
     }
 }
 
