@@ -19,6 +19,7 @@ mod fallback;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod hook;
+mod hostcall_fuel;
 mod import;
 mod instance_log;
 mod instances;

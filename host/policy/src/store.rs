@@ -19,6 +19,7 @@ use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 use crate::{
     CallBounds, Failure, Limits, PolicyRef, World, bindings,
     engine::{CORE_INSTANCES, MEMORIES, TABLES},
+    hostcall_fuel,
     instance_log::Log,
     instances::{CallInstance, InstancePermit, MemoryBudget, Share},
     scheduler::{OwnTime, give_way},
@@ -29,8 +30,6 @@ use crate::{
 const HANDLES: usize = 10_000;
 /// Functions named when a trap is reported.
 const FRAMES_SHOWN: usize = 5;
-/// Bytes a host call may carry beyond texts: list headers, keys, log lines.
-const LIFT_SLACK: usize = 64 * 1024;
 /// Bytes of a trap's report.
 const REPORT_BYTES: usize = 2048;
 
@@ -106,10 +105,10 @@ impl State {
 
     /// A store for one instance.
     pub(crate) fn into_store(self, engine: &Engine) -> Store<State> {
-        let lift = lift_bytes(&self.lent.limits, self.turn.text_bytes);
+        let fuel = hostcall_fuel::of_call(&self.lent.limits, self.turn.text_bytes);
         let mut store = Store::new(engine, self);
         store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(lift);
+        store.set_hostcall_fuel(fuel);
         store.epoch_deadline_callback(|store| store.data().on_tick());
         store.set_epoch_deadline(1);
         store
@@ -117,7 +116,7 @@ impl State {
 
     /// A new call into the same instance: its time starts again.
     pub(crate) fn restart(store: &mut Store<State>, turn: Turn) {
-        let fuel = lift_bytes(&store.data().lent.limits, turn.text_bytes);
+        let fuel = hostcall_fuel::of_call(&store.data().lent.limits, turn.text_bytes);
         store.data_mut().turn = turn;
         store.set_hostcall_fuel(fuel);
         store.set_epoch_deadline(1);
@@ -152,7 +151,7 @@ impl State {
         if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
             return Failure::Invalid(format!("it keeps more than {HANDLES} handles open"));
         }
-        if error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls")) {
+        if hostcall_fuel::is_exhausted(&error) {
             let limit_bytes = self.lent.limits.answer_bytes(self.turn.text_bytes);
             return Failure::OutputTooLarge { limit_bytes };
         }
@@ -197,10 +196,6 @@ fn is_plumbing(name: &str) -> bool {
     RUNTIME.iter().any(|prefix| name.starts_with(prefix))
         || name.contains('#')
         || name.ends_with("_cabi")
-}
-
-fn lift_bytes(limits: &Limits, text_bytes: usize) -> usize {
-    limits.answer_bytes(text_bytes) as usize + text_bytes + LIFT_SLACK
 }
 
 impl HasData for State {
