@@ -69,6 +69,11 @@ impl Compute {
         (0..len).step_by(share).map(|start| start..(start + share).min(len)).collect()
     }
 
+    /// Calls `work` with every number below `tasks`, on this thread and the workers.
+    pub(crate) fn each(&self, tasks: usize, work: &(dyn Fn(usize) + Sync)) {
+        self.pool.run(tasks, work);
+    }
+
     /// Calls `work` for every range, on this thread and the workers; the results come in the order of the
     /// ranges.
     pub(crate) fn spread<T: Send + Sync>(

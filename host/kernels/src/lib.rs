@@ -8,29 +8,43 @@
 //! [`Compute`] says how: a row of the table of operations and instruction sets (`table.rs`), and workers
 //! that wait between calls (`pool.rs`). The scalar row is the meaning of every other.
 //!
+//! Products come in two kinds. [`matmul`] is exact: f32 activations and weights as they are stored. [`product`]
+//! is fast: [`Activations`] in 8 bits, quantised once for all products of one input, and [`Packed`] weights,
+//! the stored integers in another order.
+//!
 //! Every output element is reduced in an order that depends on its own row alone. A batch therefore
 //! gives bit for bit what its rows give one at a time, and threads, which share outputs and never a sum,
 //! change nothing.
 
+mod activations;
 mod attention;
+mod columns;
 mod compute;
 mod gate;
 mod isa;
 mod matmul;
 mod norm;
+mod packed;
 mod pool;
+mod product;
 mod rope;
 mod rows;
+#[cfg(test)]
+mod samples;
 mod softmax;
+mod sweep;
 mod table;
 mod vector;
 
+pub use activations::Activations;
 pub use attention::{Heads, Page, attention};
 pub use compute::Compute;
 pub use gate::{gelu_tanh_gate, silu_gate};
 pub use isa::Isa;
 pub use matmul::matmul;
 pub use norm::{layer_norm, rms_norm};
+pub use packed::Packed;
+pub use product::product;
 pub use rope::{RopeLayout, rope};
 pub use rows::{Format, Rows, ShapeError};
 pub use softmax::softmax;

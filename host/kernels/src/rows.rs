@@ -10,12 +10,19 @@ mod unpack;
 use std::fmt;
 
 use crate::table::Ops;
+pub(crate) use float::half;
 pub use format::Format;
 pub(crate) use unpack::unpack;
 
 /// Bytes that are not a matrix of the given shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShapeError(String);
+
+impl ShapeError {
+    pub(crate) fn new(message: String) -> Self {
+        Self(message)
+    }
+}
 
 impl fmt::Display for ShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

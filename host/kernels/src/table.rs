@@ -4,7 +4,19 @@
 #[cfg(test)]
 mod parity;
 
-use crate::{Format, Isa, rows::unpack, vector};
+use crate::{
+    Format, Isa,
+    activations::{Block, quantise},
+    packed::{Layout, Panel, ROWS, expand},
+    rows::unpack,
+    sweep, vector,
+};
+
+/// The type of a sweep.
+type Sweep = fn(&Panel, &[Block], usize, &mut [[f32; ROWS]]);
+
+/// The type of a stream.
+type Stream = fn(Layout, &[u8], &mut Panel, &[Block], usize, &mut [[f32; ROWS]]);
 
 /// One row of the table: every operation, for one instruction set.
 #[derive(Debug)]
@@ -17,6 +29,14 @@ pub(crate) struct Ops {
     pub(crate) add_scaled: fn(&mut [f32], f32, &[f32]),
     /// Packed weights to f32, as [`unpack`] does.
     pub(crate) unpack: fn(Format, &[u8], &mut [f32]),
+    /// A row of activations to 8 bits, as [`quantise`] does.
+    pub(crate) quantise: fn(&[f32], &mut [Block]),
+    /// Units of packed weights to a panel, as [`expand`] does.
+    pub(crate) expand: fn(Layout, &[u8], &mut Panel),
+    /// A panel times rows of activations, as [`sweep`] says.
+    pub(crate) sweep: Sweep,
+    /// Units of packed weights times up to four rows of activations: [`expand`], then a sweep, in one.
+    pub(crate) stream: Stream,
 }
 
 impl Ops {
@@ -41,6 +61,10 @@ static SCALAR: Ops = Ops {
     dot: vector::dot::<false>,
     add_scaled: vector::add_scaled::<false>,
     unpack,
+    quantise,
+    expand,
+    sweep: sweep::scalar::sweep,
+    stream: sweep::scalar::stream,
 };
 
 fn row(isa: Isa) -> &'static Ops {
@@ -62,21 +86,31 @@ fn row(isa: Isa) -> &'static Ops {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "the one door to functions compiled for optional instructions")]
 mod x86_64 {
-    use super::{Format, Isa, Ops, unpack, vector};
+    use super::{Block, Format, Isa, Layout, Ops, Panel, expand, quantise, sweep, unpack, vector};
 
-    #[target_feature(enable = "avx2,fma")]
-    fn dot(a: &[f32], b: &[f32]) -> f32 {
-        vector::dot::<true>(a, b)
+    /// Compiles functions that are inlined into their callers for some instructions.
+    macro_rules! compiled {
+        ($features:literal: $($name:ident = $body:path, ($($argument:ident: $type:ty),*) $(-> $out:ty)?;)*) => {
+            $(
+                #[target_feature(enable = $features)]
+                fn $name($($argument: $type),*) $(-> $out)? {
+                    $body($($argument),*)
+                }
+            )*
+        };
     }
 
-    #[target_feature(enable = "avx2,fma")]
-    fn add_scaled(out: &mut [f32], factor: f32, x: &[f32]) {
-        vector::add_scaled::<true>(out, factor, x);
+    compiled! { "avx2,fma":
+        dot = vector::dot::<true>, (a: &[f32], b: &[f32]) -> f32;
+        add_scaled = vector::add_scaled::<true>, (out: &mut [f32], factor: f32, x: &[f32]);
+        unpack_avx2 = unpack, (format: Format, packed: &[u8], out: &mut [f32]);
+        quantise_avx2 = quantise, (x: &[f32], blocks: &mut [Block]);
+        expand_avx2 = expand, (layout: Layout, packed: &[u8], panel: &mut Panel);
     }
 
-    #[target_feature(enable = "avx2,fma")]
-    fn unpack_avx2(format: Format, packed: &[u8], out: &mut [f32]) {
-        unpack(format, packed, out);
+    compiled! { "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni":
+        quantise_avx512 = quantise, (x: &[f32], blocks: &mut [Block]);
+        expand_avx512 = expand, (layout: Layout, packed: &[u8], panel: &mut Panel);
     }
 
     pub(super) static AVX2: Ops = Ops {
@@ -87,15 +121,36 @@ mod x86_64 {
         add_scaled: |out, factor, x| unsafe { add_scaled(out, factor, x) },
         // SAFETY: as above.
         unpack: |format, packed, out| unsafe { unpack_avx2(format, packed, out) },
+        // SAFETY: as above.
+        quantise: |x, blocks| unsafe { quantise_avx2(x, blocks) },
+        // SAFETY: as above.
+        expand: |layout, packed, panel| unsafe { expand_avx2(layout, packed, panel) },
+        sweep: sweep::scalar::sweep,
+        stream: sweep::scalar::stream,
     };
 
     /// Sums of f32 keep the order of eight lanes, so that an answer does not depend on this row.
-    pub(super) static AVX512_VNNI: Ops = Ops { isa: Isa::Avx512Vnni, ..AVX2 };
+    pub(super) static AVX512_VNNI: Ops = Ops {
+        isa: Isa::Avx512Vnni,
+        // SAFETY: this row is given out where all parts of AVX-512 that it names were found.
+        quantise: |x, blocks| unsafe { quantise_avx512(x, blocks) },
+        // SAFETY: as above.
+        expand: |layout, packed, panel| unsafe { expand_avx512(layout, packed, panel) },
+        // SAFETY: as above.
+        sweep: |panel, blocks, stride, out| unsafe {
+            sweep::avx512::sweep(panel, blocks, stride, out)
+        },
+        // SAFETY: as above.
+        stream: |layout, packed, panel, blocks, stride, out| unsafe {
+            sweep::avx512::stream(layout, packed, panel, blocks, stride, out)
+        },
+        ..AVX2
+    };
 }
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64 {
-    use super::{Isa, Ops, unpack, vector};
+    use super::{Isa, Ops, expand, quantise, sweep, unpack, vector};
 
     /// The baseline has wide registers and fused multiply-add already.
     pub(super) static NEON: Ops = Ops {
@@ -103,6 +158,10 @@ mod aarch64 {
         dot: vector::dot::<true>,
         add_scaled: vector::add_scaled::<true>,
         unpack,
+        quantise,
+        expand,
+        sweep: sweep::scalar::sweep,
+        stream: sweep::scalar::stream,
     };
     pub(super) static DOTPROD: Ops = Ops { isa: Isa::NeonDotprod, ..NEON };
     pub(super) static I8MM: Ops = Ops { isa: Isa::NeonI8mm, ..NEON };

@@ -3,7 +3,7 @@
 /// IEEE half to single, without branches, so that a row of them vectorises. `half` asks the CPU for
 /// its features at every number, which does not.
 #[inline(always)]
-pub(super) fn half(bits: u16) -> f32 {
+pub(crate) fn half(bits: u16) -> f32 {
     /// Moves the exponent bias from 15 to 127; a multiplication, so that subnormals come out right.
     const REBIAS: f32 = f32::from_bits((127 + 127 - 15) << 23);
     const INFINITE: u32 = 0x1f << 23;

@@ -1,21 +1,14 @@
 //! Walks the table: every operation of every row that this machine has is held against its scalar
 //! meaning. A row that is there and did not run fails.
 
-use crate::{Format, Isa};
+mod products;
+
+use crate::{Format, Isa, samples::noise};
 
 use super::{Ops, SCALAR};
 
 /// Lengths around every width that a register has.
 const LENGTHS: [usize; 12] = [0, 1, 3, 7, 8, 15, 31, 32, 33, 64, 127, 515];
-
-/// Numbers without a pattern, the same in every run.
-fn noise(len: usize, seed: u32) -> Vec<f32> {
-    let next = |state: &mut u32| {
-        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        Some((*state >> 8) as f32 / (1 << 23) as f32 - 1.0)
-    };
-    (0..len).scan(seed, |state, _| next(state)).collect()
-}
 
 fn close(ours: f32, scalar: f32, scale: f32, what: &str) {
     assert!((ours - scalar).abs() <= 1e-5 * scale.max(1.0), "{what}: {ours} for {scalar}");
@@ -54,10 +47,14 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
     for isa in Isa::ALL {
         let Some(ops) = Ops::of(isa) else { continue };
         // Named one by one, so that an operation without a comparison does not compile.
-        let Ops { isa: row, dot, add_scaled, unpack } = *ops;
+        let Ops { isa: row, dot, add_scaled, unpack, quantise, expand, sweep, stream } = *ops;
         assert_eq!(row, isa, "the row of another");
         dot_and_add(isa, dot, add_scaled);
         unpacking(isa, unpack);
+        products::quantising(isa, quantise);
+        products::expanding(isa, expand);
+        products::sweeping(isa, sweep);
+        products::streaming(isa, stream);
         ran.push(isa.name());
     }
     println!("rows that ran: {}", ran.join(", "));

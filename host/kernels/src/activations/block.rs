@@ -1,0 +1,65 @@
+//! 128 activations of one row in 8 bits.
+
+/// Inputs that share a scale.
+pub(crate) const DEPTH: usize = 128;
+
+/// [`DEPTH`] inputs of one row: `x = scale * q`, with `q` in -127..=127.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[repr(C, align(64))]
+pub(crate) struct Block {
+    /// Four signed bytes each, the first in the lowest.
+    pub(crate) quads: [i32; DEPTH / 4],
+    /// Sums of 16 quants each.
+    pub(crate) sums16: [i32; DEPTH / 16],
+    /// Sums of 32 quants each.
+    pub(crate) sums32: [i32; DEPTH / 32],
+    /// Sum of all quants.
+    pub(crate) sum: i32,
+    /// What a quant is worth.
+    pub(crate) scale: f32,
+}
+
+/// Quantises one row into blocks that were zero.
+#[inline(always)]
+pub(crate) fn quantise(x: &[f32], blocks: &mut [Block]) {
+    for (x, block) in x.chunks(DEPTH).zip(blocks) {
+        if let Some(x) = x.first_chunk::<DEPTH>() {
+            quantise_block(x, block);
+        } else {
+            let mut padded = [0.0; DEPTH];
+            padded[..x.len()].copy_from_slice(x);
+            quantise_block(&padded, block);
+        }
+    }
+}
+
+#[inline(always)]
+fn quantise_block(x: &[f32; DEPTH], block: &mut Block) {
+    /// Added to a small number, it leaves the nearest integer (ties to even) in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    let mut maxima = [0.0f32; 16];
+    for x in x.as_chunks::<16>().0 {
+        for (max, x) in maxima.iter_mut().zip(x) {
+            *max = if x.abs() > *max { x.abs() } else { *max };
+        }
+    }
+    let max = maxima.iter().copied().fold(0.0, f32::max);
+    let factor = if max > 0.0 { 127.0 / max } else { 0.0 };
+    // The smallest numbers have no reciprocal: they are nothing beside anything else.
+    let factor = if factor.is_finite() { factor } else { 0.0 };
+    block.scale = max / 127.0;
+    let mut quants = [0i32; DEPTH];
+    for (quant, x) in quants.iter_mut().zip(x) {
+        *quant = (x * factor + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
+    }
+    for (quad, q) in block.quads.iter_mut().zip(quants.as_chunks::<4>().0) {
+        *quad = q[0] & 255 | (q[1] & 255) << 8 | (q[2] & 255) << 16 | q[3] << 24;
+    }
+    for (sum, quants) in block.sums16.iter_mut().zip(quants.as_chunks::<16>().0) {
+        *sum = quants.iter().sum();
+    }
+    for (sum, pair) in block.sums32.iter_mut().zip(block.sums16.as_chunks::<2>().0) {
+        *sum = pair[0] + pair[1];
+    }
+    block.sum = block.sums32.iter().sum();
+}

@@ -1,0 +1,124 @@
+//! Rows of a format to strips of a [`Layout`].
+
+use super::{
+    layout::{Head, Layout, ROWS, STEP},
+    source,
+};
+use crate::{Format, Rows};
+
+/// Packs strip `strip` of `rows` into `out`; rows beyond the last are zero. False where a zero point is
+/// beyond what the layout holds.
+pub(super) fn pack(rows: &Rows, layout: Layout, strip: usize, out: &mut [u8]) -> bool {
+    let (len, bytes) = rows.format().block();
+    let first = strip * ROWS;
+    let mut integers = vec![0; len];
+    let mut fits = true;
+    for place in 0..ROWS.min(rows.rows() - first) {
+        for (index, block) in rows.packed(first + place).chunks_exact(bytes).enumerate() {
+            source::integers(rows.format(), block, &mut integers);
+            for (part, integers) in integers.chunks_exact(layout.depth.min(len)).enumerate() {
+                let at = (index * len + part * layout.depth) / layout.depth;
+                let unit = &mut out[at * layout.unit_bytes()..][..layout.unit_bytes()];
+                let (head, steps) = unit.split_at_mut(layout.head_bytes());
+                fits &= put_head(layout.head, rows.format(), block, place, head);
+                let steps = steps.chunks_exact_mut(layout.step_bytes());
+                for (integers, step) in integers.as_chunks::<STEP>().0.iter().zip(steps) {
+                    put_step(layout.bits, integers, place, step);
+                }
+            }
+        }
+    }
+    fits
+}
+
+/// Writes one row's part of a head, which was zero.
+fn put_head(head: Head, format: Format, block: &[u8], place: usize, out: &mut [u8]) -> bool {
+    let mut put = |at: usize, bytes: &[u8]| {
+        out[at..at + bytes.len()].copy_from_slice(bytes);
+    };
+    match head {
+        Head::HalfZero => {
+            put(2 * place, &block[..2]);
+            put_zero(block[2], place, &mut out[2 * ROWS..])
+        }
+        Head::SingleZero => {
+            put(4 * place, &block[..4]);
+            put_zero(block[4], place, &mut out[4 * ROWS..])
+        }
+        Head::SingleByteZero => {
+            put(4 * place, &block[..4]);
+            put(4 * ROWS + place, &block[4..5]);
+            true
+        }
+        Head::Half => {
+            put(2 * place, &block[..2]);
+            true
+        }
+        Head::HalfMinimum => {
+            put(2 * place, &block[..2]);
+            put(2 * ROWS + 2 * place, &block[2..4]);
+            true
+        }
+        Head::Factors => {
+            put(2 * place, &block[..2]);
+            put(2 * ROWS + 2 * place, &block[2..4]);
+            for (word, bytes) in factors(&block[4..16]).into_iter().enumerate() {
+                put(4 * ROWS + word * 4 * ROWS + 4 * place, &bytes);
+            }
+            true
+        }
+        Head::ByteFactors => {
+            debug_assert_eq!(format, Format::Q6K);
+            put(2 * place, &block[208..210]);
+            for (index, factor) in block[192..208].iter().enumerate() {
+                put(2 * ROWS + index * ROWS + place, &[*factor]);
+            }
+            true
+        }
+    }
+}
+
+/// Row `16 + i` shares a byte with row `i`.
+fn put_zero(zero: u8, place: usize, out: &mut [u8]) -> bool {
+    out[place % (ROWS / 2)] |= (zero & 15) << (place / (ROWS / 2) * 4);
+    zero < 16
+}
+
+/// The three words of [`Head::Factors`] out of the twelve bytes of a block of 256: there the first four of
+/// each kind lie in the low six bits of bytes 0-3 and 4-7, the others have four bits in bytes 8-11 and two on
+/// top of the first.
+fn factors(bytes: &[u8]) -> [[u8; 4]; 3] {
+    let mut words = [[0; 4]; 3];
+    for i in 0..4 {
+        let (scale, minimum) = (bytes[i] & 63, bytes[4 + i] & 63);
+        let later_scale = bytes[8 + i] & 15 | bytes[i] >> 6 << 4;
+        let later_minimum = bytes[8 + i] >> 4 | bytes[4 + i] >> 6 << 4;
+        words[0][i] = scale & 15 | (minimum & 15) << 4;
+        words[1][i] = later_scale & 15 | (later_minimum & 15) << 4;
+        let tops = scale >> 4 | minimum >> 4 << 2;
+        words[2][i] = tops | (later_scale >> 4 | later_minimum >> 4 << 2) << 4;
+    }
+    words
+}
+
+/// Writes one row's part of a step, which was zero.
+fn put_step(bits: usize, integers: &[u8; STEP], place: usize, out: &mut [u8]) {
+    const BYTES: usize = 4 * ROWS;
+    for (input, integer) in integers.iter().enumerate() {
+        let (eight, half, i) = (input / 8, input / 4 % 2, input % 4);
+        let at = 4 * place + i;
+        let nibble = (integer & 15) << (4 * half);
+        match bits {
+            4 => out[eight * BYTES + at] |= nibble,
+            5 => {
+                out[at] |= (integer >> 4) << (2 * eight + half);
+                out[BYTES + eight * BYTES + at] |= nibble;
+            }
+            6 => {
+                out[eight / 2 * BYTES + at] |= (integer >> 4) << (eight % 2 * 4 + half * 2);
+                out[2 * BYTES + eight * BYTES + at] |= nibble;
+            }
+            _ => out[input / 4 * BYTES + at] = *integer,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Linear layers on the fast path: 8-bit activations times packed weights.
+//!
+//! A few strips of weights at a time, some inputs deep, become panels and meet every row of activations.
+//! So packed weights are read from memory once for each [`ROWS_AT_ONCE`] rows, a panel lies in the
+//! nearest cache while it is in use, and the activations of a chunk stay in the next.
+
+use std::ops::Range;
+
+use crate::{
+    Activations, Compute, Packed,
+    activations::DEPTH,
+    columns::Columns,
+    packed::{BLOCKS, Panel, ROWS},
+};
+
+/// Strips that meet the same activations before the next inputs are looked at.
+const STRIPS: usize = 4;
+/// Rows of activations that meet weights before they are unpacked to memory.
+const STREAM_ROWS: usize = 4;
+/// Rows of activations that meet a panel.
+const ROWS_AT_ONCE: usize = 512;
+/// Packed bytes that are worth handing out, where there are few rows.
+const TASK_BYTES: usize = 1 << 17;
+
+/// `y = x · Wᵀ`, where `x` is `(n, weight.cols())` and `y` is `(n, weight.rows())`. Products of integers are
+/// exact within 128 inputs and f32 beyond, so the result differs from that of [`matmul`](crate::matmul) by
+/// the rounding of the activations. Neither `n` nor threads change a row's result.
+///
+/// # Panics
+/// When the lengths disagree.
+pub fn product(x: &Activations, weight: &Packed, y: &mut [f32], compute: &Compute) {
+    assert_eq!(x.cols(), weight.cols(), "x and the weights differ in length");
+    assert_eq!(y.len(), x.rows() * weight.rows(), "y has the wrong length");
+    if x.rows() == 0 {
+        return;
+    }
+    let strips = weight.rows().div_ceil(ROWS);
+    let share = share(x.rows(), weight, compute);
+    let y = Columns::new(y, weight.rows());
+    for first in (0..x.rows()).step_by(ROWS_AT_ONCE) {
+        let rows = first..x.rows().min(first + ROWS_AT_ONCE);
+        compute.each(strips.div_ceil(share), &|task| {
+            let task = task * share..strips.min((task + 1) * share);
+            multiply(x, rows.clone(), weight, task, &y, compute);
+        });
+    }
+}
+
+/// Strips of a task.
+fn share(rows: usize, weight: &Packed, compute: &Compute) -> usize {
+    let strips = weight.rows().div_ceil(ROWS);
+    let even = strips.div_ceil(compute.threads());
+    if rows > 8 {
+        return even.min(STRIPS);
+    }
+    let worth = TASK_BYTES.div_ceil(weight.bytes() / strips);
+    // An even share, or the part of it that is worth it.
+    even.div_ceil((even / worth).max(1))
+}
+
+/// The outputs of some strips for some rows.
+fn multiply(
+    x: &Activations,
+    rows: Range<usize>,
+    weight: &Packed,
+    strips: Range<usize>,
+    y: &Columns<'_>,
+    compute: &Compute,
+) {
+    let ops = compute.ops();
+    let (blocks, width) = x.blocks();
+    let layout = weight.layout();
+    let chunk_bytes = BLOCKS * DEPTH / layout.depth * layout.unit_bytes();
+    let mut panel = Panel::new(layout);
+    // Few rows wait for memory, which is read from front to back.
+    let streams = rows.len() <= STREAM_ROWS;
+    let together = if streams { 1 } else { STRIPS };
+    for first in strips.clone().step_by(together) {
+        let group = first..strips.end.min(first + together);
+        let mut out = vec![[0.0; ROWS]; group.len() * rows.len()]; // (strips, rows)(32)
+        for (chunk, block) in (0..width).step_by(BLOCKS).enumerate() {
+            let blocks = &blocks[rows.start * width + block..];
+            for (strip, out) in group.clone().zip(out.chunks_exact_mut(rows.len())) {
+                let packed = &weight.strip(strip)[chunk * chunk_bytes..];
+                let packed = &packed[..packed.len().min(chunk_bytes)];
+                if streams {
+                    (ops.stream)(layout, packed, &mut panel, blocks, width, out);
+                } else {
+                    (ops.expand)(layout, packed, &mut panel);
+                    (ops.sweep)(&panel, blocks, width, out);
+                }
+            }
+        }
+        for (strip, out) in group.zip(out.chunks_exact(rows.len())) {
+            write(y, rows.start, strip * ROWS..weight.rows().min((strip + 1) * ROWS), out);
+        }
+    }
+}
+
+/// Writes the outputs of a strip.
+fn write(y: &Columns<'_>, first: usize, columns: Range<usize>, out: &[[f32; ROWS]]) {
+    for (row, out) in out.iter().enumerate() {
+        #[expect(unsafe_code, reason = "threads write columns of the same rows")]
+        // SAFETY: every strip is in one task, and strips have different columns.
+        let y = unsafe { y.part(first + row, columns.clone()) };
+        y.copy_from_slice(&out[..columns.len()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Format, Isa, Rows, matmul,
+        samples::{noise, rows},
+    };
+
+    /// Formats, rows and columns around every edge: strips, steps, blocks, chunks of blocks.
+    const SHAPES: &[(Format, usize, usize)] = &[
+        (Format::Int4 { group: 128 }, 33, 640),
+        (Format::Int4 { group: 128 }, 200, 1152),
+        (Format::Int4 { group: 64 }, 32, 192),
+        (Format::Int4Wide { group: 32 }, 5, 544),
+        (Format::Int8 { group: 128 }, 64, 256),
+        (Format::Q4_0, 31, 576),
+        (Format::Q4_1, 65, 1056),
+        (Format::Q5_0, 96, 32),
+        (Format::Q5_1, 1, 96),
+        (Format::Q8_0, 130, 512),
+        (Format::Q4K, 70, 768),
+        (Format::Q5K, 40, 256),
+        (Format::Q6K, 257, 1280),
+    ];
+
+    fn fast(x: &[f32], weight: &Rows, compute: &Compute) -> Vec<f32> {
+        let packed = Packed::new(weight, compute).unwrap();
+        let mut y = vec![f32::NAN; x.len() / weight.cols() * weight.rows()];
+        product(&Activations::quantise(x, weight.cols(), compute), &packed, &mut y, compute);
+        y
+    }
+
+    #[test]
+    fn agrees_with_the_exact_product_but_for_the_rounding_of_activations() {
+        for (format, outputs, cols) in SHAPES {
+            let weight = rows(*format, *outputs, *cols, 1);
+            for n in [1, 3, 17] {
+                let x = noise(n * cols, 2);
+                let mut exact = vec![0.0; n * outputs];
+                matmul(&x, &weight, &mut exact, &Compute::scalar());
+                let length = |y: &[f32]| y.iter().map(|y| y * y).sum::<f32>().sqrt();
+                for isa in Isa::available() {
+                    let y = fast(&x, &weight, &Compute::new(isa, 2).unwrap());
+                    let error: Vec<f32> = y.iter().zip(&exact).map(|(a, b)| a - b).collect();
+                    let error = length(&error) / length(&exact);
+                    assert!(error < 0.01, "{isa}, {format}, {n} rows: off by {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn neither_rows_nor_threads_change_a_bit() {
+        for (format, outputs, cols) in SHAPES {
+            let (weight, x) = (rows(*format, *outputs, *cols, 1), noise(19 * cols, 2));
+            for isa in Isa::available() {
+                let together = fast(&x, &weight, &Compute::new(isa, 1).unwrap());
+                let compute = Compute::new(isa, 3).unwrap();
+                assert_eq!(together, fast(&x, &weight, &compute), "{isa}, {format}");
+                for (x, y) in x.chunks(*cols).zip(together.chunks(*outputs)) {
+                    assert_eq!(y, fast(x, &weight, &compute), "{isa}, {format}");
+                }
+            }
+        }
+    }
+}

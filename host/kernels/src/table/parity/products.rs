@@ -1,0 +1,123 @@
+//! The parts of a fast product, each against its scalar meaning.
+
+use crate::{
+    Compute, Format, Isa, Packed,
+    activations::{Block, DEPTH},
+    packed::{BLOCKS, Layout, Panel, ROWS},
+    samples::{Noise, noise, rows},
+    table::{SCALAR, Stream, Sweep},
+};
+
+/// Inputs of every sort: plain, none, huge, tiny, one that stands out.
+fn inputs(len: usize) -> Vec<Vec<f32>> {
+    let mut outlier = noise(len, 3);
+    outlier.iter_mut().step_by(37).for_each(|x| *x *= 1000.0);
+    let scaled = |factor: f32| noise(len, 4).iter().map(|x| x * factor).collect();
+    vec![noise(len, 5), vec![0.0; len], scaled(1e30), scaled(1e-42), scaled(1e-36), outlier]
+}
+
+/// Quants are the same in every row, bit for bit.
+pub(super) fn quantising(isa: Isa, quantise: fn(&[f32], &mut [Block])) {
+    for len in [1, 31, 32, 127, 128, 129, 256, 576] {
+        for x in inputs(len) {
+            let mut ours = vec![Block::default(); len.div_ceil(DEPTH)];
+            let mut scalar = ours.clone();
+            quantise(&x, &mut ours);
+            (SCALAR.quantise)(&x, &mut scalar);
+            assert_eq!(ours, scalar, "{isa} quantise of {len}");
+        }
+    }
+}
+
+/// Formats that have a layout, with groups of every sort.
+fn packable() -> impl Iterator<Item = Format> {
+    let groups = [32, 64, 128, 256].into_iter().flat_map(|group| {
+        [Format::Int4 { group }, Format::Int4Wide { group }, Format::Int8 { group }]
+    });
+    let plain = Format::SAMPLES.iter().copied();
+    groups.chain(plain).filter(|format| Layout::of(*format).is_some())
+}
+
+/// Panels are the same in every row, bit for bit.
+pub(super) fn expanding(isa: Isa, expand: fn(Layout, &[u8], &mut Panel)) {
+    for format in packable() {
+        let cols = format.block().0 * 32usize.div_ceil(format.block().0);
+        for cols in [cols, 2 * cols].into_iter().filter(|cols| *cols <= BLOCKS * DEPTH) {
+            let packed = Packed::new(&rows(format, ROWS, cols, 6), &Compute::scalar()).unwrap();
+            let mut ours = Panel::new(packed.layout());
+            let mut scalar = Panel::new(packed.layout());
+            expand(packed.layout(), packed.strip(0), &mut ours);
+            (SCALAR.expand)(packed.layout(), packed.strip(0), &mut scalar);
+            assert!(ours.quants == scalar.quants, "{isa} quants of {format} by {cols}");
+            assert!(ours.factors == scalar.factors, "{isa} factors of {format} by {cols}");
+            assert!(ours.minima == scalar.minima, "{isa} minima of {format} by {cols}");
+            assert_eq!(ours.blocks, scalar.blocks, "{isa} blocks of {format} by {cols}");
+        }
+    }
+}
+
+/// A panel that holds the widest integers of its kind.
+fn panel(format: Format, blocks: usize, extreme: bool) -> Box<Panel> {
+    let layout = Layout::of(format).unwrap();
+    let (mut panel, mut noise) = (Panel::new(layout), Noise(7));
+    let largest = ((1 << layout.bits) - 1) as u8;
+    for quant in panel.quants.as_flattened_mut().as_flattened_mut() {
+        *quant = if extreme { largest } else { noise.bits() as u8 & largest };
+    }
+    let numbers = panel.factors.as_flattened_mut().as_flattened_mut().iter_mut();
+    numbers.for_each(|factor| *factor = noise.number() * 0.01);
+    let numbers = panel.minima.as_flattened_mut().as_flattened_mut().iter_mut();
+    numbers.for_each(|minimum| *minimum = noise.number() * 0.1);
+    panel.blocks = blocks;
+    panel
+}
+
+/// Integers are summed exactly and the rest in f32, so results differ in the last bits alone.
+pub(super) fn sweeping(isa: Isa, sweep: Sweep) {
+    let kinds = [Format::Q4_1, Format::Q4_0, Format::Q8_0, Format::Q5K, Format::Q6K];
+    let groups =
+        [Format::Int4 { group: 128 }, Format::Int8 { group: 128 }, Format::Int4 { group: 64 }];
+    for (format, extreme) in kinds.into_iter().chain(groups).flat_map(|f| [(f, false), (f, true)]) {
+        for n in [1, 2, 3, 4, 5, 6, 7, 13] {
+            let blocks = 1 + n % BLOCKS;
+            let (panel, stride) = (panel(format, blocks, extreme), blocks + 1);
+            let mut x = vec![Block::default(); n * stride];
+            let numbers =
+                if extreme { vec![-1.0; n * stride * DEPTH] } else { noise(n * stride * DEPTH, 8) };
+            (SCALAR.quantise)(&numbers, &mut x);
+            let (mut ours, mut scalar) = (vec![[1.0; ROWS]; n], vec![[1.0; ROWS]; n]);
+            sweep(&panel, &x, stride, &mut ours);
+            (SCALAR.sweep)(&panel, &x, stride, &mut scalar);
+            for (ours, scalar) in ours.as_flattened().iter().zip(scalar.as_flattened()) {
+                let close = (ours - scalar).abs() <= 1e-4 * scalar.abs().max(1.0);
+                assert!(close, "{isa} sweep of {format}, {n} rows: {ours} for {scalar}");
+            }
+        }
+    }
+}
+
+/// As [`sweeping`], with weights as they are packed.
+pub(super) fn streaming(isa: Isa, stream: Stream) {
+    for format in packable() {
+        let (cols, n) = (format.block().0 * 32usize.div_ceil(format.block().0), 4);
+        let depths = [cols, 2 * cols, BLOCKS * DEPTH / cols * cols];
+        for cols in depths.into_iter().filter(|cols| (1..=BLOCKS * DEPTH).contains(cols)) {
+            let packed = Packed::new(&rows(format, ROWS, cols, 9), &Compute::scalar()).unwrap();
+            let (layout, width) = (packed.layout(), cols.div_ceil(DEPTH));
+            let mut x = vec![Block::default(); n * width];
+            for (x, seed) in x.chunks_mut(width).zip(10..) {
+                (SCALAR.quantise)(&noise(cols, seed), x);
+            }
+            for n in 1..=n {
+                let (mut ours, mut scalar) = (vec![[1.0; ROWS]; n], vec![[1.0; ROWS]; n]);
+                let mut panel = Panel::new(layout);
+                stream(layout, packed.strip(0), &mut panel, &x, width, &mut ours);
+                (SCALAR.stream)(layout, packed.strip(0), &mut panel, &x, width, &mut scalar);
+                for (ours, scalar) in ours.as_flattened().iter().zip(scalar.as_flattened()) {
+                    let close = (ours - scalar).abs() <= 1e-4 * scalar.abs().max(1.0);
+                    assert!(close, "{isa} stream of {format}, {n} by {cols}: {ours} for {scalar}");
+                }
+            }
+        }
+    }
+}
