@@ -7,6 +7,7 @@ mod compiler;
 mod deploy;
 mod disk;
 mod ledger;
+mod names;
 pub(crate) mod probe;
 mod service;
 mod start;
@@ -26,7 +27,7 @@ use signalbox_confine::Bounded;
 
 use crate::{
     Activation, BreakerSettings, Limits, PerHook, Pipeline, PolicyError, PolicyRef, PolicySettings,
-    Snapshot, UploadProblem, Uploaded, World,
+    Snapshot, Uploaded, World,
     compile::Haste,
     meter::Meters,
     policy::Policy,
@@ -42,8 +43,6 @@ use disk::{Disk, Opened};
 use ledger::Ledger;
 use upkeep::Upkeep;
 
-/// Longest name of a policy, in bytes.
-const NAME_BYTES: usize = 64;
 /// Between two tries to compile what should be in force, when the machine has no process for it:
 /// at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -80,14 +79,6 @@ struct Book {
     /// Code by revision, of those that are in force or a step away from it.
     programs: HashMap<String, Arc<Program>>,
     meters: HashMap<PolicyRef, Arc<Meters>>,
-}
-
-fn check_name(name: &str) -> Result<(), PolicyError> {
-    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let fits = name.len() <= NAME_BYTES
-        && name.starts_with(letter)
-        && name.chars().all(|c| letter(c) || matches!(c, '-' | '_'));
-    if fits { Ok(()) } else { Err(PolicyError::InvalidName { name: name.into() }) }
 }
 
 impl Policies {
@@ -175,8 +166,7 @@ impl Policies {
     /// [`PolicyError::Rejected`] says what the author has to mend; nothing of the upload stays.
     /// [`PolicyError::Busy`] when too many wait.
     pub async fn upload(&self, name: &str, bytes: Bytes) -> Result<Uploaded, PolicyError> {
-        check_name(name)?;
-        self.0.check_unlike_experts(name)?;
+        names::check_new(name, &*self.0.world)?;
         self.0.clone().deploy(name, bytes, Haste::Upload).await
     }
 
@@ -186,8 +176,7 @@ impl Policies {
     /// # Errors
     /// As [`Policies::upload`].
     pub async fn install(&self, name: &str, bytes: Bytes) -> Result<Uploaded, PolicyError> {
-        check_name(name)?;
-        self.0.check_unlike_experts(name)?;
+        names::check_new(name, &*self.0.world)?;
         self.0.clone().deploy(name, bytes, Haste::Awaited).await
     }
 
@@ -195,9 +184,10 @@ impl Policies {
     /// router; a policy with other hooks joins the end of the pipeline where it is not in it.
     ///
     /// # Errors
-    /// An unknown policy or revision, a stored component that can't be run any more, a full disk:
-    /// the policies in force stay as they were.
+    /// An unknown policy or revision, a name that an expert took meanwhile, a stored component that
+    /// can't be run any more, a full disk: the policies in force stay as they were.
     pub fn activate(&self, name: &str, revision: &str) -> Result<Activation, PolicyError> {
+        names::check_activated(name, &*self.0.world)?;
         self.0.retry(name, revision)?;
         let activation = self.0.change(|ledger| {
             let revision = ledger.resolve(name, revision)?;
@@ -252,19 +242,6 @@ impl Policies {
 impl Registry {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A reply's `model` is its expert's id, or the name of the policy that answered instead.
-    fn check_unlike_experts(&self, name: &str) -> Result<(), PolicyError> {
-        if self.world.menu().iter().all(|expert| expert.id != name) {
-            return Ok(());
-        }
-        let reason = Box::new(UploadProblem {
-            code: "upload_name_taken".into(),
-            text: format!("an expert has the name '{name}'"),
-            mend: "upload the policy under another name".into(),
-        });
-        Err(PolicyError::Rejected { name: name.into(), reason })
     }
 
     /// Makes a change: on a copy of the state, then on disk, then for everybody. Code that is not

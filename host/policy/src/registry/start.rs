@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, thread};
 
-use super::{Book, PAUSE_MAX, PAUSE_MIN, Policies, Registry, ledger::Ledger};
+use super::{Book, PAUSE_MAX, PAUSE_MIN, Policies, Registry, ledger::Ledger, names};
 use crate::{
     Activation, Cause, PolicyError, PolicyRef,
     seat::{Unusable, now_ms},
@@ -34,6 +34,9 @@ impl Registry {
                 }
                 done => done?,
             }
+        }
+        for id in ledger.active().filter(|id| names::is_an_experts(&id.name, &*self.world)) {
+            tracing::error!("policy {id} stays in force, but {}", names::taken(&id.name));
         }
         self.commit(&mut self.book(), ledger)
     }

@@ -134,6 +134,21 @@ async fn an_unreadable_state_lets_no_call_through_until_an_operator_decides() {
 }
 
 #[tokio::test]
+async fn a_policy_whose_name_an_expert_took_stays_in_force_and_is_not_activated() {
+    let scene = Scene::new(|_| {}).await;
+    let revision = scene.active("guest").unwrap();
+    let state = scene.folder.path().join("state.json");
+    let text = fs::read_to_string(&state).unwrap();
+    fs::write(&state, text.replace("\"guest\"", "\"expert_coding\"")).unwrap();
+    let scene = restart(scene);
+    assert_eq!(scene.active("expert_coding").as_ref(), Some(&revision));
+    assert_eq!(scene.reason("hello").await, "5 bytes");
+    let error = scene.policies.activate("expert_coding", &revision).unwrap_err();
+    assert_eq!(error.code(), "pipeline_invalid");
+    assert!(error.to_string().contains("an expert has the name 'expert_coding'"), "{error}");
+}
+
+#[tokio::test]
 async fn the_folder_is_locked() {
     let scene = Scene::empty(|_| {});
     let second = Policies::open(settings(scene.folder.path()), Arc::new(Still));
