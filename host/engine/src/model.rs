@@ -191,18 +191,19 @@ impl Model {
         let mut gate = self.product(normed, &layer.gate); // (rows, intermediate)
         let up = self.product(normed, &layer.up); // (rows, intermediate)
         match self.spec.activation {
-            Activation::Silu => silu_gate(&mut gate, &up),
-            Activation::GeluTanh => gelu_tanh_gate(&mut gate, &up),
+            Activation::Silu => silu_gate(&mut gate, &up, &self.compute),
+            Activation::GeluTanh => gelu_tanh_gate(&mut gate, &up, &self.compute),
         }
         self.product(&gate, &layer.down)
     }
 
     fn norm(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
         let mut normed = vec![0.0; x.len()];
-        match self.spec.norm.kind {
-            NormKind::Rms => rms_norm(x, weight, self.spec.norm.eps, &mut normed),
-            NormKind::Layer => layer_norm(x, weight, self.spec.norm.eps, &mut normed),
-        }
+        let norm = match self.spec.norm.kind {
+            NormKind::Rms => rms_norm,
+            NormKind::Layer => layer_norm,
+        };
+        norm(x, weight, self.spec.norm.eps, &mut normed, &self.compute);
         normed
     }
 

@@ -3,10 +3,11 @@
 
 mod block;
 
-use std::sync::{Mutex, PoisonError};
-
 use crate::Compute;
 pub(crate) use block::{Block, DEPTH, quantise};
+
+/// What an element costs beside a multiplication.
+const COST: usize = 8;
 
 /// A matrix `(rows, cols)` of activations in 8 bits with a scale for every 128 of a row: the rounding
 /// error is at most 1/254 of the largest among them. NaN becomes zero.
@@ -28,22 +29,11 @@ impl Activations {
         let (rows, width) = (x.len() / cols, cols.div_ceil(DEPTH));
         let quantise = compute.ops().quantise;
         let mut blocks = vec![Block::default(); rows * width];
-        let parts = compute.ranges(rows, 1, x.len());
-        let mut rest = &mut blocks[..];
-        let cells = parts.iter().map(|part| {
-            let (mine, others) = std::mem::take(&mut rest).split_at_mut(part.len() * width);
-            rest = others;
-            Mutex::new(mine)
+        let parts = compute.ranges(rows, 1, x.len() * COST);
+        compute.split(&mut blocks, width, &parts, |part, blocks| {
+            let x = x[part.start * cols..part.end * cols].chunks_exact(cols);
+            x.zip(blocks.chunks_exact_mut(width)).for_each(|(x, blocks)| quantise(x, blocks));
         });
-        let cells: Vec<_> = cells.collect();
-        compute.each(parts.len(), &|index| {
-            let mut blocks = cells[index].lock().unwrap_or_else(PoisonError::into_inner);
-            let x = &x[parts[index].start * cols..parts[index].end * cols];
-            for (x, blocks) in x.chunks_exact(cols).zip(blocks.chunks_exact_mut(width)) {
-                quantise(x, blocks);
-            }
-        });
-        drop(cells);
         Self { rows, cols, blocks }
     }
 

@@ -1,6 +1,6 @@
 //! Attention of one query row over the keys and values of its sequence.
 
-use crate::{Compute, softmax};
+use crate::Compute;
 
 /// How a row of queries, keys or values is divided. `heads` is a multiple of `kv_heads`: neighbouring
 /// query heads share a key and value head (grouped-query attention, arXiv 2305.13245).
@@ -53,7 +53,7 @@ pub fn attention<'a>(
                 scores.push((ops.dot)(q, &keys[offset..offset + head_dim]) * scale);
             }
         }
-        softmax(&mut scores);
+        (ops.softmax)(&mut scores);
         out.fill(0.0);
         let mut weights = scores.iter();
         for page in pages.clone() {

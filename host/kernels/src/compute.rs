@@ -1,9 +1,10 @@
 //! How a call computes: with which instructions, and on how many threads.
 
 use std::{
+    mem,
     num::NonZero,
     ops::Range,
-    sync::{Arc, LazyLock, OnceLock},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
     thread,
 };
 
@@ -72,6 +73,31 @@ impl Compute {
     /// Calls `work` with every number below `tasks`, on this thread and the workers.
     pub(crate) fn each(&self, tasks: usize, work: &(dyn Fn(usize) + Sync)) {
         self.pool.run(tasks, work);
+    }
+
+    /// Calls `work` for every range with its part of `all`, which is `(ranges' sum, width)`; the ranges
+    /// follow each other from zero.
+    pub(crate) fn split<T: Send>(
+        &self,
+        all: &mut [T],
+        width: usize,
+        ranges: &[Range<usize>],
+        work: impl Fn(Range<usize>, &mut [T]) + Sync,
+    ) {
+        if let [range] = ranges {
+            return work(range.clone(), all);
+        }
+        let mut rest = all;
+        let part = |range: &Range<usize>| {
+            let (part, others) = mem::take(&mut rest).split_at_mut(range.len() * width);
+            rest = others;
+            Mutex::new(part)
+        };
+        let parts: Vec<_> = ranges.iter().map(part).collect();
+        self.pool.run(ranges.len(), &|index| {
+            let mut part = parts[index].lock().unwrap_or_else(PoisonError::into_inner);
+            work(ranges[index].clone(), &mut part);
+        });
     }
 
     /// Calls `work` for every range, on this thread and the workers; the results come in the order of the

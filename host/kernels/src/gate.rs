@@ -1,14 +1,16 @@
 //! Gated activations of a feed-forward block.
 
+use crate::Compute;
+
+/// What an element costs beside a multiplication.
+const COST: usize = 16;
+
 /// `gate = silu(gate) * up`, element by element; silu is `x / (1 + exp(-x))`.
 ///
 /// # Panics
 /// When the lengths disagree.
-pub fn silu_gate(gate: &mut [f32], up: &[f32]) {
-    assert_eq!(gate.len(), up.len(), "gate and up differ in length");
-    for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = *gate / (1.0 + (-*gate).exp()) * up;
-    }
+pub fn silu_gate(gate: &mut [f32], up: &[f32], compute: &Compute) {
+    apply(compute.ops().silu_gate, gate, up, compute);
 }
 
 /// `gate = gelu(gate) * up`, element by element, in the tanh approximation that Gemma was trained with:
@@ -16,24 +18,24 @@ pub fn silu_gate(gate: &mut [f32], up: &[f32]) {
 ///
 /// # Panics
 /// When the lengths disagree.
-pub fn gelu_tanh_gate(gate: &mut [f32], up: &[f32]) {
-    /// sqrt(2 / pi)
-    const SCALE: f32 = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+pub fn gelu_tanh_gate(gate: &mut [f32], up: &[f32], compute: &Compute) {
+    apply(compute.ops().gelu_tanh_gate, gate, up, compute);
+}
+
+fn apply(op: fn(&mut [f32], &[f32]), gate: &mut [f32], up: &[f32], compute: &Compute) {
     assert_eq!(gate.len(), up.len(), "gate and up differ in length");
-    for (gate, up) in gate.iter_mut().zip(up) {
-        let x = *gate;
-        *gate = 0.5 * x * (1.0 + (SCALE * (x + 0.044715 * x * x * x)).tanh()) * up;
-    }
+    let ranges = compute.ranges(gate.len(), 64, gate.len() * COST);
+    compute.split(gate, 1, &ranges, |range, gate| op(gate, &up[range]));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(gate: fn(&mut [f32], &[f32]), expect: &[(f32, f32)]) {
+    fn check(gate: fn(&mut [f32], &[f32], &Compute), expect: &[(f32, f32)]) {
         for (x, expect) in expect {
             let mut out = [*x];
-            gate(&mut out, &[2.0]);
+            gate(&mut out, &[2.0], &Compute::serving());
             assert!((out[0] - 2.0 * expect).abs() < 1e-5, "{x}: {} for {expect}", out[0]);
         }
     }

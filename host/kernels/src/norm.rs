@@ -1,18 +1,17 @@
 //! Normalisation of activation rows.
 
+use crate::Compute;
+
+/// What an element costs beside a multiplication.
+const COST: usize = 4;
+
 /// Root mean square norm, row by row: `y = x / sqrt(mean(x²) + eps) * weight`. `x` and `y` are
 /// `(n, weight.len())`. Models that multiply by `1 + weight` add the one when they are loaded.
 ///
 /// # Panics
 /// When the lengths disagree.
-pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
-    for (x, y) in rows(x, weight, y) {
-        let mean_square = x.iter().map(|x| x * x).sum::<f32>() / x.len() as f32;
-        let factor = 1.0 / (mean_square + eps).sqrt();
-        for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-            *y = x * factor * weight;
-        }
-    }
+pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32], compute: &Compute) {
+    rows(compute.ops().rms_norm, x, weight, eps, y, compute);
 }
 
 /// Layer norm without bias, row by row: `y = (x - mean(x)) / sqrt(variance(x) + eps) * weight`. `x` and
@@ -20,26 +19,27 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
 ///
 /// # Panics
 /// When the lengths disagree.
-pub fn layer_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
-    for (x, y) in rows(x, weight, y) {
-        let mean = x.iter().sum::<f32>() / x.len() as f32;
-        let variance = x.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / x.len() as f32;
-        let factor = 1.0 / (variance + eps).sqrt();
-        for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-            *y = (x - mean) * factor * weight;
-        }
-    }
+pub fn layer_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32], compute: &Compute) {
+    rows(compute.ops().layer_norm, x, weight, eps, y, compute);
 }
 
-/// The rows of both sides, lengths checked.
-fn rows<'a>(
-    x: &'a [f32],
+/// Calls `op` for every row, lengths checked.
+fn rows(
+    op: fn(&[f32], &[f32], f32, &mut [f32]),
+    x: &[f32],
     weight: &[f32],
-    y: &'a mut [f32],
-) -> impl Iterator<Item = (&'a [f32], &'a mut [f32])> {
-    assert_eq!(x.len() % weight.len(), 0, "x is not whole rows of {}", weight.len());
+    eps: f32,
+    y: &mut [f32],
+    compute: &Compute,
+) {
+    let width = weight.len();
+    assert_eq!(x.len() % width, 0, "x is not whole rows of {width}");
     assert_eq!(x.len(), y.len(), "x and y differ in length");
-    x.chunks_exact(weight.len()).zip(y.chunks_exact_mut(weight.len()))
+    let ranges = compute.ranges(x.len() / width, 1, x.len() * COST);
+    compute.split(y, width, &ranges, |range, y| {
+        let x = x[range.start * width..range.end * width].chunks_exact(width);
+        x.zip(y.chunks_exact_mut(width)).for_each(|(x, y)| op(x, weight, eps, y));
+    });
 }
 
 #[cfg(test)]
@@ -50,9 +50,9 @@ mod tests {
     const WEIGHT: [f32; 3] = [1.0, 0.5, 2.0];
 
     /// `mean` is subtracted by the layer norm and not by the other.
-    fn check(norm: fn(&[f32], &[f32], f32, &mut [f32]), subtract_mean: bool) {
+    fn check(norm: fn(&[f32], &[f32], f32, &mut [f32], &Compute), subtract_mean: bool) {
         let mut y = [0.0; 6];
-        norm(&X, &WEIGHT, 0.1, &mut y);
+        norm(&X, &WEIGHT, 0.1, &mut y, &Compute::serving());
         for (i, y) in y.iter().enumerate() {
             let row = &X[i / 3 * 3..][..3];
             let mean = if subtract_mean { row.iter().sum::<f32>() / 3.0 } else { 0.0 };

@@ -1,17 +1,10 @@
 //! Scores to probabilities.
 
+use crate::Compute;
+
 /// Replaces `scores` by `exp(score - max) / sum`, in place. An empty slice stays empty.
-pub fn softmax(scores: &mut [f32]) {
-    let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for score in scores.iter_mut() {
-        *score = (*score - max).exp();
-        sum += *score;
-    }
-    let factor = 1.0 / sum;
-    for score in scores {
-        *score *= factor;
-    }
+pub fn softmax(scores: &mut [f32], compute: &Compute) {
+    (compute.ops().softmax)(scores);
 }
 
 #[cfg(test)]
@@ -23,7 +16,7 @@ mod tests {
         let mut scores = [0.5f32, -1.0, 2.0];
         let sum: f32 = scores.iter().map(|s| s.exp()).sum();
         let naive = scores.map(|s| s.exp() / sum);
-        softmax(&mut scores);
+        softmax(&mut scores, &Compute::serving());
         for (ours, naive) in scores.iter().zip(naive) {
             assert!((ours - naive).abs() < 1e-6, "{ours} for {naive}");
         }
@@ -32,8 +25,8 @@ mod tests {
     #[test]
     fn large_scores_do_not_overflow() {
         let mut scores = [1000.0, 1000.0];
-        softmax(&mut scores);
+        softmax(&mut scores, &Compute::serving());
         assert_eq!(scores, [0.5, 0.5]);
-        softmax(&mut []);
+        softmax(&mut [], &Compute::serving());
     }
 }

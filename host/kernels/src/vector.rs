@@ -8,7 +8,7 @@ const REGISTERS: usize = 4;
 
 /// `a * b + c`; in one rounding where `FMA` says that it costs no more.
 #[inline(always)]
-fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -44,6 +44,37 @@ pub(crate) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
 pub(crate) fn add_scaled<const FMA: bool>(out: &mut [f32], factor: f32, x: &[f32]) {
     for (out, x) in out.iter_mut().zip(x) {
         *out = multiply_add::<FMA>(factor, *x, *out);
+    }
+}
+
+/// Root mean square norm of one row.
+#[inline(always)]
+pub(crate) fn rms_norm<const FMA: bool>(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
+    let mean_square = dot::<FMA>(x, x) / x.len() as f32;
+    let factor = 1.0 / (mean_square + eps).sqrt();
+    for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
+        *y = x * factor * weight;
+    }
+}
+
+/// Layer norm of one row.
+#[inline(always)]
+pub(crate) fn layer_norm<const FMA: bool>(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
+    for chunk in chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += x;
+        }
+    }
+    let mean = (sums.iter().sum::<f32>() + rest.iter().sum::<f32>()) / x.len() as f32;
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = x - mean;
+    }
+    let variance = dot::<FMA>(y, y) / x.len() as f32;
+    let factor = 1.0 / (variance + eps).sqrt();
+    for (y, weight) in y.iter_mut().zip(weight) {
+        *y = *y * factor * weight;
     }
 }
 

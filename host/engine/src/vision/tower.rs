@@ -3,7 +3,7 @@
 //! widened to f32 when they are used.
 
 use candle_core::{CpuStorage, D, DType, Device, InplaceOp1, Layout, Result, Tensor};
-use signalbox_kernels::{rms_norm, softmax};
+use signalbox_kernels::{Compute, rms_norm, softmax};
 
 use super::weights::{Affine, TowerLayer, TowerWeights};
 use crate::spec::VisionSpec;
@@ -80,7 +80,8 @@ impl InplaceOp1 for Softmax {
             candle_core::bail!("scores are f32 rows, one behind the other");
         };
         let width = layout.shape().dim(D::Minus1)?;
-        scores[from..to].chunks_exact_mut(width).for_each(softmax);
+        let compute = Compute::serving();
+        scores[from..to].chunks_exact_mut(width).for_each(|row| softmax(row, &compute));
         Ok(())
     }
 }
@@ -106,7 +107,7 @@ fn project(spec: &VisionSpec, weights: &TowerWeights<Tensor>, seen: &[f32]) -> R
     let weight = weights.soft_norm.to_dtype(DType::F32)?.to_vec1::<f32>()?;
     let weight: Vec<f32> = weight.iter().map(|weight| 1.0 + weight).collect();
     let mut normed = vec![0.0; pooled.len()];
-    rms_norm(&pooled, &weight, spec.eps, &mut normed);
+    rms_norm(&pooled, &weight, spec.eps, &mut normed, &Compute::serving());
     let normed = Tensor::from_vec(normed, (spec.tokens(), spec.hidden), &Device::Cpu)?;
     normed.matmul(&weights.projection.to_dtype(DType::F32)?)?.flatten_all()?.to_vec1()
 }

@@ -5,7 +5,7 @@ mod products;
 
 use crate::{Format, Isa, samples::noise};
 
-use super::{Ops, SCALAR};
+use super::{Gate, Norm, Ops, SCALAR};
 
 /// Lengths around every width that a register has.
 const LENGTHS: [usize; 12] = [0, 1, 3, 7, 8, 15, 31, 32, 33, 64, 127, 515];
@@ -23,6 +23,47 @@ fn dot_and_add(isa: Isa, dot: fn(&[f32], &[f32]) -> f32, add: fn(&mut [f32], f32
         (SCALAR.add_scaled)(&mut scalar, 0.7, &b);
         for (ours, scalar) in ours.iter().zip(&scalar) {
             close(*ours, *scalar, 1.0, &format!("{isa} add_scaled of {len}"));
+        }
+    }
+}
+
+fn gates(isa: Isa, gates: [Gate; 2]) {
+    for (gate, scalar) in gates.into_iter().zip([SCALAR.silu_gate, SCALAR.gelu_tanh_gate]) {
+        for (len, size) in LENGTHS.into_iter().flat_map(|len| [(len, 1.0), (len, 200.0)]) {
+            let (mut ours, up) = (noise(len, 3), noise(len, 4));
+            ours.iter_mut().for_each(|x| *x *= size);
+            let mut theirs = ours.clone();
+            gate(&mut ours, &up);
+            scalar(&mut theirs, &up);
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                close(*ours, *theirs, size, &format!("{isa} gate of {len}"));
+            }
+        }
+    }
+}
+
+fn softmaxes(isa: Isa, softmax: fn(&mut [f32])) {
+    for (len, size) in LENGTHS.into_iter().flat_map(|len| [(len, 1.0), (len, 1000.0)]) {
+        let mut ours: Vec<f32> = noise(len, 5).iter().map(|x| x * size).collect();
+        let mut scalar = ours.clone();
+        softmax(&mut ours);
+        (SCALAR.softmax)(&mut scalar);
+        for (ours, scalar) in ours.iter().zip(&scalar) {
+            close(*ours, *scalar, 1.0, &format!("{isa} softmax of {len}"));
+        }
+    }
+}
+
+fn norms(isa: Isa, norms: [Norm; 2]) {
+    for (norm, scalar) in norms.into_iter().zip([SCALAR.rms_norm, SCALAR.layer_norm]) {
+        for len in LENGTHS.into_iter().filter(|len| *len > 0) {
+            let (x, weight) = (noise(len, 6), noise(len, 7));
+            let (mut ours, mut theirs) = (vec![f32::NAN; len], vec![f32::NAN; len]);
+            norm(&x, &weight, 1e-5, &mut ours);
+            scalar(&x, &weight, 1e-5, &mut theirs);
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                close(*ours, *theirs, 1.0, &format!("{isa} norm of {len}"));
+            }
         }
     }
 }
@@ -47,9 +88,26 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
     for isa in Isa::ALL {
         let Some(ops) = Ops::of(isa) else { continue };
         // Named one by one, so that an operation without a comparison does not compile.
-        let Ops { isa: row, dot, add_scaled, unpack, quantise, expand, sweep, stream } = *ops;
+        let Ops {
+            isa: row,
+            dot,
+            add_scaled,
+            silu_gate,
+            gelu_tanh_gate,
+            softmax,
+            rms_norm,
+            layer_norm,
+            unpack,
+            quantise,
+            expand,
+            sweep,
+            stream,
+        } = *ops;
         assert_eq!(row, isa, "the row of another");
         dot_and_add(isa, dot, add_scaled);
+        gates(isa, [silu_gate, gelu_tanh_gate]);
+        softmaxes(isa, softmax);
+        norms(isa, [rms_norm, layer_norm]);
         unpacking(isa, unpack);
         products::quantising(isa, quantise);
         products::expanding(isa, expand);
