@@ -50,11 +50,8 @@ mod call;
 pub mod config;
 mod expert;
 pub mod experts;
-mod export;
-#[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
-pub mod glue;
-mod hooks;
+pub mod hooks;
 mod level;
 pub mod log;
 #[cfg(not(target_arch = "wasm32"))]
