@@ -6,7 +6,7 @@ use crate::Limits;
 /// Bytes a host call may carry beyond texts: list headers, keys, log lines.
 const SLACK: usize = 64 * 1024;
 /// What wasmtime says when it is used up. It keeps the type of that error to itself, so its words are
-/// all there is to tell it by; the test below runs into the real one.
+/// all there is to know it by; the test below runs into the real one.
 const EXHAUSTED: &str = "too much data is being copied between the host and the guest: \
                          fuel allocated for hostcalls has been exhausted";
 
