@@ -1,10 +1,7 @@
 //! What an operator may want to happen when a policy fails.
 
-use serde::{Deserialize, Serialize};
-
 /// What happens to a call when a policy fails in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnFailure {
     /// The call ends with the failure.
     Refuse,
