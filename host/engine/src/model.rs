@@ -9,7 +9,7 @@ mod pictures;
 mod weights;
 
 use signalbox_kernels::{
-    Compute, Rows, attention, gelu_tanh_gate, layer_norm, matmul, rms_norm, rope, silu_gate,
+    Compute, Query, Rows, attention, gelu_tanh_gate, layer_norm, matmul, rms_norm, rope, silu_gate,
 };
 
 use crate::{
@@ -158,11 +158,12 @@ impl Model {
         }
         let mut mixed = vec![0.0; queries.len()]; // (rows, heads, head_dim)
         let query_width = spec.heads.heads * spec.heads.head_dim;
-        let rows = queries.chunks_exact(query_width).zip(mixed.chunks_exact_mut(query_width));
-        for (place, (query, mixed)) in batch.rows().zip(rows) {
+        let rows = batch.rows().zip(queries.chunks_exact(query_width)).map(|(place, q)| {
             let pages = chunks[place.chunk].cache.pages(index, place.sees(window));
-            attention(query, pages, spec.heads, spec.attention_scale, mixed, &self.compute);
-        }
+            Query { q, pages: pages.collect() }
+        });
+        let rows: Vec<_> = rows.collect();
+        attention(&rows, spec.heads, spec.attention_scale, &mut mixed, &self.compute);
         self.linear(&mixed, &layer.output)
     }
 

@@ -1,6 +1,10 @@
-//! Attention of one query row over the keys and values of its sequence.
+//! Attention of query rows over the keys and values of their sequences.
+
+mod group;
 
 use crate::Compute;
+pub use group::Page;
+pub(crate) use group::{Group, attend, attend_by_token};
 
 /// How a row of queries, keys or values is divided. `heads` is a multiple of `kv_heads`: neighbouring
 /// query heads share a key and value head (grouped-query attention, arXiv 2305.13245).
@@ -14,59 +18,52 @@ pub struct Heads {
     pub head_dim: usize,
 }
 
-/// Consecutive tokens of a KV cache, both `(tokens, kv_heads, head_dim)`.
-#[derive(Debug, Clone, Copy)]
-pub struct Page<'a> {
-    /// Keys, already rotated.
-    pub keys: &'a [f32],
-    /// Values.
-    pub values: &'a [f32],
+/// One row of queries and what it sees.
+#[derive(Debug, Clone)]
+pub struct Query<'a> {
+    /// (heads, head_dim)
+    pub q: &'a [f32],
+    /// The tokens the row sees, oldest first, at least one: a causal mask or a window is a matter of which
+    /// are given.
+    pub pages: Vec<Page<'a>>,
 }
 
-/// `out = softmax(scale * q · Kᵀ) · V` for every head. `q` and `out` are `(heads, head_dim)`; `pages` hold
-/// the tokens the query may see, oldest first: a causal mask or a window is a matter of which are given.
+/// `out = softmax(scale * q · Kᵀ) · V` for every head of every row; `out` is `(rows, heads, head_dim)`.
+/// A row's result does not depend on which rows it shares the call with.
 ///
 /// # Panics
 /// When the lengths disagree.
-pub fn attention<'a>(
-    q: &[f32],
-    pages: impl Iterator<Item = Page<'a>> + Clone,
-    heads: Heads,
-    scale: f32,
-    out: &mut [f32],
-    compute: &Compute,
-) {
+pub fn attention(rows: &[Query<'_>], heads: Heads, scale: f32, out: &mut [f32], compute: &Compute) {
     let Heads { heads: query_heads, kv_heads, head_dim } = heads;
-    assert_eq!(q.len(), query_heads * head_dim, "q has the wrong length");
-    assert_eq!(out.len(), q.len(), "q and out differ in length");
+    let (width, row) = (kv_heads * head_dim, query_heads * head_dim);
     assert_eq!(query_heads % kv_heads, 0, "query heads do not divide among key heads");
-    let whole = |page: Page<'_>| page.keys.len().is_multiple_of(kv_heads * head_dim);
-    assert!(pages.clone().all(|p| whole(p) && p.keys.len() == p.values.len()), "ragged page");
-    let (ops, width) = (compute.ops(), kv_heads * head_dim);
-    let mut scores = Vec::new(); // (tokens)
-    let queries = q.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim));
-    for (head, (q, out)) in queries.enumerate() {
-        let offset = head / (query_heads / kv_heads) * head_dim;
-        scores.clear();
-        for page in pages.clone() {
-            for keys in page.keys.chunks_exact(width) {
-                scores.push((ops.dot)(q, &keys[offset..offset + head_dim]) * scale);
-            }
-        }
-        (ops.softmax)(&mut scores);
-        out.fill(0.0);
-        let mut weights = scores.iter();
-        for page in pages.clone() {
-            for (values, weight) in page.values.chunks_exact(width).zip(&mut weights) {
-                (ops.add_scaled)(out, *weight, &values[offset..offset + head_dim]);
-            }
-        }
+    assert_eq!(out.len(), rows.len() * row, "out has the wrong length");
+    let mut tokens = 0;
+    for Query { q, pages } in rows {
+        assert_eq!(q.len(), row, "q has the wrong length");
+        let whole = |page: &Page<'_>| page.keys.len().is_multiple_of(width);
+        assert!(pages.iter().all(|p| whole(p) && p.keys.len() == p.values.len()), "ragged page");
+        let sees = pages.iter().map(|page| page.keys.len() / width).sum::<usize>();
+        assert!(sees > 0, "a row sees nothing");
+        tokens += sees;
     }
+    let share = row / kv_heads;
+    let pieces = compute.uneven(rows.len() * kv_heads, 2 * tokens * row);
+    compute.split(out, share, &pieces, |piece, out| {
+        let mut scores = Vec::new();
+        for (index, out) in piece.zip(out.chunks_exact_mut(share)) {
+            let (Query { q, pages }, head) = (&rows[index / kv_heads], index % kv_heads);
+            let (q, offset) = (&q[head * share..][..share], head * head_dim);
+            let group = Group { q, pages, width, offset, head_dim, scale };
+            (compute.ops().attend)(&group, &mut scores, out);
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Isa;
 
     const HEADS: Heads = Heads { heads: 4, kv_heads: 2, head_dim: 3 };
     const KV: usize = 6; // kv_heads * head_dim
@@ -96,11 +93,35 @@ mod tests {
         let expect = naive(&q, &keys, &values, 0.8);
         for page in [1, 2, 3, 7] {
             let pages = keys.chunks(page * KV).zip(values.chunks(page * KV));
-            let pages = pages.map(|(keys, values)| Page { keys, values });
+            let pages = pages.map(|(keys, values)| Page { keys, values }).collect();
             let mut out = vec![f32::NAN; 12];
-            attention(&q, pages, HEADS, 0.8, &mut out, &Compute::serving());
+            let rows = [Query { q: &q, pages }];
+            attention(&rows, HEADS, 0.8, &mut out, &Compute::serving());
             for (ours, naive) in out.iter().zip(&expect) {
                 assert!((ours - naive).abs() < 1e-5, "pages of {page}: {ours} for {naive}");
+            }
+        }
+    }
+
+    #[test]
+    fn neither_rows_nor_threads_change_a_bit() {
+        let heads = Heads { heads: 6, kv_heads: 2, head_dim: 64 };
+        let (q, keys, values) = (wave(90 * 384, 0.9), wave(90 * 128, 0.31), wave(90 * 128, 0.17));
+        let sees = |row: usize| {
+            let page = Page { keys: &keys[..(row + 1) * 128], values: &values[..(row + 1) * 128] };
+            Query { q: &q[row * 384..][..384], pages: vec![page] }
+        };
+        let rows: Vec<_> = (0..90).map(sees).collect();
+        for isa in Isa::available() {
+            let run = |rows: &[Query<'_>], threads| {
+                let mut out = vec![f32::NAN; rows.len() * 384];
+                attention(rows, heads, 0.1, &mut out, &Compute::new(isa, threads).unwrap());
+                out
+            };
+            let together = run(&rows, 3);
+            assert_eq!(together, run(&rows, 1), "{isa}");
+            for (row, together) in rows.chunks(1).zip(together.chunks(384)) {
+                assert_eq!(run(row, 1), together, "{isa}");
             }
         }
     }
@@ -109,7 +130,7 @@ mod tests {
     #[should_panic(expected = "ragged page")]
     fn refuses_half_a_token() {
         let page = Page { keys: &[0.0; 7], values: &[0.0; 7] };
-        let page = std::iter::once(page);
-        attention(&[0.0; 12], page, HEADS, 1.0, &mut [0.0; 12], &Compute::serving());
+        let rows = [Query { q: &[0.0; 12], pages: vec![page] }];
+        attention(&rows, HEADS, 1.0, &mut [0.0; 12], &Compute::serving());
     }
 }

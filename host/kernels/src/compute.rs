@@ -70,6 +70,14 @@ impl Compute {
         (0..len).step_by(share).map(|start| start..(start + share).min(len)).collect()
     }
 
+    /// The same for work that some parts of have more of than others: many small ranges.
+    pub(crate) fn uneven(&self, len: usize, multiplications: usize) -> Vec<Range<usize>> {
+        let busy = (multiplications / MULTIPLICATIONS_PER_THREAD).clamp(1, self.threads());
+        let pieces = if busy == 1 { 1 } else { 16 * self.threads() };
+        let share = len.div_ceil(pieces).max(1);
+        (0..len).step_by(share).map(|start| start..(start + share).min(len)).collect()
+    }
+
     /// Calls `work` with every number below `tasks`, on this thread and the workers.
     pub(crate) fn each(&self, tasks: usize, work: &(dyn Fn(usize) + Sync)) {
         self.pool.run(tasks, work);

@@ -33,13 +33,14 @@ mod rope;
 mod rows;
 #[cfg(test)]
 mod samples;
+mod simd;
 mod softmax;
 mod sweep;
 mod table;
 mod vector;
 
 pub use activations::Activations;
-pub use attention::{Heads, Page, attention};
+pub use attention::{Heads, Page, Query, attention};
 pub use compute::Compute;
 pub use gate::{gelu_tanh_gate, silu_gate};
 pub use isa::Isa;

@@ -8,12 +8,10 @@ mod panel;
 mod source;
 
 use crate::{Compute, Format, Rows, ShapeError};
-pub(crate) use expand::expand;
+pub(crate) use expand::{expand, expand_head};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use expand::expand_head;
-#[cfg(target_arch = "x86_64")]
-pub(crate) use layout::{Head, STEP};
-pub(crate) use layout::{Layout, ROWS};
+pub(crate) use layout::Head;
+pub(crate) use layout::{Layout, PARTS, ROWS, STEP};
 use pack::pack;
 pub(crate) use panel::{BLOCKS, Panel};
 

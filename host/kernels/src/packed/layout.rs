@@ -19,6 +19,8 @@ use crate::Format;
 
 /// Rows of a strip.
 pub(crate) const ROWS: usize = 32;
+/// Registers of 16 that a strip has.
+pub(crate) const PARTS: usize = ROWS / 16;
 /// Inputs of a step.
 pub(crate) const STEP: usize = 32;
 

@@ -3,9 +3,16 @@
 
 mod products;
 
-use crate::{Format, Isa, samples::noise};
+use crate::{
+    Format, Isa,
+    attention::{Group, Page},
+    samples::noise,
+};
 
-use super::{Gate, Norm, Ops, SCALAR};
+use super::{
+    SCALAR,
+    ops::{Attend, Gate, Norm, Ops},
+};
 
 /// Lengths around every width that a register has.
 const LENGTHS: [usize; 12] = [0, 1, 3, 7, 8, 15, 31, 32, 33, 64, 127, 515];
@@ -14,16 +21,10 @@ fn close(ours: f32, scalar: f32, scale: f32, what: &str) {
     assert!((ours - scalar).abs() <= 1e-5 * scale.max(1.0), "{what}: {ours} for {scalar}");
 }
 
-fn dot_and_add(isa: Isa, dot: fn(&[f32], &[f32]) -> f32, add: fn(&mut [f32], f32, &[f32])) {
+fn dots(isa: Isa, dot: fn(&[f32], &[f32]) -> f32) {
     for len in LENGTHS {
         let (a, b) = (noise(len, 1), noise(len, 2));
         close(dot(&a, &b), (SCALAR.dot)(&a, &b), len as f32, &format!("{isa} dot of {len}"));
-        let (mut ours, mut scalar) = (a.clone(), a);
-        add(&mut ours, 0.7, &b);
-        (SCALAR.add_scaled)(&mut scalar, 0.7, &b);
-        for (ours, scalar) in ours.iter().zip(&scalar) {
-            close(*ours, *scalar, 1.0, &format!("{isa} add_scaled of {len}"));
-        }
     }
 }
 
@@ -68,6 +69,26 @@ fn norms(isa: Isa, norms: [Norm; 2]) {
     }
 }
 
+/// Heads of every shape over pages of every length; sharp scores among them.
+fn attending(isa: Isa, attend: Attend) {
+    for (heads, head_dim) in [(1, 64), (2, 128), (3, 16), (4, 80), (6, 96), (7, 256), (2, 24)] {
+        for (tokens, scale) in [(1, 1.0), (3, 0.1), (64, 3.0), (130, 0.3)] {
+            let (width, offset) = (2 * head_dim + 3, head_dim + 1);
+            let (q, keys) = (noise(heads * head_dim, 8), noise(tokens * width, 9));
+            let values = noise(tokens * width, 10);
+            let pages = keys.chunks(50 * width).zip(values.chunks(50 * width));
+            let pages: Vec<_> = pages.map(|(keys, values)| Page { keys, values }).collect();
+            let group = Group { q: &q, pages: &pages, width, offset, head_dim, scale };
+            let (mut ours, mut scalar) = (vec![f32::NAN; q.len()], vec![f32::NAN; q.len()]);
+            attend(&group, &mut Vec::new(), &mut ours);
+            (SCALAR.attend)(&group, &mut Vec::new(), &mut scalar);
+            for (ours, scalar) in ours.iter().zip(&scalar) {
+                close(*ours, *scalar, 10.0, &format!("{isa} attention of {heads} by {head_dim}"));
+            }
+        }
+    }
+}
+
 /// Unpacking is exact in every row.
 fn unpacking(isa: Isa, unpack: fn(Format, &[u8], &mut [f32])) {
     for format in Format::SAMPLES {
@@ -91,12 +112,12 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
         let Ops {
             isa: row,
             dot,
-            add_scaled,
             silu_gate,
             gelu_tanh_gate,
             softmax,
             rms_norm,
             layer_norm,
+            attend,
             unpack,
             quantise,
             expand,
@@ -104,10 +125,11 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
             stream,
         } = *ops;
         assert_eq!(row, isa, "the row of another");
-        dot_and_add(isa, dot, add_scaled);
+        dots(isa, dot);
         gates(isa, [silu_gate, gelu_tanh_gate]);
         softmaxes(isa, softmax);
         norms(isa, [rms_norm, layer_norm]);
+        attending(isa, attend);
         unpacking(isa, unpack);
         products::quantising(isa, quantise);
         products::expanding(isa, expand);

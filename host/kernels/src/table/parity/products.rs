@@ -5,7 +5,10 @@ use crate::{
     activations::{Block, DEPTH},
     packed::{BLOCKS, Layout, Panel, ROWS},
     samples::{Noise, noise, rows},
-    table::{SCALAR, Stream, Sweep},
+    table::{
+        SCALAR,
+        ops::{Stream, Sweep},
+    },
 };
 
 /// Inputs of every sort: plain, none, huge, tiny, one that stands out.

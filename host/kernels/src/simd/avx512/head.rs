@@ -2,10 +2,10 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, PARTS};
+use super::LANES;
 use crate::{
     activations::DEPTH,
-    packed::{Head, Layout, Panel, ROWS, STEP, expand_head},
+    packed::{Head, Layout, PARTS, Panel, ROWS, STEP, expand_head},
 };
 
 /// Writes the scales and minima of a unit that begins `depth` inputs into the panel.

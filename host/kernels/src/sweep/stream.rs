@@ -1,0 +1,246 @@
+//! The stream, generic in the registers: a few rows of activations against packed weights as they come from
+//! memory, unpacked in registers. Every sum is formed in the order of a sweep, so that a row gives the
+//! same bits either way.
+
+use super::tile::{add_block, add_scale, add_to, rows_at, start, sums_of};
+use crate::{
+    activations::{Block, DEPTH},
+    packed::{Layout, PARTS, Panel, ROWS, STEP},
+    simd::{LANES, Simd},
+};
+
+/// Bytes of a quad of a whole strip.
+const QUAD: usize = 4 * ROWS;
+/// How far ahead of its use a line is asked for, in bytes: some 100 ns of one core's share of the memory.
+const AHEAD: usize = 4096;
+
+/// Adds to `out` the products of whole units, no more than a panel holds, with as many blocks of each row:
+/// at most [`Simd::STREAM`] rows. The panel lends its room for scales.
+#[inline(always)]
+pub(crate) fn stream<S: Simd>(
+    simd: S,
+    layout: Layout,
+    packed: &[u8],
+    panel: &mut Panel,
+    blocks: &[Block],
+    stride: usize,
+    out: &mut [[f32; ROWS]],
+) {
+    for (index, out) in out.chunks_mut(S::STREAM).enumerate() {
+        let blocks = &blocks[index * S::STREAM * stride..];
+        let strip = Strip { layout, packed, blocks, stride };
+        match out.len() {
+            4 if S::STREAM >= 4 => by_layout::<S, 4>(simd, strip, panel, out),
+            3 if S::STREAM >= 3 => by_layout::<S, 3>(simd, strip, panel, out),
+            2 => by_layout::<S, 2>(simd, strip, panel, out),
+            _ => by_layout::<S, 1>(simd, strip, panel, out),
+        }
+    }
+}
+
+/// What is multiplied.
+#[derive(Clone, Copy)]
+struct Strip<'a> {
+    layout: Layout,
+    packed: &'a [u8],
+    blocks: &'a [Block],
+    stride: usize,
+}
+
+#[inline(always)]
+fn by_layout<S: Simd, const R: usize>(
+    simd: S,
+    strip: Strip<'_>,
+    panel: &mut Panel,
+    out: &mut [[f32; ROWS]],
+) {
+    match (strip.layout.bits, panel.scales, panel.has_minima) {
+        (4, 1, _) => units::<S, R, 4, 1, true>(simd, strip, panel, out),
+        (4, _, true) => units::<S, R, 4, 4, true>(simd, strip, panel, out),
+        (4, _, false) => units::<S, R, 4, 4, false>(simd, strip, panel, out),
+        (5, _, true) => units::<S, R, 5, 4, true>(simd, strip, panel, out),
+        (5, _, false) => units::<S, R, 5, 4, false>(simd, strip, panel, out),
+        (6, ..) => units::<S, R, 6, 8, false>(simd, strip, panel, out),
+        (_, 1, _) => units::<S, R, 8, 1, true>(simd, strip, panel, out),
+        (_, _, true) => units::<S, R, 8, 4, true>(simd, strip, panel, out),
+        (_, _, false) => units::<S, R, 8, 4, false>(simd, strip, panel, out),
+    }
+}
+
+/// Sums of integers, a register for each row and part of a strip.
+type Dots<S, const R: usize> = [[<S as Simd>::Ints; PARTS]; R];
+/// The same of numbers.
+type Sums<S, const R: usize> = [[<S as Simd>::Floats; PARTS]; R];
+
+#[inline(always)]
+fn units<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const MINIMA: bool>(
+    simd: S,
+    Strip { layout, packed, blocks, stride }: Strip<'_>,
+    panel: &mut Panel,
+    out: &mut [[f32; ROWS]],
+) {
+    let nothing = [[simd.splat(0.0); PARTS]; R];
+    let (mut total, mut scaled) = (nothing, nothing);
+    let mut dots = [[simd.splat_int(0); PARTS]; R];
+    let mut depth = 0;
+    for unit in packed.chunks_exact(layout.unit_bytes()) {
+        let (head, steps) = unit.split_at(layout.head_bytes());
+        simd.open(layout, head, depth, panel);
+        for step in steps.chunks_exact(BITS * QUAD) {
+            for line in step.as_chunks::<64>().0 {
+                simd.prefetch(line.as_ptr().wrapping_add(AHEAD));
+            }
+            let (x, step) = (rows_at(blocks, stride, depth / DEPTH), step.as_chunks().0);
+            if SCALES == 1 {
+                dots = multiply::<S, R, BITS>(simd, step, (0, 4), x, depth, dots);
+            } else {
+                add_step::<S, R, BITS, SCALES, MINIMA>(simd, &mut scaled, step, x, depth, panel);
+            }
+            depth += STEP;
+            if depth.is_multiple_of(DEPTH) {
+                if SCALES == 1 {
+                    add_whole::<S, R, BITS>(simd, &mut scaled, dots, x, depth - STEP, panel);
+                    dots = [[simd.splat_int(0); PARTS]; R];
+                }
+                add_block(simd, &mut total, scaled, x);
+                scaled = nothing;
+            }
+        }
+    }
+    if !depth.is_multiple_of(DEPTH) {
+        add_block(simd, &mut total, scaled, rows_at(blocks, stride, depth / DEPTH));
+    }
+    for (total, out) in total.iter().zip(out) {
+        add_to(simd, *total, out);
+    }
+}
+
+/// Adds the products of the 32 inputs from `depth`, which have one scale or two.
+#[inline(always)]
+fn add_step<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const MINIMA: bool>(
+    simd: S,
+    scaled: &mut Sums<S, R>,
+    step: &[[u8; QUAD]],
+    x: [&Block; R],
+    depth: usize,
+    panel: &Panel,
+) {
+    let (index, place) = (depth / DEPTH, depth % DEPTH / STEP);
+    let (factors, minima) = (&panel.factors[index], &panel.minima[index]);
+    let per_step = SCALES * STEP / DEPTH;
+    for part in 0..per_step {
+        let scale = place * per_step + part;
+        let sums = sums_of::<R, SCALES>(x, scale);
+        let dots = if BITS == 8 {
+            start::<S, R, MINIMA, true>(simd, sums, panel.zero)
+        } else {
+            start::<S, R, MINIMA, false>(simd, sums, panel.zero)
+        };
+        let eights = (part * 4 / per_step, (part + 1) * 4 / per_step);
+        let dots = multiply::<S, R, BITS>(simd, step, eights, x, depth, dots);
+        add_scale::<S, R, MINIMA>(simd, scaled, dots, sums, &factors[scale], &minima[scale]);
+    }
+}
+
+/// Adds the products of the block that ends with the inputs from `depth`, all under one scale.
+#[inline(always)]
+fn add_whole<S: Simd, const R: usize, const BITS: usize>(
+    simd: S,
+    scaled: &mut Sums<S, R>,
+    mut dots: Dots<S, R>,
+    x: [&Block; R],
+    depth: usize,
+    panel: &Panel,
+) {
+    let (index, sums) = (depth / DEPTH, sums_of::<R, 1>(x, 0));
+    if BITS == 8 {
+        let lift = start::<S, R, true, true>(simd, sums, 0);
+        for (dots, lift) in dots.as_flattened_mut().iter_mut().zip(lift.as_flattened()) {
+            *dots = simd.add_ints(*dots, *lift);
+        }
+    }
+    let (factors, minima) = (&panel.factors[index][0], &panel.minima[index][0]);
+    add_scale::<S, R, true>(simd, scaled, dots, sums, factors, minima);
+}
+
+/// `dots` and the products of the eights `from..to` of a step, which begins at input `depth`.
+#[inline(always)]
+fn multiply<S: Simd, const R: usize, const BITS: usize>(
+    simd: S,
+    step: &[[u8; QUAD]],
+    (from, to): (usize, usize),
+    x: [&Block; R],
+    depth: usize,
+    mut dots: Dots<S, R>,
+) -> Dots<S, R> {
+    let first = depth % DEPTH / 4;
+    let mut others = [[simd.splat_int(0); PARTS]; R];
+    for eight in from..to {
+        let [low, high] = unpack::<S, BITS>(simd, step, eight);
+        for row in 0..R {
+            let quads = &x[row].quads[first + 2 * eight..][..2];
+            for part in 0..PARTS {
+                let dot = &mut dots[row][part];
+                *dot = if BITS == 8 {
+                    simd.dot::<true>(*dot, low[part], quads[0])
+                } else {
+                    simd.dot::<false>(*dot, low[part], quads[0])
+                };
+                // One chain of sums alone would wait for itself.
+                let dot = if R == 1 { &mut others[row][part] } else { dot };
+                *dot = if BITS == 8 {
+                    simd.dot::<true>(*dot, high[part], quads[1])
+                } else {
+                    simd.dot::<false>(*dot, high[part], quads[1])
+                };
+            }
+        }
+    }
+    if R == 1 {
+        for part in 0..PARTS {
+            dots[0][part] = simd.add_ints(dots[0][part], others[0][part]);
+        }
+    }
+    dots
+}
+
+/// Two quads of a step, a byte for a weight: the eight inputs from `8 * eight`.
+#[inline(always)]
+fn unpack<S: Simd, const BITS: usize>(
+    simd: S,
+    step: &[[u8; QUAD]],
+    eight: usize,
+) -> [[S::Bytes; PARTS]; 2] {
+    if BITS == 8 {
+        let load = |quad: &[u8; QUAD]| {
+            let parts = quad.as_chunks::<{ 4 * LANES }>().0;
+            [simd.bytes::<true>(&parts[0]), simd.bytes::<true>(&parts[1])]
+        };
+        return [load(&step[2 * eight]), load(&step[2 * eight + 1])];
+    }
+    let halves = step[BITS - 4 + eight].as_chunks::<{ 4 * LANES }>().0;
+    let [first, second] = [&halves[0], &halves[1]];
+    let [mut low, mut high] = simd.nibbles(simd.bytes::<false>(first));
+    let [mut low2, mut high2] = simd.nibbles(simd.bytes::<false>(second));
+    if BITS > 4 {
+        // Bits above the fourth are moved to the bottom of their byte, and from there into their place.
+        let (bits, from) = match BITS {
+            5 => (&step[0], 2 * eight),
+            _ => (&step[eight / 2], eight % 2 * 4),
+        };
+        let parts = bits.as_chunks::<{ 4 * LANES }>().0;
+        let bits = [simd.bytes::<false>(&parts[0]), simd.bytes::<false>(&parts[1])];
+        if BITS == 5 {
+            low = simd.raise::<1>(low, bits[0], from);
+            high = simd.raise::<1>(high, bits[0], from + 1);
+            low2 = simd.raise::<1>(low2, bits[1], from);
+            high2 = simd.raise::<1>(high2, bits[1], from + 1);
+        } else {
+            low = simd.raise::<2>(low, bits[0], from);
+            high = simd.raise::<2>(high, bits[0], from + 2);
+            low2 = simd.raise::<2>(low2, bits[1], from);
+            high2 = simd.raise::<2>(high2, bits[1], from + 2);
+        }
+    }
+    [[low, low2], [high, high2]]
+}

@@ -1,0 +1,125 @@
+//! The rows that are compiled for instructions which not every machine has. All that they call is
+//! inlined into them, so it is written once and compiled for each.
+#![expect(unsafe_code, reason = "the one door to functions compiled for optional instructions")]
+
+use super::ops::Ops;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{avx2::Avx2, avx512::Avx512};
+use crate::{
+    Format, Isa,
+    activations::{Block, quantise},
+    attention::{Group, attend},
+    exp,
+    packed::{Layout, Panel, ROWS, expand},
+    rows::unpack,
+    sweep::{stream, tile},
+    vector,
+};
+#[cfg(target_arch = "aarch64")]
+use crate::{attention::attend_by_token, simd::neon::Dotprod};
+
+/// A function compiled for some features, to be called like any other.
+macro_rules! door {
+    ($features:literal, ($($argument:ident: $type:ty),*) $(-> $out:ty)?, $body:expr) => {{
+        #[target_feature(enable = $features)]
+        fn compiled($($argument: $type),*) $(-> $out)? {
+            $body
+        }
+        // SAFETY: `Ops::of` and `Ops::best` give a row out where its features were found.
+        |$($argument: $type),*| unsafe { compiled($($argument),*) }
+    }};
+}
+
+/// A row for `$isa`, whose features are `$features` and whose registers are those of `$simd`.
+macro_rules! row {
+    ($name:ident, $isa:ident, $features:literal, $simd:ident) => {
+        pub(super) static $name: Ops = Ops {
+            isa: Isa::$isa,
+    dot: door!($features, (a: &[f32], b: &[f32]) -> f32, vector::dot::<true>(a, b)),
+            silu_gate: door!(
+                $features,
+                (gate: &mut [f32], up: &[f32]),
+                exp::silu_gate::<true>(gate, up)
+            ),
+            gelu_tanh_gate: door!(
+                $features,
+                (gate: &mut [f32], up: &[f32]),
+                exp::gelu_tanh_gate::<true>(gate, up)
+            ),
+    softmax: door!($features, (scores: &mut [f32]), exp::softmax::<true>(scores)),
+            rms_norm: door!(
+                $features,
+                (x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]),
+                vector::rms_norm::<true>(x, weight, eps, y)
+            ),
+            layer_norm: door!(
+                $features,
+                (x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]),
+                vector::layer_norm::<true>(x, weight, eps, y)
+            ),
+            attend: door!(
+                $features,
+                (group: &Group<'_>, scores: &mut Vec<f32>, out: &mut [f32]),
+                // SAFETY: this function is compiled for the features that the registers need.
+                attend(unsafe { $simd::new() }, group, scores, out)
+            ),
+            unpack: door!(
+                $features,
+                (format: Format, packed: &[u8], out: &mut [f32]),
+                unpack(format, packed, out)
+            ),
+    quantise: door!($features, (x: &[f32], blocks: &mut [Block]), quantise(x, blocks)),
+            expand: door!(
+                $features,
+                (layout: Layout, packed: &[u8], panel: &mut Panel),
+                expand(layout, packed, panel)
+            ),
+            sweep: door!(
+                $features,
+                (panel: &Panel, blocks: &[Block], stride: usize, out: &mut [[f32; ROWS]]),
+                // SAFETY: as above.
+                tile::sweep(unsafe { $simd::new() }, panel, blocks, stride, out)
+            ),
+            stream: door!(
+                $features,
+                (
+                    layout: Layout,
+                    packed: &[u8],
+                    panel: &mut Panel,
+                    blocks: &[Block],
+                    stride: usize,
+                    out: &mut [[f32; ROWS]]
+                ),
+                // SAFETY: as above.
+                stream::stream(unsafe { $simd::new() }, layout, packed, panel, blocks, stride, out)
+            ),
+        };
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+row!(AVX2, Avx2, "avx2,fma,f16c", Avx2);
+#[cfg(target_arch = "x86_64")]
+row!(AVX512_VNNI, Avx512Vnni, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c", Avx512);
+#[cfg(target_arch = "aarch64")]
+row!(DOTPROD, NeonDotprod, "neon,dotprod", Dotprod);
+#[cfg(target_arch = "aarch64")]
+row!(I8MM, NeonI8mm, "neon,dotprod,i8mm", Dotprod);
+
+/// The baseline has wide registers and fused multiply-add already.
+#[cfg(target_arch = "aarch64")]
+pub(super) static NEON: Ops = Ops {
+    isa: Isa::Neon,
+    dot: vector::dot::<true>,
+    silu_gate: exp::silu_gate::<true>,
+    gelu_tanh_gate: exp::gelu_tanh_gate::<true>,
+    softmax: exp::softmax::<true>,
+    rms_norm: vector::rms_norm::<true>,
+    layer_norm: vector::layer_norm::<true>,
+    attend: attend_by_token::<true>,
+    unpack,
+    quantise,
+    expand,
+    sweep: crate::sweep::scalar::sweep,
+    stream: crate::sweep::scalar::stream,
+};

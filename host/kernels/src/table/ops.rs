@@ -1,0 +1,54 @@
+//! What one row of the table has.
+
+use crate::{
+    Format, Isa,
+    activations::Block,
+    attention::Group,
+    packed::{Layout, Panel, ROWS},
+};
+
+/// The type of a gate: `gate`, by `up`.
+pub(super) type Gate = fn(&mut [f32], &[f32]);
+
+/// The type of a norm: of `x`, by weights, with an epsilon, into `y`.
+pub(super) type Norm = fn(&[f32], &[f32], f32, &mut [f32]);
+
+/// The type of attention.
+pub(super) type Attend = fn(&Group<'_>, &mut Vec<f32>, &mut [f32]);
+
+/// The type of a sweep.
+pub(super) type Sweep = fn(&Panel, &[Block], usize, &mut [[f32; ROWS]]);
+
+/// The type of a stream.
+pub(super) type Stream = fn(Layout, &[u8], &mut Panel, &[Block], usize, &mut [[f32; ROWS]]);
+
+/// One row of the table: every operation, for one instruction set.
+#[derive(Debug)]
+pub(crate) struct Ops {
+    /// Whose row it is.
+    pub(crate) isa: Isa,
+    /// Sum of products of two slices of one length.
+    pub(crate) dot: fn(&[f32], &[f32]) -> f32,
+    /// As [`crate::silu_gate`].
+    pub(crate) silu_gate: Gate,
+    /// As [`crate::gelu_tanh_gate`].
+    pub(crate) gelu_tanh_gate: Gate,
+    /// As [`crate::softmax`].
+    pub(crate) softmax: fn(&mut [f32]),
+    /// [`crate::rms_norm`] of one row.
+    pub(crate) rms_norm: Norm,
+    /// [`crate::layer_norm`] of one row.
+    pub(crate) layer_norm: Norm,
+    /// Attention of one group of heads, with room for scores, as [`crate::attention`] says.
+    pub(crate) attend: Attend,
+    /// Packed weights to f32, as [`crate::rows::unpack`] does.
+    pub(crate) unpack: fn(Format, &[u8], &mut [f32]),
+    /// A row of activations to 8 bits, as [`crate::activations::quantise`] does.
+    pub(crate) quantise: fn(&[f32], &mut [Block]),
+    /// Units of packed weights to a panel, as [`crate::packed::expand`] does.
+    pub(crate) expand: fn(Layout, &[u8], &mut Panel),
+    /// A panel times rows of activations, as [`crate::sweep`] says.
+    pub(crate) sweep: Sweep,
+    /// Units of packed weights times up to four rows of activations: [`crate::packed::expand`], then a sweep, in one.
+    pub(crate) stream: Stream,
+}
