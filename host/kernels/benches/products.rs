@@ -23,6 +23,8 @@ const FORMATS: &[Format] = &[
     Format::Q5_1,
     Format::Q8_0,
     Format::Int8 { group: 128 },
+    Format::F16,
+    Format::Bf16,
 ];
 
 /// Any weights do: no byte is above 0x37, so every scale is a number.
@@ -52,7 +54,7 @@ fn decode(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::from_parameter(name), |bench| {
                 let mut y = vec![0.0; OUTPUTS];
                 bench.iter(|| {
-                    let x = Activations::quantise(&x, INPUTS, &compute);
+                    let x = Activations::new(&x, INPUTS);
                     layers.iter().for_each(|layer| product(&x, layer, &mut y, &compute));
                     black_box(&mut y);
                 });
@@ -73,7 +75,7 @@ fn prefill(criterion: &mut Criterion) {
         for (name, compute) in ways() {
             group.bench_function(BenchmarkId::from_parameter(name), |bench| {
                 bench.iter(|| {
-                    let x = Activations::quantise(&x, INPUTS, &compute);
+                    let x = Activations::new(&x, INPUTS);
                     product(&x, &packed, &mut y, &compute);
                 });
             });

@@ -1,45 +1,39 @@
-//! Activations as the fast products take them: 8 bits, quantised once and shared by every product that
-//! has the same input.
+//! The input of fast products: numbers as they are, and in 8 bits where weights are integers, quantised
+//! once for all products that have the same input.
 
 mod block;
+
+use std::sync::OnceLock;
 
 use crate::Compute;
 pub(crate) use block::{Block, DEPTH, quantise};
 
-/// What an element costs beside a multiplication.
+/// What quantising an element costs beside a multiplication.
 const COST: usize = 8;
 
-/// A matrix `(rows, cols)` of activations in 8 bits with a scale for every 128 of a row: the rounding
-/// error is at most 1/254 of the largest among them. NaN becomes zero.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Activations {
-    rows: usize,
+/// A matrix `(rows, cols)` of activations. Products with integer weights take it in 8 bits with a scale for
+/// every 128 of a row: the rounding error is at most 1/254 of the largest among them. NaN becomes zero.
+#[derive(Debug)]
+pub struct Activations<'a> {
+    x: &'a [f32],
     cols: usize,
     /// (rows, cols in whole blocks); what is beyond `cols` is zero.
-    blocks: Vec<Block>,
+    blocks: OnceLock<Vec<Block>>,
 }
 
-impl Activations {
-    /// Quantises `x`, which is `(n, cols)`.
+impl<'a> Activations<'a> {
+    /// Takes `x`, which is `(n, cols)`.
     ///
     /// # Panics
     /// When `x` is not whole rows.
-    pub fn quantise(x: &[f32], cols: usize, compute: &Compute) -> Self {
+    pub fn new(x: &'a [f32], cols: usize) -> Self {
         assert_eq!(x.len() % cols, 0, "x is not whole rows of {cols}");
-        let (rows, width) = (x.len() / cols, cols.div_ceil(DEPTH));
-        let quantise = compute.ops().quantise;
-        let mut blocks = vec![Block::default(); rows * width];
-        let parts = compute.ranges(rows, 1, x.len() * COST);
-        compute.split(&mut blocks, width, &parts, |part, blocks| {
-            let x = x[part.start * cols..part.end * cols].chunks_exact(cols);
-            x.zip(blocks.chunks_exact_mut(width)).for_each(|(x, blocks)| quantise(x, blocks));
-        });
-        Self { rows, cols, blocks }
+        Self { x, cols, blocks: OnceLock::new() }
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.x.len() / self.cols
     }
 
     /// Activations of a row.
@@ -47,8 +41,28 @@ impl Activations {
         self.cols
     }
 
-    /// The blocks of all rows, and how many a row has.
-    pub(crate) fn blocks(&self) -> (&[Block], usize) {
-        (&self.blocks, self.cols.div_ceil(DEPTH))
+    /// The numbers, row by row.
+    pub(crate) fn numbers(&self) -> &'a [f32] {
+        self.x
+    }
+
+    /// The numbers in 8 bits, a row after the other.
+    pub(crate) fn blocks(&self, compute: &Compute) -> &[Block] {
+        self.blocks.get_or_init(|| {
+            let (cols, width) = (self.cols, self.width());
+            let quantise = compute.ops().quantise;
+            let mut blocks = vec![Block::default(); self.rows() * width];
+            let parts = compute.ranges(self.rows(), 1, self.x.len() * COST);
+            compute.split(&mut blocks, width, &parts, |part, blocks| {
+                let x = self.x[part.start * cols..part.end * cols].chunks_exact(cols);
+                x.zip(blocks.chunks_exact_mut(width)).for_each(|(x, blocks)| quantise(x, blocks));
+            });
+            blocks
+        })
+    }
+
+    /// Blocks of a row.
+    pub(crate) fn width(&self) -> usize {
+        self.cols.div_ceil(DEPTH)
     }
 }

@@ -22,6 +22,11 @@ impl<'a> Columns<'a> {
         Self { start: all.as_mut_ptr(), rows: all.len() / width, width, borrow: PhantomData }
     }
 
+    /// Elements of a row.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
     /// Some columns of a row.
     ///
     /// # Safety

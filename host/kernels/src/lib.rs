@@ -9,8 +9,8 @@
 //! that wait between calls (`pool.rs`). The scalar row is the meaning of every other.
 //!
 //! Products come in two kinds. [`matmul`] is exact: f32 activations and weights as they are stored. [`product`]
-//! is fast: [`Activations`] in 8 bits, quantised once for all products of one input, and [`Packed`] weights,
-//! the stored integers in another order.
+//! is fast: [`Activations`], in 8 bits where weights are integers and quantised once for all products of one
+//! input, and [`Packed`] weights, what is stored in another order.
 //!
 //! Every output element is reduced in an order that depends on its own row alone. A batch therefore
 //! gives bit for bit what its rows give one at a time, and threads, which share outputs and never a sum,

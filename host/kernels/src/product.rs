@@ -1,34 +1,31 @@
-//! Linear layers on the fast path: 8-bit activations times packed weights.
-//!
-//! A few strips of weights at a time, some inputs deep, become panels and meet every row of activations.
-//! So packed weights are read from memory once for each [`ROWS_AT_ONCE`] rows, a panel lies in the
-//! nearest cache while it is in use, and the activations of a chunk stay in the next.
+//! Linear layers on the fast path: activations times packed weights.
 
-use std::ops::Range;
+mod integers;
+mod numbers;
+mod strips;
 
 use crate::{
     Activations, Compute, Packed,
-    activations::DEPTH,
     columns::Columns,
-    packed::{BLOCKS, Panel, ROWS},
+    packed::{ROWS, Stored},
 };
+use strips::{STREAM_ROWS, STRIPS};
 
-/// Strips that meet the same activations before the next inputs are looked at.
-const STRIPS: usize = 4;
-/// Rows of activations that meet weights before they are unpacked to memory.
-const STREAM_ROWS: usize = 4;
-/// Rows of activations that meet a panel.
+/// Rows of activations that meet unpacked weights before these are forgotten.
 const ROWS_AT_ONCE: usize = 512;
 /// Packed bytes that are worth handing out, where there are few rows.
 const TASK_BYTES: usize = 1 << 17;
 
-/// `y = x · Wᵀ`, where `x` is `(n, weight.cols())` and `y` is `(n, weight.rows())`. Products of integers are
-/// exact within 128 inputs and f32 beyond, so the result differs from that of [`matmul`](crate::matmul) by
-/// the rounding of the activations. Neither `n` nor threads change a row's result.
+/// `y = x · Wᵀ`, where `x` is `(n, weight.cols())` and `y` is `(n, weight.rows())`.
+///
+/// Where weights are integers, so are activations: their products are exact within 128 inputs and f32
+/// beyond, so the result differs from that of [`matmul`](crate::matmul) by the rounding of the
+/// activations. Where they are plain numbers, it differs in the order of the sum. Neither `n` nor threads
+/// change a row's result.
 ///
 /// # Panics
 /// When the lengths disagree.
-pub fn product(x: &Activations, weight: &Packed, y: &mut [f32], compute: &Compute) {
+pub fn product(x: &Activations<'_>, weight: &Packed, y: &mut [f32], compute: &Compute) {
     assert_eq!(x.cols(), weight.cols(), "x and the weights differ in length");
     assert_eq!(y.len(), x.rows() * weight.rows(), "y has the wrong length");
     if x.rows() == 0 {
@@ -37,11 +34,26 @@ pub fn product(x: &Activations, weight: &Packed, y: &mut [f32], compute: &Comput
     let strips = weight.rows().div_ceil(ROWS);
     let share = share(x.rows(), weight, compute);
     let y = Columns::new(y, weight.rows());
+    let blocks = match weight.stored() {
+        Stored::Integers(_) => x.blocks(compute),
+        Stored::Numbers => &[],
+    };
     for first in (0..x.rows()).step_by(ROWS_AT_ONCE) {
         let rows = first..x.rows().min(first + ROWS_AT_ONCE);
         compute.each(strips.div_ceil(share), &|task| {
-            let task = task * share..strips.min((task + 1) * share);
-            multiply(x, rows.clone(), weight, task, &y, compute);
+            let strips = task * share..strips.min((task + 1) * share);
+            let write = |strip, out: &[_]| write(&y, rows.start, strip, out);
+            match weight.stored() {
+                Stored::Integers(layout) => {
+                    let blocks = &blocks[rows.start * x.width()..rows.end * x.width()];
+                    let task = integers::Task { blocks, width: x.width(), weight, layout, strips };
+                    task.run(compute.ops(), write);
+                }
+                Stored::Numbers => {
+                    let x = &x.numbers()[rows.start * x.cols()..rows.end * x.cols()];
+                    numbers::Task { x, weight, strips }.run(compute.ops(), write);
+                }
+            }
         });
     }
 }
@@ -50,7 +62,7 @@ pub fn product(x: &Activations, weight: &Packed, y: &mut [f32], compute: &Comput
 fn share(rows: usize, weight: &Packed, compute: &Compute) -> usize {
     let strips = weight.rows().div_ceil(ROWS);
     let even = strips.div_ceil(compute.threads());
-    if rows > 8 {
+    if rows > 2 * STREAM_ROWS {
         return even.min(STRIPS);
     }
     let worth = TASK_BYTES.div_ceil(weight.bytes() / strips);
@@ -58,47 +70,9 @@ fn share(rows: usize, weight: &Packed, compute: &Compute) -> usize {
     even.div_ceil((even / worth).max(1))
 }
 
-/// The outputs of some strips for some rows.
-fn multiply(
-    x: &Activations,
-    rows: Range<usize>,
-    weight: &Packed,
-    strips: Range<usize>,
-    y: &Columns<'_>,
-    compute: &Compute,
-) {
-    let ops = compute.ops();
-    let (blocks, width) = x.blocks();
-    let layout = weight.layout();
-    let chunk_bytes = BLOCKS * DEPTH / layout.depth * layout.unit_bytes();
-    let mut panel = Panel::new(layout);
-    // Few rows wait for memory, which is read from front to back.
-    let streams = rows.len() <= STREAM_ROWS;
-    let together = if streams { 1 } else { STRIPS };
-    for first in strips.clone().step_by(together) {
-        let group = first..strips.end.min(first + together);
-        let mut out = vec![[0.0; ROWS]; group.len() * rows.len()]; // (strips, rows)(32)
-        for (chunk, block) in (0..width).step_by(BLOCKS).enumerate() {
-            let blocks = &blocks[rows.start * width + block..];
-            for (strip, out) in group.clone().zip(out.chunks_exact_mut(rows.len())) {
-                let packed = &weight.strip(strip)[chunk * chunk_bytes..];
-                let packed = &packed[..packed.len().min(chunk_bytes)];
-                if streams {
-                    (ops.stream)(layout, packed, &mut panel, blocks, width, out);
-                } else {
-                    (ops.expand)(layout, packed, &mut panel);
-                    (ops.sweep)(&panel, blocks, width, out);
-                }
-            }
-        }
-        for (strip, out) in group.zip(out.chunks_exact(rows.len())) {
-            write(y, rows.start, strip * ROWS..weight.rows().min((strip + 1) * ROWS), out);
-        }
-    }
-}
-
-/// Writes the outputs of a strip.
-fn write(y: &Columns<'_>, first: usize, columns: Range<usize>, out: &[[f32; ROWS]]) {
+/// Writes the outputs of a strip for the rows from `first`.
+fn write(y: &Columns<'_>, first: usize, strip: usize, out: &[[f32; ROWS]]) {
+    let columns = strip * ROWS..y.width().min((strip + 1) * ROWS);
     for (row, out) in out.iter().enumerate() {
         #[expect(unsafe_code, reason = "threads write columns of the same rows")]
         // SAFETY: every strip is in one task, and strips have different columns.
@@ -130,12 +104,15 @@ mod tests {
         (Format::Q4K, 70, 768),
         (Format::Q5K, 40, 256),
         (Format::Q6K, 257, 1280),
+        (Format::F32, 33, 70),
+        (Format::F16, 100, 513),
+        (Format::Bf16, 31, 256),
     ];
 
     fn fast(x: &[f32], weight: &Rows, compute: &Compute) -> Vec<f32> {
         let packed = Packed::new(weight, compute).unwrap();
         let mut y = vec![f32::NAN; x.len() / weight.cols() * weight.rows()];
-        product(&Activations::quantise(x, weight.cols(), compute), &packed, &mut y, compute);
+        product(&Activations::new(x, weight.cols()), &packed, &mut y, compute);
         y
     }
 

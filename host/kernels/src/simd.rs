@@ -40,6 +40,10 @@ pub(crate) trait Simd: Copy {
     fn splat(self, number: f32) -> Self::Floats;
     /// 16 numbers from memory.
     fn load(self, numbers: &[f32; LANES]) -> Self::Floats;
+    /// 16 f16 from memory, little-endian.
+    fn load_half(self, bytes: &[u8; 2 * LANES]) -> Self::Floats;
+    /// 16 bf16 from memory, little-endian.
+    fn load_brain(self, bytes: &[u8; 2 * LANES]) -> Self::Floats;
     /// 16 numbers to memory.
     fn store(self, numbers: Self::Floats, out: &mut [f32; LANES]);
     /// `a + b`

@@ -7,6 +7,7 @@
 //!
 //! A *stream* is the same for a few rows and weights that are still packed.
 
+pub(crate) mod numbers;
 pub(crate) mod scalar;
 pub(crate) mod stream;
 pub(crate) mod tile;

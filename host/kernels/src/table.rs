@@ -43,6 +43,8 @@ static SCALAR: Ops = Ops {
     expand,
     sweep: sweep::scalar::sweep,
     stream: sweep::scalar::stream,
+    sweep_numbers: sweep::numbers::sweep_plainly::<false>,
+    stream_numbers: sweep::numbers::stream_plainly::<false>,
 };
 
 fn row(isa: Isa) -> &'static Ops {

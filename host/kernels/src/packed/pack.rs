@@ -31,6 +31,19 @@ pub(super) fn pack(rows: &Rows, layout: Layout, strip: usize, out: &mut [u8]) ->
     fits
 }
 
+/// The same for plain numbers, which always fit.
+pub(super) fn pack_numbers(rows: &Rows, strip: usize, out: &mut [u8]) -> bool {
+    let (_, bytes) = rows.format().block();
+    let first = strip * ROWS;
+    for place in 0..ROWS.min(rows.rows() - first) {
+        let weights = rows.packed(first + place).chunks_exact(bytes);
+        for (weight, inputs) in weights.zip(out.chunks_exact_mut(ROWS * bytes)) {
+            inputs[place * bytes..][..bytes].copy_from_slice(weight);
+        }
+    }
+    true
+}
+
 /// Writes one row's part of a head, which was zero.
 fn put_head(head: Head, format: Format, block: &[u8], place: usize, out: &mut [u8]) -> bool {
     let mut put = |at: usize, bytes: &[u8]| {

@@ -46,4 +46,19 @@ impl Panel {
             zero: layout.zero,
         })
     }
+
+    /// Writes the weights of row `place`, as many as `out` has.
+    pub(super) fn row(&self, place: usize, out: &mut [f32]) {
+        for (input, out) in out.iter_mut().enumerate() {
+            let (block, input) = (input / DEPTH, input % DEPTH);
+            let scale = input / (DEPTH / self.scales);
+            let quant = i32::from(self.quants[block][input / 4][4 * place + input % 4]);
+            let factor = self.factors[block][scale][place];
+            *out = if self.has_minima {
+                quant as f32 * factor - self.minima[block][scale][place]
+            } else {
+                (quant - self.zero) as f32 * factor
+            };
+        }
+    }
 }

@@ -1,11 +1,11 @@
-//! AVX2 with FMA: two registers each.
+//! AVX2 with FMA and F16C: two registers each.
 #![expect(unsafe_code, reason = "intrinsics")]
 
 use std::arch::x86_64::*;
 
 use super::{LANES, Simd};
 
-/// Proof of AVX2 and FMA.
+/// Proof of AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
 
@@ -60,6 +60,29 @@ impl Simd for Avx2 {
     fn load(self, numbers: &[f32; LANES]) -> [__m256; 2] {
         let start = numbers.as_ptr();
         unsafe { [_mm256_loadu_ps(start), _mm256_loadu_ps(start.add(WIDTH))] }
+    }
+
+    #[inline(always)]
+    fn load_half(self, bytes: &[u8; 2 * LANES]) -> [__m256; 2] {
+        let start = bytes.as_ptr().cast::<__m128i>();
+        unsafe {
+            [
+                _mm256_cvtph_ps(_mm_loadu_si128(start)),
+                _mm256_cvtph_ps(_mm_loadu_si128(start.add(1))),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn load_brain(self, bytes: &[u8; 2 * LANES]) -> [__m256; 2] {
+        let mut out = self.splat(0.0);
+        for (out, bytes) in out.iter_mut().zip(bytes.as_chunks::<16>().0) {
+            unsafe {
+                let words = _mm256_cvtepu16_epi32(_mm_loadu_si128(bytes.as_ptr().cast()));
+                *out = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words));
+            }
+        }
+        out
     }
 
     #[inline(always)]

@@ -45,6 +45,19 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn load_half(self, bytes: &[u8; 2 * LANES]) -> __m512 {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(bytes.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn load_brain(self, bytes: &[u8; 2 * LANES]) -> __m512 {
+        unsafe {
+            let words = _mm512_cvtepu16_epi32(_mm256_loadu_si256(bytes.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words))
+        }
+    }
+
+    #[inline(always)]
     fn store(self, numbers: __m512, out: &mut [f32; LANES]) {
         unsafe { _mm512_storeu_ps(out.as_mut_ptr(), numbers) }
     }

@@ -70,6 +70,35 @@ impl Simd for Dotprod {
     }
 
     #[inline(always)]
+    fn load_half(self, bytes: &[u8; 2 * LANES]) -> Self::Floats {
+        let mut out = self.splat(0.0);
+        for (out, bytes) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
+            let halves = unsafe { vld1_u8(bytes.as_ptr()) };
+            unsafe {
+                asm!(
+                    "fcvtl {out:v}.4s, {halves:v}.4h",
+                    out = out(vreg) *out,
+                    halves = in(vreg) halves,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn load_brain(self, bytes: &[u8; 2 * LANES]) -> Self::Floats {
+        let mut out = self.splat(0.0);
+        for (out, bytes) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
+            unsafe {
+                let brains = vreinterpret_u16_u8(vld1_u8(bytes.as_ptr()));
+                *out = vreinterpretq_f32_u32(vshll_n_u16::<16>(brains));
+            }
+        }
+        out
+    }
+
+    #[inline(always)]
     fn store(self, numbers: Self::Floats, out: &mut [f32; LANES]) {
         for (numbers, out) in numbers.into_iter().zip(out.as_chunks_mut::<4>().0) {
             unsafe { vst1q_f32(out.as_mut_ptr(), numbers) };

@@ -12,7 +12,7 @@ use crate::{
     exp,
     packed::{Layout, Panel, ROWS, expand},
     rows::unpack,
-    sweep::{stream, tile},
+    sweep::{numbers, stream, tile},
     vector,
 };
 #[cfg(target_arch = "aarch64")]
@@ -93,6 +93,24 @@ macro_rules! row {
                 // SAFETY: as above.
                 stream::stream(unsafe { $simd::new() }, layout, packed, panel, blocks, stride, out)
             ),
+            sweep_numbers: door!(
+                $features,
+                (panel: &[[f32; ROWS]], x: &[f32], stride: usize, out: &mut [[f32; ROWS]]),
+                // SAFETY: as above.
+                numbers::sweep_numbers(unsafe { $simd::new() }, panel, x, stride, out)
+            ),
+            stream_numbers: door!(
+                $features,
+                (
+                    format: Format,
+                    packed: &[u8],
+                    x: &[f32],
+                    stride: usize,
+                    out: &mut [[f32; ROWS]]
+                ),
+                // SAFETY: as above.
+                numbers::stream_numbers(unsafe { $simd::new() }, format, packed, x, stride, out)
+            ),
         };
     };
 }
@@ -122,4 +140,6 @@ pub(super) static NEON: Ops = Ops {
     expand,
     sweep: crate::sweep::scalar::sweep,
     stream: crate::sweep::scalar::stream,
+    sweep_numbers: numbers::sweep_plainly::<true>,
+    stream_numbers: numbers::stream_plainly::<true>,
 };

@@ -22,6 +22,12 @@ pub(super) type Sweep = fn(&Panel, &[Block], usize, &mut [[f32; ROWS]]);
 /// The type of a stream.
 pub(super) type Stream = fn(Layout, &[u8], &mut Panel, &[Block], usize, &mut [[f32; ROWS]]);
 
+/// The type of a sweep of plain numbers.
+pub(super) type SweepNumbers = fn(&[[f32; ROWS]], &[f32], usize, &mut [[f32; ROWS]]);
+
+/// The type of a stream of plain numbers.
+pub(super) type StreamNumbers = fn(Format, &[u8], &[f32], usize, &mut [[f32; ROWS]]);
+
 /// One row of the table: every operation, for one instruction set.
 #[derive(Debug)]
 pub(crate) struct Ops {
@@ -51,4 +57,8 @@ pub(crate) struct Ops {
     pub(crate) sweep: Sweep,
     /// Units of packed weights times up to four rows of activations: [`crate::packed::expand`], then a sweep, in one.
     pub(crate) stream: Stream,
+    /// A panel of plain numbers times rows of activations, as [`crate::sweep::numbers`] says.
+    pub(crate) sweep_numbers: SweepNumbers,
+    /// The same of packed numbers.
+    pub(crate) stream_numbers: StreamNumbers,
 }

@@ -123,6 +123,8 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
             expand,
             sweep,
             stream,
+            sweep_numbers,
+            stream_numbers,
         } = *ops;
         assert_eq!(row, isa, "the row of another");
         dots(isa, dot);
@@ -135,6 +137,8 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
         products::expanding(isa, expand);
         products::sweeping(isa, sweep);
         products::streaming(isa, stream);
+        products::sweeping_numbers(isa, sweep_numbers);
+        products::streaming_numbers(isa, stream_numbers);
         ran.push(isa.name());
     }
     println!("rows that ran: {}", ran.join(", "));

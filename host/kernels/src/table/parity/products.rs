@@ -3,11 +3,11 @@
 use crate::{
     Compute, Format, Isa, Packed,
     activations::{Block, DEPTH},
-    packed::{BLOCKS, Layout, Panel, ROWS},
+    packed::{BLOCKS, Layout, Panel, ROWS, Stored},
     samples::{Noise, noise, rows},
     table::{
         SCALAR,
-        ops::{Stream, Sweep},
+        ops::{Stream, StreamNumbers, Sweep, SweepNumbers},
     },
 };
 
@@ -41,16 +41,23 @@ fn packable() -> impl Iterator<Item = Format> {
     groups.chain(plain).filter(|format| Layout::of(*format).is_some())
 }
 
+fn layout_of(packed: &Packed) -> Layout {
+    match packed.stored() {
+        Stored::Integers(layout) => layout,
+        Stored::Numbers => panic!("{} has no layout", packed.format()),
+    }
+}
+
 /// Panels are the same in every row, bit for bit.
 pub(super) fn expanding(isa: Isa, expand: fn(Layout, &[u8], &mut Panel)) {
     for format in packable() {
         let cols = format.block().0 * 32usize.div_ceil(format.block().0);
         for cols in [cols, 2 * cols].into_iter().filter(|cols| *cols <= BLOCKS * DEPTH) {
             let packed = Packed::new(&rows(format, ROWS, cols, 6), &Compute::scalar()).unwrap();
-            let mut ours = Panel::new(packed.layout());
-            let mut scalar = Panel::new(packed.layout());
-            expand(packed.layout(), packed.strip(0), &mut ours);
-            (SCALAR.expand)(packed.layout(), packed.strip(0), &mut scalar);
+            let mut ours = Panel::new(layout_of(&packed));
+            let mut scalar = Panel::new(layout_of(&packed));
+            expand(layout_of(&packed), packed.strip(0), &mut ours);
+            (SCALAR.expand)(layout_of(&packed), packed.strip(0), &mut scalar);
             assert!(ours.quants == scalar.quants, "{isa} quants of {format} by {cols}");
             assert!(ours.factors == scalar.factors, "{isa} factors of {format} by {cols}");
             assert!(ours.minima == scalar.minima, "{isa} minima of {format} by {cols}");
@@ -106,7 +113,7 @@ pub(super) fn streaming(isa: Isa, stream: Stream) {
         let depths = [cols, 2 * cols, BLOCKS * DEPTH / cols * cols];
         for cols in depths.into_iter().filter(|cols| (1..=BLOCKS * DEPTH).contains(cols)) {
             let packed = Packed::new(&rows(format, ROWS, cols, 9), &Compute::scalar()).unwrap();
-            let (layout, width) = (packed.layout(), cols.div_ceil(DEPTH));
+            let (layout, width) = (layout_of(&packed), cols.div_ceil(DEPTH));
             let mut x = vec![Block::default(); n * width];
             for (x, seed) in x.chunks_mut(width).zip(10..) {
                 (SCALAR.quantise)(&noise(cols, seed), x);
@@ -120,6 +127,37 @@ pub(super) fn streaming(isa: Isa, stream: Stream) {
                     let close = (ours - scalar).abs() <= 1e-4 * scalar.abs().max(1.0);
                     assert!(close, "{isa} stream of {format}, {n} by {cols}: {ours} for {scalar}");
                 }
+            }
+        }
+    }
+}
+
+/// Sums are formed in one order, so results differ by the roundings of multiplications.
+pub(super) fn sweeping_numbers(isa: Isa, sweep: SweepNumbers) {
+    for (n, depth) in [1, 2, 3, 4, 5, 6, 13].into_iter().flat_map(|n| [(n, 1), (n, 77)]) {
+        let (panel, x) = (noise(depth * ROWS, 11), noise(n * (depth + 3), 12));
+        let panel = panel.as_chunks().0;
+        let (mut ours, mut scalar) = (vec![[1.0; ROWS]; n], vec![[1.0; ROWS]; n]);
+        sweep(panel, &x, depth + 3, &mut ours);
+        (SCALAR.sweep_numbers)(panel, &x, depth + 3, &mut scalar);
+        for (ours, scalar) in ours.as_flattened().iter().zip(scalar.as_flattened()) {
+            assert!((ours - scalar).abs() < 1e-4, "{isa}, {n} by {depth}: {ours} for {scalar}");
+        }
+    }
+}
+
+/// As [`sweeping_numbers`], with weights as they are packed.
+pub(super) fn streaming_numbers(isa: Isa, stream: StreamNumbers) {
+    for format in [Format::F32, Format::F16, Format::Bf16] {
+        for (n, cols) in (1..=4).flat_map(|n| [(n, 1), (n, 33)]) {
+            let packed = Packed::new(&rows(format, ROWS, cols, 13), &Compute::scalar()).unwrap();
+            let x = noise(n * cols, 14);
+            let (mut ours, mut scalar) = (vec![[1.0; ROWS]; n], vec![[1.0; ROWS]; n]);
+            stream(format, packed.strip(0), &x, cols, &mut ours);
+            (SCALAR.stream_numbers)(format, packed.strip(0), &x, cols, &mut scalar);
+            for (ours, scalar) in ours.as_flattened().iter().zip(scalar.as_flattened()) {
+                let close = (ours - scalar).abs() < 1e-4;
+                assert!(close, "{isa}, {format}, {n} by {cols}: {ours} for {scalar}");
             }
         }
     }

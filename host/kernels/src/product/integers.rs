@@ -1,0 +1,58 @@
+//! Products with integer weights.
+//!
+//! A few strips of weights at a time, some inputs deep, become panels and meet every row of activations.
+//! So packed weights are read from memory once, a panel lies in the nearest cache while it is in use, and
+//! the activations of a chunk stay in the next.
+
+use std::ops::Range;
+
+use super::strips::{STREAM_ROWS, STRIPS, groups};
+use crate::{
+    Packed,
+    activations::{Block, DEPTH},
+    packed::{BLOCKS, Layout, Panel, ROWS},
+    table::Ops,
+};
+
+/// The outputs of some strips for some rows.
+pub(super) struct Task<'a> {
+    /// (rows, width)
+    pub(super) blocks: &'a [Block],
+    pub(super) width: usize,
+    pub(super) weight: &'a Packed,
+    pub(super) layout: Layout,
+    pub(super) strips: Range<usize>,
+}
+
+impl Task<'_> {
+    /// Calls `write` with every strip and its outputs, `(rows)(32)`.
+    pub(super) fn run(&self, ops: &Ops, write: impl Fn(usize, &[[f32; ROWS]])) {
+        let Self { blocks, width, weight, layout, ref strips } = *self;
+        let rows = blocks.len() / width;
+        let chunk_bytes = BLOCKS * DEPTH / layout.depth * layout.unit_bytes();
+        let mut panel = Panel::new(layout);
+        // Few rows wait for memory, which is read from front to back.
+        let streams = rows <= STREAM_ROWS;
+        let together = if streams { 1 } else { STRIPS };
+        let mut out = vec![[0.0; ROWS]; together * rows]; // (strips, rows)(32)
+        for group in groups(strips, together) {
+            out.fill([0.0; ROWS]);
+            for (chunk, block) in (0..width).step_by(BLOCKS).enumerate() {
+                let blocks = &blocks[block..];
+                for (strip, out) in group.clone().zip(out.chunks_exact_mut(rows)) {
+                    let packed = &weight.strip(strip)[chunk * chunk_bytes..];
+                    let packed = &packed[..packed.len().min(chunk_bytes)];
+                    if streams {
+                        (ops.stream)(layout, packed, &mut panel, blocks, width, out);
+                    } else {
+                        (ops.expand)(layout, packed, &mut panel);
+                        (ops.sweep)(&panel, blocks, width, out);
+                    }
+                }
+            }
+            for (strip, out) in group.zip(out.chunks_exact(rows)) {
+                write(strip, out);
+            }
+        }
+    }
+}
