@@ -10,11 +10,15 @@ pub(crate) struct Block {
     /// Four signed bytes each, the first in the lowest.
     pub(crate) quads: [i32; DEPTH / 4],
     /// Sums of 16 quants each.
-    pub(crate) sums16: [i32; DEPTH / 16],
+    pub(crate) sums16: [i16; DEPTH / 16],
     /// Sums of 32 quants each.
     pub(crate) sums32: [i32; DEPTH / 32],
+    /// The same as numbers.
+    pub(crate) numbers32: [f32; DEPTH / 32],
     /// Sum of all quants.
     pub(crate) sum: i32,
+    /// The same as a number.
+    pub(crate) number: f32,
     /// What a quant is worth.
     pub(crate) scale: f32,
 }
@@ -56,10 +60,12 @@ fn quantise_block(x: &[f32; DEPTH], block: &mut Block) {
         *quad = q[0] & 255 | (q[1] & 255) << 8 | (q[2] & 255) << 16 | q[3] << 24;
     }
     for (sum, quants) in block.sums16.iter_mut().zip(quants.as_chunks::<16>().0) {
-        *sum = quants.iter().sum();
+        *sum = quants.iter().sum::<i32>() as i16;
     }
     for (sum, pair) in block.sums32.iter_mut().zip(block.sums16.as_chunks::<2>().0) {
-        *sum = pair[0] + pair[1];
+        *sum = i32::from(pair[0]) + i32::from(pair[1]);
     }
+    block.numbers32 = block.sums32.map(|sum| sum as f32);
     block.sum = block.sums32.iter().sum();
+    block.number = block.sum as f32;
 }

@@ -2,7 +2,7 @@
 //! memory, unpacked in registers. Every sum is formed in the order of a sweep, so that a row gives the
 //! same bits either way.
 
-use super::tile::{add_block, add_scale, add_to, rows_at, start, sums_of};
+use super::tile::{add_block, add_scale, add_to, numbers_of, rows_at, start, sums_of};
 use crate::{
     activations::{Block, DEPTH},
     packed::{Layout, PARTS, Panel, ROWS, STEP},
@@ -145,6 +145,7 @@ fn add_step<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, con
         };
         let eights = (part * 4 / per_step, (part + 1) * 4 / per_step);
         let dots = multiply::<S, R, BITS>(simd, step, eights, x, depth, dots);
+        let sums = numbers_of::<R, SCALES>(x, scale);
         add_scale::<S, R, MINIMA>(simd, scaled, dots, sums, &factors[scale], &minima[scale]);
     }
 }
@@ -159,9 +160,9 @@ fn add_whole<S: Simd, const R: usize, const BITS: usize>(
     depth: usize,
     panel: &Panel,
 ) {
-    let (index, sums) = (depth / DEPTH, sums_of::<R, 1>(x, 0));
+    let (index, sums) = (depth / DEPTH, numbers_of::<R, 1>(x, 0));
     if BITS == 8 {
-        let lift = start::<S, R, true, true>(simd, sums, 0);
+        let lift = start::<S, R, true, true>(simd, sums_of::<R, 1>(x, 0), 0);
         for (dots, lift) in dots.as_flattened_mut().iter_mut().zip(lift.as_flattened()) {
             *dots = simd.add_ints(*dots, *lift);
         }

@@ -80,11 +80,12 @@ fn tile<S: Simd, const R: usize, const SCALES: usize, const MINIMA: bool, const 
             let quads = DEPTH / 4 / SCALES;
             let first = scale * quads;
             let sums = sums_of::<R, SCALES>(x, scale);
+            let numbers = numbers_of::<R, SCALES>(x, scale);
             let start = start::<S, R, MINIMA, WIDE>(simd, sums, panel.zero);
             let quants = &quants[first..first + quads];
             let dots = dots::<S, R, WIDE>(simd, quants, x, first, start);
             let (factors, minima) = (&factors[scale], &minima[scale]);
-            add_scale::<S, R, MINIMA>(simd, &mut scaled, dots, sums, factors, minima);
+            add_scale::<S, R, MINIMA>(simd, &mut scaled, dots, numbers, factors, minima);
         }
         add_block(simd, &mut total, scaled, x);
     }
@@ -118,10 +119,23 @@ pub(super) fn sums_of<const R: usize, const SCALES: usize>(
         *sum = match SCALES {
             1 => x.sum,
             4 => x.sums32[scale],
-            _ => x.sums16[scale],
+            _ => i32::from(x.sums16[scale]),
         };
     }
     sums
+}
+
+/// The same as numbers, where there are up to four scales.
+#[inline(always)]
+pub(super) fn numbers_of<const R: usize, const SCALES: usize>(
+    x: [&Block; R],
+    scale: usize,
+) -> [f32; R] {
+    let mut numbers = [0.0; R];
+    for (number, x) in numbers.iter_mut().zip(x) {
+        *number = if SCALES == 1 { x.number } else { x.numbers32[scale % (DEPTH / 32)] };
+    }
+    numbers
 }
 
 /// Where the sums of integers begin: less what the zero of the weights adds to them, and more what
@@ -187,13 +201,13 @@ pub(super) fn add_scale<S: Simd, const R: usize, const MINIMA: bool>(
     simd: S,
     scaled: &mut [[S::Floats; PARTS]; R],
     dots: [[S::Ints; PARTS]; R],
-    sums: [i32; R],
+    sums: [f32; R],
     factors: &[f32; ROWS],
     minima: &[f32; ROWS],
 ) {
     let (factors, minima) = (load(simd, factors), load(simd, minima));
     for row in 0..R {
-        let sum = simd.splat(sums[row] as f32);
+        let sum = simd.splat(sums[row]);
         for part in 0..PARTS {
             let scaled = &mut scaled[row][part];
             *scaled = simd.multiply_add(simd.to_floats(dots[row][part]), factors[part], *scaled);
