@@ -7,6 +7,8 @@
 //!
 //! A *stream* is the same for a few rows and weights that are still packed.
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod i8mm;
 pub(crate) mod numbers;
 pub(crate) mod scalar;
 pub(crate) mod stream;

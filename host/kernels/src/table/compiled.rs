@@ -32,8 +32,8 @@ macro_rules! door {
 
 /// A row for `$isa`, whose features are `$features` and whose registers are those of `$simd`.
 macro_rules! row {
-    ($name:ident, $isa:ident, $features:literal, $simd:ident) => {
-        pub(super) static $name: Ops = Ops {
+    ($isa:ident, $features:literal, $simd:ident) => {
+        Ops {
             isa: Isa::$isa,
     dot: door!($features, (a: &[f32], b: &[f32]) -> f32, vector::dot::<true>(a, b)),
             silu_gate: door!(
@@ -111,18 +111,26 @@ macro_rules! row {
                 // SAFETY: as above.
                 numbers::stream_numbers(unsafe { $simd::new() }, format, packed, x, stride, out)
             ),
-        };
+        }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-row!(AVX2, Avx2, "avx2,fma,f16c", Avx2);
+pub(super) static AVX2: Ops = row!(Avx2, "avx2,fma,f16c", Avx2);
 #[cfg(target_arch = "x86_64")]
-row!(AVX512_VNNI, Avx512Vnni, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c", Avx512);
+pub(super) static AVX512_VNNI: Ops =
+    row!(Avx512Vnni, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c", Avx512);
 #[cfg(target_arch = "aarch64")]
-row!(DOTPROD, NeonDotprod, "neon,dotprod", Dotprod);
+pub(super) static DOTPROD: Ops = row!(NeonDotprod, "neon,dotprod", Dotprod);
+/// Many rows meet matrix products, few the dot products.
 #[cfg(target_arch = "aarch64")]
-row!(I8MM, NeonI8mm, "neon,dotprod,i8mm", Dotprod);
+pub(super) static I8MM: Ops = Ops {
+    // SAFETY: `Ops::of` and `Ops::best` give this row out where FEAT_I8MM was found.
+    sweep: |panel, blocks, stride, out| unsafe {
+        crate::sweep::i8mm::sweep(panel, blocks, stride, out)
+    },
+    ..row!(NeonI8mm, "neon,dotprod", Dotprod)
+};
 
 /// The baseline has wide registers and fused multiply-add already.
 #[cfg(target_arch = "aarch64")]
