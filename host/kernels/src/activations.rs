@@ -6,7 +6,7 @@ mod block;
 use std::sync::OnceLock;
 
 use crate::Compute;
-pub(crate) use block::{Block, DEPTH, quantise};
+pub(crate) use block::{BLOCKS, Block, DEPTH, quantise};
 
 /// What quantising an element costs beside a multiplication.
 const COST: usize = 8;
@@ -17,7 +17,7 @@ const COST: usize = 8;
 pub struct Activations<'a> {
     x: &'a [f32],
     cols: usize,
-    /// (rows, cols in whole blocks); what is beyond `cols` is zero.
+    /// What is beyond `cols` is zero.
     blocks: OnceLock<Vec<Block>>,
 }
 
@@ -46,23 +46,26 @@ impl<'a> Activations<'a> {
         self.x
     }
 
-    /// The numbers in 8 bits, a row after the other.
+    /// The numbers in 8 bits: (chunks, rows, [`BLOCKS`]), where a chunk is that many blocks of every row.
     pub(crate) fn blocks(&self, compute: &Compute) -> &[Block] {
         self.blocks.get_or_init(|| {
-            let (cols, width) = (self.cols, self.width());
-            let quantise = compute.ops().quantise;
-            let mut blocks = vec![Block::default(); self.rows() * width];
-            let parts = compute.ranges(self.rows(), 1, self.x.len() * COST);
-            compute.split(&mut blocks, width, &parts, |part, blocks| {
-                let x = self.x[part.start * cols..part.end * cols].chunks_exact(cols);
-                x.zip(blocks.chunks_exact_mut(width)).for_each(|(x, blocks)| quantise(x, blocks));
+            let (rows, quantise) = (self.rows(), compute.ops().quantise);
+            let runs = self.chunks() * rows;
+            let mut blocks = vec![Block::default(); runs * BLOCKS];
+            let parts = compute.uneven(runs, self.x.len() * COST);
+            compute.split(&mut blocks, BLOCKS, &parts, |part, blocks| {
+                for (run, blocks) in part.zip(blocks.chunks_exact_mut(BLOCKS)) {
+                    let row = &self.x[run % rows * self.cols..][..self.cols];
+                    let first = run / rows * BLOCKS * DEPTH;
+                    quantise(&row[first..self.cols.min(first + BLOCKS * DEPTH)], blocks);
+                }
             });
             blocks
         })
     }
 
-    /// Blocks of a row.
-    pub(crate) fn width(&self) -> usize {
-        self.cols.div_ceil(DEPTH)
+    /// Chunks that a row has.
+    pub(crate) fn chunks(&self) -> usize {
+        self.cols.div_ceil(BLOCKS * DEPTH)
     }
 }

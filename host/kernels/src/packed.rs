@@ -12,13 +12,17 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::{Compute, Format, Rows, ShapeError, activations::DEPTH, rows::unpack};
+use crate::{
+    Compute, Format, Rows, ShapeError,
+    activations::{BLOCKS, DEPTH},
+    rows::unpack,
+};
 pub(crate) use expand::{expand, expand_head};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use layout::Head;
 pub(crate) use layout::{Layout, PARTS, ROWS, STEP};
 use pack::{pack, pack_numbers};
-pub(crate) use panel::{BLOCKS, Panel};
+pub(crate) use panel::Panel;
 
 /// How weights are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

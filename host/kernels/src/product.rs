@@ -45,8 +45,8 @@ pub fn product(x: &Activations<'_>, weight: &Packed, y: &mut [f32], compute: &Co
             let write = |strip, out: &[_]| write(&y, rows.start, strip, out);
             match weight.stored() {
                 Stored::Integers(layout) => {
-                    let blocks = &blocks[rows.start * x.width()..rows.end * x.width()];
-                    let task = integers::Task { blocks, width: x.width(), weight, layout, strips };
+                    let (all, rows) = (x.rows(), rows.clone());
+                    let task = integers::Task { blocks, all, rows, weight, layout, strips };
                     task.run(compute.ops(), write);
                 }
                 Stored::Numbers => {

@@ -2,6 +2,8 @@
 
 /// Inputs that share a scale.
 pub(crate) const DEPTH: usize = 128;
+/// Blocks of a row that lie side by side, and meet weights at once.
+pub(crate) const BLOCKS: usize = 4;
 
 /// [`DEPTH`] inputs of one row: `x = scale * q`, with `q` in -127..=127.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -2,10 +2,8 @@
 //! scales. It fits the nearest cache and serves every row of activations before the next is unpacked.
 
 use super::layout::{Layout, ROWS};
-use crate::activations::DEPTH;
+use crate::activations::{BLOCKS, DEPTH};
 
-/// Blocks of inputs that a panel holds at most.
-pub(crate) const BLOCKS: usize = 4;
 /// Scales that a block of 128 inputs has at most.
 const SCALES: usize = DEPTH / 16;
 

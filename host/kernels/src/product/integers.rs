@@ -9,16 +9,19 @@ use std::ops::Range;
 use super::strips::{STREAM_ROWS, STRIPS, groups};
 use crate::{
     Packed,
-    activations::{Block, DEPTH},
-    packed::{BLOCKS, Layout, Panel, ROWS},
+    activations::{BLOCKS, Block, DEPTH},
+    packed::{Layout, Panel, ROWS},
     table::Ops,
 };
 
 /// The outputs of some strips for some rows.
 pub(super) struct Task<'a> {
-    /// (rows, width)
+    /// Of all rows, as [`crate::Activations`] has them.
     pub(super) blocks: &'a [Block],
-    pub(super) width: usize,
+    /// Number of all rows.
+    pub(super) all: usize,
+    /// Those that are meant.
+    pub(super) rows: Range<usize>,
     pub(super) weight: &'a Packed,
     pub(super) layout: Layout,
     pub(super) strips: Range<usize>,
@@ -27,8 +30,8 @@ pub(super) struct Task<'a> {
 impl Task<'_> {
     /// Calls `write` with every strip and its outputs, `(rows)(32)`.
     pub(super) fn run(&self, ops: &Ops, write: impl Fn(usize, &[[f32; ROWS]])) {
-        let Self { blocks, width, weight, layout, ref strips } = *self;
-        let rows = blocks.len() / width;
+        let Self { blocks, all, weight, layout, ref strips, .. } = *self;
+        let rows = self.rows.len();
         let chunk_bytes = BLOCKS * DEPTH / layout.depth * layout.unit_bytes();
         let mut panel = Panel::new(layout);
         // Few rows wait for memory, which is read from front to back.
@@ -37,16 +40,16 @@ impl Task<'_> {
         let mut out = vec![[0.0; ROWS]; together * rows]; // (strips, rows)(32)
         for group in groups(strips, together) {
             out.fill([0.0; ROWS]);
-            for (chunk, block) in (0..width).step_by(BLOCKS).enumerate() {
-                let blocks = &blocks[block..];
+            for (chunk, blocks) in blocks.chunks_exact(all * BLOCKS).enumerate() {
+                let blocks = &blocks[self.rows.start * BLOCKS..];
                 for (strip, out) in group.clone().zip(out.chunks_exact_mut(rows)) {
                     let packed = &weight.strip(strip)[chunk * chunk_bytes..];
                     let packed = &packed[..packed.len().min(chunk_bytes)];
                     if streams {
-                        (ops.stream)(layout, packed, &mut panel, blocks, width, out);
+                        (ops.stream)(layout, packed, &mut panel, blocks, BLOCKS, out);
                     } else {
                         (ops.expand)(layout, packed, &mut panel);
-                        (ops.sweep)(&panel, blocks, width, out);
+                        (ops.sweep)(&panel, blocks, BLOCKS, out);
                     }
                 }
             }

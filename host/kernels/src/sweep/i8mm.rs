@@ -7,8 +7,8 @@ use std::arch::{aarch64::*, asm};
 
 use super::tile::{numbers_of, rows_at, sums_of};
 use crate::{
-    activations::{Block, DEPTH},
-    packed::{BLOCKS, Panel, ROWS},
+    activations::{BLOCKS, Block, DEPTH},
+    packed::{Panel, ROWS},
 };
 
 /// Rows of activations in a tile, and pairs of them.

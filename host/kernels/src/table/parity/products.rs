@@ -2,8 +2,8 @@
 
 use crate::{
     Compute, Format, Isa, Packed,
-    activations::{Block, DEPTH},
-    packed::{BLOCKS, Layout, Panel, ROWS, Stored},
+    activations::{BLOCKS, Block, DEPTH},
+    packed::{Layout, Panel, ROWS, Stored},
     samples::{Noise, noise, rows},
     table::{
         SCALAR,
