@@ -25,6 +25,10 @@ pub(crate) enum Command {
     Check(Check),
     /// Score a given text with a checkpoint: likelihoods, perplexity, and how far from a reference.
     Eval(Eval),
+    /// Measure how fast a checkpoint computes, against what this machine's memory and cores allow.
+    Bench(Bench),
+    /// Measure what this machine's memory and cores allow.
+    Roofline(Roofline),
     /// Talk to a running host.
     Chat(Chat),
     /// Write, build, upload and swap policies.
@@ -131,6 +135,49 @@ pub(crate) struct Eval {
     /// Tokens fed in one step; without it, all at once.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) chunk: Option<u32>,
+    /// For scripts.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("weights").args(["model", "synthetic"]).required(true)))]
+pub(crate) struct Bench {
+    /// A Hugging Face folder or a GGUF file.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model: Option<PathBuf>,
+    /// Random weights in the shape of phi-4-mini-awq, mistral-7b-awq, qwen2.5-coder-1.5b-awq, aya-8b-awq
+    /// or gemma-3-27b-bf16; with :LAYERS behind it, of so many layers.
+    #[arg(long, value_name = "SHAPE")]
+    pub(crate) synthetic: Option<signalbox_engine::Synthetic>,
+    /// Tokens of the prompt.
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) prompt: u32,
+    /// Tokens to generate, of each sequence.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) generate: u32,
+    /// Tokens before those that are generated.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) context: u32,
+    /// Sequences that are generated together, as in 1,4,8.
+    #[arg(long, value_name = "N", default_values_t = [1], value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) batch: Vec<u16>,
+    /// Times that everything is measured; medians are printed.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) repeat: u16,
+    /// Threads that share the work; without it, one per core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// For scripts.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Roofline {
+    /// Threads that measure together; without it, one per core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
     /// For scripts.
     #[arg(long)]
     pub(crate) json: bool,

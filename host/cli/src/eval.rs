@@ -2,9 +2,7 @@
 //! is from a reference. The tool that shows on a user's own machine that the arithmetic is right.
 
 use std::{
-    num::NonZero,
     process::ExitCode,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -14,6 +12,7 @@ use signalbox_engine::{Agreement, EngineError, Scorer, Scoring, nll, top1};
 
 use crate::{
     args::Eval,
+    runtime::cores,
     term::{Progress, Spinner, say, say_json},
 };
 
@@ -50,12 +49,8 @@ pub(crate) fn run(args: &Eval) -> Result<ExitCode> {
     scores.judge(how.exact)
 }
 
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
-}
-
 /// The engine's error without its talk of experts: here is only one checkpoint.
-fn described(error: EngineError) -> anyhow::Error {
+pub(crate) fn described(error: EngineError) -> anyhow::Error {
     match error {
         EngineError::Unloadable { faults, .. } => anyhow!(faults.to_string()),
         other => other.into(),

@@ -5,6 +5,7 @@
 
 mod app;
 mod args;
+mod bench;
 mod builtin;
 mod chat;
 mod check;
@@ -19,6 +20,7 @@ mod log_line;
 mod output;
 mod policy;
 mod report;
+mod roofline;
 mod runtime;
 mod serve;
 mod settings;
@@ -78,6 +80,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Roofline(args) => roofline::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Chat(args) => chat::run(args).map(|()| ExitCode::SUCCESS),
         Command::Policy(args) => policy::run(args).map(|()| ExitCode::SUCCESS),
         Command::Experts(args) => experts::run(args).map(|()| ExitCode::SUCCESS),

@@ -4,6 +4,7 @@
 //! Start at [`Fleet`]: it holds the experts, loads and unloads them, and answers a [`Request`] with
 //! a [`TokenStream`]. [`Scorer`] holds one checkpoint and says what it thinks of a given text.
 
+mod bench;
 mod cache;
 mod checkpoint;
 mod error;
@@ -32,6 +33,7 @@ mod tokenizer;
 mod transient;
 mod vision;
 
+pub use bench::{Bench, Roofline, Synthetic, SyntheticError, cpu_name};
 pub use error::{Blame, EngineError};
 pub use expert::TokenStream;
 pub use fleet::{ExpertState, ExpertStatus, Fleet, MemoryStatus};
@@ -41,6 +43,7 @@ pub use limits::{
     FIXED, FleetLimits, IMAGES_MAX, MESSAGES_MAX, STOP_BYTES_MAX, STOPS_MAX, TemplateLimits,
 };
 pub use machine::{machine_memory, machine_threads};
+pub use model::TokenCost;
 pub use request::{Event, Finish, Message, Part, Prompt, Request, Sampling, Timings, Usage};
 pub use score::{Agreement, Scorer, Scoring, nll, top1};
 pub use self_test::{SelfTest, self_test};

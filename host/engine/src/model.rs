@@ -20,6 +20,7 @@ use crate::{
 use batch::Batch;
 pub(crate) use chunk::Chunk;
 pub(crate) use weights::Loaded;
+pub use weights::TokenCost;
 pub(crate) use weights::{Fill, Layer, Linear, Weights};
 
 /// Rows whose logits are held at once when every one of them is wanted: a vocabulary is long.
@@ -68,6 +69,11 @@ impl Model {
     /// Where the first weight lies: stays the same for as long as the model is loaded.
     pub(crate) fn address(&self) -> usize {
         self.weights.embedding.address()
+    }
+
+    /// What one decoded token costs.
+    pub(crate) fn token_cost(&self) -> TokenCost {
+        self.weights.token_cost()
     }
 
     /// One batched step. Returns the logits `(vocab)` of every chunk's last token.

@@ -29,6 +29,7 @@ mod packed;
 mod plain;
 mod pool;
 mod product;
+mod roofline;
 mod rope;
 mod rows;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use matmul::matmul;
 pub use norm::{layer_norm, rms_norm};
 pub use packed::Packed;
 pub use product::product;
+pub use roofline::{int8_peak, read_bandwidth};
 pub use rope::{RopeLayout, rope};
 pub use rows::{Format, Rows, ShapeError};
 pub use softmax::softmax;

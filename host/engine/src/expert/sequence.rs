@@ -14,7 +14,7 @@ use crate::{
 /// Prompt tokens fed in one step, all sequences together. Running replies get a token between any
 /// two chunks, so a long prompt slows them down but never stops them. A picture is fed whole, however
 /// long it is.
-pub(super) const PREFILL_CHUNK: usize = 128;
+pub(crate) const PREFILL_CHUNK: usize = 128;
 
 /// A call between its first step and its end.
 pub(super) struct Sequence {

@@ -77,6 +77,31 @@ pub(crate) trait Fill<M, V> {
     }
 }
 
+/// What one decoded token costs, whatever computes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenCost {
+    /// Bytes of weights that are read for it.
+    pub bytes: u64,
+    /// Multiplications with weights.
+    pub multiplications: u64,
+}
+
+impl Loaded {
+    /// Layers and head; of the embedding a token takes one row.
+    pub(super) fn token_cost(&self) -> TokenCost {
+        let linears = self.layers.iter().flat_map(|layer| {
+            let Layer { query, key, value, output, gate, up, down, .. } = layer;
+            [&query.weight, &key.weight, &value.weight, &output.weight, gate, up, down]
+        });
+        let head = self.head.as_ref().unwrap_or(&self.embedding);
+        let matrices = linears.chain([head]);
+        matrices.fold(TokenCost::default(), |cost, matrix| TokenCost {
+            bytes: cost.bytes + matrix.bytes() as u64,
+            multiplications: cost.multiplications + (matrix.rows() * matrix.cols()) as u64,
+        })
+    }
+}
+
 impl<M, V> Weights<M, V> {
     /// The same list with every tensor turned by `fill`.
     pub(crate) fn fill<F: Fill<M, V>>(

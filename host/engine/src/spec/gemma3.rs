@@ -3,7 +3,7 @@
 
 use super::{
     Activation, LayerSpec, ModelSpec, Norm, NormKind, QkNorm, Residual, Rope, VisionSpec,
-    bounds::CONTEXT_MAX,
+    bounds::{CONTEXT_MAX, LAYERS_MAX},
 };
 use crate::files::{CheckpointError, Config};
 
@@ -70,7 +70,7 @@ fn layers(text: &Config, count: usize) -> Result<Vec<LayerSpec>, CheckpointError
     let global = LayerSpec { window: None, rope: 0 };
     let local = LayerSpec { window: Some(window), rope: 1 };
     let Some(types) = text.texts_opt("layer_types")? else {
-        let pattern = text.count_opt("sliding_window_pattern", 1..=count)?.unwrap_or(6);
+        let pattern = text.count_opt("sliding_window_pattern", 1..=LAYERS_MAX)?.unwrap_or(6);
         let is_global = |index: usize| (index + 1).is_multiple_of(pattern);
         return Ok((0..count).map(|index| if is_global(index) { global } else { local }).collect());
     };

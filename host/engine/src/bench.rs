@@ -1,0 +1,111 @@
+//! How fast one checkpoint computes, outside of any fleet, and what the machine allows: what `signalbox
+//! bench` and `signalbox roofline` measure.
+
+mod cpu;
+mod roofline;
+mod synthetic;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use signalbox_kernels::{Compute, Isa};
+
+use crate::{
+    EngineError,
+    checkpoint::Checkpoint,
+    expert::PREFILL_CHUNK,
+    files::CheckpointError,
+    model::{Chunk, Model, TokenCost},
+};
+
+pub use cpu::cpu_name;
+pub use roofline::Roofline;
+pub use synthetic::{Synthetic, SyntheticError};
+
+/// A checkpoint loaded for timing.
+pub struct Bench {
+    model: Model,
+    stored: String,
+    load: Duration,
+}
+
+impl Bench {
+    /// Loads a Hugging Face folder or a GGUF file for `threads` threads.
+    ///
+    /// # Errors
+    /// When the checkpoint can't be used.
+    pub fn open(path: &Path, threads: usize) -> Result<Self, EngineError> {
+        let refused = |error: CheckpointError| {
+            let (expert, path) = (path.display().to_string(), PathBuf::from(path));
+            EngineError::Unloadable { expert, path, faults: error.into() }
+        };
+        let began = Instant::now();
+        let checkpoint = Checkpoint::open(path).map_err(refused)?;
+        let model = checkpoint.load().map_err(refused)?;
+        let load = began.elapsed();
+        let model = match Compute::new(Isa::best(), threads) {
+            Some(compute) => model.computing(compute),
+            None => model,
+        };
+        Ok(Self { model, stored: checkpoint.stored().to_string(), load })
+    }
+
+    /// From the first byte read to ready.
+    pub fn load(&self) -> Duration {
+        self.load
+    }
+
+    /// How most of the weights are stored, as in `gguf q4_k`.
+    pub fn stored(&self) -> &str {
+        &self.stored
+    }
+
+    /// Longest prompt plus reply, in tokens.
+    pub fn context_length(&self) -> usize {
+        self.model.spec().context_length as usize
+    }
+
+    /// What one decoded token costs.
+    pub fn token_cost(&self) -> TokenCost {
+        self.model.token_cost()
+    }
+
+    /// Feeds a prompt of `tokens` as serving does, chunk by chunk.
+    pub fn prefill(&self, tokens: usize) -> Duration {
+        let ids = self.ids(tokens);
+        let mut cache = self.model.new_cache(tokens);
+        let began = Instant::now();
+        for tokens in ids.chunks(PREFILL_CHUNK) {
+            self.model.forward(&mut [Chunk { cache: &mut cache, tokens, pictures: &[] }]);
+        }
+        began.elapsed()
+    }
+
+    /// Decodes `tokens` of each of `batch` sequences, behind `context` tokens each.
+    pub fn decode(&self, context: usize, batch: usize, tokens: usize) -> Duration {
+        let ids = self.ids(context.max(1) + tokens);
+        let (prompt, rest) = ids.split_at(context.max(1));
+        let caches = (0..batch).map(|_| self.model.new_cache(ids.len()));
+        let mut caches: Vec<_> = caches.collect();
+        for cache in &mut caches {
+            for tokens in prompt.chunks(PREFILL_CHUNK) {
+                self.model.forward(&mut [Chunk { cache, tokens, pictures: &[] }]);
+            }
+        }
+        let began = Instant::now();
+        for token in rest.chunks(1) {
+            let chunk = |cache| Chunk { cache, tokens: token, pictures: &[] };
+            let mut chunks: Vec<_> = caches.iter_mut().map(chunk).collect();
+            self.model.forward(&mut chunks);
+        }
+        began.elapsed()
+    }
+
+    /// Token ids all over the vocabulary. What they say costs nothing.
+    fn ids(&self, count: usize) -> Vec<u32> {
+        let vocab = u64::from(self.model.spec().vocab_size);
+        (1..=count as u64).map(|at| (at * 7919 % vocab) as u32).collect()
+    }
+}
