@@ -41,14 +41,11 @@ impl Bench {
             let (expert, path) = (path.display().to_string(), PathBuf::from(path));
             EngineError::Unloadable { expert, path, faults: error.into() }
         };
+        let compute = Compute::new(Isa::best(), threads).unwrap_or_else(Compute::scalar);
         let began = Instant::now();
         let checkpoint = Checkpoint::open(path).map_err(refused)?;
-        let model = checkpoint.load().map_err(refused)?;
+        let model = checkpoint.load(&compute).map_err(refused)?;
         let load = began.elapsed();
-        let model = match Compute::new(Isa::best(), threads) {
-            Some(compute) => model.computing(compute),
-            None => model,
-        };
         Ok(Self { model, stored: checkpoint.stored().to_string(), load })
     }
 

@@ -18,7 +18,7 @@ mod tower_plan;
 
 use std::path::Path;
 
-use signalbox_kernels::Format;
+use signalbox_kernels::{Compute, Format};
 
 pub(crate) use stored::Stored;
 
@@ -144,8 +144,8 @@ impl Checkpoint {
         self
     }
 
-    /// Copies the weights into packed memory, if the machine has as much at all.
-    pub(crate) fn load(&self) -> Result<Model> {
+    /// Copies the weights into memory in the form that `compute` wants, if the machine has as much at all.
+    pub(crate) fn load(&self, compute: &Compute) -> Result<Model> {
         let (needed, machine) = (self.weight_bytes(), machine_memory());
         if needed > machine {
             let problem =
@@ -154,15 +154,15 @@ impl Checkpoint {
             let file = self.catalogue.first_file();
             return Err(CheckpointError::new(Kind::Unsupported, file, problem, mend));
         }
-        let read = self.read();
+        let read = self.read(compute);
         // A file that was written to meanwhile may look damaged, so that is said first.
         self.catalogue.files.iter().try_for_each(WeightFile::check_unchanged)?;
         let (weights, vision) = read?;
-        Ok(Model::new(self.spec.clone(), weights, vision))
+        Ok(Model::new(self.spec.clone(), weights, vision, compute.clone()))
     }
 
-    fn read(&self) -> Result<(Loaded, Option<Vision>)> {
-        let mut loader = load::Loader::new(&self.catalogue);
+    fn read(&self, compute: &Compute) -> Result<(Loaded, Option<Vision>)> {
+        let mut loader = load::Loader::new(&self.catalogue, compute);
         let weights = self.plan.fill(&mut loader)?;
         let vision = self.vision.as_ref().map(|vision| vision.load(&self.catalogue, &loader));
         Ok((weights, vision.transpose()?))
@@ -199,5 +199,5 @@ fn rope_factors(catalogue: &Catalogue, name: &str) -> Result<Option<Vec<f32>>> {
     }
     let (entry, elements) = (entry.clone(), 0..count);
     let vector = Vector { name, entry, format: Format::F32, elements, plus_one: false };
-    load::Loader::new(catalogue).vector(&vector).map(Some)
+    load::Loader::new(catalogue, &Compute::scalar()).vector(&vector).map(Some)
 }

@@ -4,12 +4,13 @@ mod batch;
 mod chunk;
 #[cfg(test)]
 mod goldens;
+mod matrix;
 #[cfg(test)]
 mod pictures;
 mod weights;
 
 use signalbox_kernels::{
-    Compute, Query, Rows, attention, gelu_tanh_gate, layer_norm, matmul, rms_norm, rope, silu_gate,
+    Compute, Query, attention, gelu_tanh_gate, layer_norm, rms_norm, rope, silu_gate,
 };
 
 use crate::{
@@ -19,6 +20,8 @@ use crate::{
 };
 use batch::Batch;
 pub(crate) use chunk::Chunk;
+use matrix::Input;
+pub(crate) use matrix::Matrix;
 pub(crate) use weights::Loaded;
 pub use weights::TokenCost;
 pub(crate) use weights::{Fill, Layer, Linear, Weights};
@@ -26,7 +29,7 @@ pub(crate) use weights::{Fill, Layer, Linear, Weights};
 /// Rows whose logits are held at once when every one of them is wanted: a vocabulary is long.
 const LOGIT_ROWS: usize = 16;
 
-type LoadedLayer = Layer<Rows, Vec<f32>>;
+type LoadedLayer = Layer<Matrix, Vec<f32>>;
 
 /// A loaded model: packed weights and the spec they obey. Shared by reference between threads.
 pub(crate) struct Model {
@@ -39,13 +42,13 @@ pub(crate) struct Model {
 
 impl Model {
     /// Weights of the shapes that `spec` asks for.
-    pub(crate) fn new(spec: ModelSpec, weights: Loaded, vision: Option<Vision>) -> Self {
-        Self { spec, weights, vision, compute: Compute::serving() }
-    }
-
-    /// The same model, computing in another way.
-    pub(crate) fn computing(self, compute: Compute) -> Self {
-        Self { compute, ..self }
+    pub(crate) fn new(
+        spec: ModelSpec,
+        weights: Loaded,
+        vision: Option<Vision>,
+        compute: Compute,
+    ) -> Self {
+        Self { spec, weights, vision, compute }
     }
 
     /// The architecture and its numbers.
@@ -101,6 +104,7 @@ impl Model {
         let mut x = self.embed(chunks); // (rows, hidden)
         for (index, layer) in self.weights.layers.iter().enumerate() {
             let normed = self.norm(&x, &layer.attention_norm);
+            let normed = self.input(&normed);
             let attended = self.attend(index, layer, &normed, batch, chunks); // (rows, hidden)
             if self.spec.residual == Residual::Parallel {
                 add(&mut x, &attended);
@@ -109,7 +113,7 @@ impl Model {
             }
             add(&mut x, &self.norm_if(attended, layer.post_attention_norm.as_ref()));
             let normed = self.norm_if(x.clone(), layer.feed_forward_norm.as_ref());
-            let fed = self.feed_forward(layer, &normed); // (rows, hidden)
+            let fed = self.feed_forward(layer, &self.input(&normed)); // (rows, hidden)
             add(&mut x, &self.norm_if(fed, layer.post_feed_forward_norm.as_ref()));
         }
         chunks.iter_mut().for_each(|chunk| chunk.cache.advance(chunk.tokens.len()));
@@ -132,7 +136,7 @@ impl Model {
                 row.copy_from_slice(&features[(position - span.start) * hidden..][..hidden]);
                 continue;
             }
-            self.weights.embedding.decode(token as usize, row);
+            self.weights.embedding.decode(token as usize, row, &self.compute);
             row.iter_mut().for_each(|x| *x *= self.spec.embedding_scale);
         }
         x
@@ -144,7 +148,7 @@ impl Model {
         &self,
         index: usize,
         layer: &LoadedLayer,
-        normed: &[f32],
+        normed: &Input<'_>,
         batch: &Batch,
         chunks: &mut [Chunk<'_>],
     ) -> Vec<f32> {
@@ -170,7 +174,7 @@ impl Model {
         });
         let rows: Vec<_> = rows.collect();
         attention(&rows, spec.heads, spec.attention_scale, &mut mixed, &self.compute);
-        self.linear(&mixed, &layer.output)
+        self.linear(&Input::new(&mixed, query_width), &layer.output)
     }
 
     /// Rotates every row `(heads, head_dim)` by the angles of its position.
@@ -194,14 +198,14 @@ impl Model {
     }
 
     /// (rows, hidden) to (rows, hidden)
-    fn feed_forward(&self, layer: &LoadedLayer, normed: &[f32]) -> Vec<f32> {
-        let mut gate = self.product(normed, &layer.gate); // (rows, intermediate)
-        let up = self.product(normed, &layer.up); // (rows, intermediate)
+    fn feed_forward(&self, layer: &LoadedLayer, normed: &Input<'_>) -> Vec<f32> {
+        let mut gate = layer.gate.product(normed, &self.compute); // (rows, intermediate)
+        let up = layer.up.product(normed, &self.compute); // (rows, intermediate)
         match self.spec.activation {
             Activation::Silu => silu_gate(&mut gate, &up, &self.compute),
             Activation::GeluTanh => gelu_tanh_gate(&mut gate, &up, &self.compute),
         }
-        self.product(&gate, &layer.down)
+        layer.down.product(&Input::new(&gate, layer.down.cols()), &self.compute)
     }
 
     fn norm(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
@@ -223,22 +227,21 @@ impl Model {
     fn logits(&self, x: &[f32]) -> Vec<Vec<f32>> {
         let normed = self.norm(x, &self.weights.final_norm);
         let head = self.weights.head.as_ref().unwrap_or(&self.weights.embedding);
-        let mut logits = self.product(&normed, head);
+        let mut logits = head.product(&self.input(&normed), &self.compute);
         logits.iter_mut().for_each(|logit| *logit *= self.spec.logit_scale);
         logits.chunks_exact(head.rows()).map(<[f32]>::to_vec).collect()
     }
 
-    fn linear(&self, x: &[f32], linear: &Linear<Rows, Vec<f32>>) -> Vec<f32> {
-        let mut y = self.product(x, &linear.weight);
+    /// (n, hidden)
+    fn input<'a>(&self, x: &'a [f32]) -> Input<'a> {
+        Input::new(x, self.spec.hidden)
+    }
+
+    fn linear(&self, x: &Input<'_>, linear: &Linear<Matrix, Vec<f32>>) -> Vec<f32> {
+        let mut y = linear.weight.product(x, &self.compute);
         if let Some(bias) = &linear.bias {
             y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
         }
-        y
-    }
-
-    fn product(&self, x: &[f32], weight: &Rows) -> Vec<f32> {
-        let mut y = vec![0.0; x.len() / weight.cols() * weight.rows()];
-        matmul(x, weight, &mut y, &self.compute);
         y
     }
 }

@@ -45,12 +45,9 @@ impl Scorer {
     /// When the checkpoint can't be used.
     pub fn open(path: &Path, how: Scoring) -> Result<Self, EngineError> {
         let checkpoint = Checkpoint::open(path).map_err(|error| unloadable(path, error))?;
-        let model = checkpoint.load().map_err(|error| unloadable(path, error))?;
         let isa = if how.exact { Isa::Scalar } else { Isa::best() };
-        let model = match Compute::new(isa, how.threads) {
-            Some(compute) => model.computing(compute),
-            None => model,
-        };
+        let compute = Compute::new(isa, how.threads).unwrap_or_else(Compute::scalar);
+        let model = checkpoint.load(&compute).map_err(|error| unloadable(path, error))?;
         Ok(Self { path: path.to_owned(), checkpoint, model, how })
     }
 

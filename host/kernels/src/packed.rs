@@ -130,6 +130,11 @@ impl Packed {
         }
     }
 
+    /// Where the bytes begin: the same for as long as the matrix lives.
+    pub fn address(&self) -> usize {
+        self.bytes.as_ptr().addr()
+    }
+
     /// How it is stored.
     pub(crate) fn stored(&self) -> Stored {
         self.stored

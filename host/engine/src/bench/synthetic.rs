@@ -100,6 +100,8 @@ fn header(tensors: &[Tensor]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use signalbox_kernels::Compute;
+
     use super::*;
     use crate::checkpoint::Checkpoint;
 
@@ -131,7 +133,7 @@ mod tests {
             Synthetic { shape, layers: 2 }.write(folder.path()).unwrap();
             let checkpoint = Checkpoint::open(folder.path()).unwrap();
             assert_eq!(checkpoint.stored().is_awq(), shape.awq, "{name}");
-            assert!(checkpoint.load().is_ok(), "{name}");
+            assert!(checkpoint.load(&Compute::serving()).is_ok(), "{name}");
         }
     }
 }

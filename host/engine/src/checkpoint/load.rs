@@ -4,16 +4,16 @@
 use std::ops::Range;
 
 use half::{bf16, f16};
-use signalbox_kernels::{Format, Rows};
+use signalbox_kernels::{Compute, Format, Rows};
 
 use super::{
     packed_tensors::PackedTensors,
-    plan::{Matrix, MatrixTensors, Vector},
+    plan::{self, MatrixTensors, Vector},
     quantise, repack,
 };
 use crate::{
     files::{Catalogue, CheckpointError, Element, Entry, malformed},
-    model::Fill,
+    model::{Fill, Matrix},
 };
 
 /// What is read at once of a tensor that is not kept as it is.
@@ -22,12 +22,14 @@ const CHUNK_BYTES: usize = 4 << 20;
 /// Reads the tensors of a plan.
 pub(super) struct Loader<'a> {
     catalogue: &'a Catalogue,
+    /// What the weights will be multiplied by.
+    compute: &'a Compute,
 }
 
 impl<'a> Loader<'a> {
     /// Of the files of a catalogue, which it has open.
-    pub(super) fn new(catalogue: &'a Catalogue) -> Self {
-        Self { catalogue }
+    pub(super) fn new(catalogue: &'a Catalogue, compute: &'a Compute) -> Self {
+        Self { catalogue, compute }
     }
 
     /// A tensor's bytes.
@@ -42,7 +44,11 @@ impl<'a> Loader<'a> {
         self.catalogue.files[entry.file].read(offset, rows.len() * row_bytes)
     }
 
-    fn packed(&self, matrix: &Matrix, packed: &PackedTensors) -> Result<Vec<u8>, CheckpointError> {
+    fn packed(
+        &self,
+        matrix: &plan::Matrix,
+        packed: &PackedTensors,
+    ) -> Result<Vec<u8>, CheckpointError> {
         self.check_shape(matrix, packed)?;
         let weights = self.bytes(&packed.weights)?;
         let zeros = packed.zeros.as_ref().map(|zeros| self.bytes(zeros)).transpose()?;
@@ -61,7 +67,11 @@ impl<'a> Loader<'a> {
     }
 
     /// compressed-tensors say in a tensor of its own what shape a linear has.
-    fn check_shape(&self, matrix: &Matrix, packed: &PackedTensors) -> Result<(), CheckpointError> {
+    fn check_shape(
+        &self,
+        matrix: &plan::Matrix,
+        packed: &PackedTensors,
+    ) -> Result<(), CheckpointError> {
         let Some(entry) = &packed.shape else { return Ok(()) };
         let expect = [packed.rows, matrix.cols].map(|side| (side as u64).to_le_bytes());
         if self.bytes(entry)? == expect.as_flattened() {
@@ -77,7 +87,7 @@ impl<'a> Loader<'a> {
     /// Rounds plain rows one by one, a few of them in memory at a time.
     fn quantised(
         &self,
-        matrix: &Matrix,
+        matrix: &plan::Matrix,
         entry: &Entry,
         from: Format,
     ) -> Result<Vec<u8>, CheckpointError> {
@@ -117,12 +127,12 @@ impl<'a> Loader<'a> {
     }
 }
 
-impl Fill<Matrix, Vector> for Loader<'_> {
-    type Matrix = Rows;
+impl Fill<plan::Matrix, Vector> for Loader<'_> {
+    type Matrix = Matrix;
     type Vector = Vec<f32>;
     type Error = CheckpointError;
 
-    fn matrix(&mut self, matrix: &Matrix) -> Result<Rows, CheckpointError> {
+    fn matrix(&mut self, matrix: &plan::Matrix) -> Result<Matrix, CheckpointError> {
         let (entry, bytes) = match &matrix.tensors {
             MatrixTensors::Plain(entry) => (entry, self.rows(entry, matrix.rows.clone())?),
             MatrixTensors::Quantised { entry, from } => {
@@ -136,7 +146,7 @@ impl Fill<Matrix, Vector> for Loader<'_> {
         })?;
         match rows.first_not_finite() {
             Some(row) => Err(self.not_finite(entry, &matrix.name, matrix.rows.start + row)),
-            None => Ok(rows),
+            None => Ok(Matrix::new(rows, self.compute)),
         }
     }
 

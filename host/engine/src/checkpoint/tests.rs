@@ -15,7 +15,7 @@ use candle_core::{
     quantized::{GgmlDType, QTensor},
 };
 use serde_json::Value;
-use signalbox_kernels::{Format, Rows};
+use signalbox_kernels::{Compute, Format, Rows};
 use tempfile::TempDir;
 
 use super::Checkpoint;
@@ -52,7 +52,7 @@ fn logits_of(model: &Model) -> Vec<Vec<f32>> {
 }
 
 fn logits(path: &Path) -> Vec<Vec<f32>> {
-    let model = Checkpoint::open(path).and_then(|checkpoint| checkpoint.load());
+    let model = Checkpoint::open(path).and_then(|checkpoint| checkpoint.load(&Compute::scalar()));
     logits_of(&model.unwrap_or_else(|error| panic!("{error}")))
 }
 

@@ -187,6 +187,8 @@ impl Sequence {
 
 #[cfg(test)]
 mod tests {
+    use signalbox_kernels::Compute;
+
     use std::sync::Arc;
 
     use super::*;
@@ -213,7 +215,10 @@ mod tests {
             loading: None,
             _hold: Box::new(()),
         };
-        Sequence::start(Box::new(job), &Checkpoint::open(&path).unwrap().load().unwrap())
+        Sequence::start(
+            Box::new(job),
+            &Checkpoint::open(&path).unwrap().load(&Compute::serving()).unwrap(),
+        )
     }
 
     #[test]

@@ -13,6 +13,8 @@ use super::{
     residency::{Residency, Room, SlotState},
     shared::Shared,
 };
+use signalbox_kernels::Compute;
+
 use crate::{
     EngineError, Finding,
     checkpoint::Checkpoint,
@@ -109,7 +111,8 @@ impl Handle {
         self.prompt_format()?;
         let opened = self.take_opened()?;
         self.refuse_replaced(&opened.checkpoint)?;
-        let model = opened.checkpoint.load().map_err(|error| self.refused(error))?;
+        let model =
+            opened.checkpoint.load(&Compute::serving()).map_err(|error| self.refused(error))?;
         let context = self.inspection().context_length.unwrap_or(0);
         let sequences = member.settings.max_num_seqs;
         let bounds =

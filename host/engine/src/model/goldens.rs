@@ -1,5 +1,6 @@
 //! The decoder against what transformers recorded: every toy expert's answers, token by token.
 
+use signalbox_kernels::Compute;
 use std::{fs, path::PathBuf};
 
 use serde::Deserialize;
@@ -24,7 +25,7 @@ fn folder(expert: &str) -> PathBuf {
 }
 
 fn load(expert: &str) -> (Model, Vec<Entry>) {
-    let model = Checkpoint::open(&folder(expert)).unwrap().load().unwrap();
+    let model = Checkpoint::open(&folder(expert)).unwrap().load(&Compute::serving()).unwrap();
     let recorded = fs::read(folder(expert).join("recorded.json")).unwrap();
     (model, serde_json::from_slice::<Recorded>(&recorded).unwrap().entries)
 }

@@ -7,6 +7,7 @@ use crate::{
     tokenizer::tests::toy,
     vision::{Picture, chunk_end, place},
 };
+use signalbox_kernels::Compute;
 
 /// Words, a picture at once, words, two pictures with a token between, words.
 const WORDS: [usize; 4] = [5, 7, 1, 6];
@@ -23,7 +24,8 @@ fn picture(step: usize) -> Image {
 }
 
 fn scene() -> Scene {
-    let model = Checkpoint::open(&toy("gemma3_multimodal")).unwrap().load().unwrap();
+    let model =
+        Checkpoint::open(&toy("gemma3_multimodal")).unwrap().load(&Compute::serving()).unwrap();
     let spec = model.spec().vision.clone().unwrap();
     let mut ids = Vec::new();
     for (place, words) in WORDS.into_iter().enumerate() {

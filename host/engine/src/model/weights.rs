@@ -1,10 +1,10 @@
 //! The shape of a model: which tensors a decoder has. Generic in what stands for a matrix and for a
 //! vector, so that the same list serves as a plan of what lies where and as the loaded weights.
 
-use signalbox_kernels::Rows;
+use super::Matrix;
 
 /// The weights themselves.
-pub(crate) type Loaded = Weights<Rows, Vec<f32>>;
+pub(crate) type Loaded = Weights<Matrix, Vec<f32>>;
 
 /// All tensors of a decoder.
 #[derive(Debug)]

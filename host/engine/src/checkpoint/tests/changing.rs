@@ -1,5 +1,6 @@
 //! Weight files that change under the reader: the process lives, and what is loaded belongs together.
 
+use signalbox_kernels::Compute;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -27,10 +28,11 @@ fn small() -> (TempDir, PathBuf) {
 /// Changes the file between the reading of its header and that of its weights.
 fn check(change: impl FnOnce(&Path), expect: Option<Kind>) {
     let (folder, file) = small();
-    let untouched = logits_of(&Checkpoint::open(folder.path()).unwrap().load().unwrap());
+    let untouched =
+        logits_of(&Checkpoint::open(folder.path()).unwrap().load(&Compute::serving()).unwrap());
     let checkpoint = Checkpoint::open(folder.path()).unwrap();
     change(&file);
-    match (checkpoint.load(), expect) {
+    match (checkpoint.load(&Compute::serving()), expect) {
         (Ok(model), None) => assert_eq!(logits_of(&model), untouched),
         (Err(error), Some(kind)) => {
             assert_eq!(error.kind, kind, "{error}");
@@ -75,7 +77,7 @@ fn a_file_that_is_replaced_or_deleted_is_read_to_its_end() {
 #[test]
 fn what_is_loaded_needs_its_files_no_more() {
     let (folder, file) = small();
-    let model = Checkpoint::open(folder.path()).unwrap().load().unwrap();
+    let model = Checkpoint::open(folder.path()).unwrap().load(&Compute::serving()).unwrap();
     let before = logits_of(&model);
     File::options().write(true).open(file).unwrap().set_len(0).unwrap();
     assert_eq!(logits_of(&model), before);
@@ -114,12 +116,15 @@ fn a_writer_that_never_rests_ends_nothing() {
             }
         });
         for _ in 0..50 {
-            let loaded = Checkpoint::open(folder.path()).and_then(|opened| opened.load());
+            let loaded =
+                Checkpoint::open(folder.path()).and_then(|opened| opened.load(&Compute::serving()));
             if let Err(error) = loaded {
                 assert!(error.file.starts_with(folder.path()), "{error}");
             }
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
-    assert!(Checkpoint::open(folder.path()).and_then(|opened| opened.load()).is_ok());
+    assert!(
+        Checkpoint::open(folder.path()).and_then(|opened| opened.load(&Compute::serving())).is_ok()
+    );
 }

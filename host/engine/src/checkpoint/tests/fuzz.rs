@@ -5,6 +5,7 @@
 //! until stopped, and edits are picked by what they reach:
 //! `cargo +nightly bolero test -p signalbox-engine checkpoint::tests::fuzz::gguf`.
 
+use signalbox_kernels::Compute;
 use std::{fs, path::Path, time::Duration};
 
 use super::{
@@ -118,7 +119,7 @@ fn check(path: &Path, folder: &Path) {
     match Checkpoint::open(path) {
         Err(error) => named(error.to_string()),
         Ok(checkpoint) if checkpoint.weight_bytes() > LOADED_BYTES_MAX => {}
-        Ok(checkpoint) => match checkpoint.load() {
+        Ok(checkpoint) => match checkpoint.load(&Compute::serving()) {
             Err(error) => named(error.to_string()),
             Ok(model) => drop(logits_of(&model)),
         },

@@ -4,7 +4,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use signalbox_kernels::Rows;
+use signalbox_kernels::{Compute, Rows};
 
 use super::{
     super::{Bits, Checkpoint, quantise},
@@ -316,7 +316,11 @@ fn plain_linears_are_quantised_while_they_are_loaded() {
         expect.write_folder(b.path());
         let checkpoint = Checkpoint::open(a.path()).unwrap().quantised(Some(bits));
         assert_eq!(checkpoint.stored().to_string(), stored);
-        assert_eq!(logits_of(&checkpoint.load().unwrap()), logits(b.path()), "{stored}");
+        assert_eq!(
+            logits_of(&checkpoint.load(&Compute::scalar()).unwrap()),
+            logits(b.path()),
+            "{stored}"
+        );
     }
 }
 

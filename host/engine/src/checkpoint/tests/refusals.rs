@@ -1,5 +1,6 @@
 //! What can't be read is refused by name: the file, the tensor and the reason, and nothing panics.
 
+use signalbox_kernels::Compute;
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
@@ -151,7 +152,8 @@ fn check_gguf(bytes: &[u8], kind: Kind, expect: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.gguf");
     fs::write(&file, bytes).unwrap();
-    let loaded = Checkpoint::open(&file).and_then(|checkpoint| checkpoint.load().map(drop));
+    let loaded = Checkpoint::open(&file)
+        .and_then(|checkpoint| checkpoint.load(&Compute::serving()).map(drop));
     check_error(loaded.err(), &file, kind, expect);
 }
 
@@ -245,7 +247,8 @@ fn check_weights(bytes: &[u8], kind: Kind, expect: &str) {
     small::Small::llama().write_folder(folder.path());
     let file = folder.path().join("model.safetensors");
     fs::write(&file, bytes).unwrap();
-    let loaded = Checkpoint::open(folder.path()).and_then(|c| c.load().map(drop));
+    let loaded =
+        Checkpoint::open(folder.path()).and_then(|c| c.load(&Compute::serving()).map(drop));
     check_error(loaded.err(), &file, kind, expect);
 }
 
@@ -344,7 +347,7 @@ fn numbers_that_are_none_are_found_wherever_they_are() {
     };
     let folder = copy("qwen_coder");
     scales(folder.path());
-    let error = Checkpoint::open(folder.path()).unwrap().load().map(drop).err();
+    let error = Checkpoint::open(folder.path()).unwrap().load(&Compute::serving()).map(drop).err();
     let file = folder.path().join("model.safetensors");
     check_error(error, &file, kind, "'model.layers.0.self_attn.o_proj' holds an infinity or a NaN");
 }
@@ -438,7 +441,7 @@ fn more_than_the_machine_has_is_refused_before_it_is_taken() {
         return; // a file system without holes
     }
     let checkpoint = Checkpoint::open(folder.path()).unwrap();
-    let error = checkpoint.load().map(drop).unwrap_err();
+    let error = checkpoint.load(&Compute::serving()).map(drop).unwrap_err();
     assert!(
         error.problem.contains("its weights need") && error.problem.contains("this machine has")
     );
