@@ -6,7 +6,9 @@
 use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use signalbox_kernels::{Activations, Compute, Format, Isa, Packed, Rows, matmul, product};
+use signalbox_kernels::{
+    Activations, Compute, Format, Isa, Packed, Rounding, Rows, matmul, product,
+};
 
 const OUTPUTS: usize = 8960;
 const INPUTS: usize = 1536;
@@ -54,7 +56,7 @@ fn decode(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::from_parameter(name), |bench| {
                 let mut y = vec![0.0; OUTPUTS];
                 bench.iter(|| {
-                    let x = Activations::new(&x, INPUTS);
+                    let x = Activations::new(&x, INPUTS, Rounding::Once);
                     layers.iter().for_each(|layer| product(&x, layer, &mut y, &compute));
                     black_box(&mut y);
                 });
@@ -75,7 +77,7 @@ fn prefill(criterion: &mut Criterion) {
         for (name, compute) in ways() {
             group.bench_function(BenchmarkId::from_parameter(name), |bench| {
                 bench.iter(|| {
-                    let x = Activations::new(&x, INPUTS);
+                    let x = Activations::new(&x, INPUTS, Rounding::Once);
                     product(&x, &packed, &mut y, &compute);
                 });
             });

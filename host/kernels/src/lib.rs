@@ -40,7 +40,7 @@ mod sweep;
 mod table;
 mod vector;
 
-pub use activations::Activations;
+pub use activations::{Activations, Rounding};
 pub use attention::{Heads, Page, Query, attention};
 pub use compute::Compute;
 pub use gate::{gelu_tanh_gate, silu_gate};

@@ -1,9 +1,10 @@
 //! The inner loops: a panel of weights times the activations of some rows, in tiles that fit the registers.
 //! [`scalar::sweep`] is what they all mean.
 //!
-//! For row `r` and weight row `n`, over the blocks `b` of the panel and the parts `s` that share a scale:
-//! `out[r][n] += Σ_b scale[r][b] * Σ_s (factor[b][s][n] * Σ q * x - minimum[b][s][n] * Σ x)`, where `q` and `x`
-//! are integers and their sums exact; or `(q - zero)` for `q` where the panel has no minima.
+//! For row `r` and weight row `n`, over the steps `t` of 32 inputs of the panel and the parts `s` of each that
+//! share a factor: `out[r][n] += Σ_t scale[r][t] * Σ_s (factor[s][n] * Σ q * x - minimum[s][n] * Σ x)`, where `q`
+//! and `x` are integers and their sums exact; or `(q - zero)` for `q` where the panel has no minima. Where
+//! all steps of a block share a factor, they are summed up before they meet it.
 //!
 //! A *stream* is the same for a few rows and weights that are still packed.
 

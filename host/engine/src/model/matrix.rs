@@ -1,27 +1,29 @@
-//! A weight matrix in the form that its products take, and what is multiplied with it.
-
-use std::cell::OnceCell;
+//! A weight matrix in the form that its products take.
 
 use signalbox_kernels::{Activations, Compute, Isa, Packed, Rows, matmul, product};
+
+/// A matrix with fewer inputs is multiplied in f32: there is little to win, and models so small do not
+/// bear the rounding of their inputs.
+const INPUTS_MIN: usize = 512;
 
 /// The weights of one matrix, held once.
 #[derive(Debug)]
 pub(crate) enum Matrix {
-    /// As they are stored: plain numbers, and all formats on the scalar reference path.
+    /// As they are stored: on the scalar reference path, and where packing would not pay.
     Stored(Rows),
-    /// Interleaved for products with 8-bit activations.
+    /// Interleaved for fast products.
     Packed(Packed),
 }
 
 impl Matrix {
     /// In the form that `compute` multiplies fastest; scalar computing takes weights as they are stored.
     pub(crate) fn new(rows: Rows, compute: &Compute) -> Self {
-        if compute.isa() == Isa::Scalar {
+        if compute.isa() == Isa::Scalar || rows.cols() < INPUTS_MIN {
             return Self::Stored(rows);
         }
         match Packed::new(&rows, compute) {
             Ok(packed) => Self::Packed(packed),
-            // Plain numbers, and groups that are no whole steps.
+            // Groups that are no whole steps.
             Err(_) => Self::Stored(rows),
         }
     }
@@ -59,39 +61,20 @@ impl Matrix {
     }
 
     /// Writes row `row` as `(cols)` f32.
-    pub(crate) fn decode(&self, row: usize, out: &mut [f32], compute: &Compute) {
+    pub(crate) fn decode(&self, row: usize, out: &mut [f32]) {
         match self {
             Self::Stored(rows) => rows.decode(row, out),
-            Self::Packed(packed) => packed.decode(row, out, compute),
+            Self::Packed(packed) => packed.decode(row, out),
         }
     }
 
     /// `x · Wᵀ`: (n, cols) to (n, rows)
-    pub(crate) fn product(&self, x: &Input<'_>, compute: &Compute) -> Vec<f32> {
-        let mut y = vec![0.0; x.x.len() / self.cols() * self.rows()];
+    pub(crate) fn product(&self, x: &Activations<'_>, compute: &Compute) -> Vec<f32> {
+        let mut y = vec![0.0; x.rows() * self.rows()];
         match self {
-            Self::Stored(rows) => matmul(x.x, rows, &mut y, compute),
-            Self::Packed(packed) => product(x.quantised(compute), packed, &mut y, compute),
+            Self::Stored(rows) => matmul(x.numbers(), rows, &mut y, compute),
+            Self::Packed(packed) => product(x, packed, &mut y, compute),
         }
         y
-    }
-}
-
-/// Activations that several matrices are multiplied with: rounded to 8 bits once, and only if one of them
-/// wants that.
-pub(crate) struct Input<'a> {
-    x: &'a [f32],
-    cols: usize,
-    quantised: OnceCell<Activations>,
-}
-
-impl<'a> Input<'a> {
-    /// (n, cols)
-    pub(crate) fn new(x: &'a [f32], cols: usize) -> Self {
-        Self { x, cols, quantised: OnceCell::new() }
-    }
-
-    fn quantised(&self, compute: &Compute) -> &Activations {
-        self.quantised.get_or_init(|| Activations::quantise(self.x, self.cols, compute))
     }
 }

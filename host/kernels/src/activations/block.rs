@@ -1,6 +1,8 @@
 //! 128 activations of one row in 8 bits.
 
-/// Inputs that share a scale.
+use crate::packed::STEP;
+
+/// Inputs of a block.
 pub(crate) const DEPTH: usize = 128;
 /// Blocks of a row that lie side by side, and meet weights at once.
 pub(crate) const BLOCKS: usize = 4;
@@ -14,27 +16,40 @@ pub(crate) struct Block {
     /// Sums of 16 quants each.
     pub(crate) sums16: [i16; DEPTH / 16],
     /// Sums of 32 quants each.
-    pub(crate) sums32: [i32; DEPTH / 32],
+    pub(crate) sums32: [i32; DEPTH / STEP],
     /// The same as numbers.
-    pub(crate) numbers32: [f32; DEPTH / 32],
-    /// Sum of all quants.
-    pub(crate) sum: i32,
-    /// The same as a number.
-    pub(crate) number: f32,
+    pub(crate) numbers32: [f32; DEPTH / STEP],
     /// What a quant is worth.
-    pub(crate) scale: f32,
+    pub(crate) scales: [f32; DEPTH / STEP],
+    /// Sum of all inputs, as they are rounded.
+    pub(crate) sum: f32,
 }
 
-/// Quantises one row into blocks that were zero.
+/// Quantises a part of a row into blocks that were zero; what that loses into as many of `lost`, if there are
+/// any.
 #[inline(always)]
-pub(crate) fn quantise(x: &[f32], blocks: &mut [Block]) {
-    for (x, block) in x.chunks(DEPTH).zip(blocks) {
-        if let Some(x) = x.first_chunk::<DEPTH>() {
-            quantise_block(x, block);
-        } else {
-            let mut padded = [0.0; DEPTH];
-            padded[..x.len()].copy_from_slice(x);
-            quantise_block(&padded, block);
+pub(crate) fn quantise(x: &[f32], blocks: &mut [Block], lost: &mut [Block]) {
+    for (index, (x, block)) in x.chunks(DEPTH).zip(blocks).enumerate() {
+        let mut padded = [0.0; DEPTH];
+        padded[..x.len()].copy_from_slice(x);
+        quantise_block(&padded, block);
+        if let Some(lost) = lost.get_mut(index) {
+            let mut rest = [0.0; DEPTH];
+            take_off(&padded, block, &mut rest);
+            quantise_block(&rest, lost);
+        }
+    }
+}
+
+/// `lost = x - block`
+#[inline(always)]
+fn take_off(x: &[f32; DEPTH], block: &Block, lost: &mut [f32; DEPTH]) {
+    for (quad, (lost, x)) in
+        lost.as_chunks_mut::<4>().0.iter_mut().zip(x.as_chunks::<4>().0).enumerate()
+    {
+        let (quants, scale) = (block.quads[quad].to_le_bytes(), block.scales[quad * 4 / STEP]);
+        for (lost, (x, quant)) in lost.iter_mut().zip(x.iter().zip(quants)) {
+            *lost = x - scale * f32::from(quant as i8);
         }
     }
 }
@@ -43,20 +58,23 @@ pub(crate) fn quantise(x: &[f32], blocks: &mut [Block]) {
 fn quantise_block(x: &[f32; DEPTH], block: &mut Block) {
     /// Added to a small number, it leaves the nearest integer (ties to even) in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    let mut maxima = [0.0f32; 16];
-    for x in x.as_chunks::<16>().0 {
-        for (max, x) in maxima.iter_mut().zip(x) {
-            *max = if x.abs() > *max { x.abs() } else { *max };
-        }
-    }
-    let max = maxima.iter().copied().fold(0.0, f32::max);
-    let factor = if max > 0.0 { 127.0 / max } else { 0.0 };
-    // The smallest numbers have no reciprocal: they are nothing beside anything else.
-    let factor = if factor.is_finite() { factor } else { 0.0 };
-    block.scale = max / 127.0;
     let mut quants = [0i32; DEPTH];
-    for (quant, x) in quants.iter_mut().zip(x) {
-        *quant = (x * factor + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
+    let steps = x.as_chunks::<STEP>().0.iter().zip(quants.as_chunks_mut::<STEP>().0);
+    for ((x, quants), scale) in steps.zip(&mut block.scales) {
+        let mut maxima = [0.0f32; 16];
+        for x in x.as_chunks::<16>().0 {
+            for (max, x) in maxima.iter_mut().zip(x) {
+                *max = if x.abs() > *max { x.abs() } else { *max };
+            }
+        }
+        let max = maxima.iter().copied().fold(0.0, f32::max);
+        let factor = if max > 0.0 { 127.0 / max } else { 0.0 };
+        // The smallest numbers have no reciprocal: they are nothing beside anything else.
+        let factor = if factor.is_finite() { factor } else { 0.0 };
+        *scale = max / 127.0;
+        for (quant, x) in quants.iter_mut().zip(x) {
+            *quant = (x * factor + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
+        }
     }
     for (quad, q) in block.quads.iter_mut().zip(quants.as_chunks::<4>().0) {
         *quad = q[0] & 255 | (q[1] & 255) << 8 | (q[2] & 255) << 16 | q[3] << 24;
@@ -68,6 +86,8 @@ fn quantise_block(x: &[f32; DEPTH], block: &mut Block) {
         *sum = i32::from(pair[0]) + i32::from(pair[1]);
     }
     block.numbers32 = block.sums32.map(|sum| sum as f32);
-    block.sum = block.sums32.iter().sum();
-    block.number = block.sum as f32;
+    block.sum = 0.0;
+    for (number, scale) in block.numbers32.iter().zip(block.scales) {
+        block.sum += number * scale;
+    }
 }

@@ -8,7 +8,7 @@ use std::arch::{aarch64::*, asm};
 use super::tile::{numbers_of, rows_at, sums_of};
 use crate::{
     activations::{BLOCKS, Block, DEPTH},
-    packed::{Panel, ROWS},
+    packed::{Panel, ROWS, STEP},
 };
 
 /// Rows of activations in a tile, and pairs of them.
@@ -94,25 +94,39 @@ fn tile<const SCALES: usize, const MINIMA: bool>(
         let x = padded(blocks, stride, index, out.len());
         pair_rows(x, &mut paired);
         for (group, total) in total.iter_mut().enumerate() {
-            let mut scaled: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
-            for scale in 0..SCALES {
-                let eights = scale * EIGHTS / SCALES..(scale + 1) * EIGHTS / SCALES;
-                let lift = if panel.wide { 128 } else { 0 };
-                let zero = if MINIMA { lift } else { lift - panel.zero };
-                let start = sums_of::<TILE, SCALES>(x, scale).map(|sum| zero * sum);
-                let (paired, weights) = (&paired[eights.clone()], &weights[index][eights]);
-                let dots = dots(paired, weights, group, start);
-                let numbers = numbers_of::<TILE, SCALES>(x, scale);
-                let factors = pairs(&panel.factors[index][scale], group);
-                let minima = pairs(&panel.minima[index][scale], group);
-                add_scale::<MINIMA>(&mut scaled, dots, numbers, factors, minima);
-            }
-            for pair in 0..PAIRS {
-                let scale = two(x[2 * pair].scale, x[2 * pair + 1].scale);
-                for column in 0..COLUMNS {
-                    let total = &mut total[pair][column];
-                    *total = vfmaq_f32(*total, scaled[pair][column], scale);
+            let mut whole: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
+            for step in 0..DEPTH / STEP {
+                let mut scaled: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
+                // Steps that share a factor meet it together.
+                let parts = if SCALES == 8 { 2 } else { 1 };
+                for part in step * parts..(step + 1) * parts {
+                    let eights = part * 4 / parts..(part + 1) * 4 / parts;
+                    let lift = if panel.wide { 128 } else { 0 };
+                    let zero = if MINIMA { lift } else { lift - panel.zero };
+                    let sums = match SCALES {
+                        8 => sums_of::<TILE, 8>(x, part),
+                        _ => sums_of::<TILE, 4>(x, part),
+                    };
+                    let start = sums.map(|sum| zero * sum);
+                    let (paired, weights) = (&paired[eights.clone()], &weights[index][eights]);
+                    let dots = dots(paired, weights, group, start);
+                    if SCALES == 1 {
+                        scaled = floats(dots);
+                        continue;
+                    }
+                    let numbers = match SCALES {
+                        8 => numbers_of::<TILE, 8>(x, part),
+                        _ => numbers_of::<TILE, 4>(x, part),
+                    };
+                    let factors = pairs(&panel.factors[index][part], group);
+                    let minima = pairs(&panel.minima[index][part], group);
+                    add_scale::<MINIMA>(&mut scaled, dots, numbers, factors, minima);
                 }
+                add_step(if SCALES == 1 { &mut whole } else { total }, scaled, x, step);
+            }
+            if SCALES == 1 {
+                let factors = pairs(&panel.factors[index][0], group);
+                add_whole(total, whole, x, factors, pairs(&panel.minima[index][0], group));
             }
         }
     }
@@ -197,6 +211,49 @@ fn add_scale<const MINIMA: bool>(
             if MINIMA {
                 *scaled = vfmsq_f32(*scaled, sum, minima[column]);
             }
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn floats(dots: [[int32x4_t; COLUMNS]; PAIRS]) -> Tile {
+    let mut floats: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
+    for (floats, dots) in floats.as_flattened_mut().iter_mut().zip(dots.as_flattened()) {
+        *floats = vcvtq_f32_s32(*dots);
+    }
+    floats
+}
+
+/// Adds a finished step, at the worth of its activations.
+#[inline]
+#[target_feature(enable = "neon")]
+fn add_step(total: &mut Tile, scaled: Tile, x: [&Block; TILE], step: usize) {
+    for pair in 0..PAIRS {
+        let scale = two(x[2 * pair].scales[step], x[2 * pair + 1].scales[step]);
+        for column in 0..COLUMNS {
+            let total = &mut total[pair][column];
+            *total = vfmaq_f32(*total, scaled[pair][column], scale);
+        }
+    }
+}
+
+/// Adds a finished block whose steps share a factor.
+#[inline]
+#[target_feature(enable = "neon")]
+fn add_whole(
+    total: &mut Tile,
+    whole: Tile,
+    x: [&Block; TILE],
+    factors: [float32x4_t; COLUMNS],
+    minima: [float32x4_t; COLUMNS],
+) {
+    for pair in 0..PAIRS {
+        let sum = two(x[2 * pair].sum, x[2 * pair + 1].sum);
+        for column in 0..COLUMNS {
+            let total = &mut total[pair][column];
+            *total = vfmaq_f32(*total, whole[pair][column], factors[column]);
+            *total = vfmsq_f32(*total, sum, minima[column]);
         }
     }
 }

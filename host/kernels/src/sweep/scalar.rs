@@ -2,7 +2,7 @@
 
 use crate::{
     activations::{Block, DEPTH},
-    packed::{Layout, Panel, ROWS, expand},
+    packed::{Layout, Panel, ROWS, STEP, expand},
 };
 
 /// Adds to `out`, a row for each of the activations', the products of the panel with `panel.blocks` blocks
@@ -11,7 +11,7 @@ pub(crate) fn sweep(panel: &Panel, blocks: &[Block], stride: usize, out: &mut [[
     for (row, out) in out.iter_mut().enumerate() {
         for (index, block) in blocks[row * stride..][..panel.blocks].iter().enumerate() {
             for (column, out) in out.iter_mut().enumerate() {
-                *out += block.scale * product(panel, index, block, column);
+                *out += product(panel, index, block, column);
             }
         }
     }
@@ -30,25 +30,28 @@ pub(crate) fn stream(
     sweep(panel, blocks, stride, out);
 }
 
-/// One block times one row of weights.
+/// One block times one row of weights: integers under one scale on both sides are summed up first.
 fn product(panel: &Panel, index: usize, block: &Block, column: usize) -> f32 {
-    let quads = DEPTH / 4 / panel.scales;
+    let parts = panel.scales.max(DEPTH / STEP);
+    let quads = DEPTH / 4 / parts;
     let mut total = 0.0;
-    for scale in 0..panel.scales {
+    for part in 0..parts {
         let (mut dot, mut sum) = (0i32, 0i32);
-        for quad in scale * quads..(scale + 1) * quads {
-            let xs = block.quads[quad].to_le_bytes();
-            for (q, x) in panel.quants[index][quad][4 * column..].iter().zip(xs) {
+        for quad in part * quads..(part + 1) * quads {
+            let quants = &panel.quants[index][quad][4 * column..];
+            for (q, x) in quants.iter().zip(block.quads[quad].to_le_bytes()) {
                 dot += i32::from(*q) * i32::from(x as i8);
                 sum += i32::from(x as i8);
             }
         }
+        let scale = part * panel.scales / parts;
         let factor = panel.factors[index][scale][column];
-        if panel.has_minima {
-            total += factor * dot as f32 - panel.minima[index][scale][column] * sum as f32;
+        let product = if panel.has_minima {
+            factor * dot as f32 - panel.minima[index][scale][column] * sum as f32
         } else {
-            total += factor * (dot - panel.zero * sum) as f32;
-        }
+            factor * (dot - panel.zero * sum) as f32
+        };
+        total += block.scales[part * quads * 4 / STEP] * product;
     }
     total
 }

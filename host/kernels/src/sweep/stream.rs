@@ -2,7 +2,9 @@
 //! memory, unpacked in registers. Every sum is formed in the order of a sweep, so that a row gives the
 //! same bits either way.
 
-use super::tile::{add_block, add_scale, add_to, numbers_of, rows_at, start, sums_of};
+use super::tile::{
+    add_scale, add_step, add_to, add_whole, floats, numbers_of, rows_at, start, sums_of,
+};
 use crate::{
     activations::{Block, DEPTH},
     packed::{Layout, PARTS, Panel, ROWS, STEP},
@@ -80,8 +82,7 @@ fn units<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const 
     out: &mut [[f32; ROWS]],
 ) {
     let nothing = [[simd.splat(0.0); PARTS]; R];
-    let (mut total, mut scaled) = (nothing, nothing);
-    let mut dots = [[simd.splat_int(0); PARTS]; R];
+    let (mut total, mut whole) = (nothing, nothing);
     let mut depth = 0;
     for unit in packed.chunks_exact(layout.unit_bytes()) {
         let (head, steps) = unit.split_at(layout.head_bytes());
@@ -89,25 +90,22 @@ fn units<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const 
         simd.open(layout, head, depth, panel);
         for step in steps.chunks_exact(BITS * QUAD) {
             prefetch(simd, step);
-            let (x, step) = (rows_at(blocks, stride, depth / DEPTH), step.as_chunks().0);
+            let (index, place) = (depth / DEPTH, depth % DEPTH / STEP);
+            let (x, step) = (rows_at(blocks, stride, index), step.as_chunks().0);
             if SCALES == 1 {
-                dots = multiply::<S, R, BITS>(simd, step, (0, 4), x, depth, dots);
+                let dots = products::<S, R, BITS>(simd, step, x, depth);
+                add_step(simd, &mut whole, floats(simd, dots), x, place);
             } else {
-                add_step::<S, R, BITS, SCALES, MINIMA>(simd, &mut scaled, step, x, depth, panel);
+                let scaled = scaled::<S, R, BITS, SCALES, MINIMA>(simd, step, x, depth, panel);
+                add_step(simd, &mut total, scaled, x, place);
             }
             depth += STEP;
-            if depth.is_multiple_of(DEPTH) {
-                if SCALES == 1 {
-                    add_whole::<S, R, BITS>(simd, &mut scaled, dots, x, depth - STEP, panel);
-                    dots = [[simd.splat_int(0); PARTS]; R];
-                }
-                add_block(simd, &mut total, scaled, x);
-                scaled = nothing;
+            if SCALES == 1 && depth.is_multiple_of(DEPTH) {
+                let (factors, minima) = (&panel.factors[index][0], &panel.minima[index][0]);
+                add_whole(simd, &mut total, whole, x, factors, minima);
+                whole = nothing;
             }
         }
-    }
-    if !depth.is_multiple_of(DEPTH) {
-        add_block(simd, &mut total, scaled, rows_at(blocks, stride, depth / DEPTH));
     }
     for (total, out) in total.iter().zip(out) {
         add_to(simd, *total, out);
@@ -122,18 +120,18 @@ fn prefetch<S: Simd>(simd: S, bytes: &[u8]) {
     }
 }
 
-/// Adds the products of the 32 inputs from `depth`, which have one scale or two.
+/// The products of the 32 inputs from `depth`, which have one scale or two.
 #[inline(always)]
-fn add_step<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const MINIMA: bool>(
+fn scaled<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const MINIMA: bool>(
     simd: S,
-    scaled: &mut Sums<S, R>,
     step: &[[u8; QUAD]],
     x: [&Block; R],
     depth: usize,
     panel: &Panel,
-) {
+) -> Sums<S, R> {
     let (index, place) = (depth / DEPTH, depth % DEPTH / STEP);
     let (factors, minima) = (&panel.factors[index], &panel.minima[index]);
+    let mut scaled = [[simd.splat(0.0); PARTS]; R];
     let per_step = SCALES * STEP / DEPTH;
     for part in 0..per_step {
         let scale = place * per_step + part;
@@ -146,29 +144,26 @@ fn add_step<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, con
         let eights = (part * 4 / per_step, (part + 1) * 4 / per_step);
         let dots = multiply::<S, R, BITS>(simd, step, eights, x, depth, dots);
         let sums = numbers_of::<R, SCALES>(x, scale);
-        add_scale::<S, R, MINIMA>(simd, scaled, dots, sums, &factors[scale], &minima[scale]);
+        add_scale::<S, R, MINIMA>(simd, &mut scaled, dots, sums, &factors[scale], &minima[scale]);
     }
+    scaled
 }
 
-/// Adds the products of the block that ends with the inputs from `depth`, all under one scale.
+/// The products of the 32 inputs from `depth` before they meet a scale.
 #[inline(always)]
-fn add_whole<S: Simd, const R: usize, const BITS: usize>(
+fn products<S: Simd, const R: usize, const BITS: usize>(
     simd: S,
-    scaled: &mut Sums<S, R>,
-    mut dots: Dots<S, R>,
+    step: &[[u8; QUAD]],
     x: [&Block; R],
     depth: usize,
-    panel: &Panel,
-) {
-    let (index, sums) = (depth / DEPTH, numbers_of::<R, 1>(x, 0));
-    if BITS == 8 {
-        let lift = start::<S, R, true, true>(simd, sums_of::<R, 1>(x, 0), 0);
-        for (dots, lift) in dots.as_flattened_mut().iter_mut().zip(lift.as_flattened()) {
-            *dots = simd.add_ints(*dots, *lift);
-        }
-    }
-    let (factors, minima) = (&panel.factors[index][0], &panel.minima[index][0]);
-    add_scale::<S, R, true>(simd, scaled, dots, sums, factors, minima);
+) -> Dots<S, R> {
+    let sums = sums_of::<R, 4>(x, depth % DEPTH / STEP);
+    let dots = if BITS == 8 {
+        start::<S, R, true, true>(simd, sums, 0)
+    } else {
+        start::<S, R, true, false>(simd, sums, 0)
+    };
+    multiply::<S, R, BITS>(simd, step, (0, 4), x, depth, dots)
 }
 
 /// `dots` and the products of the eights `from..to` of a step, which begins at input `depth`.

@@ -1,14 +1,18 @@
 //! The sweep, generic in the registers: a tile of some rows of activations times a strip of weights keeps its
 //! sums in them.
 
+use std::ops::Range;
+
 use crate::{
     activations::{Block, DEPTH},
-    packed::{PARTS, Panel, ROWS},
+    packed::{PARTS, Panel, ROWS, STEP},
     simd::{LANES, Simd},
 };
 
 /// Independent sums that hide the latency of a product where a tile has few rows.
 const CHAINS: usize = 4;
+/// Quads of a step.
+const QUADS: usize = STEP / 4;
 /// Most rows of a tile.
 const ROWS_MAX: usize = 6;
 
@@ -75,19 +79,31 @@ fn tile<S: Simd, const R: usize, const SCALES: usize, const MINIMA: bool, const 
     let places = panel.quants.iter().zip(&panel.factors).zip(&panel.minima);
     for (index, ((quants, factors), minima)) in places.enumerate().take(panel.blocks) {
         let x = rows_at(blocks, stride, index);
-        let mut scaled = [[simd.splat(0.0); PARTS]; R];
-        for scale in 0..SCALES {
-            let quads = DEPTH / 4 / SCALES;
-            let first = scale * quads;
-            let sums = sums_of::<R, SCALES>(x, scale);
-            let numbers = numbers_of::<R, SCALES>(x, scale);
-            let start = start::<S, R, MINIMA, WIDE>(simd, sums, panel.zero);
-            let quants = &quants[first..first + quads];
-            let dots = dots::<S, R, WIDE>(simd, quants, x, first, start);
-            let (factors, minima) = (&factors[scale], &minima[scale]);
-            add_scale::<S, R, MINIMA>(simd, &mut scaled, dots, numbers, factors, minima);
+        let mut whole = [[simd.splat(0.0); PARTS]; R];
+        for step in 0..DEPTH / STEP {
+            if SCALES == 1 {
+                let start = start::<S, R, true, WIDE>(simd, sums_of::<R, 4>(x, step), 0);
+                let dots =
+                    dots::<S, R, WIDE>(simd, quants, x, step * QUADS..(step + 1) * QUADS, start);
+                add_step(simd, &mut whole, floats(simd, dots), x, step);
+                continue;
+            }
+            let mut scaled = [[simd.splat(0.0); PARTS]; R];
+            let parts = SCALES * STEP / DEPTH;
+            for scale in step * parts..(step + 1) * parts {
+                let sums = sums_of::<R, SCALES>(x, scale);
+                let numbers = numbers_of::<R, SCALES>(x, scale);
+                let start = start::<S, R, MINIMA, WIDE>(simd, sums, panel.zero);
+                let from = scale * QUADS / parts;
+                let dots = dots::<S, R, WIDE>(simd, quants, x, from..from + QUADS / parts, start);
+                let (factors, minima) = (&factors[scale], &minima[scale]);
+                add_scale::<S, R, MINIMA>(simd, &mut scaled, dots, numbers, factors, minima);
+            }
+            add_step(simd, &mut total, scaled, x, step);
         }
-        add_block(simd, &mut total, scaled, x);
+        if SCALES == 1 {
+            add_whole(simd, &mut total, whole, x, &factors[0], &minima[0]);
+        }
     }
     for (total, out) in total.iter().zip(out) {
         add_to(simd, *total, out);
@@ -108,7 +124,7 @@ pub(super) fn rows_at<const R: usize>(
     x
 }
 
-/// The sums of the activations that share scale `scale` of `SCALES`.
+/// The sums of the activations that share scale `scale` of `SCALES`, 4 or 8, of a block.
 #[inline(always)]
 pub(super) fn sums_of<const R: usize, const SCALES: usize>(
     x: [&Block; R],
@@ -116,11 +132,7 @@ pub(super) fn sums_of<const R: usize, const SCALES: usize>(
 ) -> [i32; R] {
     let mut sums = [0; R];
     for (sum, x) in sums.iter_mut().zip(x) {
-        *sum = match SCALES {
-            1 => x.sum,
-            4 => x.sums32[scale],
-            _ => i32::from(x.sums16[scale]),
-        };
+        *sum = if SCALES == 4 { x.sums32[scale] } else { i32::from(x.sums16[scale]) };
     }
     sums
 }
@@ -133,7 +145,7 @@ pub(super) fn numbers_of<const R: usize, const SCALES: usize>(
 ) -> [f32; R] {
     let mut numbers = [0.0; R];
     for (number, x) in numbers.iter_mut().zip(x) {
-        *number = if SCALES == 1 { x.number } else { x.numbers32[scale % (DEPTH / 32)] };
+        *number = if SCALES == 4 { x.numbers32[scale] } else { f32::from(x.sums16[scale]) };
     }
     numbers
 }
@@ -157,17 +169,18 @@ pub(super) fn start<S: Simd, const R: usize, const MINIMA: bool, const WIDE: boo
     start
 }
 
-/// Adds the products over the inputs from quad `first` that `quants` hold.
+/// Adds the products over the inputs of some quads of a block.
 #[inline(always)]
 fn dots<S: Simd, const R: usize, const WIDE: bool>(
     simd: S,
-    quants: &[[u8; 4 * ROWS]],
+    quants: &[[u8; 4 * ROWS]; DEPTH / 4],
     x: [&Block; R],
-    first: usize,
+    quads: Range<usize>,
     start: [[S::Ints; PARTS]; R],
 ) -> [[S::Ints; PARTS]; R] {
     let mut sums = [[[simd.splat_int(0); PARTS]; R]; CHAINS];
     sums[0] = start;
+    let (first, quants) = (quads.start, &quants[quads]);
     for (group, quants) in quants.as_chunks::<CHAINS>().0.iter().enumerate() {
         for (link, quants) in quants.iter().enumerate() {
             let chain = if R <= 2 && S::TILE > 2 { link } else { 0 };
@@ -218,18 +231,54 @@ pub(super) fn add_scale<S: Simd, const R: usize, const MINIMA: bool>(
     }
 }
 
-/// Adds a finished block, at the worth of its activations.
 #[inline(always)]
-pub(super) fn add_block<S: Simd, const R: usize>(
+pub(super) fn floats<S: Simd, const R: usize>(
+    simd: S,
+    dots: [[S::Ints; PARTS]; R],
+) -> [[S::Floats; PARTS]; R] {
+    let mut floats = [[simd.splat(0.0); PARTS]; R];
+    for row in 0..R {
+        for part in 0..PARTS {
+            floats[row][part] = simd.to_floats(dots[row][part]);
+        }
+    }
+    floats
+}
+
+/// Adds a finished step, at the worth of its activations.
+#[inline(always)]
+pub(super) fn add_step<S: Simd, const R: usize>(
     simd: S,
     total: &mut [[S::Floats; PARTS]; R],
     scaled: [[S::Floats; PARTS]; R],
     x: [&Block; R],
+    step: usize,
 ) {
     for row in 0..R {
-        let scale = simd.splat(x[row].scale);
+        let scale = simd.splat(x[row].scales[step]);
         for part in 0..PARTS {
             total[row][part] = simd.multiply_add(scaled[row][part], scale, total[row][part]);
+        }
+    }
+}
+
+/// Adds a finished block whose steps share a factor.
+#[inline(always)]
+pub(super) fn add_whole<S: Simd, const R: usize>(
+    simd: S,
+    total: &mut [[S::Floats; PARTS]; R],
+    whole: [[S::Floats; PARTS]; R],
+    x: [&Block; R],
+    factors: &[f32; ROWS],
+    minima: &[f32; ROWS],
+) {
+    let (factors, minima) = (load(simd, factors), load(simd, minima));
+    for row in 0..R {
+        let sum = simd.splat(x[row].sum);
+        for part in 0..PARTS {
+            let total = &mut total[row][part];
+            *total = simd.multiply_add(whole[row][part], factors[part], *total);
+            *total = simd.multiply_subtract(sum, minima[part], *total);
         }
     }
 }

@@ -68,7 +68,7 @@ macro_rules! row {
                 (format: Format, packed: &[u8], out: &mut [f32]),
                 unpack(format, packed, out)
             ),
-    quantise: door!($features, (x: &[f32], blocks: &mut [Block]), quantise(x, blocks)),
+    quantise: door!($features, (x: &[f32], blocks: &mut [Block], lost: &mut [Block]), quantise(x, blocks, lost)),
             expand: door!(
                 $features,
                 (layout: Layout, packed: &[u8], panel: &mut Panel),

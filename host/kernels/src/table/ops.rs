@@ -49,8 +49,8 @@ pub(crate) struct Ops {
     pub(crate) attend: Attend,
     /// Packed weights to f32, as [`crate::rows::unpack`] does.
     pub(crate) unpack: fn(Format, &[u8], &mut [f32]),
-    /// A row of activations to 8 bits, as [`crate::activations::quantise`] does.
-    pub(crate) quantise: fn(&[f32], &mut [Block]),
+    /// Activations to 8 bits, as [`crate::activations::quantise`] does.
+    pub(crate) quantise: fn(&[f32], &mut [Block], &mut [Block]),
     /// Units of packed weights to a panel, as [`crate::packed::expand`] does.
     pub(crate) expand: fn(Layout, &[u8], &mut Panel),
     /// A panel times rows of activations, as [`crate::sweep`] says.
