@@ -96,32 +96,9 @@ fn tile<const SCALES: usize, const MINIMA: bool>(
         for (group, total) in total.iter_mut().enumerate() {
             let mut whole: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
             for step in 0..DEPTH / STEP {
-                let mut scaled: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
-                // Steps that share a factor meet it together.
-                let parts = if SCALES == 8 { 2 } else { 1 };
-                for part in step * parts..(step + 1) * parts {
-                    let eights = part * 4 / parts..(part + 1) * 4 / parts;
-                    let lift = if panel.wide { 128 } else { 0 };
-                    let zero = if MINIMA { lift } else { lift - panel.zero };
-                    let sums = match SCALES {
-                        8 => sums_of::<TILE, 8>(x, part),
-                        _ => sums_of::<TILE, 4>(x, part),
-                    };
-                    let start = sums.map(|sum| zero * sum);
-                    let (paired, weights) = (&paired[eights.clone()], &weights[index][eights]);
-                    let dots = dots(paired, weights, group, start);
-                    if SCALES == 1 {
-                        scaled = floats(dots);
-                        continue;
-                    }
-                    let numbers = match SCALES {
-                        8 => numbers_of::<TILE, 8>(x, part),
-                        _ => numbers_of::<TILE, 4>(x, part),
-                    };
-                    let factors = pairs(&panel.factors[index][part], group);
-                    let minima = pairs(&panel.minima[index][part], group);
-                    add_scale::<MINIMA>(&mut scaled, dots, numbers, factors, minima);
-                }
+                let weights = &weights[index];
+                let scaled =
+                    scaled::<SCALES, MINIMA>(panel, &paired, weights, x, [index, step, group]);
                 add_step(if SCALES == 1 { &mut whole } else { total }, scaled, x, step);
             }
             if SCALES == 1 {
@@ -133,6 +110,39 @@ fn tile<const SCALES: usize, const MINIMA: bool>(
     for (group, total) in total.iter().enumerate() {
         add_to(total, group, out);
     }
+}
+
+/// The products of a step of block `index` with a group of columns, at the worth of their factors unless these
+/// are those of the whole block.
+#[inline]
+#[target_feature(enable = "neon,dotprod,i8mm")]
+fn scaled<const SCALES: usize, const MINIMA: bool>(
+    panel: &Panel,
+    paired: &Paired<PAIRS>,
+    weights: &Paired<{ ROWS / 2 }>,
+    x: [&Block; TILE],
+    [index, step, group]: [usize; 3],
+) -> Tile {
+    let mut scaled: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
+    let lift = if panel.wide { 128 } else { 0 };
+    let zero = if MINIMA { lift } else { lift - panel.zero };
+    let parts = if SCALES == 8 { 2 } else { 1 };
+    for part in step * parts..(step + 1) * parts {
+        let eights = part * 4 / parts..(part + 1) * 4 / parts;
+        let (sums, numbers) = match SCALES {
+            8 => (sums_of::<TILE, 8>(x, part), numbers_of::<TILE, 8>(x, part)),
+            _ => (sums_of::<TILE, 4>(x, part), numbers_of::<TILE, 4>(x, part)),
+        };
+        let start = sums.map(|sum| zero * sum);
+        let dots = dots(&paired[eights.clone()], &weights[eights], group, start);
+        if SCALES == 1 {
+            return floats(dots);
+        }
+        let factors = pairs(&panel.factors[index][part], group);
+        let minima = pairs(&panel.minima[index][part], group);
+        add_scale::<MINIMA>(&mut scaled, dots, numbers, factors, minima);
+    }
+    scaled
 }
 
 /// Block `index` of each row of a tile; the first stands in for those that are not there.
