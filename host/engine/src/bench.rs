@@ -43,7 +43,7 @@ impl Bench {
         };
         let compute = Compute::new(Isa::best(), threads).unwrap_or_else(Compute::scalar);
         let began = Instant::now();
-        let checkpoint = Checkpoint::open(path).map_err(refused)?;
+        let checkpoint = Checkpoint::open(path).map_err(refused)?.with_narrow_head();
         let model = checkpoint.load(&compute).map_err(refused)?;
         let load = began.elapsed();
         Ok(Self { model, stored: checkpoint.stored().to_string(), load })

@@ -50,6 +50,8 @@ pub(crate) struct Checkpoint {
     /// The eyes, where the files have them all.
     vision: Option<TowerPlan>,
     stored: Stored,
+    /// The head is quantised while it is loaded.
+    narrow_head: bool,
 }
 
 type Result<T> = std::result::Result<T, CheckpointError>;
@@ -100,7 +102,16 @@ impl Checkpoint {
         };
         spec.vision = spec.vision.filter(|_| vision.is_some());
         let stored = plan::stored(&plan, matches!(source, Source::Gguf(..)));
-        Ok(Self { source, stamps: Stamps::default(), spec, catalogue, plan, vision, stored })
+        Ok(Self {
+            source,
+            stamps: Stamps::default(),
+            spec,
+            catalogue,
+            plan,
+            vision,
+            stored,
+            narrow_head: false,
+        })
     }
 
     /// Gives the descriptors of the weight files back; [`Self::load`] opens them again.
@@ -142,6 +153,18 @@ impl Checkpoint {
             self.stored = plan::stored(&self.plan, matches!(self.source, Source::Gguf(..)));
         }
         self
+    }
+
+    /// Has a plain head of packed linears held in 8 bits where it would take more than a tenth of what
+    /// each token reads.
+    pub(crate) fn with_narrow_head(mut self) -> Self {
+        self.narrow_head = !self.stored.is_plain() && plan::narrow_head(&mut self.plan);
+        self
+    }
+
+    /// The head is held in 8 bits, though the file has it in more.
+    pub(crate) fn has_narrow_head(&self) -> bool {
+        self.narrow_head
     }
 
     /// Copies the weights into memory in the form that `compute` wants, if the machine has as much at all.

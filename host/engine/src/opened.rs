@@ -24,7 +24,7 @@ impl Opened {
         bits: Option<Bits>,
         renderers: &Renderers,
     ) -> Result<Self, CheckpointError> {
-        let mut checkpoint = Checkpoint::open(path)?.quantised(bits);
+        let mut checkpoint = Checkpoint::open(path)?.quantised(bits).with_narrow_head();
         checkpoint.close_files();
         let template = Arc::new(DeclaredTemplate::find(checkpoint.source(), renderers));
         Ok(Self { checkpoint, template })

@@ -45,6 +45,7 @@ impl Scorer {
     /// When the checkpoint can't be used.
     pub fn open(path: &Path, how: Scoring) -> Result<Self, EngineError> {
         let checkpoint = Checkpoint::open(path).map_err(|error| unloadable(path, error))?;
+        let checkpoint = if how.exact { checkpoint } else { checkpoint.with_narrow_head() };
         let isa = if how.exact { Isa::Scalar } else { Isa::best() };
         let compute = Compute::new(isa, how.threads).unwrap_or_else(Compute::scalar);
         let model = checkpoint.load(&compute).map_err(|error| unloadable(path, error))?;

@@ -136,4 +136,30 @@ mod tests {
             assert!(checkpoint.load(&Compute::serving()).is_ok(), "{name}");
         }
     }
+
+    #[test]
+    fn a_large_head_of_packed_linears_is_held_in_8_bits() {
+        for (name, shape) in SHAPES {
+            let shape = Shape {
+                hidden: 512,
+                intermediate: 1024,
+                heads: 4,
+                kv_heads: 2,
+                vocab: 4096,
+                ..shape
+            };
+            let folder = tempfile::tempdir().unwrap();
+            Synthetic { shape, layers: 1 }.write(folder.path()).unwrap();
+            let open = || Checkpoint::open(folder.path()).unwrap();
+            let (plain, narrow) = (open().weight_bytes(), open().with_narrow_head());
+            assert_eq!(narrow.has_narrow_head(), shape.awq, "{name}");
+            let [head, narrow_head] = [4096 * 512 * 2, 4096 * 512 / 32 * 34];
+            let expect = match (shape.awq, shape.tied) {
+                (false, _) => plain,
+                (true, true) => plain + narrow_head,
+                (true, false) => plain - head + narrow_head,
+            };
+            assert_eq!(narrow.weight_bytes(), expect, "{name}");
+        }
+    }
 }

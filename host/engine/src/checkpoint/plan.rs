@@ -150,6 +150,27 @@ pub(super) fn quantise(plan: &mut Plan, bits: Bits) {
     }
 }
 
+/// A head of plain numbers that takes more than this share of what a token reads is held in 8 bits as well.
+const HEAD_SHARE: f64 = 0.1;
+/// A narrower head is small whatever its share.
+const HEAD_INPUTS_MIN: usize = 512;
+
+/// Has a plain head quantised to 8 bits while it is loaded, where it would take a large share of the bytes of
+/// each token. An embedding that serves as the head stays as it is beside that.
+pub(super) fn narrow_head(plan: &mut Plan) -> bool {
+    let head = plan.head.as_ref().unwrap_or(&plan.embedding);
+    let layers: usize = plan.layers.iter().flat_map(linears).map(Matrix::bytes).sum();
+    let share = head.bytes() as f64 / (layers + head.bytes()) as f64;
+    let plain = head.format.block().0 == 1 && head.cols >= HEAD_INPUTS_MIN;
+    let MatrixTensors::Plain(entry) = &head.tensors else { return false };
+    let format = quantise::format(Bits::Eight, head.cols).filter(|_| plain && share > HEAD_SHARE);
+    let Some(format) = format else { return false };
+    let tensors = MatrixTensors::Quantised { entry: entry.clone(), from: head.format };
+    let (name, rows, cols) = (head.name.clone(), head.rows.clone(), head.cols);
+    plan.head = Some(Matrix { name, format, rows, cols, tensors });
+    true
+}
+
 /// Bytes of all matrices and vectors of a plan.
 pub(super) fn weight_bytes(plan: &Plan) -> u64 {
     let vector = |vector: &Vector| vector.elements.len() * size_of::<f32>();

@@ -66,6 +66,7 @@ fn survey_checkpoint(
     side_files(checkpoint.source(), inspection);
     chat_template(template, inspection);
     end_tokens(checkpoint.source(), template, inspection);
+    head(checkpoint, inspection);
     sight(checkpoint, inspection);
 }
 
@@ -200,6 +201,14 @@ fn tokenizer(source: &Source, inspection: &mut Inspection) {
 }
 
 /// What is damaged among the files that the expert can be served without, or with less of.
+fn head(checkpoint: &Checkpoint, inspection: &mut Inspection) {
+    if checkpoint.has_narrow_head() {
+        let message =
+            "its head is held in 8 bits, which takes a tenth or more off what each token reads";
+        inspection.add(Note, "head-quantised", message, "");
+    }
+}
+
 fn side_files(source: &Source, inspection: &mut Inspection) {
     let Source::Folder(folder) = source else { return };
     for name in side::JSON_FILES {
