@@ -3,31 +3,56 @@
 
 mod block;
 
-use std::sync::OnceLock;
+use std::{ops::Range, sync::OnceLock};
 
-use crate::Compute;
+use crate::{Compute, packed::STEP};
 pub(crate) use block::{BLOCKS, Block, DEPTH, quantise};
 
 /// What quantising an element costs beside a multiplication.
 const COST: usize = 8;
+
+/// What rounding may lose of a row's energy, each part of the row as much, before a part is rounded twice.
+/// Even numbers lose half of that; where a few stand out, the rest of their part loses more.
+const LOST_MAX: f32 = 5e-5;
 
 /// How finely activations are rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounding {
     /// To 8 bits: the error is at most 1/254 of the largest of the 32 that share a scale.
     Once,
+    /// To 8 bits, and what that lost to 8 bits again in those parts of a row where it is much.
+    Outliers,
     /// To 8 bits, and what that lost to 8 bits again: at most 1/64,516, for twice the work.
     Twice,
 }
 
 impl Rounding {
-    /// Rows of 8 bits that stand for one of numbers.
-    fn planes(self) -> usize {
+    /// What it may lose of a row's energy before a part is rounded twice; `None` where none is.
+    fn lost_max(self) -> Option<f32> {
         match self {
-            Self::Once => 1,
-            Self::Twice => 2,
+            Self::Once => None,
+            Self::Outliers => Some(LOST_MAX),
+            Self::Twice => Some(-1.0),
         }
     }
+}
+
+/// Activations in 8 bits. A chunk is [`BLOCKS`] blocks of every row.
+#[derive(Debug)]
+pub(crate) struct Rounded {
+    /// (chunks, rows, [`BLOCKS`])
+    pub(crate) blocks: Vec<Block>,
+    /// For every chunk; empty where all is rounded once.
+    pub(crate) lost: Vec<Lost>,
+}
+
+/// What rounding lost of some rows of a chunk, in 8 bits.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    /// Those rows, in order.
+    pub(crate) rows: Vec<usize>,
+    /// (rows, [`BLOCKS`])
+    pub(crate) blocks: Vec<Block>,
 }
 
 /// A matrix `(rows, cols)` of activations. Products with integer weights take it in 8 bits with a scale for
@@ -38,7 +63,7 @@ pub struct Activations<'a> {
     cols: usize,
     rounding: Rounding,
     /// What is beyond `cols` is zero.
-    blocks: OnceLock<Vec<Block>>,
+    rounded: OnceLock<Rounded>,
 }
 
 impl<'a> Activations<'a> {
@@ -48,7 +73,7 @@ impl<'a> Activations<'a> {
     /// When `x` is not whole rows.
     pub fn new(x: &'a [f32], cols: usize, rounding: Rounding) -> Self {
         assert_eq!(x.len() % cols, 0, "x is not whole rows of {cols}");
-        Self { x, cols, rounding, blocks: OnceLock::new() }
+        Self { x, cols, rounding, rounded: OnceLock::new() }
     }
 
     /// Number of rows.
@@ -66,33 +91,78 @@ impl<'a> Activations<'a> {
         self.x
     }
 
-    /// The numbers in 8 bits: (chunks, rows, planes, [`BLOCKS`]), where a chunk is that many blocks of every
-    /// row.
-    pub(crate) fn blocks(&self, compute: &Compute) -> &[Block] {
-        self.blocks.get_or_init(|| {
+    /// The numbers in 8 bits.
+    pub(crate) fn rounded(&self, compute: &Compute) -> &Rounded {
+        self.rounded.get_or_init(|| {
             let (rows, quantise) = (self.rows(), compute.ops().quantise);
-            let (runs, width) = (self.chunks() * rows, self.planes() * BLOCKS);
-            let mut blocks = vec![Block::default(); runs * width];
+            let runs = self.chunks() * rows;
+            let mut blocks = vec![Block::default(); runs * BLOCKS];
             let parts = compute.uneven(runs, self.x.len() * COST);
-            compute.split(&mut blocks, width, &parts, |part, blocks| {
-                for (run, blocks) in part.zip(blocks.chunks_exact_mut(width)) {
-                    let row = &self.x[run % rows * self.cols..][..self.cols];
-                    let first = run / rows * BLOCKS * DEPTH;
-                    let (blocks, lost) = blocks.split_at_mut(BLOCKS);
-                    quantise(&row[first..self.cols.min(first + BLOCKS * DEPTH)], blocks, lost);
+            compute.split(&mut blocks, BLOCKS, &parts, |part, blocks| {
+                for (run, blocks) in part.zip(blocks.chunks_exact_mut(BLOCKS)) {
+                    quantise(self.run(run / rows, run % rows), blocks, &mut []);
                 }
             });
-            blocks
+            let lost_max = self.rounding.lost_max();
+            let lost = lost_max.map(|max| self.lost(max, &blocks, compute)).unwrap_or_default();
+            Rounded { blocks, lost }
         })
     }
 
-    /// Planes of a row.
-    pub(crate) fn planes(&self) -> usize {
-        self.rounding.planes()
+    /// The numbers of a row that belong to a chunk.
+    fn run(&self, chunk: usize, row: usize) -> &'a [f32] {
+        let first = chunk * BLOCKS * DEPTH;
+        &self.x[row * self.cols..][first..self.cols.min(first + BLOCKS * DEPTH)]
+    }
+
+    /// What the first rounding lost, chunk by chunk, where it is more than `max` of a row's energy.
+    fn lost(&self, max: f32, blocks: &[Block], compute: &Compute) -> Vec<Lost> {
+        let (rows, ops) = (self.rows(), compute.ops());
+        let share = max / self.chunks() as f32;
+        let bounds: Vec<f32> =
+            self.x.chunks_exact(self.cols).map(|x| share * (ops.dot)(x, x)).collect();
+        let chunks: Vec<Range<usize>> = (0..self.chunks()).map(|at| at..at + 1).collect();
+        compute.spread(&chunks, |chunk| {
+            let blocks = &blocks[chunk.start * rows * BLOCKS..][..rows * BLOCKS];
+            let energies = blocks.chunks_exact(BLOCKS).map(energy_lost);
+            let much = energies.zip(&bounds).map(|(energy, bound)| max < 0.0 || energy > *bound);
+            let rows: Vec<usize> =
+                much.enumerate().filter_map(|(row, much)| much.then_some(row)).collect();
+            let mut lost = vec![Block::default(); rows.len() * BLOCKS];
+            for (row, lost) in rows.iter().zip(lost.chunks_exact_mut(BLOCKS)) {
+                let mut first = [Block::default(); BLOCKS];
+                (ops.quantise)(self.run(chunk.start, *row), &mut first, lost);
+            }
+            Lost { rows, blocks: lost }
+        })
     }
 
     /// Chunks that a row has.
     pub(crate) fn chunks(&self) -> usize {
         self.cols.div_ceil(BLOCKS * DEPTH)
+    }
+}
+
+/// The energy that rounding loses on average: a twelfth of the square of a quant for each number.
+fn energy_lost(blocks: &[Block]) -> f32 {
+    let scales = blocks.iter().flat_map(|block| block.scales);
+    scales.map(|scale| scale * scale).sum::<f32>() * (STEP as f32 / 12.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::noise;
+
+    #[test]
+    fn parts_where_few_stand_out_are_rounded_twice() {
+        let cols = 3 * BLOCKS * DEPTH;
+        let mut x = noise(2 * cols, 1);
+        x[cols + 700] = 50.0;
+        let compute = Compute::serving();
+        assert!(Activations::new(&x, cols, Rounding::Once).rounded(&compute).lost.is_empty());
+        let activations = Activations::new(&x, cols, Rounding::Outliers);
+        let lost = activations.rounded(&compute).lost.iter().map(|lost| lost.rows.clone());
+        assert_eq!(lost.collect::<Vec<_>>(), [vec![], vec![1], vec![]]);
     }
 }
