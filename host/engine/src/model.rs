@@ -210,7 +210,7 @@ impl Model {
         }
         layer
             .down
-            .product(&Activations::new(&gate, layer.down.cols(), Rounding::Twice), &self.compute)
+            .product(&Activations::new(&gate, layer.down.cols(), Rounding::Outliers), &self.compute)
     }
 
     fn norm(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
@@ -243,10 +243,10 @@ impl Model {
         Activations::new(x, self.spec.hidden, self.rounding())
     }
 
-    /// How inputs are rounded. Gated activations and the last hidden state are rounded twice in any model:
-    /// the ones have a few elements far larger than the rest, behind the other nothing averages.
+    /// How inputs are rounded. Gated activations have a few elements far larger than the rest in any model;
+    /// the last hidden state, behind which nothing averages, is rounded twice.
     fn rounding(&self) -> Rounding {
-        if self.spec.hidden < HIDDEN_ROUNDED_ONCE { Rounding::Twice } else { Rounding::Once }
+        if self.spec.hidden < HIDDEN_ROUNDED_ONCE { Rounding::Outliers } else { Rounding::Once }
     }
 
     fn linear(&self, x: &Activations<'_>, linear: &Linear<Matrix, Vec<f32>>) -> Vec<f32> {

@@ -80,6 +80,8 @@ fn pair_rows(x: [&Block; TILE], out: &mut Paired<PAIRS>) {
     }
 }
 
+/// A function of its own, so that `loops` finds it.
+#[inline(never)]
 #[target_feature(enable = "neon,dotprod,i8mm")]
 fn tile<const SCALES: usize, const MINIMA: bool>(
     panel: &Panel,
