@@ -5,8 +5,11 @@ mod block;
 
 use std::{ops::Range, sync::OnceLock};
 
-use crate::{Compute, packed::STEP};
-pub(crate) use block::{BLOCKS, Block, DEPTH, quantise};
+use crate::{
+    Compute,
+    blocking::{BLOCKS, DEPTH, STEP},
+};
+pub(crate) use block::{Block, quantise};
 
 /// What quantising an element costs beside a multiplication.
 const COST: usize = 8;

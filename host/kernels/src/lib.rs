@@ -18,6 +18,7 @@
 
 mod activations;
 mod attention;
+mod blocking;
 mod columns;
 mod compute;
 mod exp;

@@ -7,20 +7,18 @@ mod pack;
 mod panel;
 mod source;
 
+use crate::blocking::ROWS;
+use crate::blocking::{BLOCKS, DEPTH};
 use std::{
     slice,
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::{
-    Compute, Format, Rows, ShapeError,
-    activations::{BLOCKS, DEPTH},
-    rows::unpack,
-};
+use crate::{Compute, Format, Rows, ShapeError, rows::unpack};
 pub(crate) use expand::{expand, expand_head};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use layout::Head;
-pub(crate) use layout::{Layout, PARTS, ROWS, STEP};
+pub(crate) use layout::Layout;
 use pack::{pack, pack_numbers};
 pub(crate) use panel::Panel;
 

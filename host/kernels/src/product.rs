@@ -4,11 +4,8 @@ mod integers;
 mod numbers;
 mod strips;
 
-use crate::{
-    Activations, Compute, Packed,
-    columns::Columns,
-    packed::{ROWS, Stored},
-};
+use crate::blocking::ROWS;
+use crate::{Activations, Compute, Packed, columns::Columns, packed::Stored};
 use strips::{STREAM_ROWS, STRIPS};
 
 /// Rows of activations that meet unpacked weights before these are forgotten.

@@ -2,7 +2,7 @@
 
 mod blocks;
 mod finite;
-mod float;
+pub(crate) mod float;
 mod format;
 mod groups;
 mod unpack;
@@ -10,7 +10,6 @@ mod unpack;
 use std::fmt;
 
 use crate::table::Ops;
-pub(crate) use float::half;
 pub use format::Format;
 pub(crate) use unpack::unpack;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{bodies::Held, pipeline::Refusal};
+use crate::{bodies::Held, pipeline::refusal::Refusal};
 
 /// The door.
 pub(crate) struct Admission {

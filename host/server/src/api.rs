@@ -13,9 +13,9 @@ mod metrics;
 mod models;
 mod pipeline;
 mod policies;
-mod reply;
+pub(crate) mod reply;
 mod root;
-mod route;
+pub(crate) mod route;
 mod sampling;
 mod stats;
 
@@ -30,9 +30,7 @@ use serde_json::Value;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use chat::read_any;
-pub(crate) use reply::EXPERT_HEADER;
-pub(crate) use route::{Payload, Route};
-use route::{delete, get, post, put};
+use route::{Route, delete, get, post, put};
 
 use signalbox_confine::clean;
 

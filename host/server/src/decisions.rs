@@ -20,7 +20,12 @@ use tracing::Span;
 
 pub(crate) use record::Record;
 
-use crate::pipeline::{Call, Choice, End, Refusal, Refused};
+use crate::pipeline::{
+    call::Call,
+    choice::Choice,
+    end::End,
+    refusal::{Refusal, Refused},
+};
 use record::Outcome;
 
 /// Recent decisions, newest last. Cheap to clone; all clones are one log.

@@ -11,7 +11,7 @@ use axum::{
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use crate::{App, api::EXPERT_HEADER, error::ApiError, request_id::RequestId};
+use crate::{App, api::reply::EXPERT_HEADER, error::ApiError, request_id::RequestId};
 
 const REQUEST_ID_HEADER: &str = "x-request-id";
 

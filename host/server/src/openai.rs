@@ -2,7 +2,7 @@
 
 use signalbox_engine::Finish;
 
-use crate::pipeline::Ending;
+use crate::pipeline::end::Ending;
 
 /// `finish_reason`: why a reply ended.
 pub(crate) fn finish_reason(ending: &Ending) -> &'static str {

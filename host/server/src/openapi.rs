@@ -8,7 +8,7 @@ use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::{Payload, Route},
+    api::route::{Payload, Route},
     wire::error::ErrorAnswer,
 };
 

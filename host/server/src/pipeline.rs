@@ -5,18 +5,18 @@
 //! steps, in order: `call` (with `pictures`), `choose`, `generate` (with `consensus`), `stream`. Experts
 //! are asked through [`Experts`], a trait of two functions.
 
-mod call;
-mod choice;
+pub(crate) mod call;
+pub(crate) mod choice;
 mod choose;
 mod consensus;
 mod convert;
 mod deadline;
-mod end;
+pub(crate) mod end;
 mod experts;
 mod generate;
 mod meter;
 mod pictures;
-mod refusal;
+pub(crate) mod refusal;
 mod source;
 mod stream;
 #[cfg(test)]
@@ -28,10 +28,10 @@ use signalbox_policy::{Policies, PreVerdict};
 use tracing::Instrument;
 
 pub(crate) use call::{Bounds, Call, Form};
-pub(crate) use choice::{Choice, Route};
+pub(crate) use choice::Route;
 pub(crate) use convert::expert_view;
 pub(crate) use deadline::Deadline;
-pub(crate) use end::{End, Ending, Performance};
+pub(crate) use end::{End, Performance};
 pub(crate) use experts::Experts;
 pub(crate) use pictures::Pictures;
 pub(crate) use refusal::{Refusal, Refused};

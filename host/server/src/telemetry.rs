@@ -15,7 +15,7 @@ use metrics_exporter_prometheus::{
 };
 use signalbox_engine::Usage;
 
-use crate::{openai::finish_reason, pipeline::Ending};
+use crate::{openai::finish_reason, pipeline::end::Ending};
 
 const FIRST_TEXT: &str = "signalbox_time_to_first_token_seconds";
 const BETWEEN: &str = "signalbox_inter_token_seconds";

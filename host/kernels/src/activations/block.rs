@@ -1,11 +1,6 @@
 //! 128 activations of one row in 8 bits.
 
-use crate::packed::STEP;
-
-/// Inputs of a block.
-pub(crate) const DEPTH: usize = 128;
-/// Blocks of a row that lie side by side, and meet weights at once.
-pub(crate) const BLOCKS: usize = 4;
+use crate::blocking::{DEPTH, STEP};
 
 /// [`DEPTH`] inputs of one row: `x = scale * q`, with `q` in -127..=127.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -2,10 +2,11 @@
 //! every row of the table; all of it is inlined for that.
 
 use super::{
-    layout::{Head, Layout, ROWS, STEP},
+    layout::{Head, Layout},
     panel::Panel,
 };
-use crate::{activations::DEPTH, rows::half};
+use crate::blocking::{DEPTH, ROWS, STEP};
+use crate::rows::float::half;
 
 /// Bytes of four inputs of all rows.
 const QUAD: usize = 4 * ROWS;

@@ -16,13 +16,7 @@
 //! No format takes more bytes than in the file it comes from.
 
 use crate::Format;
-
-/// Rows of a strip.
-pub(crate) const ROWS: usize = 32;
-/// Registers of 16 that a strip has.
-pub(crate) const PARTS: usize = ROWS / 16;
-/// Inputs of a step.
-pub(crate) const STEP: usize = 32;
+use crate::blocking::{ROWS, STEP};
 
 /// What the head of a unit holds, and so what a weight is; `q` is as stored. Arrays are of 32 rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

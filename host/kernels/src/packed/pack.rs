@@ -1,9 +1,10 @@
 //! Rows of a format to strips of a [`Layout`].
 
 use super::{
-    layout::{Head, Layout, ROWS, STEP},
+    layout::{Head, Layout},
     source,
 };
+use crate::blocking::{ROWS, STEP};
 use crate::{Format, Rows};
 
 /// Packs strip `strip` of `rows` into `out`; rows beyond the last are zero. False where a zero point is

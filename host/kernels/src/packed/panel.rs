@@ -1,8 +1,8 @@
 //! A strip of packed weights, some inputs deep, as the inner loops want it: one byte a weight and plain
 //! scales. It fits the nearest cache and serves every row of activations before the next is unpacked.
 
-use super::layout::{Layout, ROWS};
-use crate::activations::{BLOCKS, DEPTH};
+use super::layout::Layout;
+use crate::blocking::{BLOCKS, DEPTH, ROWS};
 
 /// Scales that a block of 128 inputs has at most.
 const SCALES: usize = DEPTH / 16;

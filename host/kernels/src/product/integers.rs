@@ -4,13 +4,14 @@
 //! So packed weights are read from memory once, a panel lies in the nearest cache while it is in use, and
 //! the activations of a chunk stay in the next.
 
+use crate::blocking::{BLOCKS, DEPTH, ROWS};
 use std::{borrow::Cow, ops::Range};
 
 use super::strips::{STREAM_ROWS, STRIPS, groups};
 use crate::{
     Packed,
-    activations::{BLOCKS, Block, DEPTH, Rounded},
-    packed::{Layout, Panel, ROWS},
+    activations::{Block, Rounded},
+    packed::{Layout, Panel},
     table::Ops,
 };
 

@@ -1,9 +1,10 @@
 //! Products with weights that are plain numbers, in f32 throughout.
 
+use crate::blocking::ROWS;
 use std::ops::Range;
 
 use super::strips::{STREAM_ROWS, STRIPS, groups};
-use crate::{Packed, packed::ROWS, table::Ops};
+use crate::{Packed, table::Ops};
 
 /// Inputs that are unpacked at once: what the nearest cache holds.
 const DEPTH: usize = 256;

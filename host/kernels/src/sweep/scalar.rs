@@ -1,8 +1,9 @@
 //! The meaning of a sweep.
 
+use crate::blocking::{DEPTH, ROWS, STEP};
 use crate::{
-    activations::{Block, DEPTH},
-    packed::{Layout, Panel, ROWS, STEP, expand},
+    activations::Block,
+    packed::{Layout, Panel, expand},
 };
 
 /// Adds to `out`, a row for each of the activations', the products of the panel with `panel.blocks` blocks

@@ -5,9 +5,10 @@
 use super::tile::{
     add_scale, add_step, add_to, add_whole, floats, numbers_of, rows_at, start, sums_of,
 };
+use crate::blocking::{DEPTH, PARTS, ROWS, STEP};
 use crate::{
-    activations::{Block, DEPTH},
-    packed::{Layout, PARTS, Panel, ROWS, STEP},
+    activations::Block,
+    packed::{Layout, Panel},
     simd::{LANES, Simd},
 };
 

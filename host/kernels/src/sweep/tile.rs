@@ -1,11 +1,12 @@
 //! The sweep, generic in the registers: a tile of some rows of activations times a strip of weights keeps its
 //! sums in them.
 
+use crate::blocking::{DEPTH, PARTS, ROWS, STEP};
 use std::ops::Range;
 
 use crate::{
-    activations::{Block, DEPTH},
-    packed::{PARTS, Panel, ROWS, STEP},
+    activations::Block,
+    packed::Panel,
     simd::{LANES, Simd},
 };
 

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "the one door to functions compiled for optional instructions")]
 
 use super::ops::Ops;
+use crate::blocking::ROWS;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::Avx2, avx512::Avx512};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     activations::{Block, quantise},
     attention::{Group, attend},
     exp,
-    packed::{Layout, Panel, ROWS, expand},
+    packed::{Layout, Panel, expand},
     rows::unpack,
     sweep::{numbers, stream, tile},
     vector,

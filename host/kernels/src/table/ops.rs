@@ -1,10 +1,11 @@
 //! What one row of the table has.
 
+use crate::blocking::ROWS;
 use crate::{
     Format, Isa,
     activations::Block,
     attention::Group,
-    packed::{Layout, Panel, ROWS},
+    packed::{Layout, Panel},
 };
 
 /// The type of a gate: `gate`, by `up`.

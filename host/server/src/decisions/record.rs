@@ -14,7 +14,7 @@ use signalbox_policy::{ConsensusMode, Plan};
 
 use crate::{
     openai::finish_reason,
-    pipeline::{Call, Choice, End},
+    pipeline::{call::Call, choice::Choice, end::End},
 };
 
 /// Most memory of one record.

@@ -1,12 +1,10 @@
 //! The head of a unit with AVX-512: the same scales as [`expand_head`] gives, bit for bit.
 
+use crate::blocking::{DEPTH, PARTS, ROWS, STEP};
 use std::arch::x86_64::*;
 
 use super::LANES;
-use crate::{
-    activations::DEPTH,
-    packed::{Head, Layout, PARTS, Panel, ROWS, STEP, expand_head},
-};
+use crate::packed::{Head, Layout, Panel, expand_head};
 
 /// Writes the scales and minima of a unit that begins `depth` inputs into the panel.
 #[inline]

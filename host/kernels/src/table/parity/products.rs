@@ -1,9 +1,10 @@
 //! The parts of a fast product, each against its scalar meaning.
 
+use crate::blocking::{BLOCKS, DEPTH, ROWS};
 use crate::{
     Compute, Format, Isa, Packed,
-    activations::{BLOCKS, Block, DEPTH},
-    packed::{Layout, Panel, ROWS, Stored},
+    activations::Block,
+    packed::{Layout, Panel, Stored},
     samples::{Noise, noise, rows},
     table::{
         SCALAR,
