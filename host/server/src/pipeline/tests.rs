@@ -11,7 +11,7 @@ use signalbox_policy::{Compile, ConsensusMode, Message, Plan, PolicySettings};
 use tokio::runtime::Runtime;
 
 use super::{
-    Call, Deadline, End, Ending, Form, Pictures, Reply, Route, generate, meter::Meter,
+    Call, Deadline, End, Form, Pictures, Reply, Route, end::Ending, generate, meter::Meter,
     source::Source,
 };
 use crate::{
