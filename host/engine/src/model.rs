@@ -27,7 +27,8 @@ pub use weights::TokenCost;
 pub(crate) use weights::{Fill, Layer, Linear, Weights};
 
 /// Models narrower than this have too little to average out what rounding once loses: it cost SmolLM2
-/// (576) and Gemma 3 270M (640) more than a percent of perplexity, and Qwen 2.5 1.5B (1536) a tenth of one.
+/// (576) and Gemma 3 270M (640) more than a percent of perplexity, and Qwen 2.5 1.5B (1536) a tenth of one,
+/// gated activations and head apart.
 const HIDDEN_ROUNDED_ONCE: usize = 1024;
 /// Rows whose logits are held at once when every one of them is wanted: a vocabulary is long.
 const LOGIT_ROWS: usize = 16;
