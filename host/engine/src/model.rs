@@ -194,6 +194,9 @@ impl Model {
     /// Normalises heads one by one, in place. A weight longer than a head has one part for each.
     fn norm_heads(&self, x: &mut [f32], weight: Option<&Vec<f32>>) {
         let Some(weight) = weight else { return };
+        if weight.len() == self.spec.heads.head_dim {
+            return x.copy_from_slice(&self.norm(x, weight));
+        }
         let weights = weight.chunks_exact(self.spec.heads.head_dim).cycle();
         for (head, weight) in x.chunks_exact_mut(self.spec.heads.head_dim).zip(weights) {
             let normed = self.norm(head, weight);
