@@ -7,14 +7,13 @@ mod pack;
 mod panel;
 mod source;
 
-use crate::blocking::ROWS;
 use crate::blocking::{BLOCKS, DEPTH};
 use std::{
     slice,
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::{Compute, Format, Rows, ShapeError, rows::unpack};
+use crate::{Compute, Format, Rows, ShapeError, blocking::ROWS, rows::unpack};
 pub(crate) use expand::{expand, expand_head};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use layout::Head;

@@ -4,8 +4,7 @@ mod integers;
 mod numbers;
 mod strips;
 
-use crate::blocking::ROWS;
-use crate::{Activations, Compute, Packed, columns::Columns, packed::Stored};
+use crate::{Activations, Compute, Packed, blocking::ROWS, columns::Columns, packed::Stored};
 use strips::{STREAM_ROWS, STRIPS};
 
 /// Rows of activations that meet unpacked weights before these are forgotten.

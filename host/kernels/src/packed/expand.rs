@@ -5,8 +5,10 @@ use super::{
     layout::{Head, Layout},
     panel::Panel,
 };
-use crate::blocking::{DEPTH, ROWS, STEP};
-use crate::rows::float::half;
+use crate::{
+    blocking::{DEPTH, ROWS, STEP},
+    rows::float::half,
+};
 
 /// Bytes of four inputs of all rows.
 const QUAD: usize = 4 * ROWS;

@@ -15,8 +15,10 @@
 //!
 //! No format takes more bytes than in the file it comes from.
 
-use crate::Format;
-use crate::blocking::{ROWS, STEP};
+use crate::{
+    Format,
+    blocking::{ROWS, STEP},
+};
 
 /// What the head of a unit holds, and so what a weight is; `q` is as stored. Arrays are of 32 rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

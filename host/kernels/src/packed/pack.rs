@@ -4,8 +4,10 @@ use super::{
     layout::{Head, Layout},
     source,
 };
-use crate::blocking::{ROWS, STEP};
-use crate::{Format, Rows};
+use crate::{
+    Format, Rows,
+    blocking::{ROWS, STEP},
+};
 
 /// Packs strip `strip` of `rows` into `out`; rows beyond the last are zero. False where a zero point is
 /// beyond what the layout holds.

@@ -4,13 +4,13 @@
 //! So packed weights are read from memory once, a panel lies in the nearest cache while it is in use, and
 //! the activations of a chunk stay in the next.
 
-use crate::blocking::{BLOCKS, DEPTH, ROWS};
 use std::{borrow::Cow, ops::Range};
 
 use super::strips::{STREAM_ROWS, STRIPS, groups};
 use crate::{
     Packed,
     activations::{Block, Rounded},
+    blocking::{BLOCKS, DEPTH, ROWS},
     packed::{Layout, Panel},
     table::Ops,
 };

@@ -1,10 +1,9 @@
 //! Products with weights that are plain numbers, in f32 throughout.
 
-use crate::blocking::ROWS;
 use std::ops::Range;
 
 use super::strips::{STREAM_ROWS, STRIPS, groups};
-use crate::{Packed, table::Ops};
+use crate::{Packed, blocking::ROWS, table::Ops};
 
 /// Inputs that are unpacked at once: what the nearest cache holds.
 const DEPTH: usize = 256;

@@ -3,11 +3,14 @@
 //! sixteen registers of such sums. Numbers are rounded in the order of [`super::tile`].
 #![expect(unsafe_code, reason = "intrinsics, and an instruction that has none yet")]
 
-use crate::blocking::{BLOCKS, DEPTH, ROWS, STEP};
 use std::arch::{aarch64::*, asm};
 
 use super::tile::{numbers_of, rows_at, sums_of};
-use crate::{activations::Block, packed::Panel};
+use crate::{
+    activations::Block,
+    blocking::{BLOCKS, DEPTH, ROWS, STEP},
+    packed::Panel,
+};
 
 /// Rows of activations in a tile, and pairs of them.
 const TILE: usize = 8;

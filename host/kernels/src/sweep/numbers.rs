@@ -1,9 +1,9 @@
 //! Sweep and stream for weights that are plain numbers: `out[r][n] += Σ_k x[r][k] * weights[k][n]`, one
 //! input after the other, with f32 sums.
 
-use crate::blocking::{PARTS, ROWS};
 use crate::{
     Format,
+    blocking::{PARTS, ROWS},
     rows::unpack,
     simd::{LANES, Simd},
     vector::multiply_add,

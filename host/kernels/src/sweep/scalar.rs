@@ -1,8 +1,8 @@
 //! The meaning of a sweep.
 
-use crate::blocking::{DEPTH, ROWS, STEP};
 use crate::{
     activations::Block,
+    blocking::{DEPTH, ROWS, STEP},
     packed::{Layout, Panel, expand},
 };
 

@@ -5,9 +5,9 @@
 use super::tile::{
     add_scale, add_step, add_to, add_whole, floats, numbers_of, rows_at, start, sums_of,
 };
-use crate::blocking::{DEPTH, PARTS, ROWS, STEP};
 use crate::{
     activations::Block,
+    blocking::{DEPTH, PARTS, ROWS, STEP},
     packed::{Layout, Panel},
     simd::{LANES, Simd},
 };

@@ -1,11 +1,11 @@
 //! The sweep, generic in the registers: a tile of some rows of activations times a strip of weights keeps its
 //! sums in them.
 
-use crate::blocking::{DEPTH, PARTS, ROWS, STEP};
 use std::ops::Range;
 
 use crate::{
     activations::Block,
+    blocking::{DEPTH, PARTS, ROWS, STEP},
     packed::Panel,
     simd::{LANES, Simd},
 };

@@ -3,13 +3,13 @@
 #![expect(unsafe_code, reason = "the one door to functions compiled for optional instructions")]
 
 use super::ops::Ops;
-use crate::blocking::ROWS;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::Avx2, avx512::Avx512};
 use crate::{
     Format, Isa,
     activations::{Block, quantise},
     attention::{Group, attend},
+    blocking::ROWS,
     exp,
     packed::{Layout, Panel, expand},
     rows::unpack,

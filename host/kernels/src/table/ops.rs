@@ -1,10 +1,10 @@
 //! What one row of the table has.
 
-use crate::blocking::ROWS;
 use crate::{
     Format, Isa,
     activations::Block,
     attention::Group,
+    blocking::ROWS,
     packed::{Layout, Panel},
 };
 

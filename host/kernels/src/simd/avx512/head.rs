@@ -1,10 +1,12 @@
 //! The head of a unit with AVX-512: the same scales as [`expand_head`] gives, bit for bit.
 
-use crate::blocking::{DEPTH, PARTS, ROWS, STEP};
 use std::arch::x86_64::*;
 
 use super::LANES;
-use crate::packed::{Head, Layout, Panel, expand_head};
+use crate::{
+    blocking::{DEPTH, PARTS, ROWS, STEP},
+    packed::{Head, Layout, Panel, expand_head},
+};
 
 /// Writes the scales and minima of a unit that begins `depth` inputs into the panel.
 #[inline]

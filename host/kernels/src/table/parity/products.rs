@@ -1,9 +1,9 @@
 //! The parts of a fast product, each against its scalar meaning.
 
-use crate::blocking::{BLOCKS, DEPTH, ROWS};
 use crate::{
     Compute, Format, Isa, Packed,
     activations::Block,
+    blocking::{BLOCKS, DEPTH, ROWS},
     packed::{Layout, Panel, Stored},
     samples::{Noise, noise, rows},
     table::{
