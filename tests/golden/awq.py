@@ -36,12 +36,12 @@ def awq(group: int, version: str = "gemm", skip: list[str] | None = None, older:
             else:
                 tensors[name] = weight.half()
         if older:
-            told = {"zero_point": True, "q_group_size": group, "w_bit": 4, "version": version.upper()}
-            write_json(folder / "quant_config.json", told)
+            declared = {"zero_point": True, "q_group_size": group, "w_bit": 4, "version": version.upper()}
+            write_json(folder / "quant_config.json", declared)
         else:
-            told = {"bits": 4, "group_size": group, "modules_to_not_convert": skip, "quant_method": "awq",
+            declared = {"bits": 4, "group_size": group, "modules_to_not_convert": skip, "quant_method": "awq",
                     "version": version, "zero_point": True}
-            config = config | {"quantization_config": told}
+            config = config | {"quantization_config": declared}
         save(tensors, config, folder)
     return write
 

@@ -21,8 +21,8 @@ def compressed(dtype: str, group: int | None, symmetric: bool = True, ignore: li
     ignore = ["lm_head", *(ignore or [])]
 
     def write(weights: dict[str, Tensor], config: dict, folder: Path) -> None:
-        told = quantization_config(group, symmetric, ignore)
-        scheme = scheme_of(told)
+        declared = quantization_config(group, symmetric, ignore)
+        scheme = scheme_of(declared)
         tensors = {}
         for name, weight in weights.items():
             stem, weight = name.removesuffix(".weight"), weight.to(TYPES[dtype])
@@ -30,7 +30,7 @@ def compressed(dtype: str, group: int | None, symmetric: bool = True, ignore: li
                 tensors |= {f"{stem}.{part}": tensor for part, tensor in packed(weight, scheme).items()}
             else:
                 tensors[name] = weight
-        save(tensors, config | {"quantization_config": told}, folder)
+        save(tensors, config | {"quantization_config": declared}, folder)
     return write
 
 
@@ -52,9 +52,9 @@ def quantization_config(group: int | None, symmetric: bool, ignore: list[str]) -
     }
 
 
-def scheme_of(told: dict) -> QuantizationScheme:
+def scheme_of(declared: dict) -> QuantizationScheme:
     """What the section says of linears, to the package."""
-    linears = told["config_groups"]["group_0"]
+    linears = declared["config_groups"]["group_0"]
     return QuantizationScheme(targets=linears["targets"], weights=QuantizationArgs(**linears["weights"]))
 
 
@@ -66,9 +66,9 @@ def packed(weight: Tensor, scheme: QuantizationScheme) -> dict[str, Tensor]:
     return Compressor.compress(state, scheme)
 
 
-def unpacked(tensors: dict[str, Tensor], told: dict) -> dict[str, Tensor]:
+def unpacked(tensors: dict[str, Tensor], declared: dict) -> dict[str, Tensor]:
     """Every weight of a folder in f32; the package would round products to the type of the scales."""
-    scheme = scheme_of(told)
+    scheme = scheme_of(declared)
     weights = {}
     for name, tensor in tensors.items():
         stem, _, part = name.rpartition(".")

@@ -8,7 +8,7 @@ stored files is recorded beside them, so that the engine has something exact to 
     python tests/models/train.py [--only EXPERT]... [--out DIR] [--epochs N]
     python tests/models/train.py --check          # reload the folders, compare with recorded.json
 
-The story of one toy: tokenizer -> training -> folder -> record -> check.  Gemma's training has three parts:
+One toy from nothing to checked: tokenizer -> training -> folder -> record -> check.  Gemma's training has three parts:
 it reads its lessons, its tower learns to see (`sight.py`), and it repeats the lessons with pictures beside them.
 """
 

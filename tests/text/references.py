@@ -31,7 +31,7 @@ def toy(expert: str) -> Tokenizer:
 
 
 def real(name: str, folder: Path) -> Tokenizer:
-    """The published tokenizer, having proved that the GGUF file in `folder` has the same tokens."""
+    """The published tokenizer, once it is seen that the GGUF file in `folder` has the same tokens."""
     metadata = Metadata(folder / FILES[name])
     if name not in PUBLISHED:
         return smollm2(metadata)

@@ -183,9 +183,8 @@ impl Events {
 /// # Errors
 /// A host that answers something else, being another version or no signalbox.
 pub(crate) fn read<T: DeserializeOwned>(answer: Value) -> Result<T> {
-    serde_json::from_value(answer).context(
-        "the answer is not what this version expects; `--json` shows it, the host's own version reads it",
-    )
+    serde_json::from_value(answer)
+        .context("the answer is not what this version expects; use the host's own version")
 }
 
 /// The text in one event of a stream.

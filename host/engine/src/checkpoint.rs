@@ -35,7 +35,7 @@ use crate::{
     vision::Vision,
 };
 use names::Names;
-use plan::{Plan, Vector};
+use plan::{MatrixTensors, Plan, Vector};
 use quantization_config::QuantizationConfig;
 use tower_plan::TowerPlan;
 
@@ -50,8 +50,6 @@ pub(crate) struct Checkpoint {
     /// The eyes, where the files have them all.
     vision: Option<TowerPlan>,
     stored: Stored,
-    /// The head is quantised while it is loaded.
-    narrow_head: bool,
 }
 
 type Result<T> = std::result::Result<T, CheckpointError>;
@@ -102,16 +100,7 @@ impl Checkpoint {
         };
         spec.vision = spec.vision.filter(|_| vision.is_some());
         let stored = plan::stored(&plan, matches!(source, Source::Gguf(..)));
-        Ok(Self {
-            source,
-            stamps: Stamps::default(),
-            spec,
-            catalogue,
-            plan,
-            vision,
-            stored,
-            narrow_head: false,
-        })
+        Ok(Self { source, stamps: Stamps::default(), spec, catalogue, plan, vision, stored })
     }
 
     /// Gives the descriptors of the weight files back; [`Self::load`] opens them again.
@@ -158,13 +147,16 @@ impl Checkpoint {
     /// Has a plain head of packed linears held in 8 bits where it would take more than a tenth of what
     /// each token reads.
     pub(crate) fn with_narrow_head(mut self) -> Self {
-        self.narrow_head = !self.stored.is_plain() && plan::narrow_head(&mut self.plan);
+        if !self.stored.is_plain() {
+            plan::narrow_head(&mut self.plan);
+        }
         self
     }
 
     /// The head is held in 8 bits, though the file has it in more.
     pub(crate) fn has_narrow_head(&self) -> bool {
-        self.narrow_head
+        let head = self.plan.head.as_ref();
+        head.is_some_and(|head| matches!(head.tensors, MatrixTensors::Quantised { .. }))
     }
 
     /// Copies the weights into memory in the form that `compute` wants, if the machine has as much at all.

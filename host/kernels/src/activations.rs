@@ -9,7 +9,7 @@ use crate::{
     Compute,
     blocking::{BLOCKS, DEPTH, STEP},
 };
-pub(crate) use block::{Block, quantise};
+pub(crate) use block::{Block, quantise, quantise_lost};
 
 /// What quantising an element costs beside a multiplication.
 const COST: usize = 8;
@@ -27,17 +27,6 @@ pub enum Rounding {
     Outliers,
     /// To 8 bits, and what that lost to 8 bits again: at most 1/64,516, for twice the work.
     Twice,
-}
-
-impl Rounding {
-    /// What it may lose of a row's energy before a part is rounded twice; `None` where none is.
-    fn lost_max(self) -> Option<f32> {
-        match self {
-            Self::Once => None,
-            Self::Outliers => Some(LOST_MAX),
-            Self::Twice => Some(-1.0),
-        }
-    }
 }
 
 /// Activations in 8 bits. A chunk is [`BLOCKS`] blocks of every row.
@@ -103,11 +92,14 @@ impl<'a> Activations<'a> {
             let parts = compute.uneven(runs, self.x.len() * COST);
             compute.split(&mut blocks, BLOCKS, &parts, |part, blocks| {
                 for (run, blocks) in part.zip(blocks.chunks_exact_mut(BLOCKS)) {
-                    quantise(self.run(run / rows, run % rows), blocks, &mut []);
+                    quantise(self.run(run / rows, run % rows), blocks);
                 }
             });
-            let lost_max = self.rounding.lost_max();
-            let lost = lost_max.map(|max| self.lost(max, &blocks, compute)).unwrap_or_default();
+            let lost = match self.rounding {
+                Rounding::Once => Vec::new(),
+                Rounding::Outliers => self.lost(&blocks, Some(&self.bounds(compute)), compute),
+                Rounding::Twice => self.lost(&blocks, None, compute),
+            };
             Rounded { blocks, lost }
         })
     }
@@ -118,23 +110,23 @@ impl<'a> Activations<'a> {
         &self.x[row * self.cols..][first..self.cols.min(first + BLOCKS * DEPTH)]
     }
 
-    /// What the first rounding lost, chunk by chunk, where it is more than `max` of a row's energy.
-    fn lost(&self, max: f32, blocks: &[Block], compute: &Compute) -> Vec<Lost> {
-        let (rows, ops) = (self.rows(), compute.ops());
-        let share = max / self.chunks() as f32;
-        let bounds: Vec<f32> =
-            self.x.chunks_exact(self.cols).map(|x| share * (ops.dot)(x, x)).collect();
+    /// What rounding may lose of each row in a chunk.
+    fn bounds(&self, compute: &Compute) -> Vec<f32> {
+        let (share, dot) = (LOST_MAX / self.chunks() as f32, compute.ops().dot);
+        self.x.chunks_exact(self.cols).map(|x| share * dot(x, x)).collect()
+    }
+
+    /// What the first rounding lost, chunk by chunk: of all rows, or of those that lost more than their bound.
+    fn lost(&self, blocks: &[Block], bounds: Option<&[f32]>, compute: &Compute) -> Vec<Lost> {
+        let all = self.rows();
         let chunks: Vec<Range<usize>> = (0..self.chunks()).map(|at| at..at + 1).collect();
         compute.spread(&chunks, |chunk| {
-            let blocks = &blocks[chunk.start * rows * BLOCKS..][..rows * BLOCKS];
-            let energies = blocks.chunks_exact(BLOCKS).map(energy_lost);
-            let much = energies.zip(&bounds).map(|(energy, bound)| max < 0.0 || energy > *bound);
-            let rows: Vec<usize> =
-                much.enumerate().filter_map(|(row, much)| much.then_some(row)).collect();
+            let of = |row: usize| &blocks[(chunk.start * all + row) * BLOCKS..][..BLOCKS];
+            let again = |row: &usize| bounds.is_none_or(|max| energy_lost(of(*row)) > max[*row]);
+            let rows: Vec<usize> = (0..all).filter(again).collect();
             let mut lost = vec![Block::default(); rows.len() * BLOCKS];
             for (row, lost) in rows.iter().zip(lost.chunks_exact_mut(BLOCKS)) {
-                let mut first = [Block::default(); BLOCKS];
-                (ops.quantise)(self.run(chunk.start, *row), &mut first, lost);
+                (compute.ops().quantise_lost)(self.run(chunk.start, *row), of(*row), lost);
             }
             Lost { rows, blocks: lost }
         })

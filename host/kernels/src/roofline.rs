@@ -28,7 +28,7 @@ pub fn read_bandwidth(compute: &Compute) -> f64 {
     (0..PASSES).map(|_| pass()).fold(0.0, f64::max)
 }
 
-/// Eight sums, so that no addition waits for the one before it.
+/// Sixteen sums, so that no addition waits for the one before it.
 fn sum(words: &[u64]) -> u64 {
     let mut sums = [0u64; 16];
     for words in words.as_chunks::<16>().0 {
@@ -142,42 +142,33 @@ mod aarch64 {
 
     use super::SUMS;
 
-    pub(super) fn dotprod(rounds: usize) -> u64 {
-        let (a, b) = (black_box(3i8), black_box(5i8));
-        // SAFETY: baseline instructions; `sdot` reads and writes registers alone, and `Compute` has this
-        // row only where it was found.
-        unsafe {
-            let (a, b) = (vdupq_n_s8(a), vdupq_n_s8(b));
-            let mut sums = [vdupq_n_s32(0); SUMS];
-            for _ in 0..rounds {
-                for sum in &mut sums {
-                    asm!(".arch_extension dotprod", "sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b",
-                        sum = inout(vreg) *sum, a = in(vreg) a, b = in(vreg) b,
-                        options(pure, nomem, nostack, preserves_flags));
+    /// A loop of one instruction that does `$multiplications`, named for the assembler by its extension.
+    macro_rules! instruction {
+        ($name:ident, $extension:literal, $operation:literal, $multiplications:literal) => {
+            pub(super) fn $name(rounds: usize) -> u64 {
+                let (a, b) = (black_box(3i8), black_box(5i8));
+                // SAFETY: the operation reads and writes registers alone, and `Compute` has its row only where
+                // it was found; the rest is baseline.
+                unsafe {
+                    let (a, b) = (vdupq_n_s8(a), vdupq_n_s8(b));
+                    let mut sums = [vdupq_n_s32(0); SUMS];
+                    for _ in 0..rounds {
+                        for sum in &mut sums {
+                            asm!(concat!(".arch_extension ", $extension),
+                                concat!($operation, " {sum:v}.4s, {a:v}.16b, {b:v}.16b"),
+                                sum = inout(vreg) *sum, a = in(vreg) a, b = in(vreg) b,
+                                options(pure, nomem, nostack, preserves_flags));
+                        }
+                    }
+                    black_box(sums);
                 }
+                (rounds * SUMS * $multiplications) as u64
             }
-            black_box(sums);
-        }
-        (rounds * SUMS * 16) as u64
+        };
     }
 
-    pub(super) fn i8mm(rounds: usize) -> u64 {
-        let (a, b) = (black_box(3i8), black_box(5i8));
-        // SAFETY: as above, with `smmla`.
-        unsafe {
-            let (a, b) = (vdupq_n_s8(a), vdupq_n_s8(b));
-            let mut sums = [vdupq_n_s32(0); SUMS];
-            for _ in 0..rounds {
-                for sum in &mut sums {
-                    asm!(".arch_extension i8mm", "smmla {sum:v}.4s, {a:v}.16b, {b:v}.16b",
-                        sum = inout(vreg) *sum, a = in(vreg) a, b = in(vreg) b,
-                        options(pure, nomem, nostack, preserves_flags));
-                }
-            }
-            black_box(sums);
-        }
-        (rounds * SUMS * 32) as u64
-    }
+    instruction!(dotprod, "dotprod", "sdot", 16);
+    instruction!(i8mm, "i8mm", "smmla", 32);
 }
 
 #[cfg(test)]

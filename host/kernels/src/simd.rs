@@ -2,7 +2,7 @@
 //! once, generic in [`Simd`], inlined as a whole into a function compiled for the instructions, and so
 //! form their sums in the same order everywhere.
 //!
-//! A value of an implementing type is proof that the machine has the instructions: only the functions of
+//! A value of an implementing type says that the machine has the instructions: only the functions of
 //! the table make one. So all that takes one is safe.
 
 #[cfg(target_arch = "x86_64")]

@@ -7,7 +7,12 @@ mod ops;
 mod parity;
 
 use crate::{
-    Isa, activations::quantise, attention::attend_by_token, packed::expand, plain, rows::unpack,
+    Isa,
+    activations::{quantise, quantise_lost},
+    attention::attend_by_token,
+    packed::expand,
+    plain,
+    rows::unpack,
     sweep, vector,
 };
 pub(crate) use ops::Ops;
@@ -40,6 +45,7 @@ static SCALAR: Ops = Ops {
     attend: attend_by_token::<false>,
     unpack,
     quantise,
+    quantise_lost,
     expand,
     sweep: sweep::scalar::sweep,
     stream: sweep::scalar::stream,

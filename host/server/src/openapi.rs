@@ -1,9 +1,7 @@
 //! The OpenAPI document of a plane, made from its table of routes: OpenAPI 3.1, whose schemas are those
 //! of JSON Schema.
 
-use std::sync::Arc;
-
-use axum::{Extension, Json};
+use axum::{Extension, body::Bytes, http::header::CONTENT_TYPE, response::IntoResponse};
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
@@ -14,17 +12,17 @@ use crate::{
 
 /// A plane's document, made once when its listener is.
 #[derive(Clone)]
-pub(crate) struct Document(Arc<Value>);
+pub(crate) struct Document(Bytes);
 
 impl Document {
     pub(crate) fn new(plane: &str, table: &[Route]) -> Self {
-        Self(Arc::new(document(plane, table)))
+        Self(document(plane, table).to_string().into())
     }
 }
 
 /// `GET /openapi.json`.
-pub(crate) async fn show(Extension(Document(document)): Extension<Document>) -> Json<Value> {
-    Json(Value::clone(&document))
+pub(crate) async fn show(Extension(Document(text)): Extension<Document>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], text)
 }
 
 fn document(plane: &str, table: &[Route]) -> Value {

@@ -101,6 +101,7 @@ fn header(tensors: &[Tensor]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use signalbox_kernels::Compute;
+    use tempfile::TempDir;
 
     use super::*;
     use crate::checkpoint::Checkpoint;
@@ -117,20 +118,19 @@ mod tests {
         check("mixtral", None);
     }
 
+    /// A small one of the same make: a vocabulary of the real size takes gigabytes.
+    fn small(shape: Shape, vocab: usize) -> TempDir {
+        let shape =
+            Shape { hidden: 512, intermediate: 1024, heads: 4, kv_heads: 2, vocab, ..shape };
+        let folder = tempfile::tempdir().unwrap();
+        Synthetic { shape, layers: 2 }.write(folder.path()).unwrap();
+        folder
+    }
+
     #[test]
     fn every_one_is_a_checkpoint_of_its_architecture() {
         for (name, shape) in SHAPES {
-            // Small ones of the same make: a vocabulary of the real size takes gigabytes.
-            let shape = Shape {
-                hidden: 512,
-                intermediate: 1024,
-                heads: 4,
-                kv_heads: 2,
-                vocab: 256,
-                ..shape
-            };
-            let folder = tempfile::tempdir().unwrap();
-            Synthetic { shape, layers: 2 }.write(folder.path()).unwrap();
+            let folder = small(shape, 256);
             let checkpoint = Checkpoint::open(folder.path()).unwrap();
             assert_eq!(checkpoint.stored().is_awq(), shape.awq, "{name}");
             assert!(checkpoint.load(&Compute::serving()).is_ok(), "{name}");
@@ -140,16 +140,7 @@ mod tests {
     #[test]
     fn a_large_head_of_packed_linears_is_held_in_8_bits() {
         for (name, shape) in SHAPES {
-            let shape = Shape {
-                hidden: 512,
-                intermediate: 1024,
-                heads: 4,
-                kv_heads: 2,
-                vocab: 4096,
-                ..shape
-            };
-            let folder = tempfile::tempdir().unwrap();
-            Synthetic { shape, layers: 1 }.write(folder.path()).unwrap();
+            let folder = small(shape, 4096);
             let open = || Checkpoint::open(folder.path()).unwrap();
             let (plain, narrow) = (open().weight_bytes(), open().with_narrow_head());
             assert_eq!(narrow.has_narrow_head(), shape.awq, "{name}");

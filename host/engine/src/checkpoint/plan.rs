@@ -157,18 +157,17 @@ const HEAD_INPUTS_MIN: usize = 512;
 
 /// Has a plain head quantised to 8 bits while it is loaded, where it would take a large share of the bytes of
 /// each token. An embedding that serves as the head stays as it is beside that.
-pub(super) fn narrow_head(plan: &mut Plan) -> bool {
+pub(super) fn narrow_head(plan: &mut Plan) {
     let head = plan.head.as_ref().unwrap_or(&plan.embedding);
     let layers: usize = plan.layers.iter().flat_map(linears).map(Matrix::bytes).sum();
     let share = head.bytes() as f64 / (layers + head.bytes()) as f64;
     let plain = head.format.block().0 == 1 && head.cols >= HEAD_INPUTS_MIN;
-    let MatrixTensors::Plain(entry) = &head.tensors else { return false };
+    let MatrixTensors::Plain(entry) = &head.tensors else { return };
     let format = quantise::format(Bits::Eight, head.cols).filter(|_| plain && share > HEAD_SHARE);
-    let Some(format) = format else { return false };
+    let Some(format) = format else { return };
     let tensors = MatrixTensors::Quantised { entry: entry.clone(), from: head.format };
     let (name, rows, cols) = (head.name.clone(), head.rows.clone(), head.cols);
     plan.head = Some(Matrix { name, format, rows, cols, tensors });
-    true
 }
 
 /// Bytes of all matrices and vectors of a plan.

@@ -20,20 +20,30 @@ pub(crate) struct Block {
     pub(crate) sum: f32,
 }
 
-/// Quantises a part of a row into blocks that were zero; what that loses into as many of `lost`, if there are
-/// any.
+/// Quantises a part of a row into blocks that were zero.
 #[inline(always)]
-pub(crate) fn quantise(x: &[f32], blocks: &mut [Block], lost: &mut [Block]) {
-    for (index, (x, block)) in x.chunks(DEPTH).zip(blocks).enumerate() {
-        let mut padded = [0.0; DEPTH];
-        padded[..x.len()].copy_from_slice(x);
-        quantise_block(&padded, block);
-        if let Some(lost) = lost.get_mut(index) {
-            let mut rest = [0.0; DEPTH];
-            take_off(&padded, block, &mut rest);
-            quantise_block(&rest, lost);
-        }
+pub(crate) fn quantise(x: &[f32], blocks: &mut [Block]) {
+    for (x, block) in x.chunks(DEPTH).zip(blocks) {
+        quantise_block(&padded(x), block);
     }
+}
+
+/// Quantises what `blocks` lost of a part of a row, into as many that were zero.
+#[inline(always)]
+pub(crate) fn quantise_lost(x: &[f32], blocks: &[Block], lost: &mut [Block]) {
+    for ((x, block), lost) in x.chunks(DEPTH).zip(blocks).zip(lost) {
+        let mut rest = [0.0; DEPTH];
+        take_off(&padded(x), block, &mut rest);
+        quantise_block(&rest, lost);
+    }
+}
+
+/// With zeros for inputs that are not there.
+#[inline(always)]
+fn padded(x: &[f32]) -> [f32; DEPTH] {
+    let mut padded = [0.0; DEPTH];
+    padded[..x.len()].copy_from_slice(x);
+    padded
 }
 
 /// `lost = x - block`

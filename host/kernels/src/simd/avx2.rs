@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::{LANES, Simd};
 
-/// Proof of AVX2, FMA and F16C.
+/// Exists where AVX2, FMA and F16C do.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
 
@@ -38,7 +38,7 @@ pub(super) unsafe fn sums(registers: [__m256; 4]) -> [f32; 4] {
     out
 }
 
-// SAFETY of all blocks below: `self` is proof of the instructions, and references are to as many bytes
+// SAFETY of all blocks below: `self` exists where the instructions do, and references are to as many bytes
 // as are loaded or stored.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, given above")]
 impl Simd for Avx2 {

@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 use super::{LANES, Simd};
 use crate::packed::{Layout, Panel};
 
-/// Proof of AVX-512 F, BW, DQ, VL and VNNI.
+/// Exists where AVX-512 F, BW, DQ, VL and VNNI do.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
@@ -21,7 +21,7 @@ impl Avx512 {
     }
 }
 
-// SAFETY of all blocks below: `self` is proof of the instructions, and references are to as many bytes
+// SAFETY of all blocks below: `self` exists where the instructions do, and references are to as many bytes
 // as are loaded or stored.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, given above")]
 impl Simd for Avx512 {

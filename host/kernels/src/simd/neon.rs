@@ -5,7 +5,7 @@ use std::arch::{aarch64::*, asm};
 
 use super::{LANES, Simd};
 
-/// Proof of FEAT_DotProd.
+/// Exists where FEAT_DotProd does.
 #[derive(Clone, Copy)]
 pub(crate) struct Dotprod(());
 
@@ -42,7 +42,7 @@ unsafe fn sdot(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sums
 }
 
-// SAFETY of all blocks below: NEON is part of aarch64, `self` is proof of the dot products, and references
+// SAFETY of all blocks below: NEON is part of aarch64, `self` exists where the dot products do, and references
 // are to as many bytes as are loaded or stored.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, given above")]
 impl Simd for Dotprod {

@@ -7,7 +7,7 @@ use super::ops::Ops;
 use crate::simd::{avx2::Avx2, avx512::Avx512};
 use crate::{
     Format, Isa,
-    activations::{Block, quantise},
+    activations::{Block, quantise, quantise_lost},
     attention::{Group, attend},
     blocking::ROWS,
     exp,
@@ -69,7 +69,12 @@ macro_rules! row {
                 (format: Format, packed: &[u8], out: &mut [f32]),
                 unpack(format, packed, out)
             ),
-    quantise: door!($features, (x: &[f32], blocks: &mut [Block], lost: &mut [Block]), quantise(x, blocks, lost)),
+            quantise: door!($features, (x: &[f32], blocks: &mut [Block]), quantise(x, blocks)),
+            quantise_lost: door!(
+                $features,
+                (x: &[f32], blocks: &[Block], lost: &mut [Block]),
+                quantise_lost(x, blocks, lost)
+            ),
             expand: door!(
                 $features,
                 (layout: Layout, packed: &[u8], panel: &mut Panel),
@@ -146,6 +151,7 @@ pub(super) static NEON: Ops = Ops {
     attend: attend_by_token::<true>,
     unpack,
     quantise,
+    quantise_lost,
     expand,
     sweep: crate::sweep::scalar::sweep,
     stream: crate::sweep::scalar::stream,

@@ -51,7 +51,9 @@ pub(crate) struct Ops {
     /// Packed weights to f32, as [`crate::rows::unpack`] does.
     pub(crate) unpack: fn(Format, &[u8], &mut [f32]),
     /// Activations to 8 bits, as [`crate::activations::quantise`] does.
-    pub(crate) quantise: fn(&[f32], &mut [Block], &mut [Block]),
+    pub(crate) quantise: fn(&[f32], &mut [Block]),
+    /// What that lost to 8 bits, as [`crate::activations::quantise_lost`] does.
+    pub(crate) quantise_lost: fn(&[f32], &[Block], &mut [Block]),
     /// Units of packed weights to a panel, as [`crate::packed::expand`] does.
     pub(crate) expand: fn(Layout, &[u8], &mut Panel),
     /// A panel times rows of activations, as [`crate::sweep`] says.

@@ -120,6 +120,7 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
             attend,
             unpack,
             quantise,
+            quantise_lost,
             expand,
             sweep,
             stream,
@@ -133,7 +134,7 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
         norms(isa, [rms_norm, layer_norm]);
         attending(isa, attend);
         unpacking(isa, unpack);
-        products::quantising(isa, quantise);
+        products::quantising(isa, quantise, quantise_lost);
         products::expanding(isa, expand);
         products::sweeping(isa, sweep);
         products::streaming(isa, stream);
