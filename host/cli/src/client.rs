@@ -66,7 +66,7 @@ impl Client {
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_recv_response(Some(ANSWER_TIMEOUT))
             .build();
-        Self { agent: config.into(), base: base.trim_end_matches('/').to_owned(), token }
+        Self { agent: config.into(), base: root(base).to_owned(), token }
     }
 
     /// `GET path`.
@@ -155,6 +155,12 @@ impl Client {
     }
 }
 
+/// A host's address without the `/v1` that other clients want behind it.
+fn root(base: &str) -> &str {
+    let base = base.trim_end_matches('/');
+    base.strip_suffix("/v1").unwrap_or(base).trim_end_matches('/')
+}
+
 impl Events {
     /// The next piece of the reply; `None` when it is complete.
     ///
@@ -230,6 +236,14 @@ fn header(response: &Response<Body>, name: &str) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn an_address_may_end_like_those_of_other_clients() {
+        let check = |base| assert_eq!(root(base), "http://h:1", "{base}");
+        ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1//v1/"]
+            .into_iter()
+            .for_each(check);
+    }
 
     #[test]
     fn a_piece_is_text_or_an_error() {

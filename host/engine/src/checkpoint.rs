@@ -113,6 +113,14 @@ impl Checkpoint {
         self.stamps.are_current() && self.catalogue.files.iter().all(WeightFile::is_current)
     }
 
+    /// How much of the files was read so far, in per cent.
+    pub(crate) fn percent_read(&self) -> u8 {
+        let files = &self.catalogue.files;
+        let read: u64 = files.iter().map(WeightFile::bytes_read).sum();
+        let all: u64 = files.iter().map(|file| file.bytes() as u64).sum();
+        u8::try_from((read * 100).checked_div(all).unwrap_or(100).min(100)).unwrap_or(100)
+    }
+
     /// The architecture and its numbers.
     pub(crate) fn spec(&self) -> &ModelSpec {
         &self.spec

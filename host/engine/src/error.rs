@@ -32,8 +32,8 @@ pub enum EngineError {
     },
     /// Prompt and reply do not fit.
     #[error(
-        "the prompt has {prompt_tokens} tokens, but '{expert}' holds {context} for prompt and \
-         reply together; shorten the conversation"
+        "the prompt is too long: it has {prompt_tokens} tokens, but '{expert}' holds {context} for \
+         prompt and reply together; shorten the conversation"
     )]
     PromptTooLong {
         /// The expert asked.
@@ -42,6 +42,14 @@ pub enum EngineError {
         prompt_tokens: u32,
         /// Tokens that fit.
         context: u32,
+    },
+    /// The prompt is so long that nobody counts its tokens.
+    #[error("the prompt is too long for '{expert}': {problem}; shorten the conversation")]
+    PromptOversized {
+        /// The expert asked.
+        expert: String,
+        /// What it has too much of.
+        problem: String,
     },
     /// The chat template does not accept these messages.
     #[error("the chat template of '{expert}' refuses these messages: {message}")]
@@ -101,8 +109,9 @@ pub enum EngineError {
     },
     /// Not enough memory, even after unloading what may go.
     #[error(
-        "expert '{expert}' needs {needed} bytes of memory and {available} can be freed; raise the \
-         memory limit or unload another expert"
+        "expert '{expert}' needs {needed} bytes of memory and {available} can be had{}; raise the \
+         memory limit, unpin an expert or unload one",
+        held_by(holders)
     )]
     OutOfMemory {
         /// The expert.
@@ -111,17 +120,22 @@ pub enum EngineError {
         needed: u64,
         /// Bytes that could be had.
         available: u64,
+        /// Experts that have the rest and don't go.
+        holders: Vec<String>,
     },
     /// As many experts as allowed are in memory, and none of them may go.
     #[error(
         "expert '{expert}' can't be loaded: {loaded} experts are in memory, as many as \
-         max_loaded_experts allows, and none of them may go; raise the limit or unpin one"
+         max_loaded_experts allows, and none of them may go{}; raise the limit or unpin one",
+        held_by(holders)
     )]
     NoRoom {
         /// The expert.
         expert: String,
         /// Experts in memory.
         loaded: usize,
+        /// Those that don't go.
+        holders: Vec<String>,
     },
     /// Too many calls wait already.
     #[error("expert '{expert}' has {waiting} calls waiting; retry later")]
@@ -130,6 +144,8 @@ pub enum EngineError {
         expert: String,
         /// Calls waiting.
         waiting: usize,
+        /// When one of them may have begun, as measured.
+        retry_after: Option<Duration>,
     },
     /// The expert is loading or answering, so it can't be unloaded.
     #[error("expert '{expert}' is loading or answering; unload it when it is idle")]
@@ -150,6 +166,15 @@ pub enum EngineError {
     ShuttingDown,
 }
 
+/// Who keeps others out of memory.
+fn held_by(holders: &[String]) -> String {
+    match holders {
+        [] => String::new(),
+        [one] => format!("; '{one}' has the rest"),
+        several => format!("; '{}' have the rest", several.join("', '")),
+    }
+}
+
 /// What to do with a picture.
 fn instead(seeing: &[String]) -> String {
     match seeing {
@@ -165,6 +190,7 @@ impl EngineError {
             Self::UnknownExpert { .. }
             | Self::InvalidRequest { .. }
             | Self::PromptTooLong { .. }
+            | Self::PromptOversized { .. }
             | Self::Template { .. }
             | Self::Blind { .. }
             | Self::Busy { .. } => Blame::Client,

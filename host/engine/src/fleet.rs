@@ -21,7 +21,7 @@ mod unloading;
 
 use handle::Handle;
 use shared::Shared;
-pub use status::{ExpertState, ExpertStatus, MemoryStatus};
+pub use status::{ExpertState, ExpertStatus, Loading, MemoryStatus};
 
 /// The experts of this process. Cheap to clone; all clones are one fleet. When the last clone is
 /// dropped, replies in flight are finished and the experts end.
@@ -89,7 +89,7 @@ impl Fleet {
     pub async fn load(&self, id: &str) -> Result<(), EngineError> {
         let expert = self.find(id)?;
         expert.reset_failure();
-        expert.resident().await.map(|_| ())
+        expert.resident(None).await.map(|_| ())
     }
 
     /// Unloads an expert and frees its memory, pinned or not; a cold one stays cold.
@@ -108,6 +108,16 @@ impl Fleet {
         self.find(id)?.with_slot(|slot| slot.pinned = pinned);
         self.0.notify();
         Ok(())
+    }
+
+    /// When the first of all replies under way may end, as measured; `None` while nothing was.
+    pub fn next_place(&self) -> Option<Duration> {
+        let busy = self.menu().into_iter().filter(|expert| expert.running > 0);
+        let next = busy.filter_map(|expert| {
+            let member = self.0.find(&expert.id).map(|at| &self.0.members[at]).ok()?;
+            member.counters.between_ends(expert.running)
+        });
+        next.min()
     }
 
     /// What bounds all experts. Templates that are rendered in this process are not bounded.

@@ -7,15 +7,18 @@ use serde_json::{Map, Value};
 use signalbox_confine::clean;
 
 use crate::{
-    EngineError, Sampling,
+    Ends, EngineError, Sampling,
     files::{GgufMetadata, Source, side},
-    sampler::Rules,
+    sampler::{Penalties, Rules},
 };
 
 /// Used where neither the request nor the checkpoint names a temperature.
 const TEMPERATURE_DEFAULT: f32 = 0.7;
 /// The hottest temperature a request may ask for.
 const TEMPERATURE_MAX: f32 = 2.0;
+/// The strongest penalties a request may ask for.
+const REPETITION_MAX: f32 = 10.0;
+const PENALTY_MAX: f32 = 2.0;
 /// Used where neither the request nor the checkpoint names a nucleus.
 const TOP_P_DEFAULT: f32 = 0.9;
 /// Where a folder declares it.
@@ -130,6 +133,12 @@ impl Generation {
         Self { ends, ..Self::default() }
     }
 
+    /// The tokens that end a reply, as the request has it.
+    pub(crate) fn ends_of(&self, wishes: &Ends) -> BTreeSet<u32> {
+        let own = self.ends.iter().filter(|_| !wishes.ignored);
+        own.chain(&wishes.tokens).copied().collect()
+    }
+
     /// The request's wishes over the checkpoint's defaults over ours.
     pub(crate) fn rules(&self, wishes: &Sampling) -> Result<Rules, EngineError> {
         check_wishes(wishes)?;
@@ -137,22 +146,38 @@ impl Generation {
             temperature: wishes.temperature.or(self.temperature).unwrap_or(TEMPERATURE_DEFAULT),
             top_p: wishes.top_p.or(self.top_p).unwrap_or(TOP_P_DEFAULT),
             top_k: wishes.top_k.map(|k| k as usize).or(self.top_k).unwrap_or(0),
+            min_p: wishes.min_p.unwrap_or(0.0),
+            penalties: Penalties {
+                repetition: wishes.repetition_penalty.unwrap_or(1.0),
+                frequency: wishes.frequency_penalty.unwrap_or(0.0),
+                presence: wishes.presence_penalty.unwrap_or(0.0),
+            },
             seed: wishes.seed,
         })
     }
 }
 
 fn check_wishes(wishes: &Sampling) -> Result<(), EngineError> {
-    let refuse = |message: String| Err(EngineError::InvalidRequest { message });
-    match (wishes.temperature, wishes.top_p) {
-        (Some(t), _) if !(0.0..=TEMPERATURE_MAX).contains(&t) => {
-            refuse(format!("temperature is {t}; it must lie between 0 and {TEMPERATURE_MAX}"))
-        }
-        (_, Some(p)) if !(p > 0.0 && p <= 1.0) => {
-            refuse(format!("top_p is {p}; it must lie above 0 and not above 1"))
+    let within = |name, value: Option<f32>, low: f32, high: f32| match value {
+        Some(value) if !(low..=high).contains(&value) => {
+            let message = format!("{name} is {value}; it must lie between {low} and {high}");
+            Err(EngineError::InvalidRequest { message })
         }
         _ => Ok(()),
-    }
+    };
+    let above_0 = |name, value: Option<f32>, high: f32| match value {
+        Some(value) if !(value > 0.0 && value <= high) => {
+            let message = format!("{name} is {value}; it must lie above 0 and not above {high}");
+            Err(EngineError::InvalidRequest { message })
+        }
+        _ => Ok(()),
+    };
+    within("temperature", wishes.temperature, 0.0, TEMPERATURE_MAX)?;
+    above_0("top_p", wishes.top_p, 1.0)?;
+    within("min_p", wishes.min_p, 0.0, 1.0)?;
+    above_0("repetition_penalty", wishes.repetition_penalty, REPETITION_MAX)?;
+    within("frequency_penalty", wishes.frequency_penalty, -PENALTY_MAX, PENALTY_MAX)?;
+    within("presence_penalty", wishes.presence_penalty, -PENALTY_MAX, PENALTY_MAX)
 }
 
 /// One id or a list of them; anything else is none.
@@ -230,6 +255,18 @@ mod tests {
     }
 
     #[test]
+    fn ends_are_added_to_or_ignored() {
+        let generation = folder(&[("config.json", r#"{"eos_token_id": 7}"#)]);
+        let ends = |tokens: &[u32], ignored| {
+            let wishes = Ends { tokens: tokens.to_vec(), min_tokens: 0, ignored };
+            generation.ends_of(&wishes).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(ends(&[], false), [7]);
+        assert_eq!(ends(&[9], false), [7, 9]);
+        assert_eq!(ends(&[9], true), [9]);
+    }
+
+    #[test]
     fn wishes_out_of_bounds_are_refused() {
         let refused = |wishes| folder(&[]).rules(&wishes).is_err();
         for temperature in [-0.1, 2.1, f32::NAN] {
@@ -238,5 +275,15 @@ mod tests {
         for top_p in [0.0, 1.1, f32::NAN] {
             assert!(refused(Sampling { top_p: Some(top_p), ..Sampling::default() }));
         }
+        for penalty in [-2.1, 2.1, f32::NAN] {
+            let of = |frequency, presence| Sampling {
+                frequency_penalty: frequency,
+                presence_penalty: presence,
+                ..Sampling::default()
+            };
+            assert!(refused(of(Some(penalty), None)) && refused(of(None, Some(penalty))));
+        }
+        assert!(refused(Sampling { min_p: Some(1.5), ..Sampling::default() }));
+        assert!(refused(Sampling { repetition_penalty: Some(0.0), ..Sampling::default() }));
     }
 }

@@ -21,6 +21,7 @@ mod machine;
 mod memory;
 mod model;
 mod opened;
+mod progress;
 mod prompt_format;
 mod request;
 mod sampler;
@@ -36,7 +37,7 @@ mod vision;
 pub use bench::{Bench, Roofline, Synthetic, SyntheticError, cpu_name};
 pub use error::{Blame, EngineError};
 pub use expert::TokenStream;
-pub use fleet::{ExpertState, ExpertStatus, Fleet, MemoryStatus};
+pub use fleet::{ExpertState, ExpertStatus, Fleet, Loading, MemoryStatus};
 pub use image::{Image, ImageError, ImageLimits};
 pub use inspect::{Faults, Finding, Inspection, Severity, inspect};
 pub use limits::{
@@ -44,7 +45,8 @@ pub use limits::{
 };
 pub use machine::{machine_memory, machine_threads};
 pub use model::TokenCost;
-pub use request::{Event, Finish, Message, Part, Prompt, Request, Sampling, Timings, Usage};
+pub use progress::{Progress, Stage};
+pub use request::{Ends, Event, Finish, Message, Part, Prompt, Request, Sampling, Timings, Usage};
 pub use score::{Agreement, Scorer, Scoring, nll, top1};
 pub use self_test::{SelfTest, self_test};
 pub use settings::{DType, ExpertSettings, FleetSettings, LazyLoading, Quantization, Templates};

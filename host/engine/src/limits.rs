@@ -36,7 +36,7 @@ fixed! {
         /// Images that an expert looks at in one prompt.
         pub const IMAGES_MAX: usize = 16, "prompt_images_max", "images";
         /// Stop strings of one call.
-        pub const STOPS_MAX: usize = 4, "stops_max", "strings";
+        pub const STOPS_MAX: usize = 64, "stops_max", "strings";
         /// Length of a stop string; so much of a reply may be held back.
         pub const STOP_BYTES_MAX: usize = 256, "stop_bytes_max", "bytes";
         /// A JSON file beside the weights.

@@ -81,7 +81,7 @@ impl PromptFormat {
         prompt: &Prompt,
         context: u32,
     ) -> Result<Encoded, EngineError> {
-        check_size(prompt, context)?;
+        check_size(expert, prompt, context)?;
         let (ids, images) = match prompt {
             Prompt::Text(text) => (self.tokenizer.encode_text(text).map_err(invalid)?, Vec::new()),
             Prompt::Chat(messages) => self.encode_chat(expert, messages, context)?,
@@ -112,7 +112,7 @@ impl PromptFormat {
         let defused: Vec<Message> =
             messages.iter().map(|message| self.defuse(message)).collect::<Result<_, _>>()?;
         let mut rendered = template.render(&defused).map_err(failed)?;
-        check_bytes("the rendered prompt", rendered.len(), context)?;
+        check_bytes(expert, "the rendered prompt", rendered.len(), context)?;
         if let Some(frame) = frame {
             rendered = frame.expand(&rendered, images.len()).map_err(refused)?;
         }
@@ -161,7 +161,7 @@ fn template_error(expert: &str, problem: Problem) -> EngineError {
     let (expert, words) = (expert.to_owned(), clean(&problem.to_string(), LINE_BYTES));
     match problem {
         Problem::Raised(_) => EngineError::Template { expert, message: words },
-        Problem::TooLong { .. } => invalid(format!("{words}; shorten the conversation")),
+        Problem::TooLong { .. } => EngineError::PromptOversized { expert, problem: words },
         Problem::Failed(_) | Problem::Unbounded(_) => {
             EngineError::TemplateFailed { expert, problem: words }
         }
@@ -197,19 +197,20 @@ fn check_images(count: usize) -> Result<(), EngineError> {
 }
 
 /// Refuses what can't fit before any time is spent on it.
-fn check_size(prompt: &Prompt, context: u32) -> Result<(), EngineError> {
+fn check_size(expert: &str, prompt: &Prompt, context: u32) -> Result<(), EngineError> {
     let bytes: usize = match prompt {
         Prompt::Text(text) => text.len(),
         Prompt::Chat(messages) => messages.iter().flat_map(Message::texts).map(str::len).sum(),
     };
-    check_bytes("the prompt", bytes, context)
+    check_bytes(expert, "the prompt", bytes, context)
 }
 
-fn check_bytes(what: &str, bytes: usize, context: u32) -> Result<(), EngineError> {
+fn check_bytes(expert: &str, what: &str, bytes: usize, context: u32) -> Result<(), EngineError> {
     let most = (context as usize).saturating_mul(BYTES_PER_TOKEN_MAX);
     if bytes > most {
-        let message = format!("{what} has {bytes} bytes; this expert can't hold more than {most}");
-        return Err(invalid(message));
+        let expert = expert.to_owned();
+        let problem = format!("{what} has {bytes} bytes, and it can't hold more than {most}");
+        return Err(EngineError::PromptOversized { expert, problem });
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{EngineError, Image};
+use crate::{EngineError, Image, Progress};
 
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +64,14 @@ pub struct Sampling {
     pub top_p: Option<f32>,
     /// Most likely tokens kept; 0 keeps all. Default 0.
     pub top_k: Option<u32>,
+    /// Least share of the likeliest token's probability, 0 to 1. Default 0: none is left out for it.
+    pub min_p: Option<f32>,
+    /// Divides the logits of tokens in prompt and reply; above 0 to 10. Default 1: none.
+    pub repetition_penalty: Option<f32>,
+    /// Taken off a token's logit for every time it stands in the reply; -2 to 2. Default 0.
+    pub frequency_penalty: Option<f32>,
+    /// Taken off a token's logit once it stands in the reply; -2 to 2. Default 0.
+    pub presence_penalty: Option<f32>,
     /// Same seed, same prompt, same expert: same reply. `None` draws a fresh seed.
     pub seed: Option<u64>,
 }
@@ -79,6 +87,21 @@ pub struct Request {
     pub max_tokens: Option<u32>,
     /// Generation ends before the first of these appears in the reply.
     pub stop: Vec<String>,
+    /// What else ends it, or does not.
+    pub ends: Ends,
+    /// Where the call stands, for whoever waits for it.
+    pub progress: Progress,
+}
+
+/// What ends a reply besides its length and stop strings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Tokens that end it like the expert's own end tokens.
+    pub tokens: Vec<u32>,
+    /// Tokens before which neither an end token nor a stop string ends it.
+    pub min_tokens: u32,
+    /// Whether the expert's own end tokens end nothing.
+    pub ignored: bool,
 }
 
 /// Why a reply ended.

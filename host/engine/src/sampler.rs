@@ -3,11 +3,17 @@
 
 use std::{
     cmp::Ordering,
+    collections::BTreeSet,
     hash::{BuildHasher, Hasher, RandomState},
 };
 
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+mod penalties;
+
+pub(crate) use penalties::Penalties;
+use penalties::Seen;
 
 /// How many of the likeliest tokens are put in order first when a nucleus is sought; nearly every
 /// nucleus is smaller, and sorting a whole vocabulary of 256 000 costs more than a small model's
@@ -23,16 +29,28 @@ pub(crate) struct Rules {
     pub(crate) top_p: f32,
     /// 0 keeps all.
     pub(crate) top_k: usize,
+    /// Least share of the likeliest token's probability; 0 keeps all.
+    pub(crate) min_p: f32,
+    /// On what was there already.
+    pub(crate) penalties: Penalties,
     /// `None` draws a fresh one.
     pub(crate) seed: Option<u64>,
 }
 
+impl Default for Rules {
+    /// The model's own distribution.
+    fn default() -> Self {
+        let penalties = Penalties::NONE;
+        Self { temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0, penalties, seed: None }
+    }
+}
+
 /// The dice of one sequence.
-pub(crate) enum Sampler {
-    /// Always the likeliest token, the lowest id among equals.
-    Greedy,
-    /// A draw under the rules.
-    Random { rules: Rules, dice: Box<ChaCha8Rng> },
+pub(crate) struct Sampler {
+    rules: Rules,
+    /// `None` takes the likeliest token, the lowest id among equals.
+    dice: Option<Box<ChaCha8Rng>>,
+    seen: Option<Seen>,
 }
 
 /// A token and how likely it is; first a logit, later an unnormalised probability.
@@ -43,20 +61,42 @@ struct Candidate {
 }
 
 impl Sampler {
-    pub(crate) fn new(rules: Rules) -> Self {
-        if rules.temperature <= 0.0 {
-            return Self::Greedy;
-        }
-        let seed = rules.seed.unwrap_or_else(fresh_seed);
-        Self::Random { rules, dice: Box::new(ChaCha8Rng::seed_from_u64(seed)) }
+    /// For a reply to a prompt of these tokens.
+    pub(crate) fn new(rules: Rules, prompt: &[u32]) -> Self {
+        let seed = || rules.seed.unwrap_or_else(fresh_seed);
+        let dice = || Box::new(ChaCha8Rng::seed_from_u64(seed()));
+        let seen = Seen::new(rules.penalties, prompt);
+        Self { rules, dice: (rules.temperature > 0.0).then(dice), seen }
     }
 
-    /// Draws a token from logits `(vocab)`; `None` when not one of them is finite, which only a
-    /// broken model or checkpoint produces.
-    pub(crate) fn sample(&mut self, logits: &[f32]) -> Option<u32> {
-        match self {
-            Self::Greedy => greedy(logits),
-            Self::Random { rules, dice } => draw(logits, rules, dice.random()),
+    /// Draws a token that is not `barred` from logits `(vocab)`; `None` when not one of them is finite,
+    /// which only a broken model or checkpoint produces.
+    pub(crate) fn sample(&mut self, logits: &[f32], barred: &BTreeSet<u32>) -> Option<u32> {
+        let token = match &self.seen {
+            None if barred.is_empty() => self.draw(logits),
+            seen => {
+                let mut changed = logits.to_vec();
+                if let Some(seen) = seen {
+                    seen.penalise(&mut changed);
+                }
+                for &token in barred {
+                    if let Some(logit) = changed.get_mut(token as usize) {
+                        *logit = f32::NEG_INFINITY;
+                    }
+                }
+                self.draw(&changed)
+            }
+        }?;
+        if let Some(seen) = &mut self.seen {
+            seen.say(token);
+        }
+        Some(token)
+    }
+
+    fn draw(&mut self, logits: &[f32]) -> Option<u32> {
+        match &mut self.dice {
+            None => greedy(logits),
+            Some(dice) => draw(logits, &self.rules, dice.random()),
         }
     }
 }
@@ -90,6 +130,9 @@ fn draw(logits: &[f32], rules: &Rules, dart: f64) -> Option<u32> {
         keep_likeliest(&mut kept, rules.top_k);
     }
     soften(&mut kept, rules.temperature);
+    if rules.min_p > 0.0 {
+        kept.retain(|candidate| candidate.weight >= rules.min_p);
+    }
     if rules.top_p < 1.0 {
         keep_nucleus(&mut kept, rules.top_p);
     }
@@ -160,20 +203,54 @@ mod tests {
 
     use super::*;
 
-    const ALL: Rules = Rules { temperature: 1.0, top_p: 1.0, top_k: 0, seed: Some(7) };
+    const ALL: Rules = Rules {
+        temperature: 1.0,
+        top_p: 1.0,
+        top_k: 0,
+        min_p: 0.0,
+        penalties: Penalties::NONE,
+        seed: Some(7),
+    };
 
     fn draws(logits: &[f32], rules: Rules) -> Vec<Option<u32>> {
-        let mut sampler = Sampler::new(rules);
-        (0..200).map(|_| sampler.sample(logits)).collect()
+        let mut sampler = Sampler::new(rules, &[]);
+        (0..200).map(|_| sampler.sample(logits, &BTreeSet::new())).collect()
     }
 
     #[test]
     fn greedy_takes_the_first_of_the_likeliest() {
-        let mut sampler = Sampler::new(Rules { temperature: 0.0, ..ALL });
-        assert_eq!(sampler.sample(&[0.0, 3.0, -1.0, 3.0]), Some(1));
-        assert_eq!(sampler.sample(&[f32::NAN, f32::INFINITY, -9.0]), Some(2));
-        assert_eq!(sampler.sample(&[f32::NAN, f32::NEG_INFINITY]), None);
-        assert_eq!(sampler.sample(&[]), None);
+        let mut sampler = Sampler::new(Rules { temperature: 0.0, ..ALL }, &[]);
+        let mut sample = |logits: &[f32]| sampler.sample(logits, &BTreeSet::new());
+        assert_eq!(sample(&[0.0, 3.0, -1.0, 3.0]), Some(1));
+        assert_eq!(sample(&[f32::NAN, f32::INFINITY, -9.0]), Some(2));
+        assert_eq!(sample(&[f32::NAN, f32::NEG_INFINITY]), None);
+        assert_eq!(sample(&[]), None);
+    }
+
+    #[test]
+    fn barred_tokens_are_never_drawn() {
+        for temperature in [0.0, 1.0] {
+            let mut sampler = Sampler::new(Rules { temperature, ..ALL }, &[]);
+            let mut sample =
+                |barred: &[u32]| sampler.sample(&[9.0, 1.0], &barred.iter().copied().collect());
+            assert_eq!([sample(&[0]), sample(&[9, 0]), sample(&[0, 1])], [Some(1), Some(1), None]);
+        }
+    }
+
+    #[test]
+    fn a_penalty_changes_the_next_token_and_greedy_draws_heed_it() {
+        let penalties = Penalties { repetition: 3.0, ..Penalties::NONE };
+        let rules = Rules { temperature: 0.0, penalties, ..ALL };
+        let mut sampler = Sampler::new(rules, &[2]);
+        let mut sample = || sampler.sample(&[2.0, 1.0, 2.5], &BTreeSet::new());
+        assert_eq!([sample(), sample(), sample()], [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn min_p_keeps_what_is_likely_beside_the_likeliest() {
+        let logits = [0.5f32.ln(), 0.3f32.ln(), 0.15f32.ln(), 0.05f32.ln()];
+        let seen = |min_p| draws(&logits, Rules { min_p, ..ALL }).into_iter().flatten().max();
+        assert_eq!([seen(1.0), seen(0.5), seen(0.2)], [Some(0), Some(1), Some(2)]);
     }
 
     #[test]
@@ -225,8 +302,9 @@ mod tests {
             let mut ranked: Vec<_> = finite(&logits).collect();
             ranked.sort_by(likelier_first);
             ranked.truncate(top_k);
-            let mut sampler = Sampler::new(Rules { temperature, top_p, top_k, seed: Some(seed) });
-            match sampler.sample(&logits) {
+            let rules = Rules { temperature, top_p, top_k, seed: Some(seed), ..ALL };
+            let mut sampler = Sampler::new(rules, &[]);
+            match sampler.sample(&logits, &BTreeSet::new()) {
                 Some(token) => prop_assert!(ranked.iter().any(|c| c.token == token)),
                 None => prop_assert!(ranked.is_empty()),
             }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::{
-    EngineError, Event, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, Message,
-    Prompt, Request, Sampling, Templates, Timings, TokenStream, Usage,
+    Ends, EngineError, Event, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading,
+    Message, Progress, Prompt, Request, Sampling, Templates, Timings, TokenStream, Usage,
 };
 
 /// What it is asked. Any model goes on from here, whatever it knows.
@@ -65,7 +65,15 @@ async fn rehearse(fleet: &Fleet, id: &str) -> Result<SelfTest, EngineError> {
         false => Prompt::Text(QUESTION.to_owned()),
     };
     let sampling = Sampling { temperature: Some(0.0), ..Sampling::default() };
-    let request = Request { prompt, sampling, max_tokens: Some(TOKENS), stop: Vec::new() };
+    let (stop, ends) = (Vec::new(), Ends::default());
+    let request = Request {
+        prompt,
+        sampling,
+        max_tokens: Some(TOKENS),
+        stop,
+        ends,
+        progress: Progress::default(),
+    };
     let (text, usage, timings) = listen(fleet.generate(id, request).await?, id).await?;
     let tokens = usage.completion_tokens;
     let decoded = tokens.saturating_sub(1); // the first one is the prefill's

@@ -38,7 +38,7 @@ impl Admission {
     /// [`Refusal::Full`] when as many calls run as may.
     pub(crate) fn ask(&self) -> Result<(), Refusal> {
         match self.free.available_permits() {
-            0 => Err(Refusal::Full { max: self.max }),
+            0 => Err(Refusal::Full { max: self.max, retry_after: None }),
             _ => Ok(()),
         }
     }
@@ -50,7 +50,7 @@ impl Admission {
     pub(crate) fn admit(&self) -> Result<Permit, Refusal> {
         match self.free.clone().try_acquire_owned() {
             Ok(place) => Ok(Permit { _place: place, _text: None }),
-            Err(_) => Err(Refusal::Full { max: self.max }),
+            Err(_) => Err(Refusal::Full { max: self.max, retry_after: None }),
         }
     }
 
@@ -69,8 +69,8 @@ mod tests {
         let admission = Admission::new(1);
         let permit = admission.admit().unwrap();
         assert_eq!(admission.in_flight(), 1);
-        assert!(matches!(admission.ask(), Err(Refusal::Full { max: 1 })));
-        assert!(matches!(admission.admit(), Err(Refusal::Full { max: 1 })));
+        assert!(matches!(admission.ask(), Err(Refusal::Full { max: 1, .. })));
+        assert!(matches!(admission.admit(), Err(Refusal::Full { max: 1, .. })));
         drop(permit);
         assert!(admission.ask().is_ok() && admission.admit().is_ok());
     }

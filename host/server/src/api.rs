@@ -11,6 +11,7 @@ mod health;
 mod input;
 mod metrics;
 mod models;
+mod parameters;
 mod pipeline;
 mod policies;
 pub(crate) mod reply;

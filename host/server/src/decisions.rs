@@ -13,7 +13,7 @@ use std::{
 };
 
 use signalbox_confine::{LINE_BYTES, clean};
-use signalbox_engine::EngineError;
+use signalbox_engine::{EngineError, Progress, Usage};
 use signalbox_policy::PolicyRef;
 use tokio::time::Instant;
 use tracing::Span;
@@ -27,6 +27,9 @@ use crate::pipeline::{
     refusal::{Refusal, Refused},
 };
 use record::Outcome;
+
+/// Bytes of what an expert said that did not begin.
+const DETOUR_BYTES_MAX: usize = 160;
 
 /// Recent decisions, newest last. Cheap to clone; all clones are one log.
 #[derive(Clone)]
@@ -58,7 +61,8 @@ impl Decisions {
         let span = tracing::info_span!("call", id = call.view.id);
         let number = self.0.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let record = Some(Box::new(Record::of(call, number)));
-        Trace { id: call.view.id.clone(), record, received, log: self.clone(), span }
+        let (id, progress) = (call.view.id.clone(), call.progress.clone());
+        Trace { id, record, received, progress, detour: String::new(), log: self.clone(), span }
     }
 
     /// The newest `limit` records, newest first.
@@ -83,15 +87,24 @@ pub(crate) struct Trace {
     id: String,
     record: Option<Box<Record>>,
     received: Instant,
+    progress: Progress,
+    /// Experts that were asked before the one that answers, and what they said.
+    detour: String,
     log: Decisions,
     /// Events of the call's steps stand in it.
     span: Span,
 }
 
 impl Trace {
-    /// Why this expert.
-    pub(crate) fn reason(&self) -> &str {
-        self.record.as_ref().map_or("", |record| &record.reason)
+    /// Why this expert, and who was asked before it.
+    pub(crate) fn reason(&self) -> String {
+        let reason = self.record.as_ref().map_or("", |record| &record.reason);
+        format!("{}{reason}", self.detour)
+    }
+
+    /// Where the call stands, and what it has cost.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// When the call was received.
@@ -132,6 +145,11 @@ impl Trace {
     /// An expert did not begin to answer.
     pub(crate) fn tried(&mut self, expert: &str, error: &EngineError) {
         self.span.in_scope(|| tracing::debug!(expert, %error, "an expert did not begin"));
+        let why = match error.blame() {
+            signalbox_engine::Blame::Client => error.to_string(),
+            _ => format!("'{expert}' can't answer now"), // the grounds are for operators
+        };
+        self.detour.push_str(&format!("not '{expert}': {}; then: ", clean(&why, DETOUR_BYTES_MAX)));
         self.write(|record| record.tried(expert, &error.to_string()));
     }
 
@@ -184,6 +202,19 @@ impl Trace {
         let Some(mut record) = self.record.take() else { return };
         if outcome != Outcome::Completed {
             record.timings.total_ms = millis(self.received.elapsed());
+            let (prompt_tokens, completion_tokens) = self.progress.spent();
+            let spent = Usage { prompt_tokens, completion_tokens };
+            record.spent(spent);
+            if spent != Usage::default() {
+                let id = &self.id;
+                tracing::info!(
+                    id,
+                    ?outcome,
+                    prompt_tokens,
+                    completion_tokens,
+                    "a reply ended early"
+                );
+            }
         }
         record.outcome = outcome;
         self.log.push(*record);
@@ -202,6 +233,7 @@ fn millis(time: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use signalbox_engine::{Ends, Sampling};
     use signalbox_policy::{ConsensusMode, Plan};
 
     use super::{record::RECORD_BYTES_MAX, *};
@@ -221,10 +253,10 @@ mod tests {
             caller: Caller::key(&hostile()),
             pictures: Pictures::default(),
             form: Form::Chat,
-            top_p: None,
-            top_k: None,
-            seed: None,
+            sampling: Sampling::default(),
             stop: vec![],
+            ends: Ends::default(),
+            progress: Progress::default(),
         }
     }
 

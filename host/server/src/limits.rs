@@ -29,7 +29,7 @@ limits! {
         body_stall_s: u64 = 10, 1..=3600, "seconds";
         /// A client that reads nothing for so long is dropped.
         write_stall_s: u64 = 60, 1..=3600, "seconds";
-        /// Longest time one reply may take, loading included.
+        /// Longest silence of a reply: until its first text, loading included, and between two texts.
         answer_s: u64 = 600, 1..=86_400, "seconds";
         /// At shutdown, time for running replies to finish.
         drain_s: u64 = 30, 0..=3600, "seconds";

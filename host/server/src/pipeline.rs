@@ -29,6 +29,7 @@ use tracing::Instrument;
 
 pub(crate) use call::{Bounds, Call, Form};
 pub(crate) use choice::Route;
+pub(crate) use choose::find;
 pub(crate) use convert::expert_view;
 pub(crate) use deadline::Deadline;
 pub(crate) use end::{End, Performance};

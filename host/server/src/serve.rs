@@ -13,7 +13,7 @@ use std::{
 
 use axum::{Router, body::Body};
 use futures_util::FutureExt;
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{Request, Uri, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
@@ -166,6 +166,21 @@ fn stream(socket: Wire, write_stall: Duration) -> Io {
     TokioIo::new(Box::pin(stream))
 }
 
+/// Doubled slashes and one at the end, which clients make when they join addresses, mean nothing.
+fn plain(uri: &mut Uri) {
+    let path = uri.path();
+    if !path.contains("//") && (path.len() < 2 || !path.ends_with('/')) {
+        return;
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut whole = uri.clone().into_parts();
+    whole.path_and_query = format!("/{}{query}", parts.join("/")).parse().ok();
+    if let Ok(plain) = Uri::from_parts(whole) {
+        *uri = plain;
+    }
+}
+
 /// One connection to its end; what ends it early is the client's affair. When the client is gone, so
 /// is everything that was done for it.
 async fn connection(
@@ -178,6 +193,7 @@ async fn connection(
     let service = service_fn(|mut request: Request<Incoming>| {
         let answering = watch.answering(request.version());
         request.extensions_mut().insert(Peer(peer));
+        plain(request.uri_mut());
         let answer = routes.clone().oneshot(request.map(Body::new));
         answer.inspect(move |_| drop(answering))
     });
@@ -186,5 +202,28 @@ async fn connection(
             tracing::debug!(%error, %peer, "a connection ended early");
         },
         () = watch.left() => tracing::debug!(%peer, "a client left"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(sent: &str, expect: &str) {
+        let mut uri: Uri = sent.parse().unwrap();
+        plain(&mut uri);
+        assert_eq!(uri.to_string(), expect);
+    }
+
+    #[test]
+    fn slashes_too_many_mean_nothing() {
+        check("/", "/");
+        check("/v1/models", "/v1/models");
+        check("//v1/models", "/v1/models");
+        check("/v1//chat///completions/", "/v1/chat/completions");
+        check("/v1/models/?a=b//c/", "/v1/models?a=b//c/");
+        check("///", "/");
+        check("http://host//v1/models/", "http://host/v1/models");
+        check("*", "*");
     }
 }

@@ -14,6 +14,8 @@ mod admin;
 mod answers;
 #[path = "http/bodies.rs"]
 mod bodies;
+#[path = "http/clients.rs"]
+mod clients;
 #[path = "http/documents.rs"]
 mod documents;
 #[path = "http/errors.rs"]

@@ -60,6 +60,12 @@ impl Counters {
         Some(Duration::from_secs_f64(service * rounds as f64))
     }
 
+    /// How long it takes until one of so many replies under way ends.
+    pub(crate) fn between_ends(&self, abreast: usize) -> Option<Duration> {
+        let service = self.averages().service?;
+        Some(Duration::from_secs_f64(service / abreast.max(1) as f64))
+    }
+
     /// Sets the gauges of what runs now.
     pub(crate) fn now(&self, running: usize, kv_bytes: u64) {
         self.running.store(running, Relaxed);
@@ -87,6 +93,7 @@ mod tests {
         assert_eq!(counters.tokens_per_second(), None);
         assert_eq!(counters.wait(0, 2), Some(Duration::ZERO));
         assert_eq!(counters.wait(5, 2), Some(Duration::from_secs(4)));
+        assert_eq!(counters.between_ends(4), Some(Duration::from_millis(500)));
     }
 
     #[test]

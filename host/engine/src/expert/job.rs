@@ -1,6 +1,7 @@
 //! What an expert's thread is sent.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,7 +9,8 @@ use std::{
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    Event, prompt_format::PromptFormat, sampler::Sampler, tokenizer::Stops, vision::Placed,
+    Event, Progress, prompt_format::PromptFormat, sampler::Sampler, tokenizer::Stops,
+    vision::Placed,
 };
 
 /// All commands of a running expert.
@@ -27,12 +29,17 @@ pub(crate) struct Job {
     pub(crate) images: Vec<Placed>,
     /// At least one; together with the prompt within the context.
     pub(crate) max_tokens: u32,
+    /// So many come before anything but `max_tokens` ends the reply.
+    pub(crate) min_tokens: u32,
     pub(crate) sampler: Sampler,
     pub(crate) stops: Stops,
+    /// Tokens that end the reply.
+    pub(crate) ends: BTreeSet<u32>,
     pub(crate) prompt_format: Arc<PromptFormat>,
     /// Unbounded, so that a slow client never holds up the others; `max_tokens` bounds what it
     /// holds.
     pub(crate) events: UnboundedSender<Event>,
+    pub(crate) progress: Progress,
     pub(crate) submitted: Instant,
     /// How long this call waited for the expert to load.
     pub(crate) loading: Option<Duration>,

@@ -14,7 +14,7 @@ use super::{
     job::{Bounds, Command, Job},
     sequence::{PREFILL_CHUNK, Sequence},
 };
-use crate::{EngineError, Event, model::Model};
+use crate::{EngineError, Event, Stage, model::Model};
 
 /// The state of an expert's thread.
 pub(super) struct Scheduler {
@@ -100,6 +100,9 @@ impl Scheduler {
             if let Some(job) = self.waiting.pop_front() {
                 self.running.push(Sequence::start(job, &self.model));
             }
+        }
+        for (before, job) in self.waiting.iter().enumerate() {
+            job.progress.is_at(Stage::Queued { before });
         }
     }
 

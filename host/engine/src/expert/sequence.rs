@@ -1,10 +1,14 @@
 //! One running call: its cache, what is still to be fed, and the text that leaves it.
 
-use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Instant};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::atomic::Ordering::Relaxed,
+    time::Instant,
+};
 
 use super::{Counters, Job};
 use crate::{
-    EngineError, Event, Finish, Timings, Usage,
+    EngineError, Event, Finish, Stage, Timings, Usage,
     cache::KvCache,
     model::{Chunk, Model},
     tokenizer::Detokenizer,
@@ -40,6 +44,8 @@ impl Sequence {
     /// nothing in the other: the longest that this call can grow decides.
     pub(super) fn start(mut job: Box<Job>, model: &Model) -> Self {
         let tokens = job.prompt.clone();
+        job.progress.spend_prompt(job.prompt_tokens());
+        job.progress.is_at(Stage::Prefill { done: 0, of: tokens.len() });
         let detokenizer = Detokenizer::new(job.prompt_format.tokenizer.clone());
         Self {
             cache: model.new_cache(job.most_tokens()),
@@ -112,14 +118,21 @@ impl Sequence {
     pub(super) fn advance(&mut self, logits: &[f32], expert: &str, counters: &Counters) {
         self.pictures.retain(|picture| picture.span.end > self.fed);
         if self.fed < self.tokens.len() {
-            return;
+            let (done, of) = (self.fed, self.tokens.len());
+            return self.job.progress.is_at(Stage::Prefill { done, of });
         }
-        self.first_token.get_or_insert_with(Instant::now);
-        let Some(token) = self.job.sampler.sample(logits) else {
+        if self.first_token.is_none() {
+            self.first_token = Some(Instant::now());
+            self.job.progress.is_at(Stage::Generating);
+        }
+        let job = &mut *self.job;
+        let barred = if self.generated < job.min_tokens { &job.ends } else { &BTreeSet::new() };
+        let Some(token) = job.sampler.sample(logits, barred) else {
             let problem = "the model returned no finite number; its weights may be damaged".into();
             return self.fail(EngineError::Crashed { expert: expert.to_owned(), problem });
         };
         counters.completion_tokens.fetch_add(1, Relaxed);
+        job.progress.spend_token();
         if let Some(reason) = self.accept(token) {
             self.finish(reason, counters);
         }
@@ -128,7 +141,7 @@ impl Sequence {
     fn accept(&mut self, token: u32) -> Option<Finish> {
         self.tokens.push(token);
         self.generated += 1;
-        if self.job.prompt_format.generation.ends.contains(&token) {
+        if self.job.ends.contains(&token) {
             return Some(self.say_rest(Finish::Stop));
         }
         let piece = self.detokenizer.push(token);
@@ -140,6 +153,10 @@ impl Sequence {
 
     /// Sends what of this text may be shown; true when a stop string ends the reply.
     fn say(&mut self, piece: &str) -> bool {
+        if self.generated < self.job.min_tokens {
+            self.send_text(piece.to_owned());
+            return false;
+        }
         let released = self.job.stops.push(piece);
         self.send_text(released.text);
         released.stopped
@@ -193,7 +210,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        TokenStream,
+        Progress, TokenStream,
         checkpoint::Checkpoint,
         prompt_format::tests::toy_format,
         sampler::{Rules, Sampler},
@@ -202,13 +219,16 @@ mod tests {
 
     fn sequence(prompt: usize, max_tokens: u32) -> Sequence {
         let path = toy("phi4_fast");
-        let rules = Rules { temperature: 0.0, top_p: 1.0, top_k: 0, seed: None };
+        let rules = Rules { temperature: 0.0, ..Rules::default() };
         let job = Job {
             prompt: vec![1; prompt],
             images: Vec::new(),
             max_tokens,
-            sampler: Sampler::new(rules),
+            sampler: Sampler::new(rules, &[]),
             stops: Stops::new(&[]).unwrap(),
+            ends: BTreeSet::new(),
+            min_tokens: 0,
+            progress: Progress::default(),
             prompt_format: Arc::new(toy_format("phi4_fast")),
             events: TokenStream::open("a", 1).0,
             submitted: Instant::now(),

@@ -4,7 +4,10 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use rustix::{buffer::spare_capacity, io::pread};
@@ -19,6 +22,8 @@ pub(crate) struct WeightFile {
     path: PathBuf,
     file: OnceLock<File>,
     stamp: Stamp,
+    /// Bytes that were read so far.
+    read: AtomicU64,
 }
 
 impl WeightFile {
@@ -26,7 +31,7 @@ impl WeightFile {
     pub(crate) fn open(path: &Path) -> Result<Self, CheckpointError> {
         let file = open(path)?;
         let stamp = stamp_of(path, &file)?;
-        Ok(Self { path: path.to_owned(), file: file.into(), stamp })
+        Ok(Self { path: path.to_owned(), file: file.into(), stamp, read: AtomicU64::new(0) })
     }
 
     /// Gives the descriptor back until something is read.
@@ -60,6 +65,11 @@ impl WeightFile {
         usize::try_from(self.stamp.bytes).unwrap_or(usize::MAX)
     }
 
+    /// Bytes of it that were read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read.load(Relaxed)
+    }
+
     /// `count` bytes from `offset` on.
     pub(crate) fn read(&self, offset: usize, count: usize) -> Result<Vec<u8>, CheckpointError> {
         let mut bytes = Vec::new();
@@ -76,6 +86,7 @@ impl WeightFile {
                 Err(error) => return Err(CheckpointError::unreadable(&self.path, &error.into())),
             }
         }
+        self.read.fetch_add(count as u64, Relaxed);
         bytes.truncate(count); // there may have been more room than was asked for
         Ok(bytes)
     }

@@ -1,6 +1,7 @@
 //! One call's way to its expert: a place in the queue, the prompt's tokens, the expert in memory.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -9,15 +10,21 @@ use tokio::sync::oneshot;
 
 use super::{handle::Handle, residency::SlotState};
 use crate::{
-    EngineError, Finding, Prompt, Request, TokenStream,
+    EngineError, Finding, Progress, Prompt, Request, TokenStream,
     expert::{Commands, Job, panic_words},
     prompt_format::{Encoded, PromptFormat},
     sampler::Sampler,
     tokenizer::Stops,
 };
 
+/// How often a call that waits for a load looks how far it is.
+const TELL: Duration = Duration::from_millis(500);
+
 /// Counts a call while it lives, which keeps its expert from being unloaded.
-struct Ticket(Handle);
+struct Ticket {
+    expert: Handle,
+    came: Instant,
+}
 
 impl Ticket {
     /// Turns the call away when its expert has too many, or when the fleet closes.
@@ -30,21 +37,25 @@ impl Ticket {
         let slot = &mut residency.slots[expert.at];
         let waiting = slot.calls.saturating_sub(abreast);
         if slot.calls >= abreast && waiting >= expert.shared.limits.queue_max {
-            return Err(EngineError::QueueFull { expert: slot.id.clone(), waiting });
+            let retry_after = expert.member().counters.between_ends(abreast);
+            return Err(EngineError::QueueFull { expert: slot.id.clone(), waiting, retry_after });
         }
+        let came = Instant::now();
         slot.calls += 1;
+        slot.outside.push(came);
         drop(residency);
-        Ok(Self(expert.clone()))
+        Ok(Self { expert: expert.clone(), came })
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.with_slot(|slot| {
+        self.expert.with_slot(|slot| {
             slot.calls -= 1;
+            slot.hand_over(self.came);
             slot.last_used = Instant::now();
         });
-        self.0.shared.notify();
+        self.expert.shared.notify();
     }
 }
 
@@ -52,16 +63,19 @@ impl Drop for Ticket {
 struct Prepared {
     prompt: Encoded,
     max_tokens: u32,
+    min_tokens: u32,
     sampler: Sampler,
     stops: Stops,
+    ends: BTreeSet<u32>,
     prompt_format: Arc<PromptFormat>,
+    progress: Progress,
 }
 
 /// What has to happen before an expert can be used.
 enum Approach {
     Ready(Commands),
     Load(oneshot::Receiver<Result<(), EngineError>>),
-    /// It is leaving; when it is gone it can be loaded.
+    /// It is leaving, or gives way; when it is gone it can be loaded.
     Later,
 }
 
@@ -73,25 +87,28 @@ impl Handle {
             return Err(self.unloadable(faults.clone()));
         }
         let ticket = Ticket::draw(self)?;
+        let came = ticket.came;
         self.inspect_aside().await?;
         let prepared = self.prepare_aside(request).await?;
         let prompt_tokens = u32::try_from(prepared.prompt.ids.len()).unwrap_or(u32::MAX);
         let (events, stream) = TokenStream::open(self.id(), prompt_tokens);
-        let Prepared { prompt: Encoded { ids, images }, max_tokens, sampler, stops, prompt_format } =
-            prepared;
+        let Encoded { ids, images } = prepared.prompt;
         let job = Job {
             prompt: ids,
             images,
-            max_tokens,
-            sampler,
-            stops,
-            prompt_format,
+            max_tokens: prepared.max_tokens,
+            min_tokens: prepared.min_tokens,
+            sampler: prepared.sampler,
+            stops: prepared.stops,
+            ends: prepared.ends,
+            prompt_format: prepared.prompt_format,
             events,
+            progress: prepared.progress,
             submitted,
             loading: None,
             _hold: Box::new(ticket),
         };
-        self.submit(Box::new(job)).await?;
+        self.submit(Box::new(job), came).await?;
         let counters = &self.member().counters;
         counters.requests.fetch_add(1, Relaxed);
         counters.prompt_tokens.fetch_add(u64::from(prompt_tokens), Relaxed);
@@ -140,7 +157,7 @@ impl Handle {
             return Err(EngineError::InvalidRequest { message });
         }
         let prompt_format = self.prompt_format()?;
-        let sampler = Sampler::new(prompt_format.generation.rules(&request.sampling)?);
+        let rules = prompt_format.generation.rules(&request.sampling)?;
         let context = self.inspection().context_length.unwrap_or(0);
         let expert = self.id();
         let prompt =
@@ -154,13 +171,26 @@ impl Handle {
             )?;
         let rest = context - u32::try_from(prompt.ids.len()).unwrap_or(context);
         let max_tokens = request.max_tokens.map_or(rest, |most| most.min(rest));
-        Ok(Prepared { prompt, max_tokens, sampler, stops, prompt_format })
+        let sampler = Sampler::new(rules, &prompt.ids);
+        let ends = prompt_format.generation.ends_of(&request.ends);
+        let min_tokens = request.ends.min_tokens;
+        let progress = request.progress.clone();
+        Ok(Prepared {
+            prompt,
+            max_tokens,
+            min_tokens,
+            sampler,
+            stops,
+            ends,
+            prompt_format,
+            progress,
+        })
     }
 
     /// Hands the job to its expert. An expert that crashes in this very moment is loaded again.
-    async fn submit(&self, mut job: Box<Job>) -> Result<(), EngineError> {
+    async fn submit(&self, mut job: Box<Job>, came: Instant) -> Result<(), EngineError> {
         loop {
-            let (commands, waited) = self.resident().await?;
+            let (commands, waited) = self.resident(Some((came, &job.progress))).await?;
             job.loading = match (job.loading, waited) {
                 (Some(before), Some(now)) => Some(before + now),
                 (before, now) => before.or(now),
@@ -173,16 +203,20 @@ impl Handle {
     }
 
     /// The expert in memory, and how long its load was waited for. However many calls come at once, it
-    /// is loaded once.
-    pub(super) async fn resident(&self) -> Result<(Commands, Option<Duration>), EngineError> {
+    /// is loaded once. A call that came at `came` counts as handed over when this returns.
+    pub(super) async fn resident(
+        &self,
+        call: Option<(Instant, &Progress)>,
+    ) -> Result<(Commands, Option<Duration>), EngineError> {
         let began = Instant::now();
         let mut waited = None;
         loop {
             let mut changed = self.shared.changed.subscribe();
-            match self.approach()? {
+            match self.approach(call.map(|(came, _)| came))? {
                 Approach::Ready(commands) => return Ok((commands, waited)),
                 Approach::Load(loaded) => {
-                    loaded.await.unwrap_or(Err(EngineError::ShuttingDown))?;
+                    let loaded = self.telling(call.map(|(_, progress)| progress), loaded).await;
+                    loaded.unwrap_or(Err(EngineError::ShuttingDown))?;
                     waited = Some(began.elapsed());
                 }
                 Approach::Later => {
@@ -193,13 +227,33 @@ impl Handle {
         }
     }
 
-    fn approach(&self) -> Result<Approach, EngineError> {
+    /// Waits for a load, and says meanwhile how far it is.
+    async fn telling<T>(&self, progress: Option<&Progress>, loaded: impl Future<Output = T>) -> T {
+        let mut loaded = std::pin::pin!(loaded);
+        loop {
+            if let Some(progress) = progress {
+                progress.is_at(self.loading_stage());
+            }
+            match tokio::time::timeout(TELL, &mut loaded).await {
+                Ok(loaded) => return loaded,
+                Err(_) => continue,
+            }
+        }
+    }
+
+    fn approach(&self, came: Option<Instant>) -> Result<Approach, EngineError> {
         let (waiter, loaded) = oneshot::channel();
         let mut residency = self.shared.residency();
         let closing = residency.closing;
+        let gives_way = came.is_some_and(|came| residency.gives_way(self.at, came)) && !closing;
         let slot = &mut residency.slots[self.at];
         match &mut slot.state {
-            SlotState::Resident(expert) => return Ok(Approach::Ready(expert.commands())),
+            SlotState::Resident(_) if gives_way => return Ok(Approach::Later),
+            SlotState::Resident(expert) => {
+                let commands = expert.commands();
+                came.into_iter().for_each(|came| slot.hand_over(came));
+                return Ok(Approach::Ready(commands));
+            }
             SlotState::Failed(faults) => return Err(self.unloadable(faults.clone())),
             _ if closing => return Err(EngineError::ShuttingDown),
             SlotState::Leaving => return Ok(Approach::Later),

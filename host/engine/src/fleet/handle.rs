@@ -9,7 +9,7 @@ use std::{
 use super::{
     residency::{Slot, SlotState},
     shared::{Member, Shared, look, state_of},
-    status::{ExpertState, ExpertStatus},
+    status::{ExpertState, ExpertStatus, Loading},
 };
 use crate::{
     EngineError, Faults, Finding, Inspection, expert::Expert, inspect::RESOURCES_SHORT,
@@ -163,6 +163,10 @@ impl Handle {
             queue_depth: slot.calls,
             running: counters.running.load(Relaxed),
             estimated_wait: counters.wait(slot.calls, settings.max_num_seqs as usize),
+            loading: matches!(slot.state, SlotState::Loading(_)).then(|| Loading {
+                percent: self.loaded_percent(),
+                waits_for: residency.waits_for(self.at).unwrap_or_default(),
+            }),
             last_load: slot.last_load,
             load_count: slot.loads,
             unload_count: slot.unloads,

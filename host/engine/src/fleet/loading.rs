@@ -16,7 +16,7 @@ use super::{
 use signalbox_kernels::Compute;
 
 use crate::{
-    EngineError, Finding,
+    EngineError, Finding, Stage,
     checkpoint::Checkpoint,
     expert::{Bounds, Expert, Notice, panic_words},
     memory::{kv_bytes_per_token, kv_tokens},
@@ -25,9 +25,8 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// How long a load waits for busy experts to become idle before it gives up. Long enough for most
-/// replies to end, short enough for a client to still be there.
-const ROOM_WAIT: Duration = Duration::from_secs(30);
+/// How often a load that waits for memory looks whether somebody still waits for it.
+const WAIT_LOOK: Duration = Duration::from_secs(1);
 
 /// Loads the warm pool, the highest priority first, without sending anyone away for it.
 pub(super) fn warm_up(shared: &Arc<Shared>) {
@@ -83,6 +82,21 @@ impl Handle {
         }
     }
 
+    /// What a call of an expert that is not in memory waits for.
+    pub(super) fn loading_stage(&self) -> Stage {
+        let expert = self.id().to_owned();
+        if let Some(holders) = self.shared.residency().waits_for(self.at) {
+            return Stage::Memory { expert, holders };
+        }
+        Stage::Loading { expert, percent: self.loaded_percent().unwrap_or(0) }
+    }
+
+    /// How much of its weights was read, while they are.
+    pub(super) fn loaded_percent(&self) -> Option<u8> {
+        let reading = self.member().being_read.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.upgrade().map(|opened| opened.checkpoint.percent_read())
+    }
+
     fn claim_cold(&self) -> bool {
         let mut residency = self.shared.residency();
         let free = matches!(residency.slots[self.at].state, SlotState::Cold) && !residency.closing;
@@ -111,6 +125,8 @@ impl Handle {
         self.prompt_format()?;
         let opened = self.take_opened()?;
         self.refuse_replaced(&opened.checkpoint)?;
+        *member.being_read.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&opened);
+        tracing::info!(expert = self.id(), "loading");
         let model =
             opened.checkpoint.load(&Compute::serving()).map_err(|error| self.refused(error))?;
         let context = self.inspection().context_length.unwrap_or(0);
@@ -137,16 +153,30 @@ impl Handle {
         Err(self.unloadable(Finding::error("checkpoint-replaced", message, mend)))
     }
 
-    /// Sends idle experts away until there is room. While those in the way are merely busy, waits for
-    /// one of them, up to [`ROOM_WAIT`].
+    /// Sends idle experts away until there is room. While those in the way are merely busy, waits in
+    /// line for as long as somebody waits for this load.
     fn make_room(&self, evict: bool) -> Result<(), EngineError> {
-        let deadline = Instant::now() + ROOM_WAIT;
+        if !evict {
+            return match self.shared.residency().room(self.at, evict) {
+                Room::Full(why) => Err(why),
+                _ => Ok(()),
+            };
+        }
+        self.shared.residency().enqueue(self.at);
+        let made = self.wait_for_room();
+        self.shared.residency().dequeue(self.at);
+        self.shared.notify();
+        made
+    }
+
+    fn wait_for_room(&self) -> Result<(), EngineError> {
         let mut residency = self.shared.residency();
+        let mut said = false;
         loop {
             if residency.closing {
                 return Err(EngineError::ShuttingDown);
             }
-            match residency.room(self.at, evict) {
+            match residency.room(self.at, true) {
                 Room::Reserved => return Ok(()),
                 Room::Full(why) => return Err(why),
                 Room::Evict(victim) => {
@@ -157,12 +187,15 @@ impl Handle {
                     }
                     residency = self.shared.residency();
                 }
+                Room::Wait if !residency.slots[self.at].is_awaited() => {
+                    return Err(residency.refusal(self.at, false));
+                }
                 Room::Wait => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Err(residency.refusal(self.at));
+                    if !std::mem::replace(&mut said, true) {
+                        let busy = residency.waits_for(self.at).unwrap_or_default().join(", ");
+                        tracing::info!(expert = self.id(), busy, "a load waits for memory");
                     }
-                    let woken = self.shared.moved.wait_timeout(residency, left);
+                    let woken = self.shared.moved.wait_timeout(residency, WAIT_LOOK);
                     residency = woken.unwrap_or_else(PoisonError::into_inner).0;
                 }
             }
@@ -198,6 +231,10 @@ impl Handle {
         drop(residency);
         if let Some(expert) = surplus {
             expert.stop();
+        }
+        if result.is_ok() {
+            let took = self.with_slot(|slot| slot.last_load);
+            tracing::info!(expert = self.id(), ?took, "loaded");
         }
         if let Err(error) = &result {
             tracing::warn!(expert = self.id(), %error, "load failed");

@@ -27,6 +27,8 @@ pub(super) struct Slot<T> {
     pub(super) state: SlotState<T>,
     /// Calls accepted and not yet ended, wherever they are.
     pub(super) calls: usize,
+    /// When those of them came that the expert has not been handed yet.
+    pub(super) outside: Vec<Instant>,
     pub(super) last_used: Instant,
     pub(super) pinned: bool,
     /// Bytes it takes when loaded: weights and the KV reserve.
@@ -47,6 +49,23 @@ pub(super) struct Residency<T> {
     pub(super) loaded_max: usize,
     /// No new calls, no new loads.
     pub(super) closing: bool,
+    pub(super) queue: Queue,
+}
+
+/// Experts that wait for memory, the one whose call came first before the others. Only the first may
+/// send others away, and those that it waits for take no call that came after it: so all are served in
+/// turn, however many calls a busy expert gets.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Vec<Waiting>,
+    /// Experts that go when they have answered what came before the first of those that wait.
+    giving_way: Vec<usize>,
+}
+
+/// An expert that waits for memory.
+struct Waiting {
+    who: usize,
+    since: Instant,
 }
 
 /// Whether there is room for one more.
@@ -68,6 +87,7 @@ impl<T> Slot<T> {
             id: id.to_owned(),
             state,
             calls: 0,
+            outside: Vec::new(),
             last_used: Instant::now(),
             pinned,
             needs,
@@ -79,6 +99,19 @@ impl<T> Slot<T> {
         }
     }
 
+    /// A call that came at `came` is the expert's now, if it was not before.
+    pub(super) fn hand_over(&mut self, came: Instant) {
+        if let Some(place) = self.outside.iter().position(|outside| *outside == came) {
+            self.outside.swap_remove(place);
+        }
+    }
+
+    /// Somebody waits for its load.
+    pub(super) fn is_awaited(&self) -> bool {
+        let SlotState::Loading(waiters) = &self.state else { return false };
+        waiters.iter().any(|waiter| !waiter.is_closed())
+    }
+
     /// In memory with nothing to do.
     pub(super) fn idle(&self) -> bool {
         matches!(self.state, SlotState::Resident(_)) && self.calls == 0
@@ -87,6 +120,14 @@ impl<T> Slot<T> {
     /// May be sent away without the operator asking.
     fn may_go(&self) -> bool {
         self.idle() && !self.pinned
+    }
+
+    /// Nothing keeps it from being sent away for an expert whose call came at `since`: it has answered
+    /// all it was handed, and what it was not handed came later.
+    fn has_done(&self, since: Instant) -> bool {
+        let resident = matches!(self.state, SlotState::Resident(_)) && !self.pinned;
+        let later = self.outside.iter().all(|came| *came > since);
+        resident && later && self.calls == self.outside.len()
     }
 
     /// Will have gone, or may go once it is idle.
@@ -114,51 +155,118 @@ impl<T> Slot<T> {
 }
 
 impl<T> Residency<T> {
+    /// Has an expert wait for memory since its first call came.
+    pub(super) fn enqueue(&mut self, who: usize) {
+        let since = self.slots[who].outside.iter().min().copied().unwrap_or_else(Instant::now);
+        let waiting = &mut self.queue.waiting;
+        let place = waiting.partition_point(|other| other.since <= since);
+        waiting.insert(place, Waiting { who, since });
+        self.queue.giving_way.clear();
+    }
+
+    /// It waits no more.
+    pub(super) fn dequeue(&mut self, who: usize) {
+        self.queue.waiting.retain(|waiting| waiting.who != who);
+        self.queue.giving_way.clear();
+    }
+
+    /// Whether a call that came at `came` waits, although its expert is in memory, because the expert
+    /// gives way to one that was called before.
+    pub(super) fn gives_way(&self, who: usize, came: Instant) -> bool {
+        let first = self.queue.waiting.first();
+        first.is_some_and(|first| came > first.since) && self.queue.giving_way.contains(&who)
+    }
+
+    /// Whose end an expert waits for; `None` when it waits for no memory.
+    pub(super) fn waits_for(&self, who: usize) -> Option<Vec<String>> {
+        self.queue.waiting.iter().find(|waiting| waiting.who == who)?;
+        Some(self.names(|at| self.queue.giving_way.contains(&at)))
+    }
+
     /// Reserves memory for an expert, or says what is in the way. With `evict`, idle experts make
     /// way, the least recently used first.
     pub(super) fn room(&mut self, who: usize, evict: bool) -> Room {
-        if self.fits(who, |_| true) {
+        let first = self.queue.waiting.first().map(|first| (first.who, first.since));
+        let (head, since) = first.unwrap_or_else(|| (who, Instant::now()));
+        if self.fits(who, |_, _| true) && (head == who || self.leaves_room(who, head)) {
             self.slots[who].reserved = self.slots[who].needs;
             return Room::Reserved;
         }
-        if !evict || !self.fits(who, |slot| !slot.could_go()) {
-            return Room::Full(self.refusal(who));
+        if !evict || !self.fits(who, |_, slot| !slot.could_go()) {
+            return Room::Full(self.refusal(who, evict));
         }
         let leaves = |slot: &Slot<T>| matches!(slot.state, SlotState::Leaving);
-        if self.fits(who, |slot| !leaves(slot)) {
+        if head != who || self.fits(who, |_, slot| !leaves(slot)) {
             return Room::Wait;
         }
-        let idle = self.slots.iter().enumerate().filter(|(_, slot)| slot.may_go());
-        let oldest = idle.min_by_key(|(_, slot)| slot.last_used);
+        self.choose_who_gives_way(who);
+        let done = self.slots.iter().enumerate().filter(|(_, slot)| slot.has_done(since));
+        let oldest = done.min_by_key(|(_, slot)| (!slot.may_go(), slot.last_used));
         oldest.map_or(Room::Wait, |(index, _)| Room::Evict(index))
     }
 
+    /// Whether the first of those that wait would still fit, once others have given way.
+    fn leaves_room(&mut self, who: usize, head: usize) -> bool {
+        let needs = self.slots[who].needs;
+        let before = std::mem::replace(&mut self.slots[who].reserved, needs);
+        let way = &self.queue.giving_way;
+        let room = self.fits(head, |at, _| !way.contains(&at));
+        self.slots[who].reserved = before;
+        room
+    }
+
+    /// Names as few experts as have to go, the least recently used first; those that were named go on
+    /// giving way for as long as that is enough.
+    fn choose_who_gives_way(&mut self, who: usize) {
+        let mut able: Vec<usize> = (0..self.slots.len())
+            .filter(|&at| at != who && self.slots[at].reserved > 0 && self.slots[at].could_go())
+            .collect();
+        able.sort_by_key(|&at| (self.slots[at].calls > 0, self.slots[at].last_used));
+        let mut way = std::mem::take(&mut self.queue.giving_way);
+        if !self.fits(who, |at, slot| !(way.contains(&at) && slot.could_go())) {
+            way.clear();
+            let mut able = able.into_iter();
+            while !self.fits(who, |at, _| !way.contains(&at)) {
+                let Some(next) = able.next() else { break };
+                way.push(next);
+            }
+        }
+        self.queue.giving_way = way;
+    }
+
     /// Whether an expert would fit if only those stayed that `stays` names.
-    fn fits(&self, who: usize, stays: impl Fn(&Slot<T>) -> bool) -> bool {
-        let staying = || self.taken(who).filter(|slot| stays(slot));
-        let bytes: u64 = staying().map(|slot| slot.reserved).sum();
+    fn fits(&self, who: usize, stays: impl Fn(usize, &Slot<T>) -> bool) -> bool {
+        let staying = || self.taken(who).filter(|(at, slot)| stays(*at, slot));
+        let bytes: u64 = staying().map(|(_, slot)| slot.reserved).sum();
         bytes.saturating_add(self.slots[who].needs) <= self.bytes_max
             && staying().count() < self.loaded_max
     }
 
     /// The places of others that take memory.
-    fn taken(&self, who: usize) -> impl Iterator<Item = &Slot<T>> {
+    fn taken(&self, who: usize) -> impl Iterator<Item = (usize, &Slot<T>)> {
         let others = self.slots.iter().enumerate().filter(move |(index, _)| *index != who);
-        others.map(|(_, slot)| slot).filter(|slot| slot.reserved > 0)
+        others.filter(|(_, slot)| slot.reserved > 0)
     }
 
-    /// Why an expert can't come in: bytes, or the number of experts.
-    pub(super) fn refusal(&self, who: usize) -> EngineError {
+    /// The ids of those that take memory, some of them.
+    fn names(&self, some: impl Fn(usize) -> bool) -> Vec<String> {
+        let taken = self.slots.iter().enumerate().filter(|(_, slot)| slot.reserved > 0);
+        taken.filter(|(at, _)| some(*at)).map(|(_, slot)| slot.id.clone()).collect()
+    }
+
+    /// Why an expert can't come in: bytes, or the number of experts, and who has them.
+    pub(super) fn refusal(&self, who: usize, evict: bool) -> EngineError {
         let expert = self.slots[who].id.clone();
         let needed = self.slots[who].needs;
-        let fixed: u64 =
-            self.taken(who).filter(|slot| !slot.could_go()).map(|slot| slot.reserved).sum();
-        let taken: u64 = self.taken(who).map(|slot| slot.reserved).sum();
-        if taken.saturating_add(needed) > self.bytes_max {
-            let available = self.bytes_max.saturating_sub(fixed);
-            return EngineError::OutOfMemory { expert, needed, available };
+        let stays = |slot: &Slot<T>| !evict || !slot.could_go();
+        let held: u64 =
+            self.taken(who).filter(|(_, slot)| stays(slot)).map(|(_, slot)| slot.reserved).sum();
+        let holders = self.names(|at| at != who && stays(&self.slots[at]));
+        if held.saturating_add(needed) > self.bytes_max {
+            let available = self.bytes_max.saturating_sub(held);
+            return EngineError::OutOfMemory { expert, needed, available, holders };
         }
-        EngineError::NoRoom { expert, loaded: self.taken(who).count() }
+        EngineError::NoRoom { expert, loaded: self.taken(who).count(), holders }
     }
 
     /// Bytes set aside for all experts together.
@@ -199,7 +307,7 @@ mod tests {
             slot
         };
         let slots = word.chars().enumerate().map(slot).collect();
-        Residency { slots, bytes_max, loaded_max, closing: false }
+        Residency { slots, bytes_max, loaded_max, closing: false, queue: Queue::default() }
     }
 
     fn room(word: &str, bytes_max: u64, loaded_max: usize) -> Room {
@@ -219,10 +327,66 @@ mod tests {
         assert_eq!(room(".bb", 20, 9), Room::Wait);
         assert_eq!(room(".bl", 20, 2), Room::Wait);
         assert_eq!(room(".il", 30, 2), Room::Wait, "the leaving one is room enough");
-        let memory = EngineError::OutOfMemory { expert: "0".into(), needed: 10, available: 5 };
+        let memory = EngineError::OutOfMemory {
+            expert: "0".into(),
+            needed: 10,
+            available: 5,
+            holders: vec!["1".into()],
+        };
         assert_eq!(room(".pi", 15, 9), Room::Full(memory));
-        let places = EngineError::NoRoom { expert: "0".into(), loaded: 2 };
+        let places = EngineError::NoRoom {
+            expert: "0".into(),
+            loaded: 2,
+            holders: vec!["1".into(), "2".into()],
+        };
         assert_eq!(room(".pp", 90, 2), Room::Full(places));
+    }
+
+    /// A call of an expert that came so many milliseconds after the start, and was not handed over.
+    fn came(residency: &mut Residency<()>, who: usize, start: Instant, millis: u64) -> Instant {
+        let came = start + Duration::from_millis(millis);
+        residency.slots[who].calls += 1;
+        residency.slots[who].outside.push(came);
+        came
+    }
+
+    #[test]
+    fn starvation_whoever_waits_is_served_before_later_calls_of_the_busy_one() {
+        let (mut residency, start) = (residency(".b", 10, 9), Instant::now());
+        let before = came(&mut residency, 1, start, 1);
+        came(&mut residency, 0, start, 2);
+        let after = came(&mut residency, 1, start, 3);
+        residency.enqueue(0);
+        assert_eq!(residency.room(0, true), Room::Wait);
+        assert_eq!(residency.waits_for(0), Some(vec!["1".into()]));
+        assert!(!residency.gives_way(1, before), "it came first");
+        assert!(residency.gives_way(1, after));
+        residency.slots[1].calls -= 1; // what it was handed is answered
+        assert_eq!(residency.room(0, true), Room::Wait, "an earlier call is not handed over yet");
+        residency.slots[1].outside.remove(0);
+        assert_eq!(residency.room(0, true), Room::Wait, "it is answered now");
+        residency.slots[1].calls -= 1;
+        assert_eq!(residency.room(0, true), Room::Evict(1), "later calls don't keep it");
+        residency.slots[1].gone();
+        assert_eq!(residency.room(0, true), Room::Reserved);
+        residency.dequeue(0);
+        assert!(!residency.gives_way(1, after));
+    }
+
+    #[test]
+    fn starvation_only_the_first_in_line_sends_others_away() {
+        let (mut residency, start) = (residency("..bi.", 30, 9), Instant::now());
+        residency.slots[0].needs = 25;
+        came(&mut residency, 1, start, 2);
+        came(&mut residency, 0, start, 1);
+        residency.enqueue(1);
+        residency.enqueue(0);
+        assert_eq!(residency.room(0, true), Room::Evict(3));
+        residency.slots[3].gone();
+        assert_eq!(residency.room(0, true), Room::Wait);
+        assert_eq!(residency.room(1, true), Room::Wait, "it would take what the first waits for");
+        residency.slots[1].needs = 5;
+        assert_eq!(residency.room(1, true), Room::Reserved, "the first still fits beside it");
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use tokio::sync::{Semaphore, watch};
 
-use super::residency::{Residency, Slot, SlotState};
+use super::residency::{Queue, Residency, Slot, SlotState};
 use crate::{
     EngineError, ExpertSettings, FleetLimits, FleetSettings, Inspection, LazyLoading, Templates,
     expert::{Counters, Expert},
@@ -45,6 +45,8 @@ pub(super) struct Member {
     pub(super) inspection: Mutex<Arc<Inspection>>,
     /// From inspection, or the first call after its files changed, until the weights are loaded.
     pub(super) opened: Mutex<Option<Arc<Opened>>>,
+    /// While its weights are read.
+    pub(super) being_read: Mutex<Weak<Opened>>,
     /// Read by the first call; stays when the weights go.
     pub(super) prompt_format: Mutex<Option<Arc<PromptFormat>>>,
     pub(super) counters: Arc<Counters>,
@@ -71,12 +73,14 @@ impl Shared {
             bytes_max: settings.memory_bytes_max,
             loaded_max: if lazy.enabled { lazy.max_loaded_experts.max(1) } else { usize::MAX },
             closing: false,
+            queue: Queue::default(),
         };
         let members =
             settings.experts.into_iter().zip(seen).map(|(settings, (seen, opened))| Member {
                 settings,
                 inspection: Mutex::new(Arc::new(seen)),
                 opened: Mutex::new(opened),
+                being_read: Mutex::default(),
                 prompt_format: Mutex::default(),
                 counters: Arc::default(),
                 rendering: Arc::new(Semaphore::new(RENDERING_MAX)),

@@ -30,6 +30,15 @@ impl ExpertState {
     }
 }
 
+/// How far a load is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loading {
+    /// Read of the weight files; `None` before that.
+    pub percent: Option<u8>,
+    /// Experts that have the memory it waits for.
+    pub waits_for: Vec<String>,
+}
+
 /// One line of the menu.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpertStatus {
@@ -64,6 +73,8 @@ pub struct ExpertStatus {
     pub running: usize,
     /// How long a call made now would wait for its first step; `None` until measured.
     pub estimated_wait: Option<Duration>,
+    /// How far it is, while it loads.
+    pub loading: Option<Loading>,
     /// How long the last load took; `None` before the first.
     pub last_load: Option<Duration>,
     /// Loads that succeeded since the start.

@@ -122,7 +122,10 @@ async fn pinned_experts_stay_and_the_refusal_says_so() {
     fleet.pin(A, true).unwrap();
     fleet.load(A).await.unwrap();
     let refused = ask(&fleet, B, chat("Hello")).await.unwrap_err();
-    assert_eq!(refused, EngineError::NoRoom { expert: B.into(), loaded: 1 });
+    assert_eq!(
+        refused,
+        EngineError::NoRoom { expert: B.into(), loaded: 1, holders: vec![A.into()] }
+    );
     assert_eq!(state(&fleet, B), ExpertState::Cold);
     fleet.pin(A, false).unwrap();
     until("the idle expert has gone", || state(&fleet, A) == ExpertState::Cold).await;
@@ -220,7 +223,10 @@ async fn a_full_queue_turns_calls_away() {
     let running = fleet.generate(A, ramble(1000)).await.unwrap();
     let waiting = fleet.generate(A, ramble(1)).await.unwrap();
     let refused = fleet.generate(A, ramble(1)).await.err();
-    assert_eq!(refused, Some(EngineError::QueueFull { expert: A.into(), waiting: 1 }));
+    assert_eq!(
+        refused,
+        Some(EngineError::QueueFull { expert: A.into(), waiting: 1, retry_after: None })
+    );
     drop(running);
     read(waiting).await.unwrap();
 }

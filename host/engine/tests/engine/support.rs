@@ -10,8 +10,9 @@ use std::{
 
 use serde_json::{Value, json};
 use signalbox_engine::{
-    DType, EngineError, Event, ExpertSettings, Finish, Fleet, FleetLimits, FleetSettings,
-    LazyLoading, Message, Prompt, Request, Sampling, Templates, Timings, TokenStream, Usage,
+    DType, Ends, EngineError, Event, ExpertSettings, Finish, Fleet, FleetLimits, FleetSettings,
+    LazyLoading, Message, Progress, Prompt, Request, Sampling, Templates, Timings, TokenStream,
+    Usage,
 };
 use tempfile::TempDir;
 
@@ -112,6 +113,8 @@ pub(crate) fn chat(content: &str) -> Request {
         sampling: Sampling::default(),
         max_tokens: Some(64),
         stop: Vec::new(),
+        ends: Ends::default(),
+        progress: Progress::default(),
     }
 }
 
@@ -119,9 +122,16 @@ pub(crate) fn chat(content: &str) -> Request {
 pub(crate) fn ramble(max_tokens: u32) -> Request {
     Request {
         prompt: Prompt::Text("Once".into()),
-        sampling: Sampling { temperature: Some(2.0), top_p: Some(1.0), top_k: None, seed: Some(1) },
+        sampling: Sampling {
+            temperature: Some(2.0),
+            top_p: Some(1.0),
+            seed: Some(1),
+            ..Sampling::default()
+        },
         max_tokens: Some(max_tokens),
         stop: Vec::new(),
+        ends: Ends::default(),
+        progress: Progress::default(),
     }
 }
 

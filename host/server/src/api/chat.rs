@@ -12,7 +12,8 @@ use signalbox_policy::{IMAGE_MARK, Message};
 use super::{
     fields::{Fields, Names, NoList, is_empty, list, text},
     input::{Admitted, Json},
-    reply,
+    parameters,
+    reply::Sending,
     sampling::{self, Delivery, Draft},
 };
 use crate::{
@@ -29,9 +30,9 @@ use crate::{
 /// Bytes of a role or a kind of part that an error repeats.
 const SHOWN: usize = 100;
 
-const NAMES: Names = &[&["messages"], sampling::NAMES];
-const MESSAGE_NAMES: Names = &[&["role", "content", "tool_calls"]];
-const PART_NAMES: Names = &[&["type", "text", "image_url"]];
+const NAMES: Names = &[&["messages"], sampling::NAMES, parameters::REFUSED, parameters::HARMLESS];
+const MESSAGE_NAMES: Names = &[&["role", "content", "refusal", "tool_calls", "function_call"]];
+const PART_NAMES: Names = &[&["type", "text", "refusal", "image_url"]];
 const IMAGE_NAMES: Names = &[&["url"]];
 
 /// Who speaks, as clients write it and as chat templates know it.
@@ -74,8 +75,9 @@ pub(super) async fn create(
     let looking = deadline.within(pictures(app.images(), draft.messages(), images));
     let call = draft.with(looking.await.map_err(late)??);
     held.shrink(call.text_bytes());
-    let answered = pipeline.answer(call, permit.holding(held), deadline).await?;
-    reply::send(answered, Form::Chat, delivery, &id).await
+    let progress = call.progress.clone();
+    let sending = Sending { form: Form::Chat, delivery, id, progress };
+    sending.send(app.clone(), call, permit.holding(held), deadline).await
 }
 
 /// Reads any bytes as a body, for fuzzers.
@@ -159,13 +161,18 @@ impl Conversation {
         let mut fields = Fields::of(value, MESSAGE_NAMES, format!("{at}.")).ok_or_else(|| {
             ApiError::value(at, "a message is an object with a 'role' and a 'content'")
         })?;
-        if fields.take("tool_calls").is_some_and(|calls| !is_empty(calls)) {
-            let text = "experts here don't call tools; leave 'tool_calls' out";
-            return Err(ApiError::unsupported(fields.at("tool_calls"), text));
+        for calls in ["tool_calls", "function_call"] {
+            if fields.take(calls).is_some_and(|calls| !is_empty(calls)) {
+                let text = format!("experts here don't call tools; leave '{calls}' out");
+                return Err(ApiError::unsupported(fields.at(calls), text));
+            }
         }
         let role = role(&mut fields)?;
-        let content = fields.need("content")?;
-        let (content, images) = content_text(content, &fields.at("content"))?;
+        let (content, images) = match fields.take("content") {
+            Some(content) => content_text(content, &fields.at("content"))?,
+            None if role == "assistant" || role == "tool" => (refusal(&mut fields), vec![]),
+            None => return Err(fields.missing("content")),
+        };
         if let Some(image) = images.first().filter(|_| role != "user") {
             let text =
                 format!("a message of the role '{role}' has no images; let the user send them");
@@ -188,6 +195,12 @@ fn role(fields: &mut Fields<'_>) -> Result<String, ApiError> {
             Err(ApiError::value(fields.at("role"), text))
         }
     }
+}
+
+/// What an assistant said instead of a content, which is nothing where it called a tool.
+fn refusal(fields: &mut Fields<'_>) -> String {
+    let said = fields.take("refusal").and_then(text);
+    said.map(|said| unmarked(&said).into_owned()).unwrap_or_default()
 }
 
 /// Text with a mark for each image, and the images.
@@ -239,9 +252,10 @@ fn part<'b>(part: &'b RawValue, at: &str) -> Result<Part<'b>, ApiError> {
     let mut part = Fields::of(part, PART_NAMES, format!("{at}.")).ok_or_else(unreadable)?;
     let kind = part.take("type").and_then(text).ok_or_else(unreadable)?;
     match &*kind {
-        "text" | "input_text" => {
+        "text" | "input_text" | "output_text" => {
             part.take("text").and_then(text).map(Part::Text).ok_or_else(unreadable)
         }
+        "refusal" => part.take("refusal").and_then(text).map(Part::Text).ok_or_else(unreadable),
         "image_url" | "input_image" => {
             let url = image_url(&mut part).ok_or_else(unreadable)?.into_owned();
             Ok(Part::Image(Sent { at: at.to_owned(), url }))
@@ -285,6 +299,22 @@ mod tests {
                 {"role": "assistant", "content": "", "tool_calls": []}]"#,
             &[("system", "be kind"), ("user", "ab"), ("assistant", "")],
         );
+    }
+
+    #[test]
+    fn what_an_assistant_did_not_say_is_empty_and_a_refusal_is_what_it_said() {
+        let said = |message: &str, expect: &str| {
+            let list = format!(r#"[{{"role": "assistant", {message}}}]"#);
+            check(&list, &[("assistant", expect)]);
+        };
+        said(r#""content": null"#, "");
+        said(r#""content": null, "tool_calls": null, "function_call": null"#, "");
+        said(r#""content": null, "refusal": "no\ufffc""#, "no\u{fffd}");
+        said(r#""content": "yes", "refusal": null"#, "yes");
+        said(r#""refusal": "no""#, "no");
+        said(r#""content": [{"type": "refusal", "refusal": "no"}]"#, "no");
+        said(r#""content": [{"type": "output_text", "text": "yes"}]"#, "yes");
+        check(r#"[{"role": "tool", "tool_call_id": "1", "content": null}]"#, &[("tool", "")]);
     }
 
     #[test]

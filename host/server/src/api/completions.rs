@@ -7,7 +7,9 @@ use super::{
     chat,
     fields::{Fields, Names, list, text},
     input::Admitted,
-    reply, sampling,
+    parameters,
+    reply::Sending,
+    sampling,
 };
 use crate::{
     App,
@@ -17,7 +19,7 @@ use crate::{
     request_id::RequestId,
 };
 
-const NAMES: Names = &[&["prompt"], sampling::NAMES];
+const NAMES: Names = &[&["prompt"], sampling::NAMES, parameters::REFUSED, parameters::HARMLESS];
 
 /// Continues a text.
 pub(super) async fn create(
@@ -35,9 +37,9 @@ pub(super) async fn create(
     let ((draft, delivery), mut held) = body.read(&app, NAMES, reading).await?;
     let call = draft.with(Pictures::default());
     held.shrink(call.text_bytes());
-    let pipeline = app.pipeline();
-    let answered = pipeline.answer(call, permit.holding(held), pipeline.deadline()).await?;
-    reply::send(answered, Form::Text, delivery, &id).await
+    let (deadline, progress) = (app.pipeline().deadline(), call.progress.clone());
+    let sending = Sending { form: Form::Text, delivery, id, progress };
+    sending.send(app, call, permit.holding(held), deadline).await
 }
 
 /// One string, or an array of one.

@@ -109,6 +109,8 @@ fn view(status: ExpertStatus) -> Expert {
         queue_depth: status.queue_depth,
         running: status.running,
         estimated_wait_s: seconds(status.estimated_wait),
+        load_percent: status.loading.as_ref().and_then(|loading| loading.percent),
+        waits_for: status.loading.map(|loading| loading.waits_for).unwrap_or_default(),
         last_load_s: seconds(status.last_load),
         load_count: status.load_count,
         unload_count: status.unload_count,

@@ -1,7 +1,7 @@
 //! A JSON object read field by field, without a tree: the fields somebody will ask for are slices of
 //! the body, the others are skipped while it is read. So a body takes the memory of its bytes, whatever
-//! it is made of, and every problem names its field. Fields nobody reads are ignored, as OpenAI's clients
-//! send what other servers want; a field that is given twice counts as it was given last.
+//! it is made of, and every problem names its field. The names of fields that nobody knows are kept, within
+//! bounds, so that the caller can be told; a field that is given twice counts as it was given last.
 
 use std::{borrow::Cow, fmt};
 
@@ -18,11 +18,17 @@ use crate::{error::ApiError, limits::NESTING_MAX};
 /// Names that are read, in groups: everything else is skipped.
 pub(super) type Names = &'static [&'static [&'static str]];
 
+/// Names of unknown fields that are kept, and bytes of each.
+const UNKNOWN_MAX: usize = 8;
+const NAME_BYTES_MAX: usize = 64;
+
 /// The object; reading a field takes it out.
 #[derive(Debug)]
 pub(super) struct Fields<'b> {
     names: Names,
     values: Vec<(&'static str, &'b RawValue)>,
+    /// The first of the names that nobody knows.
+    unknown: Vec<String>,
     /// Where it stands in the body: empty, or `messages[2].`.
     path: String,
 }
@@ -39,7 +45,7 @@ impl<'b> Fields<'b> {
         let read =
             Known(names).deserialize(&mut reader).and_then(|read| reader.end().map(|()| read));
         match read {
-            Ok(values) => Ok(Self { names, values, path: String::new() }),
+            Ok((values, unknown)) => Ok(Self { names, values, unknown, path: String::new() }),
             Err(error) if error.is_data() => {
                 let message = "the body must be a JSON object, like {\"messages\": [...]}";
                 Err(ApiError::client(StatusCode::BAD_REQUEST, "invalid_json", message))
@@ -51,8 +57,18 @@ impl<'b> Fields<'b> {
     /// An object inside a body, at `path` (`messages[2].`).
     pub(super) fn of(value: &'b RawValue, names: Names, path: impl Into<String>) -> Option<Self> {
         let mut reader = serde_json::Deserializer::from_str(value.get());
-        let values = Known(names).deserialize(&mut reader).ok()?;
-        Some(Self { names, values, path: path.into() })
+        let (values, unknown) = Known(names).deserialize(&mut reader).ok()?;
+        Some(Self { names, values, unknown, path: path.into() })
+    }
+
+    /// Names in it that nobody knows, the first of them, as one line each.
+    pub(super) fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
+
+    /// Every name that is known.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.names.iter().flat_map(|group| group.iter().copied())
     }
 
     /// A field; `null` is the same as absent.
@@ -99,11 +115,32 @@ impl<'b> Fields<'b> {
         low: u32,
         high: u32,
     ) -> Result<Option<u32>, ApiError> {
-        let Some(number) = self.read::<i64>(name)? else { return Ok(None) };
-        match u32::try_from(number) {
-            Ok(count) if (low..=high).contains(&count) => Ok(Some(count)),
-            _ => Err(self.out_of_bounds(name, number, low, high)),
+        let Some(number) = self.read::<f64>(name)? else { return Ok(None) };
+        // JavaScript and Lua have one kind of number, and some write it as 16.0.
+        if number.fract() == 0.0 && (f64::from(low)..=f64::from(high)).contains(&number) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "bounded"
+            )]
+            return Ok(Some(number as u32));
         }
+        Err(self.out_of_bounds(name, number, low, high))
+    }
+
+    /// [`count`](Self::count), where -1 stands for `unbounded`, as it does with llama.cpp and vLLM.
+    pub(super) fn count_or_all(
+        &mut self,
+        name: &str,
+        (low, high): (u32, u32),
+        unbounded: u32,
+    ) -> Result<Option<u32>, ApiError> {
+        let place = self.values.iter().find(|(is, _)| *is == name);
+        if place.is_some_and(|(_, value)| value.get().parse() == Ok(-1.0)) {
+            self.take(name);
+            return Ok(Some(unbounded));
+        }
+        self.count(name, low, high)
     }
 
     /// The full name of a field.
@@ -197,11 +234,14 @@ fn nests_deeper_than(max: usize, text: &str) -> bool {
     false
 }
 
+/// The known fields of an object, and the first names of the others.
+type Read<'b> = (Vec<(&'static str, &'b RawValue)>, Vec<String>);
+
 /// Reads an object's known fields.
 struct Known(Names);
 
 impl<'de> DeserializeSeed<'de> for Known {
-    type Value = Vec<(&'static str, &'de RawValue)>;
+    type Value = Read<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
         reader.deserialize_map(self)
@@ -209,18 +249,22 @@ impl<'de> DeserializeSeed<'de> for Known {
 }
 
 impl<'de> Visitor<'de> for Known {
-    type Value = Vec<(&'static str, &'de RawValue)>;
+    type Value = Read<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut values: Self::Value = Vec::new();
-        while let Some(key) = map.next_key_seed(Name(self.0))? {
-            let Some(name) = key else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
+        let (mut values, mut unknown): Self::Value = (Vec::new(), Vec::new());
+        while let Some(key) = map.next_key_seed(Name(self.0, unknown.len() < UNKNOWN_MAX))? {
+            let name = match key {
+                Key::Known(name) => name,
+                Key::Unknown(name) => {
+                    map.next_value::<IgnoredAny>()?;
+                    unknown.extend(name);
+                    continue;
+                }
             };
             let value: &RawValue = map.next_value()?;
             match values.iter_mut().find(|(is, _)| *is == name) {
@@ -228,15 +272,20 @@ impl<'de> Visitor<'de> for Known {
                 None => values.push((name, value)),
             }
         }
-        Ok(values)
+        Ok((values, unknown))
     }
 }
 
-/// Reads a key: one of the names, or nothing.
-struct Name(Names);
+/// Reads a key; of an unknown one its name, where it is wanted.
+struct Name(Names, bool);
+
+enum Key {
+    Known(&'static str),
+    Unknown(Option<String>),
+}
 
 impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Option<&'static str>;
+    type Value = Key;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
         reader.deserialize_str(self)
@@ -244,14 +293,16 @@ impl<'de> DeserializeSeed<'de> for Name {
 }
 
 impl Visitor<'_> for Name {
-    type Value = Option<&'static str>;
+    type Value = Key;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().flat_map(|group| group.iter()).copied().find(|name| *name == key))
+        let known = self.0.iter().flat_map(|group| group.iter()).copied().find(|name| *name == key);
+        Ok(known
+            .map_or_else(|| Key::Unknown(self.1.then(|| clean(key, NAME_BYTES_MAX))), Key::Known))
     }
 }
 
@@ -328,6 +379,7 @@ mod tests {
     fn only_known_fields_are_kept_and_the_last_of_two_counts() {
         let mut read = fields(r#"{"x": [[0]], "a": 1, "y": {}, "\u0061": 2, "": null}"#);
         assert_eq!(read.values.len(), 1);
+        assert_eq!(read.unknown(), ["x", "y", ""]);
         assert_eq!(read.read::<u32>("a").unwrap(), Some(2));
     }
 
@@ -346,6 +398,12 @@ mod tests {
         }
         let count = |body: &str| fields(body).count("n", 1, 9);
         assert_eq!(count(r#"{"n": 9}"#).unwrap(), Some(9));
+        assert_eq!(count(r#"{"n": 9.0}"#).unwrap(), Some(9));
+        assert_eq!(fields(r#"{"n": -1.0}"#).count_or_all("n", (1, 9), 5).unwrap(), Some(5));
+        assert_eq!(
+            fields(r#"{"n": -2}"#).count_or_all("n", (1, 9), 5).unwrap_err().code(),
+            "invalid_value"
+        );
         for body in [r#"{"n": 0}"#, r#"{"n": -1}"#, r#"{"n": 1.5}"#, r#"{"n": 99999999999}"#] {
             assert_eq!(count(body).unwrap_err().code(), "invalid_value", "{body}");
         }

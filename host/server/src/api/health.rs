@@ -16,27 +16,30 @@ use crate::{
 pub(super) async fn health(State(app): State<App>) -> Json<Health> {
     let degraded = out_of_service(&app);
     let policies_unreadable = app.policies().unreadable();
+    let menu = app.fleet().menu();
+    let models = root::models(&menu);
+    let failed = root::failed(&menu);
     let well = degraded.is_empty() && policies_unreadable.is_none();
-    let status = if well { "healthy" } else { "degraded" }.into();
-    let models = root::models(&app.fleet().menu());
-    Json(Health { status, models, degraded, policies_unreadable })
+    let status = match well {
+        _ if models.models_available == 0 => "unhealthy",
+        true => "healthy",
+        false => "degraded",
+    };
+    Json(Health { status: status.into(), models, failed, degraded, policies_unreadable })
 }
 
 /// Says whether calls should be sent here.
 pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Ready>) {
-    let (mut waiting_for, mut failed) = (vec![], vec![]);
-    for expert in app.fleet().menu() {
-        match expert.state {
-            ExpertState::Loading if !app.is_warm() => waiting_for.push(expert.id),
-            ExpertState::Failed(_) => failed.push(expert.id),
-            _ => {}
-        }
-    }
+    let menu = app.fleet().menu();
+    let loading = menu.iter().filter(|expert| expert.state == ExpertState::Loading);
+    let waiting_for = loading.filter(|_| !app.is_warm()).map(|expert| expert.id.clone()).collect();
+    let failed = root::failed(&menu);
+    let none_able = root::models(&menu).models_available == 0;
     let draining = app.is_draining();
     let degraded = out_of_service(&app);
     let policies_unreadable = app.policies().unreadable();
     let refuses = policies_unreadable.is_some() || degraded.iter().any(|out| out.refuses);
-    let ready = app.is_warm() && !draining && !refuses;
+    let ready = app.is_warm() && !draining && !refuses && !none_able;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Ready { ready, draining, waiting_for, failed, degraded, policies_unreadable }))
 }

@@ -20,6 +20,7 @@ use crate::{
     bodies::{Bodies, Held, SMALL_BYTES, Terms, Unread, Whole},
     error::ApiError,
     limits::DOCUMENT_BYTES_MAX,
+    pipeline::Refusal,
 };
 
 /// What is read and thrown away behind a body that is not taken, so that the client gets to read
@@ -79,12 +80,21 @@ impl FromRequest<App> for Admitted {
         let settings = app.settings();
         let (parts, body) = request.into_parts();
         let admission = &app.pipeline().admission;
-        let open = json_or_nothing(&parts.headers).and_then(|()| Ok(admission.ask()?));
+        let full = |refusal| ApiError::from(measured(refusal, app));
+        let open = json_or_nothing(&parts.headers).and_then(|()| admission.ask().map_err(full));
         if let Err(refused) = open {
             return Err(unread(&parts.headers, body, refused).await);
         }
         let whole = read(app.bodies(), &parts, body, settings.body_terms()).await?;
-        Ok(Self { permit: admission.admit()?, body: Json(whole) })
+        Ok(Self { permit: admission.admit().map_err(full)?, body: Json(whole) })
+    }
+}
+
+/// When a call may be let in, as far as that was measured.
+fn measured(refusal: Refusal, app: &App) -> Refusal {
+    match refusal {
+        Refusal::Full { max, .. } => Refusal::Full { max, retry_after: app.fleet().next_place() },
+        other => other,
     }
 }
 
@@ -153,18 +163,31 @@ fn described(what: &str, problem: &impl std::fmt::Display) -> String {
 }
 
 /// Web pages can send forms and plain text anywhere without asking; JSON they can't. So what says
-/// it is something else is refused, and what says nothing is read.
+/// it is something else is refused, and what says nothing is read. A form is also what curl and other
+/// programs call a body when nobody told them; they have no origin, and a browser that sends a form
+/// always names its page's.
 fn json_or_nothing(headers: &HeaderMap) -> Result<(), ApiError> {
     not_compressed(headers)?;
     let Some(sent) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let sent = sent.to_str().unwrap_or("?");
     let essence = sent.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    if essence == "application/json" || essence.ends_with("+json") {
+    let by_default = DEFAULT_TYPES.contains(&essence.as_str()) && !from_browser(headers);
+    if essence == "application/json" || essence.ends_with("+json") || by_default {
         return Ok(());
     }
     let sent = clean(sent, SHOWN);
     let message = format!("the content type is '{sent}'; send 'content-type: application/json'");
     Err(ApiError::client(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
+}
+
+/// What programs call a body when nobody told them.
+const DEFAULT_TYPES: [&str; 4] =
+    ["", "application/x-www-form-urlencoded", "text/plain", "application/octet-stream"];
+
+/// Whether a browser may have sent this for a page.
+fn from_browser(headers: &HeaderMap) -> bool {
+    let marks = [header::ORIGIN, header::REFERER, header::COOKIE];
+    marks.iter().any(|mark| headers.contains_key(mark)) || headers.contains_key("sec-fetch-site")
 }
 
 /// A compressed body can become any size.
@@ -211,10 +234,32 @@ async fn discard(body: Body) {
 mod tests {
     use super::*;
 
+    /// Whether a page's body of this type is read.
     fn check(content_type: &str, taken: bool) {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+        headers.insert(header::ORIGIN, "http://localhost".parse().unwrap());
         assert_eq!(json_or_nothing(&headers).is_ok(), taken, "{content_type}");
+    }
+
+    #[test]
+    fn programs_that_name_no_content_type_are_read_and_pages_are_not() {
+        let read = |content_type: &str, more: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+            for (name, value) in more {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            json_or_nothing(&headers).is_ok()
+        };
+        let form = "application/x-www-form-urlencoded";
+        for default in [form, "text/plain;charset=UTF-8", "application/octet-stream", ""] {
+            assert!(read(default, &[]) && read(default, &[("user-agent", "curl/8")]), "{default}");
+            for mark in ["origin", "referer", "cookie", "sec-fetch-site"] {
+                assert!(!read(default, &[(mark, "same-origin")]), "{default} {mark}");
+            }
+        }
+        assert!(!read("multipart/form-data; boundary=x", &[]) && !read("text/html", &[]));
     }
 
     #[test]

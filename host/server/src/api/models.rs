@@ -5,11 +5,11 @@ use std::time::SystemTime;
 use axum::{Extension, Json, extract::State};
 use signalbox_engine::{ExpertState, ExpertStatus};
 
-use super::{input::Named, reply::unix_seconds};
+use super::{input::Named, reply::unix_seconds, root};
 use crate::{
     App,
     error::ApiError,
-    pipeline::{Refusal, Refused},
+    pipeline::{self, Refusal, Refused},
     request_id::RequestId,
     wire::models::{Model, ModelList},
 };
@@ -20,11 +20,11 @@ const AUTO: &str = "auto";
 /// Every model there is to name.
 pub(super) async fn list(State(app): State<App>) -> Json<ModelList> {
     let created = created(&app);
-    let experts = app.fleet().menu().into_iter().map(|expert| model(expert, created));
-    Json(ModelList {
-        object: "list".into(),
-        data: std::iter::once(auto(created)).chain(experts).collect(),
-    })
+    let menu = app.fleet().menu();
+    // Where nobody can answer, there is nobody to choose.
+    let auto = (root::models(&menu).models_available > 0).then(|| auto(created));
+    let experts = menu.into_iter().map(|expert| model(expert, created));
+    Json(ModelList { object: "list".into(), data: auto.into_iter().chain(experts).collect() })
 }
 
 /// One model by its name.
@@ -34,11 +34,13 @@ pub(super) async fn show(
     Named(id): Named<String>,
 ) -> Result<Json<Model>, ApiError> {
     let created = created(&app);
-    match app.fleet().status(&id) {
+    let menu = app.fleet().menu();
+    let named = pipeline::find(&id, menu.iter().map(|expert| expert.id.as_str()));
+    match named.and_then(|named| app.fleet().status(named)) {
         Some(expert) => Ok(Json(model(expert, created))),
         None if id == AUTO => Ok(Json(auto(created))),
         None => {
-            let known = app.fleet().menu().into_iter().map(|expert| expert.id).collect();
+            let known = menu.into_iter().map(|expert| expert.id).collect();
             let refusal = Refusal::UnknownExpert { asked: id, known };
             Err(Refused { id: request.as_str().to_owned(), refusal }.into())
         }

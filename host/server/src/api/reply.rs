@@ -4,28 +4,30 @@
 //! A stream that fails in the middle sends `data: {"error": ...}` and ends without `[DONE]`:
 //! OpenAI's clients raise on the first, and whoever waits for `[DONE]` sees that the reply is torn.
 
-use std::{
-    convert::Infallible,
-    time::{SystemTime, UNIX_EPOCH},
-};
+mod early;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::{
     Json,
     http::{HeaderMap, HeaderName, HeaderValue},
     response::{
-        IntoResponse, Response,
+        AppendHeaders, IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use serde::Serialize;
 use signalbox_confine::clean;
+use signalbox_engine::Progress;
 
 use super::sampling::Delivery;
 use crate::{
+    App,
+    admission::Permit,
     error::ApiError,
     openai::finish_reason,
-    pipeline::{End, Form, Performance as Measured, Piece, Reply},
+    pipeline::{Call, Deadline, End, Form, Performance as Measured, Piece, Refused, Reply},
     request_id::RequestId,
     wire::{
         Word,
@@ -34,61 +36,123 @@ use crate::{
         },
     },
 };
+use early::{Answering, Events};
 
 /// Names the expert that answered, or the policy that answered instead.
 pub(crate) const EXPERT_HEADER: &str = "x-signalbox-expert";
 const ROUTE_HEADER: &str = "x-signalbox-route";
 const REASON_HEADER: &str = "x-signalbox-reason";
+/// What the caller should know about the call.
+const WARNING_HEADER: &str = "x-signalbox-warning";
+
+/// Tells nginx to pass events on as they come.
+const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
+/// How long the status of a stream waits for what may go wrong.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two comments of a stream that has not begun.
+const PULSE: Duration = Duration::from_secs(3);
 
 /// Bytes of a header made from a policy's words.
 const HEADER_BYTES_MAX: usize = 200;
 
-/// Sends a reply the way the client asked for it.
-pub(super) async fn send(
-    reply: Reply,
-    form: Form,
-    delivery: Delivery,
-    id: &RequestId,
-) -> Result<Response, ApiError> {
-    let headers = headers(&reply);
-    let writer = Writer::new(&reply, form, delivery, id);
-    let response = if delivery.stream {
-        let events = events(reply, writer);
-        Sse::new(events).keep_alive(KeepAlive::default()).into_response()
-    } else {
-        let (text, end) = reply.whole().await?;
-        Json(writer.whole(text, &end)).into_response()
-    };
-    Ok((headers, response).into_response())
+/// A call on its way to its reply, and how that is to be written down.
+pub(super) struct Sending {
+    pub(super) form: Form,
+    pub(super) delivery: Delivery,
+    pub(super) id: RequestId,
+    /// Where the call stands.
+    pub(super) progress: Progress,
 }
+
+impl Sending {
+    /// Has a call answered, and sends the reply the way the client asked for it.
+    pub(super) async fn send(
+        self,
+        app: App,
+        call: Call,
+        permit: Permit,
+        deadline: Deadline,
+    ) -> Result<Response, ApiError> {
+        let warnings = self.delivery.warnings.join("; ");
+        if !warnings.is_empty() {
+            tracing::warn!(warnings, "a call has unknown fields");
+        }
+        let answering = async move { app.pipeline().answer(call, permit, deadline).await };
+        let warning = (!warnings.is_empty()).then(|| (WARNING_HEADER, header_text(&warnings)));
+        let response = match self.delivery.stream {
+            true => self.stream(answering.boxed()).await?,
+            false => self.whole(answering.await?).await?,
+        };
+        Ok((AppendHeaders(warning), response).into_response())
+    }
+
+    async fn whole(self, reply: Reply) -> Result<Response, ApiError> {
+        let headers = headers(&reply);
+        let writer = self.writer(&reply);
+        let (text, end) = reply.whole().await?;
+        Ok((headers, Json(writer.whole(text, &end))).into_response())
+    }
+
+    async fn stream(self, answering: Answering<Answered>) -> Result<Response, ApiError> {
+        let (headers, events) = match early::soon(answering, PATIENCE).await {
+            Ok(known) => {
+                let reply = known?;
+                (headers(&reply), self.events(reply))
+            }
+            Err(answering) => {
+                let progress = self.progress.clone();
+                let begin = move |answered: Answered| match answered {
+                    Ok(reply) => self.events(reply),
+                    Err(refused) => {
+                        stream::iter([Ok(event(&ApiError::from(refused).to_json()))]).boxed()
+                    }
+                };
+                let comments = early::comments(answering, progress, PULSE, begin);
+                (HeaderMap::new(), comments.boxed())
+            }
+        };
+        let events = Sse::new(events).keep_alive(KeepAlive::default());
+        Ok((headers, AppendHeaders([UNBUFFERED]), events).into_response())
+    }
+
+    fn writer(&self, reply: &Reply) -> Writer {
+        Writer::new(reply, self.form, &self.delivery, &self.id)
+    }
+
+    /// Dropping this stream drops the reply, which cancels the generation.
+    fn events(&self, reply: Reply) -> Events {
+        let writer = self.writer(&reply);
+        let opening = stream::iter(writer.opening());
+        let pieces = stream::unfold(reply, async |mut reply| {
+            let piece = reply.next().await?;
+            Some((piece, reply))
+        });
+        let written = pieces.flat_map(move |piece| stream::iter(writer.events(piece)));
+        opening.chain(written).map(Ok).boxed()
+    }
+}
+
+/// How a call begins.
+type Answered = Result<Reply, Refused>;
 
 /// Who answers and why, for people and for programs that log headers.
 fn headers(reply: &Reply) -> HeaderMap {
     let values = [
         (EXPERT_HEADER, reply.model().to_owned()),
         (ROUTE_HEADER, reply.route.to_string()),
-        (REASON_HEADER, reply.reason().to_owned()),
+        (REASON_HEADER, reply.reason()),
     ];
     let named = |(name, value): (_, String)| (HeaderName::from_static(name), header_text(&value));
     values.into_iter().map(named).collect()
 }
 
-/// Visible ASCII of bounded length. What would end the line is written out; other characters that a
-/// header can't have are a `?`.
+/// Visible ASCII of bounded length. What would end the line is written out; letters that a header can't
+/// have are written with those that it can, as in "funcion".
 fn header_text(text: &str) -> HeaderValue {
     let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-    let text: String = clean(text, HEADER_BYTES_MAX).chars().map(plain).collect();
+    let ascii = deunicode::deunicode(&clean(text, HEADER_BYTES_MAX));
+    let text: String = clean(&ascii, HEADER_BYTES_MAX).chars().map(plain).collect();
     HeaderValue::from_str(text.trim()).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// Dropping this stream drops the reply, which cancels the generation.
-fn events(reply: Reply, writer: Writer) -> impl Stream<Item = Result<Event, Infallible>> {
-    let opening = stream::iter(writer.opening());
-    let pieces = stream::unfold(reply, async |mut reply| {
-        let piece = reply.next().await?;
-        Some((piece, reply))
-    });
-    opening.chain(pieces.flat_map(move |piece| stream::iter(writer.events(piece)))).map(Ok)
 }
 
 /// Writes the pieces of one reply down.
@@ -99,7 +163,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(reply: &Reply, form: Form, delivery: Delivery, id: &RequestId) -> Self {
+    fn new(reply: &Reply, form: Form, delivery: &Delivery, id: &RequestId) -> Self {
         let (prefix, object) = match (form, delivery.stream) {
             (Form::Chat, false) => ("chatcmpl", "chat.completion"),
             (Form::Chat, true) => ("chatcmpl", "chat.completion.chunk"),
@@ -201,4 +265,18 @@ fn performance(measured: &Measured, model: &str) -> Performance {
 /// Whole seconds since 1970, as OpenAI dates things.
 pub(super) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_stays_readable() {
+        let check = |text: &str, expect: &str| assert_eq!(header_text(text), expect, "{text}");
+        check("keyword 'función'", "keyword 'funcion'");
+        check("naïve Straße, año", "naive Strasse, ano");
+        check("plain", "plain");
+        assert!(header_text(&"日本".repeat(500)).len() <= HEADER_BYTES_MAX + 8);
+    }
 }

@@ -18,6 +18,12 @@ pub(super) async fn show(State(app): State<App>) -> Json<Root> {
     })
 }
 
+/// Those that can't be served.
+pub(super) fn failed(menu: &[ExpertStatus]) -> Vec<String> {
+    let failed = menu.iter().filter(|expert| matches!(expert.state, ExpertState::Failed(_)));
+    failed.map(|expert| expert.id.clone()).collect()
+}
+
 /// Counts a menu: in memory, and able to answer at all.
 pub(super) fn models(menu: &[ExpertStatus]) -> Models {
     let loaded = menu.iter().filter(|expert| expert.state == ExpertState::Resident);

@@ -106,6 +106,13 @@ pub(super) struct TimingsView {
 }
 
 impl Record {
+    /// What a reply that ended early has cost.
+    pub(super) fn spent(&mut self, spent: Usage) {
+        let counted = (spent != Usage::default()).then_some(spent);
+        self.prompt_tokens = counted.map(|spent| spent.prompt_tokens);
+        self.completion_tokens = counted.map(|spent| spent.completion_tokens);
+    }
+
     pub(super) fn of(call: &Call, number: u64) -> Self {
         Self {
             number,

@@ -32,12 +32,21 @@ impl From<Refusal> for ApiError {
 fn outer(refusal: &Refusal, id: &str) -> Option<String> {
     let asks = format!("ask the operator, who finds why under request id '{id}'");
     match refusal {
-        Refusal::NoExpert { .. } => {
-            Some(format!("no expert can answer now; retry later, or {asks}"))
+        Refusal::NoExpert { failed } => {
+            let ids: Vec<&str> =
+                failed.iter().filter_map(|failed| failed.split(':').next()).collect();
+            Some(format!("no expert can answer now, as {} can't be served; {asks}", names(&ids)))
         }
         Refusal::Engine(error) => engine(error, &asks),
         Refusal::Policy(error) => policy(error, &asks),
         Refusal::Full { .. } | Refusal::UnknownExpert { .. } | Refusal::TooSlow { .. } => None,
+    }
+}
+
+fn names(ids: &[&str]) -> String {
+    match ids {
+        [] => "none".to_owned(),
+        ids => format!("'{}'", ids.join("', '")),
     }
 }
 
@@ -49,9 +58,17 @@ fn engine(error: &EngineError, asks: &str) -> Option<String> {
         EngineError::Crashed { expert, .. } => {
             format!("expert '{expert}' stopped in the middle of its work; retry, or {asks}")
         }
-        EngineError::OutOfMemory { expert, .. } | EngineError::NoRoom { expert, .. } => format!(
-            "there is no memory for expert '{expert}' now; retry later, ask another expert, or {asks}"
-        ),
+        EngineError::OutOfMemory { expert, holders, .. }
+        | EngineError::NoRoom { expert, holders, .. } => {
+            let holders: Vec<&str> = holders.iter().map(String::as_str).collect();
+            let held = match &holders[..] {
+                [] => String::new(),
+                some => format!(", as {} stays in memory", names(some)),
+            };
+            format!(
+                "there is no memory for expert '{expert}' now{held}; ask another expert, or {asks}"
+            )
+        }
         EngineError::QueueFull { .. } | EngineError::ShuttingDown => return None,
         error if error.blame() == signalbox_engine::Blame::Client => return None,
         _ => format!("the expert can't answer; retry later, or {asks}"),
@@ -123,7 +140,8 @@ mod tests {
         check(lost, "expert_unloadable", "expert 'phi' can't be loaded; ask another");
         let crashed = EngineError::Crashed { expert: expert(), problem: problem.clone() };
         check(crashed, "expert_crashed", "expert 'phi' stopped");
-        let full = EngineError::OutOfMemory { expert: expert(), needed: 2, available: 1 };
+        let full =
+            EngineError::OutOfMemory { expert: expert(), needed: 2, available: 1, holders: vec![] };
         check(full, "out_of_memory", "no memory for expert 'phi' now");
         let failed = vec![format!("phi: {problem}")];
         check(Refusal::NoExpert { failed }, "no_expert_available", "no expert can answer now");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use signalbox_engine::{Ends, Progress, Sampling};
 use signalbox_policy::HAS_IMAGES;
 
 use super::pictures::Pictures;
@@ -9,7 +10,7 @@ use crate::caller::Caller;
 
 /// What one call may take.
 pub(crate) struct Bounds {
-    /// From received to finished.
+    /// Longest silence: from received to the first text, and between two of them.
     pub(crate) answer: Duration,
     /// Tokens generated when nobody says otherwise.
     pub(crate) tokens_default: u32,
@@ -39,14 +40,14 @@ pub(crate) struct Call {
     pub(crate) pictures: Pictures,
     /// How the messages become a prompt.
     pub(crate) form: Form,
-    /// Nucleus, above 0 to 1.
-    pub(crate) top_p: Option<f32>,
-    /// Most likely tokens kept.
-    pub(crate) top_k: Option<u32>,
-    /// For replies that can be repeated.
-    pub(crate) seed: Option<u64>,
+    /// How tokens are drawn; the temperature is in the view.
+    pub(crate) sampling: Sampling,
     /// Generation ends before the first of these.
     pub(crate) stop: Vec<String>,
+    /// What else ends it, or does not.
+    pub(crate) ends: Ends,
+    /// Where it stands, for whoever waits for it.
+    pub(crate) progress: Progress,
 }
 
 impl Call {

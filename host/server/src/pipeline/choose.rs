@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use signalbox_policy::{Decision, ExpertState, ExpertView, Plan, Snapshot};
+use signalbox_policy::{Decision, ExpertState, ExpertView, Plan, PolicyRef, Snapshot};
 
 use super::{
     call::Call,
@@ -12,6 +12,8 @@ use super::{
 
 /// The domain whose experts answer when no router says otherwise.
 const GENERAL: &str = "general";
+/// The tag of what a name means today.
+const LATEST: &str = ":latest";
 /// What experts that can see are capable of.
 const IMAGES: &str = "images";
 
@@ -24,19 +26,28 @@ pub(super) async fn choose(
     if let Some(named) = &call.view.model {
         return client_named(named, &menu);
     }
+    if menu.iter().all(|expert| matches!(expert.state, ExpertState::Failed(_))) {
+        return Err(Refusal::NoExpert { failed: menu.iter().map(ailment).collect() });
+    }
     match policies.route(&call.view, &menu).await? {
         Some(decision) => Ok(routed(decision)),
-        None => native(&menu, call.has_images()),
+        None => native(&menu, call.has_images(), policies.router()),
     }
 }
 
 fn client_named(named: &str, menu: &[ExpertView]) -> Result<Choice, Refusal> {
-    if menu.iter().any(|expert| expert.id == named) {
+    if let Some(expert) = find(named, menu.iter().map(|expert| expert.id.as_str())) {
         let reason = "the client named this expert".to_owned();
-        return Ok(plain(Route::Client, named, reason));
+        return Ok(plain(Route::Client, expert, reason));
     }
     let known = menu.iter().map(|expert| expert.id.clone()).collect();
     Err(Refusal::UnknownExpert { asked: named.to_owned(), known })
+}
+
+/// The id that a client means: it as it is, or without the tag that Ollama's clients put behind names.
+pub(crate) fn find<'m>(named: &str, ids: impl Iterator<Item = &'m str> + Clone) -> Option<&'m str> {
+    let untagged = named.strip_suffix(LATEST).unwrap_or(named);
+    ids.clone().find(|id| *id == named).or_else(|| ids.clone().find(|id| *id == untagged))
 }
 
 fn routed(decision: Decision) -> Choice {
@@ -44,9 +55,13 @@ fn routed(decision: Decision) -> Choice {
     Choice { route: Route::Policy(policy), plan, reason, confidence: Some(confidence), tags }
 }
 
-/// Without a router: the general expert of highest priority that can answer, else any other. A call
+/// Without a router, or when it failed: the general expert of highest priority that can answer, else any other. A call
 /// with images prefers one that can see.
-fn native(menu: &[ExpertView], images: bool) -> Result<Choice, Refusal> {
+fn native(
+    menu: &[ExpertView],
+    images: bool,
+    failing: Option<&PolicyRef>,
+) -> Result<Choice, Refusal> {
     let able = || menu.iter().filter(|e| !matches!(e.state, ExpertState::Failed(_)));
     let highest = |e: &&ExpertView| Reverse(e.priority); // min_by_key keeps the operator's order
     let sees = |e: &&ExpertView| e.capabilities.iter().any(|known| known == IMAGES);
@@ -55,7 +70,9 @@ fn native(menu: &[ExpertView], images: bool) -> Result<Choice, Refusal> {
     match seeing.or_else(general).or_else(|| able().min_by_key(highest)) {
         Some(expert) => {
             let what = if seeing.is_some() { "seeing" } else { &expert.domain };
-            let reason = format!("no router; {what} expert of highest priority");
+            let router =
+                failing.map_or("no router".to_owned(), |id| format!("failing router {id}"));
+            let reason = format!("{router}; {what} expert of highest priority");
             Ok(plain(Route::Default, &expert.id, reason))
         }
         None => Err(Refusal::NoExpert { failed: menu.iter().map(ailment).collect() }),
@@ -95,7 +112,7 @@ mod tests {
     }
 
     fn check_native(menu: &[ExpertView], expect: &str) {
-        let choice = native(menu, false).unwrap();
+        let choice = native(menu, false, None).unwrap();
         assert_eq!(choice.route, Route::Default);
         assert!(matches!(&choice.plan, Plan::Expert(id) if id == expect), "{:?}", choice.plan);
     }
@@ -110,8 +127,17 @@ mod tests {
         check_native(&[general(), expert("second", "general", 1, Resident)], "general");
         check_native(&[general(), expert("better", "general", 2, Cold)], "better");
         check_native(&[expert("dead", "general", 5, failed()), coder()], "coder");
-        let refusal = native(&[expert("dead", "general", 5, failed())], false).unwrap_err();
+        let refusal = native(&[expert("dead", "general", 5, failed())], false, None).unwrap_err();
         assert_eq!(refusal.to_string(), "no expert can answer: dead: truncated");
+    }
+
+    #[test]
+    fn a_failing_router_is_named_as_such() {
+        let menu = [expert("a", "general", 1, ExpertState::Resident)];
+        let router = PolicyRef { name: "mine".into(), revision: "ab".repeat(32) };
+        let choice = native(&menu, false, Some(&router)).unwrap();
+        let expect = "failing router mine@abababababab; general expert of highest priority";
+        assert_eq!(choice.reason, expect);
     }
 
     #[test]
@@ -121,7 +147,7 @@ mod tests {
             ..expert("seer", "multimodal_expert", priority, state)
         };
         let general = || expert("general", "general", 9, ExpertState::Resident);
-        let chosen = |menu: &[ExpertView], images| native(menu, images).unwrap();
+        let chosen = |menu: &[ExpertView], images| native(menu, images, None).unwrap();
         let menu = [general(), seer(1, ExpertState::Cold)];
         assert!(matches!(chosen(&menu, false).plan, Plan::Expert(id) if id == "general"));
         let choice = chosen(&menu, true);
@@ -129,6 +155,18 @@ mod tests {
         assert_eq!(choice.reason, "no router; seeing expert of highest priority");
         let blind = [general(), seer(1, ExpertState::Failed("torn".into()))];
         assert!(matches!(chosen(&blind, true).plan, Plan::Expert(id) if id == "general"));
+    }
+
+    #[test]
+    fn a_name_may_have_the_tag_latest() {
+        let check = |named, ids: &[&str], expect| {
+            assert_eq!(find(named, ids.iter().copied()), expect, "{named}");
+        };
+        check("phi", &["phi"], Some("phi"));
+        check("phi:latest", &["phi"], Some("phi"));
+        check("phi:latest", &["phi", "phi:latest"], Some("phi:latest"));
+        check("phi:7b", &["phi"], None);
+        check(":latest", &["phi"], None);
     }
 
     #[test]

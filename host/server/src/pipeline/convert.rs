@@ -43,14 +43,11 @@ pub(super) fn request(call: &Call, bounds: &Bounds) -> Request {
     let max_tokens = call.view.max_tokens.unwrap_or(bounds.tokens_default);
     Request {
         prompt: prompt(call),
-        sampling: Sampling {
-            temperature: call.view.temperature,
-            top_p: call.top_p,
-            top_k: call.top_k,
-            seed: call.seed,
-        },
+        sampling: Sampling { temperature: call.view.temperature, ..call.sampling.clone() },
         max_tokens: Some(max_tokens.min(bounds.tokens_max)),
         stop: call.stop.clone(),
+        ends: call.ends.clone(),
+        progress: call.progress.clone(),
     }
 }
 
@@ -68,7 +65,7 @@ fn prompt(call: &Call) -> Prompt {
 
 #[cfg(test)]
 mod tests {
-    use signalbox_engine::Message;
+    use signalbox_engine::{Ends, Message, Progress};
 
     use super::*;
     use crate::{caller::Caller, pipeline::Pictures};
@@ -103,10 +100,10 @@ mod tests {
             caller: Caller::at(None),
             pictures,
             form,
-            top_p: None,
-            top_k: Some(5),
-            seed: Some(7),
+            sampling: Sampling { top_k: Some(5), seed: Some(7), ..Sampling::default() },
             stop,
+            ends: Ends::default(),
+            progress: Progress::default(),
         }
     }
 

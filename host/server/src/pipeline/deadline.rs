@@ -1,4 +1,5 @@
-//! Until when a call has to be answered.
+//! Until when a call has to be answered: until its reply begins, and then until the reply goes on. It is
+//! a bound on silence, not on length.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::refusal::Refusal;
 
-/// The end of the time that one call may take.
+/// The end of the silence that a caller may be left in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     at: Instant,
@@ -17,6 +18,11 @@ impl Deadline {
     /// So long from now.
     pub(super) fn after(limit: Duration) -> Self {
         Self { at: Instant::now() + limit, limit }
+    }
+
+    /// The same silence anew, after something came.
+    pub(super) fn renewed(self) -> Self {
+        Self::after(self.limit)
     }
 
     /// Waits for what a call needs, for no longer than it may take.

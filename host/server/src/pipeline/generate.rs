@@ -38,26 +38,23 @@ pub(super) async fn generate(
     }
 }
 
-/// The first expert that begins to answer. The last one's error is the call's, but for experts
-/// that were only too blind to step in for one that broke.
+/// The first expert that begins to answer. When none does, the first one's error is the call's: the
+/// others only stood in for it.
 async fn first_of(
     experts: &dyn Experts,
     names: &[String],
     request: Request,
     trace: &mut Trace,
 ) -> Result<Source, Refusal> {
-    let mut refusal = Refusal::NoExpert { failed: vec![] };
+    let mut first = None;
     for expert in names {
         match open(experts, expert, request.clone()).await {
             Ok(opened) => return Ok(Source::expert(opened, Usage::default())),
             Err(error) => {
                 trace.tried(expert, &error);
-                let blind = matches!(error, EngineError::Blind { .. });
-                if !(blind && matches!(refusal, Refusal::Engine(_))) {
-                    refusal = error.into();
-                }
+                first.get_or_insert(error);
             }
         }
     }
-    Err(refusal)
+    Err(first.map_or(Refusal::NoExpert { failed: vec![] }, EngineError::into))
 }

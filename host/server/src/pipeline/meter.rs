@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use signalbox_engine::Progress;
 use tokio::time::Instant;
 
 use super::{
@@ -27,8 +28,13 @@ impl Meter {
         Self { model: model.to_owned(), trace, telemetry, first_text: None, last_text: None }
     }
 
+    /// Where the call stands, and what it has cost.
+    pub(super) fn progress(&self) -> Progress {
+        self.trace.progress()
+    }
+
     /// Why this expert, in the router's words.
-    pub(super) fn reason(&self) -> &str {
+    pub(super) fn reason(&self) -> String {
         self.trace.reason()
     }
 

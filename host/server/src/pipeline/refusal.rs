@@ -8,9 +8,9 @@ use signalbox_policy::PolicyError;
 /// A call that gets no reply, or whose reply ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// As many calls run as may.
+    /// As many calls run as may; the first of them may end after so long.
     #[error("{max} calls are in flight, which is all this server takes at once; retry later")]
-    Full { max: usize },
+    Full { max: usize, retry_after: Option<Duration> },
     /// The client named an expert that is not there.
     #[error(
         "there is no expert '{asked}'; name one of {}, or \"auto\" to let the router decide",
@@ -21,7 +21,10 @@ pub(crate) enum Refusal {
     #[error("no expert can answer: {}", list(failed))]
     NoExpert { failed: Vec<String> },
     /// The call took longer than one may.
-    #[error("the reply took longer than {} s, which is all one may take", limit.as_secs())]
+    #[error(
+        "the reply took longer than {} s to begin or to go on, which is all it may take",
+        limit.as_secs()
+    )]
     TooSlow { limit: Duration },
     /// The engine's reason.
     #[error(transparent)]

@@ -1,6 +1,6 @@
 //! The reply as it leaves: events of the expert, through the post policies, measured.
 
-use signalbox_engine::{Event, Finish, Timings, Usage};
+use signalbox_engine::{Event, Finish, Progress, Timings, Usage};
 use signalbox_policy::PolicyRef;
 
 use super::{
@@ -21,6 +21,7 @@ pub(crate) struct Reply {
     source: Source,
     deadline: Deadline,
     meter: Meter,
+    progress: Progress,
     state: State,
     _permit: Permit,
 }
@@ -54,7 +55,9 @@ impl Reply {
         meter: Meter,
         permit: Permit,
     ) -> Self {
-        Self { route, source, deadline, meter, state: State::Open, _permit: permit }
+        let (progress, state) = (meter.progress(), State::Open);
+        let deadline = deadline.renewed(); // it has begun
+        Self { route, source, deadline, meter, progress, state, _permit: permit }
     }
 
     /// The expert that answers, or the policy that answered instead.
@@ -63,7 +66,7 @@ impl Reply {
     }
 
     /// Why this expert, in the router's words.
-    pub(crate) fn reason(&self) -> &str {
+    pub(crate) fn reason(&self) -> String {
         self.meter.reason()
     }
 
@@ -75,16 +78,25 @@ impl Reply {
         }
     }
 
-    /// The whole text and how it ended.
+    /// The whole text and how it ended. What was said before a silence that was too long stands, as a
+    /// reply that was cut.
     ///
     /// # Errors
-    /// What ended the reply early; the text so far is not worth keeping.
+    /// What ended the reply early.
     pub(crate) async fn whole(mut self) -> Result<(String, End), Refused> {
         let mut text = String::new();
         loop {
             match self.piece().await {
                 Piece::Text(more) => text.push_str(&more),
                 Piece::End(end) => return Ok((text, end)),
+                Piece::Failed(Refused { refusal: Refusal::TooSlow { .. }, .. })
+                    if !text.is_empty() =>
+                {
+                    let ending = Ending::Expert(Finish::Length);
+                    let (prompt_tokens, completion_tokens) = self.progress.spent();
+                    let usage = Some(Usage { prompt_tokens, completion_tokens });
+                    return Ok((text, End { ending, usage, performance: Performance::default() }));
+                }
                 Piece::Failed(refused) => return Err(refused),
             }
         }
@@ -94,6 +106,7 @@ impl Reply {
         match self.deadline.within(self.step()).await.flatten() {
             Ok(Some(text)) => {
                 self.meter.text();
+                self.deadline = self.deadline.renewed();
                 Piece::Text(text)
             }
             Ok(None) => self.close(),

@@ -5,7 +5,8 @@ mod scripted;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use signalbox_engine::{
-    DType, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, Quantization, Templates,
+    DType, Ends, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, Progress,
+    Quantization, Sampling, Templates,
 };
 use signalbox_policy::{Compile, ConsensusMode, Message, Plan, PolicySettings};
 use tokio::runtime::Runtime;
@@ -114,10 +115,10 @@ fn call(text: &str) -> Call {
         caller: Caller::at(None),
         pictures,
         form,
-        top_p: None,
-        top_k: None,
-        seed: None,
+        sampling: Sampling::default(),
         stop: vec![],
+        ends: Ends::default(),
+        progress: Progress::default(),
     }
 }
 

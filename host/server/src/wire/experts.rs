@@ -51,6 +51,11 @@ pub struct Expert {
     pub running: usize,
     /// How long a call made now would wait for its first step.
     pub estimated_wait_s: Option<f64>,
+    /// Read of the weight files, in per cent, while they are.
+    pub load_percent: Option<u8>,
+    /// Experts that have the memory it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<String>,
     /// How long the last load took.
     pub last_load_s: Option<f64>,
     /// Loads that succeeded.

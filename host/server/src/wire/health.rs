@@ -8,19 +8,21 @@ use super::{Word, models::Models, policies::OutOfService};
 /// Alive; 200 for as long as the process serves.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
-    /// `healthy`, or `degraded` when a policy is out of service.
+    /// `healthy`; `degraded` when a policy is out of service; `unhealthy` when no expert can be served.
     pub status: Word,
     /// How many experts there are.
     #[serde(flatten)]
     pub models: Models,
+    /// Experts that can't be served; `/experts` says why.
+    pub failed: Vec<String>,
     /// Hooks of policies that are out of service.
     pub degraded: Vec<OutOfService>,
     /// Why nobody knows which policies are in force; then no call is let through.
     pub policies_unreadable: Option<String>,
 }
 
-/// Able to take calls; 503 until the warm pool is done, while draining, and while policies turn every
-/// call away because they are out of service.
+/// Able to take calls; 503 until the warm pool is done, while draining, while no expert can be served,
+/// and while policies turn every call away because they are out of service.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Ready {
     /// Calls should be sent here.

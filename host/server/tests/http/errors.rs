@@ -35,7 +35,7 @@ fn wrong_bodies() {
     check(&server.post(CHAT, ""), 400, "invalid_json", "JSON");
     check(&server.post(CHAT, "{}"), 400, "missing_parameter", "messages");
     check(&server.post("/v1/completions", "{}"), 400, "missing_parameter", "prompt");
-    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let form = [("content-type", "application/x-www-form-urlencoded"), ("cookie", "a=b")];
     let body = chat_body("hi", "");
     check(&server.ask("POST", CHAT, &form, &body), 415, "unsupported_media_type", "form");
 }
@@ -47,7 +47,7 @@ fn wrong_values() {
         (r#", "top_p": 7"#, "invalid_value", "top_p"),
         (r#", "n": 2"#, "unsupported_parameter", "n"),
         (r#", "tools": [{}]"#, "unsupported_parameter", "tools"),
-        (r#", "max_tokens": -1"#, "invalid_value", "max_tokens"),
+        (r#", "max_tokens": -2"#, "invalid_value", "max_tokens"),
     ] {
         let answer = server.chat("hi", more);
         check(&answer, 400, code, param);

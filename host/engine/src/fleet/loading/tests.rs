@@ -1,9 +1,11 @@
 //! What a load that lacks something, or an expert that crashes, leaves behind.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::{
-    DType, Event, ExpertSettings, ExpertState, Faults, Fleet, FleetLimits, FleetSettings,
-    LazyLoading, Prompt, Request, Sampling, Templates, TokenStream,
+    DType, Ends, Event, ExpertSettings, ExpertState, Faults, Fleet, FleetLimits, FleetSettings,
+    LazyLoading, Progress, Prompt, Request, Sampling, Templates, TokenStream,
     expert::Job,
     inspect::{Inspection, Severity},
     sampler::{Rules, Sampler},
@@ -47,7 +49,14 @@ fn first(fleet: &Fleet) -> Handle {
 fn words() -> Request {
     let sampling = Sampling { temperature: Some(0.0), ..Sampling::default() };
     let prompt = Prompt::Text("Hello".into());
-    Request { prompt, sampling, max_tokens: Some(400), stop: Vec::new() }
+    Request {
+        prompt,
+        sampling,
+        max_tokens: Some(400),
+        stop: Vec::new(),
+        ends: Ends::default(),
+        progress: Progress::default(),
+    }
 }
 
 fn lack(message: &str) -> Faults {
@@ -67,20 +76,23 @@ impl Drop for Bomb {
 /// away.
 async fn crash(fleet: &Fleet) {
     let prompt_format = first(fleet).prompt_format().unwrap();
-    let rules = Rules { temperature: 0.0, top_p: 1.0, top_k: 0, seed: None };
+    let rules = Rules { temperature: 0.0, ..Rules::default() };
     let job = Job {
         prompt: vec![1],
         images: Vec::new(),
         max_tokens: 1,
-        sampler: Sampler::new(rules),
+        sampler: Sampler::new(rules, &[]),
         stops: Stops::new(&[]).unwrap(),
+        ends: BTreeSet::new(),
+        min_tokens: 0,
+        progress: Progress::default(),
         prompt_format,
         events: TokenStream::open("a", 1).0,
         submitted: Instant::now(),
         loading: None,
         _hold: Box::new(Bomb),
     };
-    let (commands, _) = first(fleet).resident().await.unwrap();
+    let (commands, _) = first(fleet).resident(None).await.unwrap();
     assert!(commands.submit(Box::new(job)).is_ok());
 }
 

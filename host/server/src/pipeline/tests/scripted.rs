@@ -185,6 +185,18 @@ impl Bed {
         })
     }
 
+    /// Asks `expert` for a whole reply.
+    fn whole(&self, expert: &str) -> Result<(String, End), String> {
+        let mut call = call("Hello");
+        call.view.model = Some(expert.to_owned());
+        self.runtime.block_on(async {
+            let permit = self.pipeline.admission.admit().unwrap();
+            let answer = self.pipeline.answer(call, permit, self.pipeline.deadline()).await;
+            let reply = answer.map_err(|refused| refused.to_string())?;
+            reply.whole().await.map_err(|refused| refused.to_string())
+        })
+    }
+
     /// How the newest call was logged.
     fn logged(&self) -> String {
         let record = self.pipeline.decisions.recent(1).remove(0);
@@ -248,13 +260,21 @@ fn an_expert_that_stalls_ends_at_the_deadline() {
 }
 
 #[test]
-fn a_crawling_expert_is_bounded_over_all_its_texts() {
+fn a_reply_is_bounded_in_silence_and_not_in_length() {
     let step = [Say("x"), Wait(BRIEF / 4)];
-    let script: Vec<Step> = step.iter().cycle().take(100).cloned().collect();
-    let bed = Bed::new(&[("crawls", &script)], BRIEF);
+    let crawls = step.iter().cycle().take(40).cloned().chain([Done]);
+    let bed = Bed::new(&[("crawls", &crawls.collect::<Vec<Step>>())], BRIEF);
     let pieces = bed.ask("crawls");
-    assert!(pieces.len() < 20 && pieces[0] == "x", "{pieces:?}");
-    assert!(pieces.last().unwrap().starts_with("failed: the reply took longer"), "{pieces:?}");
+    assert_eq!(pieces.len(), 21, "longer than the bound, and whole: {pieces:?}");
+    assert!(pieces[20].starts_with("Expert(Stop)"), "{pieces:?}");
+}
+
+#[test]
+fn what_was_said_before_a_silence_stands_in_a_whole_reply() {
+    let bed = Bed::new(&[("stalls", &[Say("one "), Say("two"), Wait(FOREVER)])], BRIEF);
+    let (text, end) = bed.whole("stalls").unwrap();
+    assert_eq!((text.as_str(), end.ending), ("one two", Ending::Expert(Finish::Length)));
+    assert_eq!(bed.logged(), "failed");
 }
 
 #[test]
