@@ -51,3 +51,6 @@ pub use score::{Agreement, Scorer, Scoring, nll, top1};
 pub use self_test::{SelfTest, self_test};
 pub use settings::{DType, ExpertSettings, FleetSettings, LazyLoading, Quantization, Templates};
 pub use template::serve_template;
+
+/// Instructions that kernels are written for.
+pub use signalbox_kernels::Isa;

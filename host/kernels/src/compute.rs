@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use crate::{Isa, pool::Pool, table::Ops};
+use crate::{Isa, choice::fastest, pool::Pool, table::Ops};
 
 /// Multiplications that are worth a thread of their own: many times what it takes to wake one.
 const MULTIPLICATIONS_PER_THREAD: usize = 1 << 18;
@@ -22,13 +22,13 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// What serving uses: the widest instructions, and workers on all processors, which are started once
+    /// What serving uses: the fastest instructions, and workers on all processors, which are started once
     /// for the process.
     pub fn serving() -> Self {
         static POOL: LazyLock<Arc<Pool>> = LazyLock::new(|| {
             Arc::new(Pool::new(thread::available_parallelism().map_or(1, NonZero::get)))
         });
-        Self { ops: Ops::best(), pool: Arc::clone(&POOL) }
+        Self { ops: fastest(), pool: Arc::clone(&POOL) }
     }
 
     /// The scalar meaning of every kernel, on the caller's thread.

@@ -1,9 +1,9 @@
 //! The instruction sets that kernels are written for, and which of them this machine has.
 
-use std::{fmt, sync::LazyLock};
+use std::{fmt, str::FromStr};
 
 /// An instruction set that has kernels of its own. A machine may have several; [`Isa::best`] is the
-/// one with the widest of them.
+/// one that computes fastest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isa {
     /// Plain Rust, one rounding per operation: the meaning that every other is held against.
@@ -51,13 +51,6 @@ impl Isa {
         Self::ALL.into_iter().filter(|isa| isa.is_available())
     }
 
-    /// The last of those that this machine has, looked for once.
-    pub fn best() -> Self {
-        static BEST: LazyLock<Isa> =
-            LazyLock::new(|| Isa::available().last().unwrap_or(Isa::Scalar));
-        *BEST
-    }
-
     #[cfg(target_arch = "x86_64")]
     fn is_detected(self) -> bool {
         let avx2 = is_x86_feature_detected!("avx2")
@@ -92,6 +85,18 @@ impl Isa {
     }
 }
 
+/// By [`Isa::name`].
+impl FromStr for Isa {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::available().find(|isa| isa.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::available().map(Self::name).collect();
+            format!("this machine has {}", names.join(", "))
+        })
+    }
+}
+
 impl fmt::Display for Isa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -103,9 +108,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_is_one_that_the_machine_has() {
-        assert!(Isa::best().is_available());
+    fn every_machine_has_more_than_the_scalar_one() {
         assert_eq!(Isa::available().next(), Some(Isa::Scalar));
+        for isa in Isa::available() {
+            assert_eq!(isa.name().parse(), Ok(isa));
+        }
+        let error = Isa::from_str("sse2").unwrap_err();
+        assert!(error.starts_with("this machine has scalar, "), "{error}");
         assert!(Isa::available().count() > 1, "neither x86-64 with AVX2 nor aarch64");
     }
 }

@@ -19,6 +19,7 @@
 mod activations;
 mod attention;
 mod blocking;
+mod choice;
 mod columns;
 mod compute;
 mod exp;

@@ -9,7 +9,7 @@ mod unpack;
 
 use std::fmt;
 
-use crate::table::Ops;
+use crate::choice::fastest;
 pub use format::Format;
 pub(crate) use unpack::unpack;
 
@@ -102,7 +102,7 @@ impl Rows {
     /// When there is no such row or `out` has another length.
     pub fn decode(&self, row: usize, out: &mut [f32]) {
         assert_eq!(out.len(), self.cols, "out has the wrong length");
-        (Ops::best().unpack)(self.format, self.packed(row), out);
+        (fastest().unpack)(self.format, self.packed(row), out);
     }
 
     /// The bytes of row `row`.

@@ -27,11 +27,6 @@ impl Ops {
     pub(crate) fn scalar() -> &'static Self {
         &SCALAR
     }
-
-    /// The row of [`Isa::best`].
-    pub(crate) fn best() -> &'static Self {
-        row(Isa::best())
-    }
 }
 
 static SCALAR: Ops = Ops {

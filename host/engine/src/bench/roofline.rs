@@ -7,7 +7,7 @@ use signalbox_kernels::{Compute, Isa, int8_peak, read_bandwidth};
 pub struct Roofline {
     /// Threads that measured together.
     pub threads: usize,
-    /// The widest instructions that kernels are written for and the machine has.
+    /// The instructions that serving uses: the fastest that kernels are written for.
     pub isa: &'static str,
     /// Bytes read per second, in order.
     pub read_bytes_per_second: f64,

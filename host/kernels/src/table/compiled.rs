@@ -26,7 +26,7 @@ macro_rules! door {
         fn compiled($($argument: $type),*) $(-> $out)? {
             $body
         }
-        // SAFETY: `Ops::of` and `Ops::best` give a row out where its features were found.
+        // SAFETY: `Ops::of` gives a row out where its features were found.
         |$($argument: $type),*| unsafe { compiled($($argument),*) }
     }};
 }
@@ -131,7 +131,7 @@ pub(super) static DOTPROD: Ops = row!(NeonDotprod, "neon,dotprod", Dotprod);
 /// Many rows meet matrix products, few the dot products.
 #[cfg(target_arch = "aarch64")]
 pub(super) static I8MM: Ops = Ops {
-    // SAFETY: `Ops::of` and `Ops::best` give this row out where FEAT_I8MM was found.
+    // SAFETY: `Ops::of` gives this row out where FEAT_I8MM was found.
     sweep: |panel, blocks, stride, out| unsafe {
         crate::sweep::i8mm::sweep(panel, blocks, stride, out)
     },
