@@ -53,11 +53,32 @@ pub(crate) struct Demo {
     pub(crate) smoke: bool,
 }
 
+/// Where experts are declared, or where they lie.
 #[derive(Debug, Args)]
-pub(crate) struct Serve {
+#[command(group(ArgGroup::new("configuration").args(["path", "config"]).required(true)))]
+pub(crate) struct Configuration {
+    /// A GGUF file, a Hugging Face folder, a folder of either, or a configuration file.
+    path: Option<PathBuf>,
     /// The configuration file: JSON, comments allowed.
     #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    config: Option<PathBuf>,
+    /// Take warnings for mistakes: unknown and doubled keys, numbers that contradict each other.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+impl Configuration {
+    /// The file or folder.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.config.as_deref().or(self.path.as_deref()).unwrap_or(std::path::Path::new(""))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// What to serve.
+    #[command(flatten)]
+    pub(crate) what: Configuration,
     /// Listen for clients on this host name or address instead of server_config.host.
     #[arg(long)]
     pub(crate) host: Option<String>,
@@ -74,9 +95,9 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// The configuration file: JSON, comments allowed.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    /// What to check.
+    #[command(flatten)]
+    pub(crate) what: Configuration,
     /// Test every expert: hash its files, load it, render its template and generate 8 tokens, one
     /// expert after another.
     #[arg(long)]

@@ -22,6 +22,10 @@ include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 /// The router that a registry without one begins with.
 pub(crate) const DEFAULT_ROUTER: &str = "route-by-domain";
 
+/// The domains that it decides for.
+pub(crate) const ROUTER_DOMAINS: [&str; 5] =
+    ["general", "technical", "coding", "multimodal_expert", "multilingual_expert"];
+
 /// The example policy of this name.
 pub(crate) fn component(name: &str) -> Option<&'static Component> {
     COMPONENTS.iter().find(|component| component.name == name)
@@ -35,6 +39,14 @@ pub(crate) fn names() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_router_s_domains_are_those_of_its_source() {
+        let source = include_str!("../../../examples/route-by-domain/src/signals.rs");
+        for domain in ROUTER_DOMAINS {
+            assert!(source.contains(&format!("&str = \"{domain}\";")), "{domain}");
+        }
+    }
 
     #[test]
     fn the_binary_carries_what_the_demo_needs() {

@@ -23,7 +23,7 @@ use deep::Tested;
 
 /// Prints the findings; the exit code is 1 when something keeps an expert from being served.
 pub(crate) fn run(args: &Check) -> Result<ExitCode> {
-    let settings = match Settings::load(&args.config) {
+    let settings = match Settings::load(args.what.path(), args.what.strict) {
         Ok(settings) => settings,
         Err(error) if args.json => return mistakes(error),
         Err(error) => return Err(error),
@@ -36,8 +36,8 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode> {
     let deep = args.deep || args.write_manifest;
     let tested = deep.then(|| deep::test_all(&settings.fleet, args.write_manifest)).transpose()?;
     match args.json {
-        true => say_json(&as_json(&args.config, &settings, &experts, tested.as_deref())),
-        false => say_text(&args.config, &settings, &experts, tested.as_deref()),
+        true => say_json(&as_json(args.what.path(), &settings, &experts, tested.as_deref())),
+        false => say_text(args.what.path(), &settings, &experts, tested.as_deref()),
     }
     let failed = tested.iter().flatten().any(|expert| expert.problem().is_some());
     let broken = failed || exposed(&settings).is_some() || inspections.iter().any(is_broken);
@@ -49,12 +49,13 @@ fn whole(expert: &ExpertSettings, fleet: &FleetSettings) -> Inspection {
     let mut inspection = inspect(expert, &fleet.templates);
     let needed = inspection.memory_bytes.unwrap_or_default();
     if needed > fleet.memory_bytes_max {
-        inspection.findings.insert(0, no_room(needed, fleet.memory_bytes_max));
+        let mend = inspection.memory_mend(expert, fleet.memory_bytes_max);
+        inspection.findings.insert(0, no_room(needed, fleet.memory_bytes_max, &mend));
     }
     inspection
 }
 
-fn no_room(needed: u64, limit: u64) -> Finding {
+fn no_room(needed: u64, limit: u64, mend: &str) -> Finding {
     Finding {
         severity: Severity::Error,
         code: "memory-over-limit",
@@ -63,9 +64,7 @@ fn no_room(needed: u64, limit: u64) -> Finding {
             HumanBytes(needed),
             HumanBytes(limit)
         ),
-        mend: "raise memory.limit or lazy_loading.memory_threshold, lower max_model_len, or use \
-               a smaller or quantised checkpoint"
-            .to_owned(),
+        mend: format!("raise memory.limit or lazy_loading.memory_threshold, or {mend}"),
     }
 }
 
@@ -99,6 +98,11 @@ fn say_text(
     if let Some(tested) = tested {
         say!();
         deep::say_all(tested);
+    }
+    if !settings.warnings.is_empty() {
+        say!();
+        say!("Hardly meant, and an error under --strict:");
+        settings.warnings.iter().for_each(|warning| say!("  {warning}"));
     }
     if !settings.ignored.is_empty() {
         say!();
@@ -156,6 +160,7 @@ fn as_json(
             "machine_bytes": Machine::here().memory_bytes,
         },
         "ignored": settings.ignored,
+        "warnings": settings.warnings,
     })
 }
 
@@ -193,6 +198,7 @@ fn mistakes(error: anyhow::Error) -> Result<ExitCode> {
         "experts": [],
         "memory": null,
         "ignored": [],
+        "warnings": [],
     }));
     Ok(ExitCode::FAILURE)
 }

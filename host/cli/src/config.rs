@@ -2,7 +2,7 @@
 //!
 //! A [`Section`] hands out checked values and remembers which keys were asked for. What is wrong is
 //! collected, never thrown, so that one run names every mistake; a key nobody asked for is ignored
-//! with its reason when [`ignored`] lists it, and a mistake with the nearest known name otherwise.
+//! with its reason when [`ignored`] lists it, and a warning with the nearest known name otherwise.
 
 use std::{cell::RefCell, collections::BTreeSet, fmt, ops::RangeInclusive};
 
@@ -55,6 +55,8 @@ pub(crate) struct Ignored {
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) mistakes: Vec<Mistake>,
+    /// What the file can be used in spite of, and what is hardly meant.
+    pub(crate) warnings: Vec<Mistake>,
     pub(crate) ignored: BTreeSet<Ignored>,
 }
 
@@ -105,9 +107,18 @@ struct Book<'t> {
 
 impl Book<'_> {
     fn mistake(&self, at: usize, key: &str, problem: impl Into<String>) {
-        let line = 1 + self.text.bytes().take(at).filter(|&byte| byte == b'\n').count();
-        let mistake = Mistake { line, key: key.to_owned(), problem: problem.into() };
+        let mistake = self.found(at, key, problem.into());
         self.findings.borrow_mut().mistakes.push(mistake);
+    }
+
+    fn warn(&self, at: usize, key: &str, problem: impl Into<String>) {
+        let warning = self.found(at, key, problem.into());
+        self.findings.borrow_mut().warnings.push(warning);
+    }
+
+    fn found(&self, at: usize, key: &str, problem: String) -> Mistake {
+        let line = 1 + self.text.bytes().take(at).filter(|&byte| byte == b'\n').count();
+        Mistake { line, key: key.to_owned(), problem }
     }
 
     fn ignore(&self, key: String, why: &'static str) {
@@ -134,6 +145,11 @@ impl<'a> Section<'a> {
     /// Whether the file has this section at all.
     pub(crate) fn is_present(&self) -> bool {
         self.object.is_some()
+    }
+
+    /// Whether the file says something of a key.
+    pub(crate) fn has(&self, key: &'static str) -> bool {
+        self.value(key).is_some()
     }
 
     /// A string.
@@ -280,8 +296,17 @@ impl<'a> Section<'a> {
 
     /// Records a mistake at a key: what a getter can't know.
     pub(crate) fn mistake(&self, key: &str, problem: impl Into<String>) {
-        let at = self.property(key).map(Ranged::start).or(self.object.map(Ranged::start));
-        self.book.mistake(at.unwrap_or_default(), &self.path_of(key), problem);
+        self.book.mistake(self.place_of(key), &self.path_of(key), problem);
+    }
+
+    /// Records what a file is used in spite of.
+    pub(crate) fn warn(&self, key: &str, problem: impl Into<String>) {
+        self.book.warn(self.place_of(key), &self.path_of(key), problem);
+    }
+
+    fn place_of(&self, key: &str) -> usize {
+        let place = self.property(key).map(Ranged::start).or(self.object.map(Ranged::start));
+        place.unwrap_or_default()
     }
 
     /// Passes a good value on and records a bad one.
@@ -303,8 +328,9 @@ impl<'a> Section<'a> {
         value.as_null_keyword().is_none().then_some(value)
     }
 
+    /// Of a key that is given twice the last one, as in Python.
     fn property(&self, key: &str) -> Option<&'a ObjectProp<'a>> {
-        self.properties().iter().find(|property| property.name.as_str() == key)
+        self.properties().iter().rfind(|property| property.name.as_str() == key)
     }
 
     fn properties(&self) -> &'a [ObjectProp<'a>] {
@@ -346,13 +372,13 @@ impl Drop for Section<'_> {
             let key = property.name.as_str();
             let path = self.path_of(key);
             if !seen.insert(key) {
-                self.book.mistake(property.start(), &path, "is given twice; keep one");
+                self.book.warn(property.start(), &path, "is given twice, and the last one counts");
             } else if self.asked.borrow().contains(key) {
                 continue;
             } else if let Some(why) = ignored::why(&pattern(&self.path), key) {
                 self.book.ignore(pattern(&path), why);
             } else {
-                self.book.mistake(property.start(), &path, self.unknown(key));
+                self.book.warn(property.start(), &path, self.unknown(key));
             }
         }
     }

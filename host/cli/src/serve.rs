@@ -17,10 +17,11 @@ use crate::{
 
 /// Serves until asked to stop.
 pub(crate) fn run(args: Serve) -> Result<ExitCode> {
-    let mut settings = overruled(Settings::load(&args.config)?, args);
+    let mut settings = overruled(Settings::load(args.what.path(), args.what.strict)?, args);
     let unfit = Granted::raised().fit(&mut settings, runtime::cores() as u64);
     runtime::log(settings.log_level).context("no threads can be started")?;
     unfit.iter().for_each(|message| say!("{message}"));
+    settings.warnings.iter().for_each(|warning| say!("warning: {warning}"));
     runtime::start().context("no threads can be started")?.block_on(serve(settings))
 }
 

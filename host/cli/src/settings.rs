@@ -18,6 +18,7 @@ use crate::config::{self, Ignored, Mistake, Section};
 
 mod access;
 mod experts;
+mod models;
 mod policies;
 mod server;
 mod surroundings;
@@ -25,6 +26,7 @@ mod surroundings;
 pub(crate) use access::{exposed, would_be_exposed};
 pub(crate) use policies::Deployment;
 pub(crate) use server::TOKEN_VARIABLE;
+use surroundings::Places;
 pub(crate) use surroundings::{Address, Environment, Machine};
 
 /// Files larger than this are no configuration.
@@ -47,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) log_level: &'static str,
     /// Keys of the file that have no effect, with the reason.
     pub(crate) ignored: BTreeSet<Ignored>,
+    /// What is hardly meant, in the order of the file.
+    pub(crate) warnings: Vec<Mistake>,
 }
 
 /// A file that can't be used, with every reason.
@@ -70,15 +74,22 @@ impl fmt::Display for Unusable {
 impl std::error::Error for Unusable {}
 
 impl Settings {
-    /// Reads and checks a configuration file. Relative paths in it begin at its folder.
+    /// Reads and checks a configuration file. Relative paths in it begin at its folder. A GGUF file or
+    /// a folder of checkpoints is served as it is. Where the operator is `strict`, warnings are mistakes.
     ///
     /// # Errors
     /// A file that can't be read, or [`Unusable`] with every mistake in it.
-    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = text(path)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
+    pub(crate) fn load(path: &Path, strict: bool) -> anyhow::Result<Self> {
+        let (text, folder) = match models::configuration(path)? {
+            Some(text) => (text, Path::new("")),
+            None => (text(path)?, path.parent().unwrap_or(Path::new(""))),
+        };
         let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self::parse(&text, folder, Machine::here(), &environment)
+            .and_then(|settings| match settings.warnings.is_empty() || !strict {
+                true => Ok(settings),
+                false => Err(settings.warnings),
+            })
             .map_err(|mistakes| Unusable { path: path.to_owned(), mistakes }.into())
     }
 
@@ -94,12 +105,19 @@ impl Settings {
     ) -> Result<Self, Vec<Mistake>> {
         let (settings, mut findings) =
             config::read(text, |root| settings(root, folder, machine, environment));
-        findings.mistakes.sort_by_key(|mistake| mistake.line);
+        findings.warnings.sort_by_key(|warning| warning.line);
         match settings {
             Some(settings) if findings.mistakes.is_empty() => {
-                Ok(Self { ignored: findings.ignored, ..settings })
+                let (ignored, warnings) = (findings.ignored, findings.warnings);
+                Ok(Self { ignored, warnings, ..settings })
             }
-            _ => Err(findings.mistakes),
+            // A key that is missing is often there under a name that is unknown.
+            _ => {
+                let mut all = findings.mistakes;
+                all.extend(findings.warnings);
+                all.sort_by_key(|mistake| mistake.line);
+                Err(all)
+            }
         }
     }
 }
@@ -116,9 +134,10 @@ fn settings(
     for idle in ["performance_tuning", "embedding_model", "rag", "speculative_routing"] {
         root.section(idle);
     }
-    let fleet = experts::read(root, &limits, folder, machine);
+    let places = Places { folder, home: environment("HOME").map(PathBuf::from) };
     let section = root.section("policies");
-    let policies = policies::read(&section, &limits, folder, &front.server);
+    let policies = policies::read(&section, &limits, &places, &front.server);
+    let fleet = experts::read(root, &limits, &places, machine, &policies);
     let ids: BTreeSet<&str> = fleet.experts.iter().map(|expert| expert.id.as_str()).collect();
     for (name, _) in policies.components.iter().filter(|(name, _)| ids.contains(name.as_str())) {
         let problem = format!("an expert has the name '{name}'; give the policy another one");
@@ -132,6 +151,7 @@ fn settings(
         admin: front.admin,
         log_level: front.log_level,
         ignored: BTreeSet::new(),
+        warnings: Vec::new(),
     }
 }
 

@@ -78,10 +78,13 @@ impl Checkpoint {
     }
 
     fn open_gguf(file: &Path) -> Result<Self> {
+        let stamps = Stamps::take(side::templates_beside(file));
         let (metadata, catalogue) = gguf::read(file)?;
         let described = described(&catalogue)?;
         let spec = spec::gguf::read(file, &metadata, &described)?;
-        Self::planned(Source::Gguf(file.into(), metadata), spec, catalogue, &Names::Gguf, None)
+        let source = Source::Gguf(file.into(), metadata);
+        let opened = Self::planned(source, spec, catalogue, &Names::Gguf, None)?;
+        Ok(Self { stamps, ..opened })
     }
 
     fn planned(

@@ -8,6 +8,7 @@ mod catalogue;
 mod config;
 mod error;
 pub(crate) mod gguf;
+mod json;
 pub(crate) mod safetensors;
 pub(crate) mod side;
 mod source;

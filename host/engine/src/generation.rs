@@ -23,6 +23,23 @@ const PENALTY_MAX: f32 = 2.0;
 const TOP_P_DEFAULT: f32 = 0.9;
 /// Where a folder declares it.
 const FILE: &str = "generation_config.json";
+/// What names the tokens that end a reply.
+const END_KEYS: [&str; 3] = ["eos_token_id", "eot_token_id", "eom_token_id"];
+/// What transformers would draw tokens by, too, and the values that change nothing.
+const UNAPPLIED: &[(&str, &[f64])] = &[
+    ("bad_words_ids", &[]),
+    ("begin_suppress_tokens", &[]),
+    ("epsilon_cutoff", &[0.0]),
+    ("eta_cutoff", &[0.0]),
+    ("forced_bos_token_id", &[]),
+    ("forced_eos_token_id", &[]),
+    ("min_p", &[0.0]),
+    ("no_repeat_ngram_size", &[0.0]),
+    ("num_beams", &[1.0]),
+    ("repetition_penalty", &[1.0]),
+    ("suppress_tokens", &[]),
+    ("typical_p", &[1.0]),
+];
 /// Bytes of an odd value that are shown.
 const SHOWN_BYTES: usize = 60;
 
@@ -39,7 +56,7 @@ pub(crate) struct Generation {
 /// The part of `generation_config.json` that is applied.
 #[derive(Debug, Default)]
 struct Declared {
-    eos_token_id: Value,
+    ends: Vec<Value>,
     do_sample: Option<bool>,
     temperature: Option<f32>,
     top_p: Option<f32>,
@@ -50,9 +67,13 @@ impl Declared {
     /// Each value by itself: an odd one takes none of the others with it. Also what is odd.
     fn read(mut values: Map<String, Value>) -> (Self, Vec<String>) {
         let mut odd = Vec::new();
-        let eos_token_id = values.remove("eos_token_id").unwrap_or_default();
-        if !eos_token_id.is_null() && token_ids(&eos_token_id).is_empty() {
-            odd.push(oddity("eos_token_id", &eos_token_id, "a token id or a list of them"));
+        let mut ends = Vec::new();
+        for key in END_KEYS {
+            let Some(value) = values.remove(key).filter(|value| !value.is_null()) else { continue };
+            if !is_token_ids(&value) {
+                odd.push(oddity(key, &value, "a token id or a list of them"));
+            }
+            ends.push(value);
         }
         let mut take = |key: &str, expected: &str, fits: fn(&Value) -> bool| {
             let value = values.remove(key).filter(|value| !value.is_null())?;
@@ -71,7 +92,7 @@ impl Declared {
         });
         let number = |value: Option<Value>| value.and_then(|value| value.as_f64());
         let declared = Self {
-            eos_token_id,
+            ends,
             do_sample: do_sample.and_then(|value| value.as_bool()),
             temperature: number(temperature).map(|t| t as f32),
             top_p: number(top_p).map(|p| p as f32),
@@ -102,15 +123,11 @@ impl Generation {
 
     fn from_folder(folder: &Path) -> Self {
         let (declared, _) = Declared::read(side::object_or_empty(&folder.join(FILE)));
-        let config = Value::Object(side::object_or_empty(&folder.join("config.json")));
-        let ends = [
-            &declared.eos_token_id,
-            &config["eos_token_id"],
-            &config["text_config"]["eos_token_id"],
-        ]
-        .into_iter()
-        .flat_map(token_ids)
-        .collect();
+        let read = |file: &str| Value::Object(side::object_or_empty(&folder.join(file)));
+        let (config, tokenizer) = (read("config.json"), read("tokenizer_config.json"));
+        let others = [&config, &config["text_config"], &tokenizer];
+        let others = others.into_iter().flat_map(|values| END_KEYS.map(|key| &values[key]));
+        let ends = declared.ends.iter().chain(others).flat_map(token_ids).collect();
         let greedy = declared.do_sample == Some(false);
         Self {
             ends,
@@ -125,11 +142,28 @@ impl Generation {
         Declared::read(side::object_or_empty(&folder.join(FILE))).1
     }
 
+    /// What the folder's file says beyond what is applied, in words.
+    pub(crate) fn unapplied(folder: &Path) -> Vec<String> {
+        let values = side::object_or_empty(&folder.join(FILE));
+        let said = |(key, neutral): &(&str, &[f64])| {
+            let value = values.get(*key).filter(|value| !value.is_null())?;
+            let empty = value.as_array().is_some_and(Vec::is_empty);
+            let same = value.as_f64().is_some_and(|number| neutral.contains(&number));
+            let shown = clean(&value.to_string(), SHOWN_BYTES);
+            (!empty && !same).then(|| format!("{FILE}: '{key}' is {shown}, and is not applied"))
+        };
+        UNAPPLIED.iter().filter_map(said).collect()
+    }
+
     fn from_gguf(metadata: &GgufMetadata) -> Self {
-        let ends = ["eos", "eot", "eom"]
-            .into_iter()
-            .filter_map(|name| metadata.get_u32(&format!("tokenizer.ggml.{name}_token_id")))
-            .collect();
+        let ids = |name: &str| {
+            let list = metadata.get_integers(&format!("tokenizer.ggml.{name}_token_ids"));
+            let same = metadata.get_integers(&format!("tokenizer.ggml.{name}_token_id"));
+            let one = metadata.get_u32(&format!("tokenizer.ggml.{name}_token_id"));
+            let many = [list, same].into_iter().flatten().flatten();
+            many.filter_map(|id| u32::try_from(*id).ok()).chain(one).collect::<Vec<_>>()
+        };
+        let ends = ["eos", "eot", "eom", "eog"].into_iter().flat_map(ids).collect();
         Self { ends, ..Self::default() }
     }
 
@@ -182,10 +216,22 @@ fn check_wishes(wishes: &Sampling) -> Result<(), EngineError> {
 
 /// One id or a list of them; anything else is none.
 fn token_ids(value: &Value) -> Vec<u32> {
-    let as_id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     match value {
-        Value::Array(ids) => ids.iter().filter_map(as_id).collect(),
-        single => as_id(single).into_iter().collect(),
+        Value::Array(ids) => ids.iter().filter_map(token_id).collect(),
+        single => token_id(single).into_iter().collect(),
+    }
+}
+
+/// An id, however its number is written.
+fn token_id(value: &Value) -> Option<u32> {
+    let whole = value.as_f64().filter(|id| id.fract() == 0.0 && (0.0..4e9).contains(id))?;
+    Some(whole as u32)
+}
+
+fn is_token_ids(value: &Value) -> bool {
+    match value {
+        Value::Array(ids) => ids.iter().all(|id| token_id(id).is_some()),
+        single => token_id(single).is_some(),
     }
 }
 
@@ -217,6 +263,20 @@ mod tests {
         check_odd(r#""do_sample": "no""#, Some("'do_sample' is \"no\""));
         check_odd(r#""top_k": -1, "max_time": Infinity"#, None);
         check_odd(r#""top_k": 50.0, "top_p": null"#, None);
+        check_odd(r#""temperature": NaN"#, Some("'temperature' is \"NaN\" where a number"));
+        check_odd(r#""eot_token_id": "x""#, Some("'eot_token_id' is \"x\" where a token id"));
+    }
+
+    #[test]
+    fn what_is_not_applied_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"repetition_penalty": 1.05, "min_p": 0, "num_beams": 1, "suppress_tokens": [],
+            "bad_words_ids": [[1]], "typical_p": null}"#;
+        fs::write(folder.path().join(FILE), text).unwrap();
+        let said = Generation::unapplied(folder.path());
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("'bad_words_ids' is [[1]], and is not applied"), "{said:?}");
+        assert!(said[1].contains("'repetition_penalty' is 1.05"), "{said:?}");
     }
 
     fn folder(files: &[(&str, &str)]) -> Generation {

@@ -3,6 +3,8 @@
 
 use std::{fmt, io::Cursor, sync::Arc};
 
+mod jpeg;
+
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 
 /// The longest side that is taken. JPEG has none longer; a longer one has hardly any other side.
@@ -81,6 +83,9 @@ impl Image {
         let format = image::guess_format(bytes).map_err(|_| ImageError::Unknown)?;
         if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP) {
             return Err(ImageError::Unknown);
+        }
+        if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
+            return Err(ImageError::Broken("it breaks off before its end".to_owned()));
         }
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         let mut most = Limits::no_limits();
@@ -213,12 +218,25 @@ mod tests {
 
     #[test]
     fn what_is_no_image_is_refused() {
-        let png = encoded(8, 8, ImageFormat::Png);
         assert_eq!(Image::decode(b"hello", &LIMITS), Err(ImageError::Unknown));
         assert_eq!(Image::decode(b"GIF89a\x01\0\x01\0", &LIMITS), Err(ImageError::Unknown));
-        for end in [20, png.len() / 2, png.len() - 20] {
-            let broken = Image::decode(&png[..end], &LIMITS).unwrap_err();
-            assert!(matches!(broken, ImageError::Broken(_)), "{end}: {broken}");
+    }
+
+    #[test]
+    fn what_breaks_off_is_refused() {
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
+            let whole = encoded(8, 8, format);
+            assert!(Image::decode(&whole, &LIMITS).is_ok());
+            for end in [20, whole.len() / 2, whole.len() - 20] {
+                let broken = Image::decode(&whole[..end], &LIMITS);
+                assert!(matches!(broken, Err(ImageError::Broken(_))), "{format:?} to {end}");
+            }
         }
+        let jpeg = encoded(8, 8, ImageFormat::Jpeg);
+        assert!(Image::decode(&jpeg[..jpeg.len() - 2], &LIMITS).is_err());
+        let trailed = [jpeg.as_slice(), b"trailing words"].concat();
+        assert!(Image::decode(&trailed, &LIMITS).is_ok());
+        let preview = [&jpeg[..2], &[0xFF, 0xE1, 0, 4, 0xFF, 0xD9], &jpeg[2..200]].concat();
+        assert!(Image::decode(&preview, &LIMITS).is_err(), "an end within a segment is none");
     }
 }

@@ -8,7 +8,9 @@ use crate::{
 };
 
 mod finding;
+mod memory;
 mod survey;
+mod vocabulary;
 
 pub(crate) use finding::RESOURCES_SHORT;
 pub use finding::{Faults, Finding, Inspection, Severity};

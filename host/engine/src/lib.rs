@@ -29,6 +29,7 @@ mod score;
 mod self_test;
 mod settings;
 mod spec;
+mod steering;
 mod template;
 mod tokenizer;
 mod transient;

@@ -6,8 +6,11 @@ use std::{path::Path, sync::Arc};
 use crate::{
     checkpoint::Checkpoint,
     files::CheckpointError,
+    generation::Generation,
     settings::Bits,
-    template::{DeclaredTemplate, Renderers},
+    steering::Steering,
+    template::{DeclaredTemplate, Problem, Renderers},
+    tokenizer,
 };
 
 /// What the headers and the small files of a checkpoint say. Holds no file open.
@@ -28,5 +31,23 @@ impl Opened {
         checkpoint.close_files();
         let template = Arc::new(DeclaredTemplate::find(checkpoint.source(), renderers));
         Ok(Self { checkpoint, template })
+    }
+
+    /// Which tokens steer the expert. The error says what is wrong with its vocabulary, or that its
+    /// template can't be tried now.
+    pub(crate) fn steering(&self) -> Result<Steering, CheckpointError> {
+        let source = self.checkpoint.source();
+        let marks = match self.template.compiled() {
+            Ok(template) => Some(template.marks()),
+            Err(Problem::Unavailable(why)) => {
+                let why = format!("its chat template can't be tried now: {why}");
+                return Err(CheckpointError::lacking(source.path(), why));
+            }
+            Err(_) => None,
+        };
+        let (lexicon, generation) = (tokenizer::lexicon(source)?, Generation::read(source));
+        let vocab_size = self.checkpoint.spec().vocab_size;
+        let names = self.template.names();
+        Ok(Steering::of(&lexicon, &generation, names, marks, vocab_size))
     }
 }

@@ -6,9 +6,13 @@ use std::{path::PathBuf, sync::Arc};
 
 use signalbox_confine::{LINE_BYTES, clean};
 
+mod arranged;
+
+use arranged::arranged;
+
 use crate::{
     EngineError, Finding, Image, Message, Part, Prompt,
-    files::CheckpointError,
+    files::{CheckpointError, malformed},
     generation::Generation,
     limits::{IMAGES_MAX, MESSAGES_MAX},
     opened::Opened,
@@ -56,10 +60,13 @@ impl PromptFormat {
     /// Reads the language of a checkpoint. The error says what is wrong, with the mend.
     pub(crate) fn read(opened: &Opened) -> Result<Self, CheckpointError> {
         let (spec, source) = (opened.checkpoint.spec(), opened.checkpoint.source());
-        let tokenizer = Tokenizer::read(source)?;
+        let steering = opened.steering()?;
+        let tokenizer = Tokenizer::read(source)?
+            .guarding(&steering.reserved, &steering.textual)
+            .map_err(|problem| malformed(source.path(), problem))?;
         let names = opened.template.names();
         let mut generation = Generation::read(source);
-        generation.ends.extend(names.get("eos_token").and_then(|text| tokenizer.id(text)));
+        generation.ends = steering.ends.into_keys().collect();
         let sight = spec.vision.clone().map(|spec| {
             let frame = Frame::new(&spec, names, &tokenizer);
             Sight { spec, frame }
@@ -83,7 +90,9 @@ impl PromptFormat {
     ) -> Result<Encoded, EngineError> {
         check_size(expert, prompt, context)?;
         let (ids, images) = match prompt {
-            Prompt::Text(text) => (self.tokenizer.encode_text(text).map_err(invalid)?, Vec::new()),
+            Prompt::Text(text) => {
+                (self.tokenizer.encode_prompt(text).map_err(invalid)?, Vec::new())
+            }
             Prompt::Chat(messages) => self.encode_chat(expert, messages, context)?,
         };
         self.check_ids(expert, &ids, context)?;
@@ -109,6 +118,7 @@ impl PromptFormat {
         };
         let failed = |problem| template_error(expert, problem);
         let template = self.template.compiled().map_err(failed)?;
+        let messages = arranged(messages, template.shows_later_system());
         let defused: Vec<Message> =
             messages.iter().map(|message| self.defuse(message)).collect::<Result<_, _>>()?;
         let mut rendered = template.render(&defused).map_err(failed)?;

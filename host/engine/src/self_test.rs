@@ -102,11 +102,12 @@ async fn listen(mut reply: TokenStream, id: &str) -> Result<(String, Usage, Timi
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{DType, tokenizer::tests::toy};
 
-    fn expert(id: &str) -> ExpertSettings {
+    /// A toy as it is declared by itself.
+    pub(crate) fn expert(id: &str) -> ExpertSettings {
         ExpertSettings {
             id: id.into(),
             path: toy(id),

@@ -11,6 +11,7 @@ mod mistral;
 mod model;
 mod phi3;
 mod qwen2;
+mod refused;
 mod rope;
 #[cfg(test)]
 mod tests;
@@ -50,5 +51,8 @@ pub(crate) fn read(config: &Config) -> Result<ModelSpec, CheckpointError> {
         let mend = format!("use a checkpoint of one of {}", names.join(", "));
         return Err(config.unsupported(problem, mend));
     };
+    for section in std::iter::once(config.clone()).chain(config.section("text_config")?) {
+        refused::refuse(&section)?;
+    }
     Ok(ModelSpec { architecture: name, ..read(config)? })
 }

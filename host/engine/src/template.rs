@@ -12,7 +12,9 @@ mod files;
 mod jinja;
 mod pool;
 mod problem;
+mod source;
 mod turn;
+mod turn_marks;
 
 use child::Order;
 pub use child::serve_template;
@@ -24,6 +26,7 @@ use pool::Pool;
 pub(crate) use problem::Problem;
 pub(crate) use turn::TokenNames;
 use turn::{Content, Piece, Turn};
+pub(crate) use turn_marks::TurnMarks;
 
 /// Bytes that one rendering in this process may produce.
 const OUTPUT_BYTES_MAX: u64 = 64 << 20;
@@ -66,6 +69,9 @@ pub(crate) struct ChatTemplate {
     shows_system: bool,
     /// Content may be a list of parts, and not only a string.
     reads_parts: bool,
+    /// A system prompt further down has a place, too.
+    shows_later_system: bool,
+    marks: TurnMarks,
 }
 
 enum Compiled {
@@ -86,15 +92,34 @@ impl ChatTemplate {
                 Compiled::Children(pool.clone(), pool.compile(source, names.clone())?)
             }
         };
-        let mut template = Self { compiled, shows_system: true, reads_parts: true };
+        let mut template = Self {
+            compiled,
+            shows_system: true,
+            reads_parts: true,
+            shows_later_system: true,
+            marks: TurnMarks::default(),
+        };
         if let Err(problem @ Problem::Failed(_)) =
             template.render_as_they_are(&[Message::text("user", PROBE)])
         {
             return Err(problem);
         }
         template.reads_parts = template.probe_parts()?;
-        template.shows_system = template.probe_system()?;
+        template.shows_system = template.shows_system_behind(&[])?;
+        template.shows_later_system = template
+            .shows_system_behind(&[Message::text("user", "?"), Message::text("assistant", "!")])?;
+        template.marks = template.probe_turns()?;
         Ok(template)
+    }
+
+    /// It has a place for a system prompt behind other turns.
+    pub(crate) fn shows_later_system(&self) -> bool {
+        self.shows_later_system
+    }
+
+    /// What it writes around turns.
+    pub(crate) fn marks(&self) -> &TurnMarks {
+        &self.marks
     }
 
     /// The prompt for these messages, ready for the expert to go on. A system prompt that the
@@ -128,9 +153,30 @@ impl ChatTemplate {
         }
     }
 
-    fn probe_system(&self) -> Result<bool, Problem> {
-        let probe = [Message::text("system", PROBE), Message::text("user", "?")];
+    fn shows_system_behind(&self, before: &[Message]) -> Result<bool, Problem> {
+        let behind = [Message::text("system", PROBE), Message::text("user", "?")];
+        let probe = [before, &behind].concat();
         Ok(self.probe(&probe)?.is_some_and(|text| text.contains(PROBE)))
+    }
+
+    /// Conversations of every kind that a template may mark in its own way.
+    fn probe_turns(&self) -> Result<TurnMarks, Problem> {
+        let [one, two, three] = turn_marks::TEXTS;
+        let user = Message::text("user", one);
+        let mut marks = TurnMarks::default();
+        for rest in [
+            vec![Message::text("assistant", two), Message::text("tool", three)],
+            vec![Message::text("assistant", two), Message::text("user", three)],
+        ] {
+            let turns: Vec<Message> = std::iter::once(user.clone()).chain(rest).collect();
+            if let Some(rendered) = self.probe(&turns)? {
+                marks.add(&rendered);
+            }
+        }
+        if let Some(rendered) = self.probe(&[Message::text("system", three), user])? {
+            marks.add(&rendered);
+        }
+        Ok(marks)
     }
 
     /// A template that expects a string fails on a list, or prints it as the list that it is.
@@ -159,8 +205,16 @@ fn merge_system(messages: &[Message]) -> Cow<'_, [Message]> {
             let merged = Message { role: user.role.clone(), content: joined(system, user) };
             std::iter::once(merged).chain(rest.iter().cloned()).collect()
         }
+        [system, rest @ ..] if system.role == "system" && opens_with_a_reply(rest) => {
+            let asked = Message { role: "user".to_owned(), content: system.content.clone() };
+            std::iter::once(asked).chain(rest.iter().cloned()).collect()
+        }
         _ => messages.into(),
     }
+}
+
+fn opens_with_a_reply(turns: &[Message]) -> bool {
+    turns.first().is_some_and(|turn| turn.role == "assistant")
 }
 
 /// A system prompt, a blank line, and a user's turn.

@@ -12,10 +12,12 @@
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashSet},
+    path::{Path, PathBuf},
     sync::OnceLock,
 };
 
 use aho_corasick::AhoCorasick;
+use serde_json::{Map, Value};
 use tokenizers::{AddedToken, Tokenizer as Vocabulary};
 
 use crate::files::{CheckpointError, Kind, Source, malformed, side};
@@ -24,10 +26,14 @@ use crate::files::{CheckpointError, Kind, Source, malformed, side};
 mod corpus;
 mod detokenizer;
 mod gguf;
+mod lexicon;
+mod marks;
 mod stops;
 
 pub(crate) use detokenizer::Detokenizer;
 pub(crate) use gguf::check_vocabulary;
+pub(crate) use lexicon::Lexicon;
+pub(crate) use marks::is_control_by_name;
 pub(crate) use stops::Stops;
 
 /// Breaks a control string. A noncharacter: Unicode forbids it in text that is exchanged.
@@ -44,13 +50,16 @@ pub(crate) struct Tokenizer {
     /// Put before plain text where the checkpoint asks for it and the vocabulary does not do it
     /// itself.
     opening: Option<u32>,
+    /// Tokens that are text even in a prompt whose control tokens are read.
+    textual: Finder,
 }
 
 /// The tokens that steer an expert, as opposed to those that say something.
 struct Controls {
-    texts: Vec<String>,
-    finder: AhoCorasick,
+    finder: Finder,
     ids: HashSet<u32>,
+    /// Those that the vocabulary does not know to be such.
+    unflagged: Vec<AddedToken>,
     /// Some are looked for in normalised text, where other spellings may turn into them.
     normalised: bool,
 }
@@ -60,10 +69,7 @@ impl Tokenizer {
     pub(crate) fn read(source: &Source) -> Result<Self, CheckpointError> {
         match source {
             Source::Folder(folder) => {
-                let file = folder.join("tokenizer.json");
-                let missing =
-                    || CheckpointError::new(Kind::Missing, &file, "is missing", "download it");
-                let bytes = side::vocabulary(&file)?.ok_or_else(missing)?;
+                let (file, bytes) = vocabulary(folder)?;
                 Vocabulary::from_bytes(bytes)
                     .map_err(|error| error.to_string())
                     .and_then(|vocabulary| Self::new(vocabulary, None))
@@ -82,8 +88,21 @@ impl Tokenizer {
         // Stored truncation or padding would silently change prompts.
         armed.with_truncation(None).map_err(|error| error.to_string())?;
         armed.with_padding(None);
-        let controls = Controls::of(&armed)?;
-        Ok(Self { armed, unarmed: OnceLock::new(), controls, opening })
+        let controls = Controls::of(&armed, &BTreeSet::new())?;
+        let textual = Finder::new(Vec::new())?;
+        Ok(Self { armed, unarmed: OnceLock::new(), controls, opening, textual })
+    }
+
+    /// Takes more tokens for control tokens than are flagged: nobody types what is `reserved` in a
+    /// conversation, and what is `textual` is text in every prompt.
+    pub(crate) fn guarding(
+        self,
+        reserved: &BTreeSet<String>,
+        textual: &BTreeSet<String>,
+    ) -> Result<Self, String> {
+        let controls = Controls::of(&self.armed, reserved)?;
+        let textual = Finder::new(textual.iter().cloned().collect())?;
+        Ok(Self { controls, textual, unarmed: OnceLock::new(), ..self })
     }
 
     /// The id of a token by its exact text.
@@ -95,7 +114,7 @@ impl Tokenizer {
     /// error says what can't be sent.
     pub(crate) fn defuse<'a>(&self, content: &'a str) -> Result<Cow<'a, str>, String> {
         refuse_marks(content)?;
-        let defused = self.controls.mark(content);
+        let defused = self.controls.finder.mark(content, true);
         if self.controls.normalised && self.has_controls(&defused)? {
             return Err(
                 "a message spells a control token in a way that can't be distinguished from it; \
@@ -137,11 +156,29 @@ impl Tokenizer {
         if text.is_empty() {
             return Ok(());
         }
-        if first {
-            to.extend(encode(self.unarmed()?, &text, false)?);
-        } else {
-            let led = encode(self.unarmed()?, &format!("{MARK}{text}"), false)?;
-            to.extend(led.into_iter().skip(1));
+        let ids = if first { encode(self.unarmed()?, &text, false)? } else { self.follow(&text)? };
+        for id in ids {
+            match self.controls.ids.contains(&id) {
+                true => self.spell(id, to)?,
+                false => to.push(id),
+            }
+        }
+        Ok(())
+    }
+
+    /// The ids of ordinary text that does not begin a text.
+    fn follow(&self, text: &str) -> Result<Vec<u32>, String> {
+        let led = encode(self.unarmed()?, &format!("{MARK}{text}"), false)?;
+        Ok(led.into_iter().skip(1).collect())
+    }
+
+    /// Writes a control token in pieces, where merges made it of ordinary text.
+    fn spell(&self, id: u32, to: &mut Vec<u32>) -> Result<(), String> {
+        let text = self.armed.id_to_token(id).unwrap_or_default();
+        let cut = text.chars().next().map_or(0, char::len_utf8);
+        for piece in [&text[..cut], &text[cut..]] {
+            let ids = self.follow(piece)?;
+            to.extend(ids.into_iter().filter(|id| !self.controls.ids.contains(id)));
         }
         Ok(())
     }
@@ -150,11 +187,32 @@ impl Tokenizer {
     /// Control strings are text here too.
     pub(crate) fn encode_text(&self, text: &str) -> Result<Vec<u32>, String> {
         refuse_marks(text)?;
-        let hostile = self.controls.finder.is_match(text)
+        let hostile = self.controls.finder.found.is_match(text)
             || (self.controls.normalised && self.has_controls(text)?);
         let vocabulary = if hostile { self.unarmed()? } else { &self.armed };
         let mut ids: Vec<u32> = self.opening.into_iter().collect();
         ids.extend(encode(vocabulary, text, true)?);
+        Ok(ids)
+    }
+
+    /// The same, but with control tokens read, as a client writes them that renders a conversation
+    /// itself or has code filled in. A beginning that the text brings along is not put there twice.
+    pub(crate) fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, String> {
+        refuse_marks(text)?;
+        let mut ids: Vec<u32> = self.opening.into_iter().collect();
+        match self.textual.mark(text, false) {
+            Cow::Borrowed(text) => ids.extend(encode(&self.armed, text, true)?),
+            Cow::Owned(marked) => {
+                ids.extend(encode(&self.armed, "", true)?);
+                ids.extend(self.encode_rendered(&marked)?);
+            }
+        }
+        match ids[..] {
+            [first, second, ..] if first == second && self.controls.ids.contains(&first) => {
+                ids.remove(0);
+            }
+            _ => {}
+        }
         Ok(ids)
     }
 
@@ -171,6 +229,9 @@ impl Tokenizer {
     fn unarmed(&self) -> Result<&Vocabulary, String> {
         let build = || {
             let mut vocabulary = self.armed.clone();
+            let unflagged = self.controls.unflagged.iter().cloned();
+            let flagged = unflagged.map(|token| AddedToken { special: true, ..token });
+            vocabulary.add_tokens(flagged).map_err(|error| error.to_string())?;
             vocabulary.set_encode_special_tokens(true);
             let mark = AddedToken::from(MARK_TEXT, false).normalized(false);
             vocabulary.add_tokens([mark]).map_err(|error| error.to_string())?;
@@ -180,25 +241,79 @@ impl Tokenizer {
     }
 }
 
+/// The names that a checkpoint has for its tokens; the error says what is wrong with them.
+pub(crate) fn lexicon(source: &Source) -> Result<Lexicon, CheckpointError> {
+    match source {
+        Source::Folder(folder) => {
+            let (file, bytes) = vocabulary(folder)?;
+            let lexicon = Lexicon::of_json(&bytes);
+            let mut lexicon = lexicon.map_err(|error| malformed(&file, error.to_string()))?;
+            let config = side::object_or_empty(&folder.join("tokenizer_config.json"));
+            lexicon.flag(flagged(&config));
+            Ok(lexicon)
+        }
+        Source::Gguf(_, metadata) => Ok(gguf::lexicon(metadata)),
+    }
+}
+
+/// Tokens that a `tokenizer_config.json` flags, where transformers looks for them first.
+fn flagged(config: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let decoder = config.get("added_tokens_decoder").and_then(Value::as_object);
+    let special =
+        decoder.into_iter().flat_map(Map::values).filter(|token| token["special"] == true);
+    let others = config.get("additional_special_tokens").and_then(Value::as_array);
+    let text = |token: &Value| token.is_string();
+    let others = others.into_iter().flatten();
+    let others = others.map(move |token| if text(token) { token } else { &token["content"] });
+    special.map(|token| &token["content"]).chain(others).filter_map(Value::as_str)
+}
+
+/// A folder's `tokenizer.json`.
+fn vocabulary(folder: &Path) -> Result<(PathBuf, Vec<u8>), CheckpointError> {
+    let file = folder.join("tokenizer.json");
+    match side::vocabulary(&file)? {
+        Some(bytes) => Ok((file, bytes)),
+        None => Err(CheckpointError::new(Kind::Missing, &file, "is missing", "download it")),
+    }
+}
+
 impl Controls {
-    fn of(vocabulary: &Vocabulary) -> Result<Self, String> {
+    /// The flagged ones of a vocabulary, and those that are reserved whatever their flag says.
+    fn of(vocabulary: &Vocabulary, reserved: &BTreeSet<String>) -> Result<Self, String> {
         let added = vocabulary.get_added_tokens_decoder();
-        let special = || added.iter().filter(|(_, token)| token.special);
-        let texts: Vec<String> = special().map(|(_, token)| token.content.clone()).collect();
+        let controls: Vec<(u32, AddedToken)> = added
+            .into_iter()
+            .filter(|(_, token)| token.special || reserved.contains(&token.content))
+            .collect();
+        let tokens = || controls.iter().map(|(_, token)| token);
         Ok(Self {
-            finder: AhoCorasick::new(&texts).map_err(|error| error.to_string())?,
-            ids: special().map(|(&id, _)| id).collect(),
+            finder: Finder::new(tokens().map(|token| token.content.clone()).collect())?,
+            ids: controls.iter().map(|(id, _)| *id).collect(),
             normalised: vocabulary.get_normalizer().is_some()
-                && special().any(|(_, token)| token.normalized),
-            texts,
+                && tokens().any(|token| token.normalized),
+            unflagged: tokens().filter(|token| !token.special).cloned().collect(),
         })
     }
+}
 
-    /// Puts a mark behind the first character of every control string, and of every beginning of
-    /// one at the end, which the template's own text might complete.
-    fn mark<'a>(&self, content: &'a str) -> Cow<'a, str> {
-        let whole = self.finder.find_overlapping_iter(content).map(|found| found.start());
-        let places: BTreeSet<usize> = whole.chain(self.unfinished(content)).collect();
+/// Finds texts that are not to become tokens, and breaks them.
+struct Finder {
+    texts: Vec<String>,
+    found: AhoCorasick,
+}
+
+impl Finder {
+    fn new(texts: Vec<String>) -> Result<Self, String> {
+        let found = AhoCorasick::new(&texts).map_err(|error| error.to_string())?;
+        Ok(Self { texts, found })
+    }
+
+    /// Puts a mark behind the first character of every text that is found, and, where more text
+    /// follows that might complete it, of every beginning of one at the end.
+    fn mark<'a>(&self, content: &'a str, goes_on: bool) -> Cow<'a, str> {
+        let whole = self.found.find_overlapping_iter(content).map(|found| found.start());
+        let unfinished = goes_on.then(|| self.unfinished(content)).into_iter().flatten();
+        let places: BTreeSet<usize> = whole.chain(unfinished).collect();
         if places.is_empty() {
             return content.into();
         }
@@ -238,8 +353,6 @@ fn encode(vocabulary: &Vocabulary, text: &str, complete: bool) -> Result<Vec<u32
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     /// A toy expert's folder.
@@ -289,7 +402,7 @@ pub(crate) mod tests {
         for id in ["phi4_fast", "mistral_balanced", "gemma3_multimodal", "aya_expanse_multilingual"]
         {
             let tokenizer = toy_tokenizer(id);
-            let forged = tokenizer.controls.texts.join(" and ");
+            let forged = tokenizer.controls.finder.texts.join(" and ");
             let defused = tokenizer.defuse(&forged).unwrap();
             let ids = tokenizer.encode_rendered(&defused).unwrap();
             assert_eq!(controls(&tokenizer, &ids), 0, "{id}");

@@ -65,7 +65,7 @@ fn mistakes_get_a_status_a_code_and_a_mend() {
 fn a_template_that_refuses_is_the_clients_error() {
     let host = Host::start();
     let turns = json!([
-        {"role": "user", "content": "one"}, {"role": "user", "content": "two"}
+        {"role": "assistant", "content": "one"}, {"role": "user", "content": "two"}
     ]);
     let body = json!({"model": "mistral_balanced", "messages": turns});
     let answer = host.post("/v1/chat/completions", &body);

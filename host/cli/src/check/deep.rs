@@ -23,6 +23,10 @@ use crate::{
 /// Characters of the generated text that the table shows.
 const SHOWN: usize = 32;
 
+/// What is wrong with an expert that ends its reply before it has said anything.
+const SILENT: &str = "it answers a greeting with no text at all; put the tokenizer and the chat template of \
+                      this very checkpoint there";
+
 /// One expert, tried.
 pub(super) struct Tested {
     id: String,
@@ -135,6 +139,7 @@ impl Tested {
             (Err(error), _) => Some(error.to_string()),
             (_, Err(error)) => Some(format!("its files can't be read: {error}; check permissions")),
             _ if !self.verdict.wrong.is_empty() => Some(self.verdict.wrong.join("; also, ")),
+            (Ok(tested), _) if tested.text.is_empty() => Some(SILENT.to_owned()),
             _ => None,
         }
     }

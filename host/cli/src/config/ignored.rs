@@ -62,10 +62,12 @@ const IGNORED: &[Group] = &[
         sections: VLLM,
         why: "the engine decides for each step which sequences run",
         keys: &[
+            "delay_factor",
             "enable_chunked_prefill",
             "max_num_batched_tokens",
             "max_num_partial_prefills",
             "multi_step_stream_outputs",
+            "num_lookahead_slots",
             "num_scheduler_steps",
             "preemption_mode",
             "scheduler_delay_factor",
@@ -117,6 +119,7 @@ const IGNORED: &[Group] = &[
             "enable_lora",
             "enable_prefix_caching",
             "limit_mm_per_prompt",
+            "max_cpu_loras",
             "max_lora_rank",
             "max_loras",
             "num_speculative_tokens",
@@ -124,6 +127,7 @@ const IGNORED: &[Group] = &[
             "speculative_config",
             "speculative_model",
             "typical_acceptance_*",
+            "use_beam_search",
         ],
     },
     Group {

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Reads `a.text`, `a.number` and the list `b[]` with the key `flag`, and shows the mistakes.
-fn mistakes(text: &str) -> Vec<String> {
+/// Reads `a.text`, `a.number` and the list `b[]` with the key `flag`.
+fn findings(text: &str) -> Findings {
     let (_, findings) = read(text, |root| {
         let a = root.section("a");
         a.text("text");
@@ -12,11 +12,23 @@ fn mistakes(text: &str) -> Vec<String> {
             b.flag("flag");
         }
     });
-    findings.mistakes.iter().map(ToString::to_string).collect()
+    findings
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    findings(text).mistakes.iter().map(ToString::to_string).collect()
 }
 
 fn check(text: &str, expect: &[&str]) {
     assert_eq!(mistakes(text), expect, "{text}");
+}
+
+/// A file that is used in spite of these.
+fn check_warnings(text: &str, expect: &[&str]) {
+    let found = findings(text);
+    assert!(found.mistakes.is_empty(), "{text}: {:?}", found.mistakes);
+    let warnings: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, expect, "{text}");
 }
 
 #[test]
@@ -48,7 +60,7 @@ fn every_mistake_is_named_with_its_path() {
 
 #[test]
 fn unknown_keys_get_the_nearest_name() {
-    check(
+    check_warnings(
         "{ \"a\": { \"numbr\": 1 }, \"b\": [ { \"flags\": true, \"zzzzzz\": 1 } ] }",
         &[
             "line 1: b[0].flags: there is no such key; did you mean `flag`?",
@@ -60,10 +72,13 @@ fn unknown_keys_get_the_nearest_name() {
 
 #[test]
 fn a_key_is_given_once() {
-    check(
+    check_warnings(
         "{ \"a\": { \"number\": 1, \"number\": 2 } }",
-        &["line 1: a.number: is given twice; keep one"],
+        &["line 1: a.number: is given twice, and the last one counts"],
     );
+    let (number, _) =
+        read("{ \"number\": 1, \"number\": 2 }", |root| root.integer("number", 1..=9));
+    assert_eq!(number, Some(Some(2)));
 }
 
 #[test]

@@ -1,14 +1,21 @@
 //! `experts[]`, `lazy_loading` and `memory`: which experts there are and when they are in memory.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use signalbox_engine::{
     DType, ExpertSettings, FleetLimits, FleetSettings, LazyLoading, Quantization, TemplateLimits,
     Templates,
 };
 
-use super::Machine;
-use crate::{config::Section, confined::Work};
+use super::{
+    policies::Deployment,
+    surroundings::{Machine, Places},
+};
+use crate::{
+    builtin::{DEFAULT_ROUTER, ROUTER_DOMAINS},
+    config::Section,
+    confined::Work,
+};
 
 /// Experts of one host.
 const EXPERTS_MAX: usize = 64;
@@ -52,20 +59,25 @@ const DTYPES: &[(&str, DType)] = &[
     ("float", DType::Float32),
 ];
 
-/// Reads the engine's settings. Relative paths begin at `folder`.
+/// Reads the engine's settings.
 pub(super) fn read(
     root: &Section<'_>,
     limits: &Section<'_>,
-    folder: &Path,
+    places: &Places<'_>,
     machine: Machine,
+    policies: &Deployment,
 ) -> FleetSettings {
     let sections = root.sections("experts");
     if sections.is_empty() || sections.len() > EXPERTS_MAX {
         root.mistake("experts", format!("must list 1 to {EXPERTS_MAX} experts"));
     }
+    let router = policies.pipeline.as_ref().map(|pipeline| pipeline.route.as_deref());
+    if router.is_none_or(|name| name == Some(DEFAULT_ROUTER)) {
+        sections.iter().for_each(warn_of_domain);
+    }
     let mut taken = BTreeSet::new();
     let experts: Vec<_> =
-        sections.iter().filter_map(|section| expert(section, folder, &mut taken)).collect();
+        sections.iter().filter_map(|section| expert(section, places, &mut taken)).collect();
     let lazy = root.section("lazy_loading");
     let share = lazy.number("memory_threshold", 0.05..=1.0).unwrap_or(MEMORY_SHARE_DEFAULT);
     FleetSettings {
@@ -92,7 +104,7 @@ fn templates(section: &Section<'_>) -> Templates {
 
 fn expert<'s>(
     section: &Section<'s>,
-    folder: &Path,
+    places: &Places<'_>,
     taken: &mut BTreeSet<&'s str>,
 ) -> Option<ExpertSettings> {
     let id = id(section);
@@ -115,7 +127,7 @@ fn expert<'s>(
         max_num_seqs: section.integer("max_num_seqs", 1..=65_536).unwrap_or(SEQUENCES_DEFAULT),
         pinned: section.flag("pinned").unwrap_or(false),
         id: id.unwrap_or_default().to_owned(),
-        path: folder.join(path.unwrap_or_default()),
+        path: places.find(path.unwrap_or_default()),
     };
     (id.is_some() && path.is_some()).then_some(settings)
 }
@@ -141,7 +153,7 @@ fn lazy_loading(section: &Section<'_>, experts: usize) -> LazyLoading {
         section.integer(key, least..=EXPERTS_MAX as u32).unwrap_or(default) as usize
     };
     let idle = section.integer("auto_unload_after_s", 0..=IDLE_SECONDS_MAX);
-    LazyLoading {
+    let lazy = LazyLoading {
         enabled: section.flag("enabled").unwrap_or(true),
         warmup_pool_size: count("warmup_pool_size", 0, WARM_POOL_DEFAULT),
         max_loaded_experts: count("max_loaded_experts", 1, experts.max(1) as u32),
@@ -149,7 +161,41 @@ fn lazy_loading(section: &Section<'_>, experts: usize) -> LazyLoading {
             0 => None,
             seconds => Some(Duration::from_secs(seconds.into())),
         },
+    };
+    warn_of_counts(section, &lazy, experts);
+    lazy
+}
+
+/// Numbers that can't both be meant.
+fn warn_of_counts(section: &Section<'_>, lazy: &LazyLoading, experts: usize) {
+    let (warm, most) = (lazy.warmup_pool_size, lazy.max_loaded_experts);
+    if section.has("max_loaded_experts") && most > experts {
+        let problem = format!("is {most}, but there are {experts} experts; all may be in memory");
+        section.warn("max_loaded_experts", problem);
     }
+    if !section.has("warmup_pool_size") {
+        return;
+    }
+    if warm > experts {
+        let problem = format!("is {warm}, but there are {experts} experts; lower it");
+        section.warn("warmup_pool_size", problem);
+    } else if warm > most {
+        let problem =
+            format!("is {warm}, but max_loaded_experts allows {most} in memory; lower it");
+        section.warn("warmup_pool_size", problem);
+    }
+}
+
+/// A domain that the built-in router never decides for.
+fn warn_of_domain(section: &Section<'_>) {
+    let Some(domain) = section.text("domain").filter(|name| !ROUTER_DOMAINS.contains(name)) else {
+        return;
+    };
+    let problem = format!(
+        "\"{domain}\" is none that the built-in router {DEFAULT_ROUTER} decides for; it knows {}",
+        ROUTER_DOMAINS.join(", ")
+    );
+    section.warn("domain", problem);
 }
 
 /// Bytes for weights and KV caches: `memory.limit_bytes`, or `memory.limit` as in "12GiB", or a

@@ -1,12 +1,13 @@
 //! `policies`: where the registry lives, what policies may use, and what is deployed at start.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use signalbox_policy::{
     BreakerSettings, Compile, Limits, OnFailure, PerHook, Pipeline, PolicySettings,
 };
 use signalbox_server::ServerSettings;
 
+use super::surroundings::Places;
 use crate::{config::Section, confined::Work, runtime};
 
 /// The registry's folder beside the configuration file, when `data_dir` is absent.
@@ -25,17 +26,17 @@ pub(crate) struct Deployment {
     pub(crate) pipeline: Option<Pipeline>,
 }
 
-/// Reads `policies`, and of `limits` what was one of theirs. Relative paths begin at `folder`; limits
+/// Reads `policies`, and of `limits` what was one of theirs. Limits
 /// without a value of their own fit `server`.
 pub(super) fn read(
     section: &Section<'_>,
     older: &Section<'_>,
-    folder: &Path,
+    places: &Places<'_>,
     server: &ServerSettings,
 ) -> Deployment {
     let data_dir = section.text("data_dir").unwrap_or(DATA_DIR_DEFAULT);
     let defaults =
-        PolicySettings::new(folder.join(data_dir), Compile::Child(Work::Compile.program()));
+        PolicySettings::new(places.find(data_dir), Compile::Child(Work::Compile.program()));
     let settings = section.section("settings").named_sections();
     let components = section.section("components").pairs();
     Deployment {
@@ -53,7 +54,7 @@ pub(super) fn read(
             breaker: breaker(section),
             ..defaults
         },
-        components: components.into_iter().map(|(name, file)| (name, folder.join(file))).collect(),
+        components: components.into_iter().map(|(name, file)| (name, places.find(&file))).collect(),
         pipeline: pipeline(&section.section("pipeline")),
     }
 }

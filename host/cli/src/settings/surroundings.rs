@@ -1,6 +1,9 @@
 //! What settings speak of outside of the file: addresses, the machine, the environment.
 
-use std::fmt;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// A host name or address, and a port; port 0 is any free one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,3 +60,24 @@ impl Machine {
 
 /// Looks a variable of the environment up.
 pub(crate) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// Where paths of a file begin.
+pub(super) struct Places<'p> {
+    pub(super) folder: &'p Path,
+    pub(super) home: Option<PathBuf>,
+}
+
+impl Places<'_> {
+    /// A path as it is meant: `~` is the user's folder, and one that is not absolute begins at the file's.
+    pub(super) fn find(&self, path: &str) -> PathBuf {
+        let below_home = match path.strip_prefix('~') {
+            Some("") => Some(""),
+            Some(rest) => rest.strip_prefix('/'),
+            None => None,
+        };
+        match (below_home, &self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => self.folder.join(path),
+        }
+    }
+}

@@ -13,6 +13,7 @@ const PREDECESSORS: [&str; 2] = [
 fn parse(text: &str) -> Result<Settings, Vec<Mistake>> {
     let environment = |name: &str| match name {
         "TOKEN" => Some("correct-horse".to_owned()),
+        "HOME" => Some("/home/me".to_owned()),
         "KEY" => Some("sixteen-or-more-3".to_owned()),
         _ => None,
     };
@@ -26,6 +27,10 @@ fn with(more: &str) -> String {
 
 fn mistakes(text: &str) -> Vec<String> {
     parse(text).expect_err(text).iter().map(ToString::to_string).collect()
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    parse(text).unwrap().warnings.iter().map(ToString::to_string).collect()
 }
 
 fn check(more: &str, expect: &[&str]) {
@@ -88,7 +93,7 @@ fn unknown_keys_are_named_with_the_nearest() {
     let experts = r#"{ "experts": [ { "expert_id": "a", "model_path": "m", "quantisation": null } ],
         "lazy_loadin": {}, "rag": { "enabeld": true }, "policies": { "pipelin": {} } }"#;
     assert_eq!(
-        mistakes(experts),
+        warnings(experts),
         [
             "line 1: experts[0].quantisation: there is no such key; did you mean `quantization`?",
             "line 2: rag.enabeld: there is no such key; did you mean `enabled`?",
@@ -96,6 +101,78 @@ fn unknown_keys_are_named_with_the_nearest() {
             "line 2: lazy_loadin: there is no such key; did you mean `lazy_loading`?",
         ]
     );
+}
+
+#[test]
+fn keys_of_the_predecessor_that_are_unknown_or_doubled_refuse_no_file() {
+    let text = r#"{ "experts": [ { "expert_id": "a", "model_path": "m", "max_cpu_loras": 4,
+        "use_beam_search": false, "num_lookahead_slots": 0, "delay_factor": 0.0 } ],
+        "arm_axion_optimizations": { "enabled": true }, "rag": {}, "rag": {} }"#;
+    let settings = parse(text).unwrap();
+    assert_eq!(settings.ignored.len(), 4, "{:?}", settings.ignored);
+    let warnings = warnings(text).join("\n");
+    assert!(
+        warnings.contains("line 3: arm_axion_optimizations: there is no such key"),
+        "{warnings}"
+    );
+    assert!(
+        warnings.contains("line 3: rag: is given twice, and the last one counts"),
+        "{warnings}"
+    );
+}
+
+/// What is said of a file with three experts.
+fn check_warning(more: &str, expect: &[&str]) {
+    let expert = |id| format!(r#"{{ "expert_id": "{id}", "model_path": "m" }}"#);
+    let text = format!(r#"{{ "experts": [{}], {more} }}"#, ["a", "b", "c"].map(expert).join(","));
+    assert_eq!(warnings(&text), expect, "{more}");
+}
+
+#[test]
+fn numbers_that_contradict_each_other_are_named() {
+    let of = "line 1: lazy_loading";
+    check_warning(
+        r#""lazy_loading": { "warmup_pool_size": 9 }"#,
+        &[&format!("{of}.warmup_pool_size: is 9, but there are 3 experts; lower it")],
+    );
+    check_warning(
+        r#""lazy_loading": { "warmup_pool_size": 3, "max_loaded_experts": 2 }"#,
+        &[&format!(
+            "{of}.warmup_pool_size: is 3, but max_loaded_experts allows 2 in memory; lower it"
+        )],
+    );
+    check_warning(
+        r#""lazy_loading": { "max_loaded_experts": 5 }"#,
+        &[&format!("{of}.max_loaded_experts: is 5, but there are 3 experts; all may be in memory")],
+    );
+    check_warning(r#""lazy_loading": { "warmup_pool_size": 2, "max_loaded_experts": 2 }"#, &[]);
+}
+
+#[test]
+fn domains_that_the_router_does_not_know_are_named() {
+    let text = |pipeline: &str| {
+        let expert = r#"{ "expert_id": "a", "model_path": "m", "domain": "code" }"#;
+        format!(r#"{{ "experts": [{expert}], "policies": {{ {pipeline} }} }}"#)
+    };
+    let found = warnings(&text(""));
+    assert!(found[0].starts_with("line 1: experts[0].domain: \"code\" is none"), "{found:?}");
+    assert!(found[0].contains("general, technical, coding, "), "{found:?}");
+    assert_eq!(warnings(&text(r#""pipeline": { "route": "route-by-domain" }"#)).len(), 1);
+    assert_eq!(warnings(&text(r#""pipeline": { "route": "mine" }"#)).len(), 0);
+}
+
+#[test]
+fn a_tilde_is_the_user_s_folder() {
+    let at = |path: &str| {
+        let text =
+            format!(r#"{{ "experts": [ {{ "expert_id": "a", "model_path": "{path}" }} ] }}"#);
+        parse(&text).unwrap().fleet.experts[0].path.clone()
+    };
+    assert_eq!(at("~/models/phi"), Path::new("/home/me/models/phi"));
+    assert_eq!(at("~"), Path::new("/home/me"));
+    assert_eq!(at("~other/phi"), Path::new("/etc/box/~other/phi"));
+    let data_dir = parse(&with(r#""policies": { "data_dir": "~/box" }"#)).unwrap();
+    assert_eq!(data_dir.policies.registry.data_dir, Path::new("/home/me/box"));
 }
 
 #[test]
@@ -156,11 +233,12 @@ fn images_are_bounded_and_fetched_from_named_hosts() {
     assert_eq!(server.image_hosts, ["example.com", "10.0.0.7:8443"]);
     assert!(parse(&with("")).unwrap().server.image_hosts.is_empty(), "nobody is asked by default");
     check(
-        r#""images": { "bytes_max": 7, "alowed_hosts": [] }"#,
-        &[
-            "line 1: images.bytes_max: 7 bytes; it must be 1024 to 268435456",
-            "line 1: images.alowed_hosts: there is no such key; did you mean `allowed_hosts`?",
-        ],
+        r#""images": { "bytes_max": 7 }"#,
+        &["line 1: images.bytes_max: 7 bytes; it must be 1024 to 268435456"],
+    );
+    assert_eq!(
+        warnings(&with(r#""images": { "alowed_hosts": [] }"#)),
+        ["line 1: images.alowed_hosts: there is no such key; did you mean `allowed_hosts`?"],
     );
     check(
         r#""images": { "allowed_hosts": ["http://example.com/"] }"#,

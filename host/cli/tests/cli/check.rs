@@ -66,6 +66,41 @@ fn a_configuration_with_mistakes_names_them_all() {
 }
 
 #[test]
+fn unknown_and_doubled_keys_are_warnings_and_mistakes_under_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.json");
+    let expert = r#"{ "expert_id": "a", "expert_id": "b", "model_path": "~/none", "fancy": 1 }"#;
+    std::fs::write(&file, format!("{{ \"experts\": [ {expert} ] }}")).unwrap();
+    let path = file.to_str().unwrap();
+    let (_, text, _) = check(&["check", path]);
+    for expect in ["experts[0].expert_id: is given twice", "experts[0].fancy: there is no such key"]
+    {
+        assert!(text.contains(expect), "{expect} is not in\n{text}");
+    }
+    assert!(!text.contains('~'), "{text}");
+    let (_, text, _) = check(&["check", "--json", "--config", path]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 2, "{report:#}");
+    assert_eq!(report["experts"][0]["id"], "b");
+    let (code, _, message) = check(&["check", "--strict", path]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("can't be used: 2 mistakes"), "{message}");
+}
+
+#[test]
+fn checkpoints_are_checked_without_a_configuration() {
+    let toys = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/models");
+    let (code, text, message) = check(&["check", &format!("{toys}/phi4_fast")]);
+    assert_eq!(code, Some(0), "{text}{message}");
+    assert!(text.contains("✓ phi4_fast"), "{text}");
+    assert!(text.contains("a reply ends with <|endoftext|> (1073), <|end|> (1075)"), "{text}");
+    let (code, text, _) = check(&["check", toys]);
+    assert!(code == Some(0) && text.contains("5 of 5 experts can be served"), "{text}");
+    let (code, _, message) = check(&["check", &format!("{toys}/lessons")]);
+    assert!(code == Some(1) && message.contains("holds no checkpoint"), "{message}");
+}
+
+#[test]
 fn a_missing_file_and_wrong_usage_differ() {
     let (code, _, message) = check(&["check", "--config", "nowhere.json"]);
     assert_eq!(code, Some(1));

@@ -15,7 +15,7 @@ use super::{
     tensors::Tensors,
 };
 use crate::{
-    files::{Catalogue, CheckpointError, Entry, malformed},
+    files::{Catalogue, CheckpointError, Entry, Kind, malformed},
     model::{Layer, Linear, Weights},
     settings::Bits,
     spec::{Biases, ModelSpec, QkNorm, Residual},
@@ -104,14 +104,24 @@ pub(super) fn plan(
     let planner = Planner { spec, names, quantization, tensors };
     let vocab = spec.vocab_size as usize;
     let layers = (0..spec.layers.len()).map(|index| planner.layer(index)).collect::<Result<_>>()?;
-    let head =
-        (!spec.tied).then(|| planner.whole(&names.head(), vocab, spec.hidden)).transpose()?;
+    let head = || planner.whole(&names.head(), vocab, spec.hidden).map_err(untied);
+    let head = (!spec.tied).then(head).transpose()?;
     Ok(Plan {
         embedding: planner.whole(&names.embedding(), vocab, spec.hidden)?,
         layers,
         final_norm: planner.norm(&names.final_norm(), spec.hidden)?,
         head,
     })
+}
+
+/// A head that is missing is mostly the embedding, and the configuration is wrong.
+fn untied(error: CheckpointError) -> CheckpointError {
+    if error.kind != Kind::Missing {
+        return error;
+    }
+    let mend = "set \"tie_word_embeddings\" to true in config.json if the head is the embedding; if it \
+                is not, fetch the checkpoint again";
+    CheckpointError { mend: mend.to_owned(), ..error }
 }
 
 /// What most weights of the linears are. PackedTensors ones take so few bytes that a few plain ones beside them

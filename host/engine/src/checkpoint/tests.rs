@@ -4,6 +4,7 @@ mod changing;
 mod containers;
 mod files;
 mod fuzz;
+mod mends;
 mod packings;
 mod refusals;
 mod small;

@@ -12,8 +12,10 @@ use std::{
 use rustix::fs::OFlags;
 use serde_json::{Map, Value};
 
-use super::{CheckpointError, Kind};
+use super::{CheckpointError, Kind, json};
 
+/// What Git leaves in the place of a large file that was not fetched.
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
 /// A configuration larger than this is not read.
 const CONFIG_BYTES_MAX: u64 = 4 << 20;
 
@@ -30,7 +32,11 @@ type Result<T> = std::result::Result<T, CheckpointError>;
 impl Config {
     /// Reads and parses `file`.
     pub(crate) fn read(file: &Path) -> Result<Self> {
-        match serde_json::from_slice(&read_bounded(file, CONFIG_BYTES_MAX)?) {
+        let bytes = read_bounded(file, CONFIG_BYTES_MAX)?;
+        let Ok(text) = std::str::from_utf8(&bytes) else {
+            return Err(malformed(file, "is not UTF-8"));
+        };
+        match json::parse(text) {
             Ok(Value::Object(values)) => Ok(Self::new(file, values)),
             Ok(_) => Err(malformed(file, "is JSON, but not an object")),
             Err(error) => Err(malformed(file, format!("is not valid JSON: {error}"))),
@@ -209,6 +215,11 @@ pub(crate) fn read_bounded(file: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     // A file may grow while it is read.
     if length.max(bytes.len() as u64) > bytes_max {
         return Err(malformed(file, format!("is larger than {bytes_max} bytes")));
+    }
+    if bytes.starts_with(LFS_POINTER) {
+        let problem = "is a Git LFS pointer and not the file itself";
+        let mend = "fetch the file itself: git lfs pull, or download it";
+        return Err(CheckpointError::new(Kind::Malformed, file, problem, mend));
     }
     Ok(bytes)
 }

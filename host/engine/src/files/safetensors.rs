@@ -14,6 +14,7 @@ use super::{
     CheckpointError, Kind,
     catalogue::{Catalogue, Entry},
     config::{malformed, read_bounded},
+    json,
     weight_file::WeightFile,
 };
 
@@ -51,8 +52,16 @@ pub(crate) fn catalogue(folder: &Path) -> Result<Catalogue, CheckpointError> {
 
 fn read_shards(folder: &Path, catalogue: &mut Catalogue) -> Result<(), CheckpointError> {
     let file = folder.join(INDEX);
-    let index: Index = serde_json::from_slice(&read_bounded(&file, INDEX_BYTES_MAX)?)
+    let bytes = read_bounded(&file, INDEX_BYTES_MAX)?;
+    let mut index: Index = json::parse(&String::from_utf8_lossy(&bytes))
+        .and_then(serde_json::from_value)
         .map_err(|error| malformed(&file, format!("is not an index of shards: {error}")))?;
+    // `./model.safetensors` is the same file.
+    for shard in index.weight_map.values_mut() {
+        if let Some(plain) = shard.strip_prefix("./") {
+            *shard = plain.to_owned();
+        }
+    }
     let shards: BTreeSet<&String> = index.weight_map.values().collect();
     if shards.is_empty() {
         return Err(malformed(&file, "names no shards"));

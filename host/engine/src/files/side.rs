@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     CheckpointError,
     config::{malformed, read_bounded},
+    json,
 };
 use crate::limits::{JSON_BYTES_MAX, VOCABULARY_BYTES_MAX};
 
@@ -27,12 +28,20 @@ pub(crate) const JSON_FILES: [&str; 9] = [
     "tokenizer_config.json",
 ];
 
+/// The newest place of a chat template.
+pub(crate) const TEMPLATE: &str = "chat_template.jinja";
+
 type Result<T> = std::result::Result<T, CheckpointError>;
 
 /// Everything in a folder that is read beside the weights and the vocabulary, there or not.
 pub(crate) fn paths(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let others = ["config.json", "chat_template.jinja"];
+    let others = ["config.json", TEMPLATE];
     JSON_FILES.into_iter().chain(others).map(|name| folder.join(name))
+}
+
+/// Where a chat template may lie beside a GGUF file: under its name, or for all in its folder.
+pub(crate) fn templates_beside(file: &Path) -> [PathBuf; 2] {
+    [file.with_extension("jinja"), file.with_file_name(TEMPLATE)]
 }
 
 /// The bytes of a side file; `None` where there is none.
@@ -51,7 +60,7 @@ fn is_absent(file: &Path) -> bool {
 pub(crate) fn text(file: &Path, bytes_max: u64) -> Result<Option<String>> {
     let Some(bytes) = bytes(file, bytes_max)? else { return Ok(None) };
     let text = String::from_utf8(bytes).map_err(|error| not_utf8(file, &error.utf8_error()))?;
-    Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
+    Ok(Some(json::unmarked(&text).to_owned()))
 }
 
 fn not_utf8(file: &Path, error: &Utf8Error) -> CheckpointError {
@@ -61,7 +70,7 @@ fn not_utf8(file: &Path, error: &Utf8Error) -> CheckpointError {
 /// The object in a JSON file; `None` where there is no file.
 pub(crate) fn object(file: &Path) -> Result<Option<Map<String, Value>>> {
     let Some(text) = text(file, JSON_BYTES_MAX)? else { return Ok(None) };
-    match parse(&text) {
+    match json::parse(&text) {
         Ok(Value::Object(object)) => Ok(Some(object)),
         Ok(_) => Err(malformed(file, "is JSON, but not an object")),
         Err(error) => Err(malformed(file, format!("is not valid JSON: {error}"))),
@@ -82,41 +91,19 @@ pub(crate) fn vocabulary(file: &Path) -> Result<Option<Vec<u8>>> {
     let bytes = read_bounded(file, VOCABULARY_BYTES_MAX)?;
     // What is skipped is not looked at, so its characters are checked before.
     let text = std::str::from_utf8(&bytes);
-    let text = text.map_err(|error| not_utf8(file, &error))?;
-    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) => Ok(Some(bytes)),
-        Err(_) if bytes.starts_with(b"version https://git-lfs") => {
-            Err(malformed(file, "is a Git LFS pointer and not the file itself"))
-        }
-        Err(error) => Err(malformed(file, format!("is not valid JSON: {error}"))),
+    let text = json::unmarked(text.map_err(|error| not_utf8(file, &error))?);
+    let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).map(drop);
+    let Err(error) = is_json(text) else { return Ok(Some(text.as_bytes().to_vec())) };
+    let plain = json::without_odd_numbers(text);
+    match is_json(&plain) {
+        Ok(()) => Ok(Some(plain.into_bytes())),
+        Err(_) => Err(malformed(file, format!("is not valid JSON: {error}"))),
     }
 }
 
-/// JSON as Python reads it: numbers that are none count as null.
-fn parse(text: &str) -> serde_json::Result<Value> {
-    serde_json::from_str(text)
-        .or_else(|error| serde_json::from_str(&without_odd_numbers(text)).map_err(|_| error))
-}
-
-/// Puts `null` where Python's `json` writes `NaN`, `Infinity` or `-Infinity`, outside of strings.
-fn without_odd_numbers(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let (mut rest, mut quoted) = (text, false);
-    while let Some(c) = rest.chars().next() {
-        let odd = ["-Infinity", "Infinity", "NaN"].into_iter().find(|odd| rest.starts_with(odd));
-        let (taken, written) = match (odd, quoted, c) {
-            (Some(odd), false, _) => (odd.len(), "null"),
-            (_, true, '\\') => {
-                let escaped = rest[1..].chars().next().map_or(0, char::len_utf8);
-                (1 + escaped, &rest[..1 + escaped])
-            }
-            _ => (c.len_utf8(), &rest[..c.len_utf8()]),
-        };
-        quoted ^= c == '"';
-        plain.push_str(written);
-        rest = &rest[taken..];
-    }
-    plain
+/// Keys that a JSON file has twice.
+pub(crate) fn doubled(file: &Path) -> Vec<String> {
+    text(file, JSON_BYTES_MAX).ok().flatten().map_or_else(Vec::new, |text| json::doubled(&text))
 }
 
 #[cfg(test)]
@@ -152,7 +139,8 @@ mod tests {
     fn python_s_json_is_read() {
         let object =
             read("\u{feff}{\"a\": [Infinity, -Infinity, NaN], \"b\\\"\": \"NaN\\\\\"}".as_bytes());
-        let expected = serde_json::json!({ "a": [null, null, null], "b\"": "NaN\\" });
+        let odd = ["Infinity", "-Infinity", "NaN"];
+        let expected = serde_json::json!({ "a": odd, "b\"": "NaN\\" });
         assert_eq!(object.unwrap().unwrap(), expected);
     }
 

@@ -163,7 +163,8 @@ pub(super) fn look(
     if let Some(needed) = seen.memory_bytes.filter(|&needed| needed > bytes_max) {
         let message =
             format!("it needs {}, the limit for all experts is {}", mib(needed), mib(bytes_max));
-        let mend = "raise the memory limit, or lower max_model_len";
+        let mend = seen.memory_mend(settings, bytes_max);
+        let mend = format!("raise the memory limit, or {mend}");
         seen.add(Severity::Error, "memory-over-limit", message, mend);
     }
     if let Some(why) = seen.failure() {

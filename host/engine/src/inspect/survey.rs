@@ -4,20 +4,21 @@ use std::path::Path;
 
 use signalbox_confine::{LINE_BYTES, clean};
 
-use super::finding::{
-    Inspection,
-    Severity::{Error, Note, Warning},
+use super::{
+    finding::{
+        Inspection,
+        Severity::{Error, Note, Warning},
+    },
+    memory, vocabulary,
 };
 use crate::{
     checkpoint::{Checkpoint, Stored},
     files::{Source, side},
     generation::Generation,
-    machine::machine_memory,
-    memory::{kv_bytes_per_token, kv_tokens, mib},
+    memory::kv_bytes_per_token,
     opened::Opened,
     settings::{DType, ExpertSettings, Quantization},
     template::{DeclaredTemplate, Problem, Renderers},
-    tokenizer::check_vocabulary,
 };
 
 pub(super) fn survey(
@@ -48,24 +49,20 @@ pub(super) fn survey(
     }
 }
 
-fn survey_checkpoint(
-    settings: &ExpertSettings,
-    Opened { checkpoint, template }: &Opened,
-    inspection: &mut Inspection,
-) {
+fn survey_checkpoint(settings: &ExpertSettings, opened: &Opened, inspection: &mut Inspection) {
+    let Opened { checkpoint, template } = opened;
     let spec = checkpoint.spec();
     inspection.architecture = Some(spec.architecture.to_owned());
     inspection.quantization = Some(checkpoint.stored().to_string());
     inspection.weight_bytes = Some(checkpoint.weight_bytes());
     inspection.kv_bytes_per_token = Some(kv_bytes_per_token(spec));
     context(settings, spec.context_length, inspection);
-    memory(settings, inspection);
+    memory::survey(settings, inspection);
     quantization(settings, checkpoint, inspection);
     dtype(settings, spec.architecture, inspection);
-    tokenizer(checkpoint.source(), inspection);
     side_files(checkpoint.source(), inspection);
     chat_template(template, inspection);
-    end_tokens(checkpoint.source(), template, inspection);
+    vocabulary::survey(opened, inspection);
     head(checkpoint, inspection);
     sight(checkpoint, inspection);
 }
@@ -108,25 +105,6 @@ fn context(settings: &ExpertSettings, longest: u32, inspection: &mut Inspection)
     }
 }
 
-fn memory(settings: &ExpertSettings, inspection: &mut Inspection) {
-    let weights = inspection.weight_bytes.unwrap_or(0);
-    let per_token = inspection.kv_bytes_per_token.unwrap_or(0);
-    let context = inspection.context_length.unwrap_or(0);
-    let kv = per_token.saturating_mul(kv_tokens(context, settings.max_num_seqs));
-    let total = weights.saturating_add(kv);
-    inspection.memory_bytes = Some(total);
-    let machine = machine_memory();
-    if total > machine {
-        let message = format!("it needs {}, this machine has {}", mib(total), mib(machine));
-        let mend = "use a smaller or quantised checkpoint, or lower max_model_len";
-        inspection.add(Error, "memory-short", message, mend);
-    } else {
-        let message =
-            format!("it takes {}: weights {}, KV cache {}", mib(total), mib(weights), mib(kv));
-        inspection.add(Note, "memory-needed", message, "");
-    }
-}
-
 /// A packed checkpoint decides, whatever was declared: a wrong word in a configuration is no reason to
 /// lose an expert.
 fn quantization(settings: &ExpertSettings, checkpoint: &Checkpoint, inspection: &mut Inspection) {
@@ -146,7 +124,15 @@ fn quantization(settings: &ExpertSettings, checkpoint: &Checkpoint, inspection: 
         "quantization is declared as \"{declared}\", but the checkpoint is {stored}; it is served \
          as it is"
     );
-    let mend = format!("remove \"quantization\", or point model_path to a {declared} checkpoint");
+    let mend = match stored.is_plain() {
+        true => format!(
+            "remove \"quantization\", or set it to \"int4\" to have it packed while it is loaded, \
+             or point model_path to a {declared} checkpoint"
+        ),
+        false => {
+            format!("remove \"quantization\", or point model_path to a {declared} checkpoint")
+        }
+    };
     inspection.add(Warning, "quantization-mismatch", message, mend);
 }
 
@@ -176,31 +162,6 @@ fn dtype(settings: &ExpertSettings, architecture: &str, inspection: &mut Inspect
     }
 }
 
-fn tokenizer(source: &Source, inspection: &mut Inspection) {
-    match source {
-        Source::Folder(folder) => match side::vocabulary(&folder.join("tokenizer.json")) {
-            Ok(Some(_)) => {}
-            Ok(None) => {
-                let message = format!("{}: tokenizer.json is missing", folder.display());
-                let mend = "download it; a bare tokenizer.model must be converted with \
-                            transformers first";
-                inspection.add(Error, "tokenizer-missing", message, mend);
-            }
-            Err(lack) if lack.kind.passes() => inspection.push(lack.into()),
-            Err(damage) => {
-                inspection.add(Error, "tokenizer-damaged", damage.message(), "download it again");
-            }
-        },
-        Source::Gguf(_, metadata) => {
-            if let Err(problem) = check_vocabulary(metadata) {
-                let mend = "use the Hugging Face folder of this model instead";
-                inspection.add(Error, "tokenizer-unsupported", problem, mend);
-            }
-        }
-    }
-}
-
-/// What is damaged among the files that the expert can be served without, or with less of.
 fn head(checkpoint: &Checkpoint, inspection: &mut Inspection) {
     if checkpoint.has_narrow_head() {
         let message =
@@ -209,6 +170,7 @@ fn head(checkpoint: &Checkpoint, inspection: &mut Inspection) {
     }
 }
 
+/// What is damaged among the files that the expert can be served without, or with less of.
 fn side_files(source: &Source, inspection: &mut Inspection) {
     let Source::Folder(folder) = source else { return };
     for name in side::JSON_FILES {
@@ -216,6 +178,15 @@ fn side_files(source: &Source, inspection: &mut Inspection) {
             let mend = "download it again; what it says is left out until then";
             inspection.add(Warning, "side-file-damaged", damage.message(), mend);
         }
+    }
+    for name in side::JSON_FILES.into_iter().chain(["config.json"]) {
+        for key in side::doubled(&folder.join(name)) {
+            let message = format!("{name}: '{key}' is given twice, and the last one counts");
+            inspection.add(Warning, "key-doubled", message, "keep one of them");
+        }
+    }
+    for unapplied in Generation::unapplied(folder) {
+        inspection.add(Note, "generation-config-unapplied", unapplied, "");
     }
     for oddity in Generation::oddities(folder) {
         inspection.add(Warning, "generation-config-odd", oddity, "correct the value, or remove it");
@@ -262,14 +233,5 @@ fn no_chat(problem: &Problem, inspection: &mut Inspection) {
             let mend = "correct it; completions work";
             inspection.add(Warning, "chat-template-broken", message, mend);
         }
-    }
-}
-
-fn end_tokens(source: &Source, template: &DeclaredTemplate, inspection: &mut Inspection) {
-    let named = template.names().contains_key("eos_token");
-    if !named && Generation::read(source).ends.is_empty() {
-        let message = "no file names an end token, so replies end at max_tokens only";
-        let mend = "add generation_config.json with eos_token_id";
-        inspection.add(Warning, "end-token-missing", message, mend);
     }
 }

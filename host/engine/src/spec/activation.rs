@@ -19,7 +19,9 @@ impl Activation {
             "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
             other => {
                 let mend = "use a checkpoint with 'silu' or 'gelu_pytorch_tanh'";
-                Err(config.unsupported(format!("the activation '{other}' is not supported"), mend))
+                let problem =
+                    format!("'{key}' is '{other}', and the activation '{other}' is not supported");
+                Err(config.unsupported(problem, mend))
             }
         }
     }

@@ -29,6 +29,10 @@ const DEFAULTS: &[(&str, usize)] = &[
 pub(super) fn read(config: &Config) -> Result<ModelSpec, CheckpointError> {
     let text = config.section("text_config")?.unwrap_or_else(|| config.clone());
     let text = text.with_defaults(DEFAULTS);
+    if text.flag_or("attention_bias", false)? {
+        let mend = "use a checkpoint whose attention has no bias";
+        return Err(text.unsupported("'attention_bias' is not supported", mend));
+    }
     let base = ModelSpec::base(&text)?;
     let scalar = text.float_or("query_pre_attn_scalar", 1.0..=1e6, 256.0)?;
     let tied = |config: &Config| config.flag_or("tie_word_embeddings", true);

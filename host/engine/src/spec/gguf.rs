@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use signalbox_kernels::RopeLayout;
 
-use super::ModelSpec;
+use super::{ModelSpec, refused::IN_GGUF};
 use crate::files::{CheckpointError, Config, GgufMetadata, Kind};
 
 /// `general.architecture` and the name of the same in `config.json`.
@@ -35,6 +35,8 @@ const FLOATS: &[(&str, &str)] = &[
     ("attention.layer_norm_epsilon", "layer_norm_eps"),
     ("rope.freq_base", "rope_theta"),
     ("rope.freq_base_swa", "rope_local_base_freq"),
+    ("rope.global.freq_base", "rope_theta"),
+    ("rope.local.freq_base", "rope_local_base_freq"),
     ("logit_scale", "logit_scale"),
 ];
 
@@ -72,7 +74,7 @@ pub(crate) fn read(
     let mut values = translate(name, metadata, tensors);
     values.insert("architectures".to_owned(), json!([architecture]));
     let config = Config::new(file, values);
-    refuse_capped_logits(name, metadata, &config)?;
+    refuse(name, metadata, &config)?;
     let mut spec = super::read(&config)?;
     spec.norm.plus_one = false; // the converter has added the one
     if name == "llama" {
@@ -91,20 +93,42 @@ pub(crate) fn read(
     Ok(spec)
 }
 
-/// Some fine-tunes of Gemma 3 bring back what Gemma 2 did to its logits.
-fn refuse_capped_logits(
+/// What is neither applied nor says what is done anyway.
+fn refuse(name: &str, metadata: &GgufMetadata, config: &Config) -> Result<(), CheckpointError> {
+    for refused in IN_GGUF {
+        let key = format!("{name}.{}", refused.key);
+        match metadata.number(&key) {
+            Some(Ok(value)) if !refused.neutral.contains(&value) => {
+                return Err(refused.error(config, &key, value));
+            }
+            _ => {}
+        }
+    }
+    let scaled = metadata.number(&format!("{name}.logit_scale"));
+    if name != "command-r" && scaled.is_some_and(|scale| scale != Ok(0.0) && scale != Ok(1.0)) {
+        let problem =
+            format!("'{name}.logit_scale' is set, and scaled logits are Command R's only");
+        return Err(config.unsupported(problem, "use the model that it was made of"));
+    }
+    refuse_other_heads(name, metadata, config)
+}
+
+/// Values are as long as keys here, and both are in every layer.
+fn refuse_other_heads(
     name: &str,
     metadata: &GgufMetadata,
     config: &Config,
 ) -> Result<(), CheckpointError> {
-    let key = format!("{name}.final_logit_softcapping");
-    match metadata.get_f32(&key) {
-        Some(cap) if cap != 0.0 => {
-            let problem = format!("'{key}' is {cap}, and capped logits are not supported");
-            Err(config.unsupported(problem, "use the original model"))
+    let Some(wanted) = config.value("head_dim").and_then(Value::as_f64) else { return Ok(()) };
+    for key in ["attention.value_length", "attention.key_length_swa", "attention.value_length_swa"]
+    {
+        let key = format!("{name}.{key}");
+        if metadata.number(&key).is_some_and(|length| length != Ok(wanted)) {
+            let problem = format!("'{key}' is not the {wanted} of 'attention.key_length'");
+            return Err(config.unsupported(problem, "use the model that it was made of"));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 fn translate(name: &str, metadata: &GgufMetadata, tensors: &Described) -> Map<String, Value> {
@@ -112,14 +136,18 @@ fn translate(name: &str, metadata: &GgufMetadata, tensors: &Described) -> Map<St
     let mut values = Map::new();
     for (theirs, ours) in COUNTS {
         // Phi writes a window of zero tokens for none.
-        let is_none = |count: &u32| *count == 0 && *ours == WINDOW;
-        if let Some(count) = metadata.get_u32(&key(theirs)).filter(|count| !is_none(count)) {
-            values.insert((*ours).to_owned(), json!(count));
+        let is_none = |count: f64| count == 0.0 && *ours == WINDOW;
+        match metadata.number(&key(theirs)) {
+            Some(Ok(count)) if is_none(count) => {}
+            Some(count) => {
+                values.insert((*ours).to_owned(), whole(count));
+            }
+            None => {}
         }
     }
     for (theirs, ours) in FLOATS {
-        if let Some(float) = metadata.get_f32(&key(theirs)) {
-            values.insert((*ours).to_owned(), number(float));
+        if let Some(float) = metadata.number(&key(theirs)) {
+            values.insert((*ours).to_owned(), odd(float));
         }
     }
     values.insert("vocab_size".to_owned(), json!(tensors.vocab_size));
@@ -130,20 +158,37 @@ fn translate(name: &str, metadata: &GgufMetadata, tensors: &Described) -> Map<St
     if name == "gemma3" {
         translate_gemma(metadata, &mut values);
     }
-    if let Some(rotated) = metadata.get_u32(&key("rope.dimension_count")) {
-        let head_dim = head_dim(&values);
-        if f64::from(rotated) != head_dim {
-            // The factor will be multiplied with the head again, and rounded down.
-            let factor = (f64::from(rotated) + 0.5) / head_dim;
+    let head_dim = head_dim(&values);
+    match metadata.number(&key("rope.dimension_count")) {
+        Some(Ok(rotated)) if rotated == head_dim => {}
+        // The factor will be multiplied with the head again, and rounded down.
+        Some(Ok(rotated)) => {
+            let factor = (rotated + 0.5) / head_dim;
             values.insert("partial_rotary_factor".to_owned(), json!(factor));
         }
+        Some(none) => {
+            values.insert("partial_rotary_factor".to_owned(), odd(none));
+        }
+        None => {}
     }
     values
 }
 
 /// JSON has no word for a number that is none; this one is refused where a number is needed.
-fn number(float: f32) -> Value {
-    if float.is_finite() { json!(float) } else { json!(float.to_string()) }
+fn number(float: f64) -> Value {
+    if float.is_finite() { json!(float as f32) } else { json!(float.to_string()) }
+}
+
+/// A count, which JSON writes without a point.
+fn whole(count: Result<f64, ()>) -> Value {
+    match count {
+        Ok(count) if count.fract() == 0.0 => json!(count as i64),
+        other => odd(other),
+    }
+}
+
+fn odd(number_or_none: Result<f64, ()>) -> Value {
+    number_or_none.map_or_else(|()| json!("no single number"), number)
 }
 
 fn head_dim(values: &Map<String, Value>) -> f64 {
@@ -184,17 +229,23 @@ fn query_scalar(values: &Map<String, Value>) -> f64 {
 
 fn rope_scaling(name: &str, metadata: &GgufMetadata, tensors: &Described) -> Value {
     let key = |key: &str| format!("{name}.rope.scaling.{key}");
+    let amplitude = metadata.number(&key("attn_factor")).map(odd);
+    let original = metadata.number(&key("original_context_length")).map(whole);
     if let [_, Some(short), Some(long)] = &tensors.rope_factors {
         return json!({
             "rope_type": "longrope", "short_factor": short, "long_factor": long,
-            "original_max_position_embeddings": metadata.get_u32(&key("original_context_length")),
-            "attention_factor": metadata.get_f32(&key("attn_factor")).map(number),
+            "original_max_position_embeddings": original,
+            "attention_factor": amplitude,
         });
     }
-    match metadata.get_str(&key("type")) {
-        None | Some("none") => Value::Null,
-        Some(kind) => {
-            json!({ "rope_type": kind, "factor": metadata.get_f32(&key("factor")).map(number) })
-        }
-    }
+    // The older key, and the only one that says no type; without one, it is linear as well.
+    let older = metadata.number(&format!("{name}.rope.scale_linear"));
+    let factor = metadata.number(&key("factor")).or(older).filter(|factor| *factor != Ok(0.0));
+    let kind = match metadata.get_str(&key("type")) {
+        Some("none") => "default",
+        Some(kind) => kind,
+        None if factor.is_some() => "linear",
+        None => "default",
+    };
+    json!({ "rope_type": kind, "factor": factor.map(odd), "attention_factor": amplitude })
 }

@@ -67,6 +67,7 @@ impl Rope {
             None => scaling.text_opt("type")?,
         };
         let plain = Self::plain(theta, rotated);
+        refuse_amplitude(config, &scaling, kind)?;
         match kind.unwrap_or("default") {
             "default" => Ok(plain),
             "linear" => {
@@ -152,6 +153,21 @@ impl Rope {
         let angle = |frequency: &f32| (position as f32 * frequency).sin_cos();
         let scaled = |(sin, cos): (f32, f32)| (cos * self.amplitude, sin * self.amplitude);
         frequencies.iter().map(angle).map(scaled).unzip()
+    }
+}
+
+/// Only longrope scales sine and cosine; where another kind asks for it, it is not passed over.
+fn refuse_amplitude(
+    config: &Config,
+    scaling: &Config,
+    kind: Option<&str>,
+) -> Result<(), CheckpointError> {
+    match scaling.float_opt("attention_factor", 0.0..=1e3)? {
+        Some(factor) if factor != 1.0 && !matches!(kind, Some("longrope" | "su")) => {
+            let problem = format!("the rotary 'attention_factor' is {factor} without longrope");
+            Err(config.unsupported(problem, "use the model that it was made of"))
+        }
+        _ => Ok(()),
     }
 }
 

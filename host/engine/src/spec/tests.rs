@@ -1,5 +1,7 @@
 //! Published configurations, abridged, and what they must be understood as.
 
+mod keys;
+
 use std::path::Path;
 
 use serde_json::{Value, json};

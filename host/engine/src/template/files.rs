@@ -15,11 +15,9 @@ use crate::{
 pub(crate) fn find(source: &Source) -> Result<Option<String>, CheckpointError> {
     let folder = match source {
         Source::Folder(folder) => folder,
-        Source::Gguf(_, metadata) => {
-            return Ok(metadata.get_str("tokenizer.chat_template").map(str::to_owned));
-        }
+        Source::Gguf(file, metadata) => return find_beside(file, metadata),
     };
-    if let Some(text) = side::text(&folder.join("chat_template.jinja"), SOURCE_BYTES_MAX)? {
+    if let Some(text) = side::text(&folder.join(side::TEMPLATE), SOURCE_BYTES_MAX)? {
         return Ok(Some(text));
     }
     for file in ["chat_template.json", "tokenizer_config.json"] {
@@ -29,6 +27,19 @@ pub(crate) fn find(source: &Source) -> Result<Option<String>, CheckpointError> {
         }
     }
     Ok(None)
+}
+
+/// The template of a GGUF file: one of its own name beside it, its own, or the one that lies in its folder
+/// for all that have none.
+fn find_beside(file: &Path, metadata: &GgufMetadata) -> Result<Option<String>, CheckpointError> {
+    let [named, common] = side::templates_beside(file);
+    if let Some(text) = side::text(&named, SOURCE_BYTES_MAX)? {
+        return Ok(Some(text));
+    }
+    match metadata.get_str("tokenizer.chat_template") {
+        Some(text) => Ok(Some(text.to_owned())),
+        None => side::text(&common, SOURCE_BYTES_MAX),
+    }
 }
 
 /// A template, or the one called `default` in a list of named ones.
@@ -108,5 +119,26 @@ mod tests {
         let expected = [("bos", "<b>"), ("eos", "<e>"), ("pad", "<p>"), ("unk", "<u>")];
         let expected = expected.map(|(name, text)| (format!("{name}_token"), text.to_owned()));
         assert_eq!(names, TokenNames::from(expected));
+    }
+
+    #[test]
+    fn a_gguf_file_s_template_may_lie_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = |name: &str, own: Option<&str>| {
+            let metadata = GgufMetadata::default();
+            let metadata = match own {
+                Some(own) => metadata.with_text("tokenizer.chat_template", own),
+                None => metadata,
+            };
+            find(&Source::Gguf(folder.path().join(name), metadata)).unwrap()
+        };
+        let write = |name: &str| fs::write(folder.path().join(name), name).unwrap();
+        assert_eq!(found("a.gguf", None), None);
+        write("chat_template.jinja");
+        assert_eq!(found("a.gguf", None).unwrap(), "chat_template.jinja");
+        assert_eq!(found("a.gguf", Some("own")).unwrap(), "own");
+        write("a.jinja");
+        assert_eq!(found("a.gguf", Some("own")).unwrap(), "a.jinja");
+        assert_eq!(found("b.gguf", Some("own")).unwrap(), "own");
     }
 }

@@ -8,15 +8,12 @@ use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use time::{OffsetDateTime, format_description::parse_strftime_owned};
 
-use super::{Problem, TokenNames, Turn};
+use super::{Problem, TokenNames, Turn, source::normalised};
 
 /// Instructions one rendering may execute: thousands of turns, well under a second.
 const FUEL: u64 = 5_000_000;
 /// The one template of each environment.
 const NAME: &str = "chat";
-/// Marks of the assistant's own text for training; transformers renders what stands between them.
-const TRAINING_MARKS: [(&str, &str); 2] = [("generation", "if true"), ("endgeneration", "endif")];
-
 /// A compiled template.
 pub(super) struct Jinja {
     environment: Environment<'static>,
@@ -50,35 +47,6 @@ impl Jinja {
         template.render_captured_to(context, &mut output).map_err(problem)?;
         String::from_utf8(output.bytes).map_err(|error| Problem::Failed(error.to_string()))
     }
-}
-
-/// A source as Jinja2 reads it: lines end with a line feed, whatever they ended with.
-fn normalised(source: &str) -> String {
-    let mut source = source.replace("\r\n", "\n").replace('\r', "\n");
-    for (mark, stands_for) in TRAINING_MARKS {
-        source = replace_tag(&source, mark, stands_for);
-    }
-    source
-}
-
-/// Puts another tag in the place of `{% name %}`; its marks of whitespace stay.
-fn replace_tag(source: &str, name: &str, other: &str) -> String {
-    let mut replaced = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(at) = rest.find("{%") {
-        let (before, tag) = rest.split_at(at + 2);
-        replaced.push_str(before);
-        let sign = tag.len() - tag.trim_start_matches(['-', '+']).len();
-        let inner = tag[sign..].trim_start();
-        let after = inner.strip_prefix(name).map(str::trim_start);
-        rest = tag;
-        if let Some(after) = after.filter(|a| a.starts_with(['-', '+', '%'])) {
-            replaced.push_str(&tag[..sign]);
-            replaced.push_str(&format!(" {other} "));
-            rest = after;
-        }
-    }
-    replaced + rest
 }
 
 /// Jinja set up as `transformers.utils.chat_template_utils` sets it up.
@@ -209,6 +177,16 @@ mod tests {
     #[test]
     fn lines_end_as_jinja_reads_them() {
         check("{% if true %}\r\na\r\nb\rc{% endif %}\r\n", "a\nb\nc");
+    }
+
+    #[test]
+    fn percent_signs_format_strings() {
+        check("{{ '<|%s|>' % 'user' }}{{ 7 % 4 }}", "<|user|>3");
+        check("{%- set x = 'a' %}{{ '%s-%d' % (x, 2) + '!' }}", "a-2!");
+        check("{{ \"%s\" % x|default('z') }} {{ 'it\\'s %s' % 'a' }}", "z it's a");
+        check("{% set a = {'b': ['c']} %}{{ '[%s]' % a['b'][0] }}%", "[c]%");
+        check("{{ '100%' }}{% if '%' %}{{ '%s' % '-%s' % 'n' }}{% endif %}", "100%-n");
+        check("{# '%s' % #}{{ ('%s' % 'a') ~ '%s' % ('b') }}", "ab");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use tokenizers::{
     },
 };
 
+use super::{lexicon::Lexicon, marks::is_control_by_name};
 use crate::files::GgufMetadata;
 
 /// `tokenizer.ggml.token_type` values.
@@ -34,6 +35,8 @@ const USER_DEFINED: i64 = 4;
 /// Gemma's control tokens that llama.cpp's converter files under `USER_DEFINED`; nobody may type
 /// them.
 const IMAGE_MARKS: [&str; 3] = ["<start_of_image>", "<end_of_image>", "<image_soft_token>"];
+/// Gemma's turns, which some converters file under `NORMAL`.
+const TURN_MARKS: [&str; 2] = ["<start_of_turn>", "<end_of_turn>"];
 /// SentencePiece's blank.
 const BLANK: &str = "▁";
 /// Longer pieces are never the result of a merge; keeps the search for merges from growing square.
@@ -274,14 +277,31 @@ impl<'a> Parts<'a> {
 
     fn type_of(&self, id: u32) -> i64 {
         match self.types.get(id as usize).copied().unwrap_or(NORMAL) {
-            USER_DEFINED if self.is_image_mark(id) => CONTROL,
+            USER_DEFINED if self.is_among(id, |text| IMAGE_MARKS.contains(&text)) => CONTROL,
+            // No text that people write is a piece of these names.
+            NORMAL if self.is_among(id, is_steering) => CONTROL,
             filed => filed,
         }
     }
 
-    fn is_image_mark(&self, id: u32) -> bool {
-        self.tokens.get(id as usize).is_some_and(|text| IMAGE_MARKS.contains(&text.as_str()))
+    fn is_among(&self, id: u32, these: impl Fn(&str) -> bool) -> bool {
+        self.tokens.get(id as usize).is_some_and(|text| these(text))
     }
+}
+
+fn is_steering(text: &str) -> bool {
+    TURN_MARKS.contains(&text) || is_control_by_name(text)
+}
+
+/// The names that a file has for its tokens.
+pub(super) fn lexicon(metadata: &GgufMetadata) -> Lexicon {
+    let parts = Parts::of(metadata);
+    let flag = |id: u32| match parts.type_of(id) {
+        CONTROL => Some(true),
+        USER_DEFINED => Some(false),
+        _ => None,
+    };
+    Lexicon::of_tokens((0..).zip(parts.tokens).map(|(id, text)| (text.as_str(), flag(id))))
 }
 
 /// Says what keeps a file's tokenizer from being rebuilt, without the work of rebuilding it.

@@ -204,10 +204,10 @@ async fn mistakes_are_reported_before_anything_is_loaded() {
     let mut odd = chat("x");
     odd.prompt = Prompt::Chat(vec![Message::text("wizard", "x")]);
     assert!(matches!(refused(A, odd).await, EngineError::InvalidRequest { .. }));
-    let mut twice = chat("x");
-    let turn = Message::text("user", "x");
-    twice.prompt = Prompt::Chat(vec![turn.clone(), turn]);
-    match refused("mistral_balanced", twice).await {
+    let mut early = chat("x");
+    let turns = ["assistant", "user"].map(|role| Message::text(role, "x"));
+    early.prompt = Prompt::Chat(turns.into());
+    match refused("mistral_balanced", early).await {
         EngineError::Template { message, .. } => assert!(message.contains("must alternate")),
         other => panic!("{other:?}"),
     }

@@ -6,6 +6,7 @@
 mod fleet;
 mod inspection;
 mod sight;
+mod steering;
 mod support;
 mod templates;
 mod toys;

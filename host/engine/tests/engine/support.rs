@@ -67,7 +67,7 @@ pub(crate) fn fleet(ids: &[&str]) -> Fleet {
 }
 
 /// Settings whose experts never end a reply by themselves, and the folders they live in: toys with
-/// every end token taken out of their files.
+/// every end token taken out of their files, and with other names for what is known to be one.
 pub(crate) fn endless(ids: &[&str]) -> (Vec<TempDir>, FleetSettings) {
     let mut settings = settings(ids);
     let folders = ids.iter().map(|id| copy(id)).collect::<Vec<_>>();
@@ -78,9 +78,18 @@ pub(crate) fn endless(ids: &[&str]) -> (Vec<TempDir>, FleetSettings) {
         for file in ["tokenizer_config.json", "special_tokens_map.json"] {
             put(&folder.path().join(file), "eos_token", Value::Null);
         }
+        rename_ends(&folder.path().join("tokenizer.json"));
         expert.path = folder.path().into();
     }
     (folders, settings)
+}
+
+fn rename_ends(file: &Path) {
+    let ends = ["<|end|>", "<|endoftext|>", "</s>", "<|im_end|>", "<eos>", "<end_of_turn>"];
+    let text = fs::read_to_string(file).unwrap();
+    let rename =
+        |text: String, end: &&str| text.replace(&format!("\"{end}\""), &format!("\"{end}~\""));
+    fs::write(file, ends.iter().fold(text, rename)).unwrap();
 }
 
 fn put(file: &Path, key: &str, value: Value) {

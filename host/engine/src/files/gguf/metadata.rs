@@ -37,12 +37,21 @@ impl GgufMetadata {
         }
     }
 
-    /// A float.
-    pub(crate) fn get_f32(&self, key: &str) -> Option<f32> {
-        match self.0.get(key)? {
-            Datum::Float(float) => Some(*float),
-            _ => None,
-        }
+    /// A number of any type, or a flag as 0 or 1; `Err` for anything else that stands there.
+    pub(crate) fn number(&self, key: &str) -> Option<Result<f64, ()>> {
+        Some(match self.0.get(key)? {
+            Datum::Integer(integer) => Ok(*integer as f64),
+            Datum::Float(float) => Ok(f64::from(*float)),
+            Datum::Flag(flag) => Ok(f64::from(u8::from(*flag))),
+            // One number for each layer, all the same, is one number.
+            Datum::Integers(list) => match list[..] {
+                [first, ref rest @ ..] if rest.iter().all(|other| *other == first) => {
+                    Ok(first as f64)
+                }
+                _ => Err(()),
+            },
+            _ => Err(()),
+        })
     }
 
     /// A bool, as `tokenizer.ggml.add_bos_token`.
@@ -83,6 +92,16 @@ impl GgufMetadata {
 impl GgufMetadata {
     pub(crate) fn with_integer(mut self, key: &str, value: i64) -> Self {
         self.0.insert(key.to_owned(), Datum::Integer(value));
+        self
+    }
+
+    pub(crate) fn with_text(mut self, key: &str, value: &str) -> Self {
+        self.0.insert(key.to_owned(), Datum::Text(value.to_owned()));
+        self
+    }
+
+    pub(crate) fn with_float(mut self, key: &str, value: f32) -> Self {
+        self.0.insert(key.to_owned(), Datum::Float(value));
         self
     }
 

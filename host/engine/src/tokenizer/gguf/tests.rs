@@ -168,3 +168,13 @@ fn unknown_kinds_are_refused_by_name() {
     assert!(refusal("gpt2", "klingon").contains("'klingon'"));
     assert!(Parts::of(&GgufMetadata::default()).build().is_err());
 }
+
+#[test]
+fn marks_are_control_tokens_whatever_type_they_are_filed_under() {
+    let tokens = ["a", "<|im_end|>", "<start_of_turn>", "<div>", "<end_of_turn>"];
+    let metadata = GgufMetadata::default().with_strings("tokenizer.ggml.tokens", &tokens);
+    let lexicon = lexicon(&metadata);
+    let added: Vec<&str> = lexicon.added().map(|(text, _)| text).collect();
+    assert_eq!(added, ["<end_of_turn>", "<start_of_turn>", "<|im_end|>"]);
+    assert_eq!((lexicon.id("<div>"), lexicon.len(), lexicon.pieces_end()), (Some(3), 5, 4));
+}

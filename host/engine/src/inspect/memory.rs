@@ -1,0 +1,94 @@
+//! What an expert takes of memory, and what would make it fit.
+
+use super::finding::{
+    Inspection,
+    Severity::{Error, Note},
+};
+use crate::{
+    ExpertSettings,
+    machine::machine_memory,
+    memory::{kv_tokens, mib},
+};
+
+/// A shorter context than this is nothing to recommend.
+const CONTEXT_MIN: u64 = 256;
+
+/// Counts it, and holds it against the machine.
+pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
+    let weights = inspection.weight_bytes.unwrap_or(0);
+    let per_token = inspection.kv_bytes_per_token.unwrap_or(0);
+    let context = inspection.context_length.unwrap_or(0);
+    let kv = per_token.saturating_mul(kv_tokens(context, settings.max_num_seqs));
+    let total = weights.saturating_add(kv);
+    inspection.memory_bytes = Some(total);
+    let machine = machine_memory();
+    if total > machine {
+        let message = format!("it needs {}, this machine has {}", mib(total), mib(machine));
+        let mend = memory_mend(settings, inspection, machine);
+        inspection.add(Error, "memory-short", message, mend);
+    } else {
+        let message =
+            format!("it takes {}: weights {}, KV cache {}", mib(total), mib(weights), mib(kv));
+        inspection.add(Note, "memory-needed", message, "");
+    }
+}
+
+impl Inspection {
+    /// What would make the expert fit into so many bytes.
+    pub fn memory_mend(&self, settings: &ExpertSettings, bytes: u64) -> String {
+        memory_mend(settings, self, bytes)
+    }
+}
+
+fn memory_mend(settings: &ExpertSettings, seen: &Inspection, bytes: u64) -> String {
+    let spare = bytes.saturating_sub(seen.weight_bytes.unwrap_or(0));
+    let tokens = spare / seen.kv_bytes_per_token.unwrap_or(0).max(1);
+    let context = u64::from(seen.context_length.unwrap_or(0));
+    let longest = tokens / kv_tokens(1, settings.max_num_seqs) / CONTEXT_MIN * CONTEXT_MIN;
+    let plain = matches!(seen.quantization.as_deref(), Some("f32" | "f16" | "bf16"));
+    let mut mends = Vec::new();
+    if settings.max_num_seqs > 1 && tokens >= context {
+        mends.push("set max_num_seqs to 1".to_owned());
+    }
+    if (CONTEXT_MIN..context).contains(&longest) {
+        mends.push(format!("set max_model_len to {longest} or less"));
+    }
+    if plain {
+        mends.push("set quantization to \"int4\"".to_owned());
+    }
+    if mends.is_empty() {
+        mends.push("use a smaller or quantised checkpoint".to_owned());
+    }
+    mends.join(", or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::self_test::tests::expert;
+
+    const WEIGHTS: u64 = 1000;
+
+    /// An expert of 1000 bytes, 4096 tokens, and a byte for each.
+    fn check(quantization: &str, bytes: u64, expect: &str) {
+        let seen = Inspection {
+            weight_bytes: Some(WEIGHTS),
+            kv_bytes_per_token: Some(1),
+            context_length: Some(4096),
+            quantization: Some(quantization.to_owned()),
+            ..Inspection::default()
+        };
+        let settings = ExpertSettings { max_num_seqs: 8, ..expert("x") };
+        assert_eq!(memory_mend(&settings, &seen, bytes), expect, "{quantization} in {bytes}");
+    }
+
+    #[test]
+    fn mends_are_numbers_that_help() {
+        let shorter = |longest| format!("set max_model_len to {longest} or less");
+        check("gguf q4_0", WEIGHTS + 5000, &format!("set max_num_seqs to 1, or {}", shorter(2304)));
+        check("gguf q4_0", WEIGHTS + 4000, &shorter(1792));
+        check("bf16", WEIGHTS + 600, &format!("{}, or set quantization to \"int4\"", shorter(256)));
+        check("bf16", WEIGHTS, "set quantization to \"int4\"");
+        check("gguf q4_0", WEIGHTS, "use a smaller or quantised checkpoint");
+    }
+}
