@@ -56,7 +56,7 @@ fn decode(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::from_parameter(name), |bench| {
                 let mut y = vec![0.0; OUTPUTS];
                 bench.iter(|| {
-                    let x = Activations::new(&x, INPUTS, Rounding::Once);
+                    let x = Activations::new(&x, INPUTS, Rounding::Coarse);
                     layers.iter().for_each(|layer| product(&x, layer, &mut y, &compute));
                     black_box(&mut y);
                 });
@@ -77,7 +77,7 @@ fn prefill(criterion: &mut Criterion) {
         for (name, compute) in ways() {
             group.bench_function(BenchmarkId::from_parameter(name), |bench| {
                 bench.iter(|| {
-                    let x = Activations::new(&x, INPUTS, Rounding::Once);
+                    let x = Activations::new(&x, INPUTS, Rounding::Coarse);
                     product(&x, &packed, &mut y, &compute);
                 });
             });

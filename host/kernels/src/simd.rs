@@ -48,6 +48,8 @@ pub(crate) trait Simd: Copy {
     fn store(self, numbers: Self::Floats, out: &mut [f32; LANES]);
     /// `a + b`
     fn add(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
+    /// `a * b`
+    fn multiply(self, a: Self::Floats, b: Self::Floats) -> Self::Floats;
     /// `a * b + c`, rounded once.
     fn multiply_add(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
     /// `c - a * b`, rounded once.

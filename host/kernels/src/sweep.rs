@@ -11,6 +11,7 @@
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod i8mm;
 pub(crate) mod numbers;
+pub(crate) mod outliers;
 pub(crate) mod scalar;
 pub(crate) mod stream;
 pub(crate) mod tile;

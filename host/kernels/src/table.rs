@@ -8,7 +8,7 @@ mod parity;
 
 use crate::{
     Isa,
-    activations::{quantise, quantise_lost},
+    activations::{quantise, quantise_step, survey},
     attention::attend_by_token,
     packed::expand,
     plain,
@@ -39,11 +39,14 @@ static SCALAR: Ops = Ops {
     layer_norm: plain::layer_norm,
     attend: attend_by_token::<false>,
     unpack,
+    survey,
     quantise,
-    quantise_lost,
+    quantise_step,
     expand,
     sweep: sweep::scalar::sweep,
+    sweep_steps: sweep::scalar::sweep_steps,
     stream: sweep::scalar::stream,
+    stream_steps: sweep::scalar::stream_steps,
     sweep_numbers: sweep::numbers::sweep_plainly::<false>,
     stream_numbers: sweep::numbers::stream_plainly::<false>,
 };

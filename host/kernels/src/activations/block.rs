@@ -1,8 +1,14 @@
-//! 128 activations of one row in 8 bits.
+//! 128 activations of one row in 8 bits, and single steps of them. Written once in safe code that LLVM
+//! vectorises, compiled for every row of the table; all of it is inlined for that.
 
 use crate::blocking::{DEPTH, STEP};
 
-/// [`DEPTH`] inputs of one row: `x = scale * q`, with `q` in -127..=127.
+/// Steps of a block.
+pub(crate) const STEPS: usize = DEPTH / STEP;
+/// The largest quant.
+pub(super) const QUANT_MAX: f32 = 127.0;
+
+/// [`DEPTH`] inputs of one row: `x = scale * q`, with `q` in -127..=127 and a scale for every step.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[repr(C, align(64))]
 pub(crate) struct Block {
@@ -10,89 +16,133 @@ pub(crate) struct Block {
     pub(crate) quads: [i32; DEPTH / 4],
     /// Sums of 16 quants each.
     pub(crate) sums16: [i16; DEPTH / 16],
-    /// Sums of 32 quants each.
-    pub(crate) sums32: [i32; DEPTH / STEP],
-    /// The same as numbers.
-    pub(crate) numbers32: [f32; DEPTH / STEP],
-    /// What a quant is worth.
-    pub(crate) scales: [f32; DEPTH / STEP],
+    /// Sums of the quants of each step.
+    pub(crate) sums32: [i16; STEPS],
+    /// What a quant of each step is worth.
+    pub(crate) scales: [f32; STEPS],
+    /// Sums of the inputs of each step, as they are rounded.
+    pub(crate) worths: [f32; STEPS],
     /// Sum of all inputs, as they are rounded.
-    pub(crate) sum: f32,
+    pub(crate) worth: f32,
 }
 
-/// Quantises a part of a row into blocks that were zero.
+/// What rounding lost of [`STEP`] inputs of one row of a chunk, in 8 bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[repr(C, align(64))]
+pub(crate) struct Step {
+    /// As in a [`Block`].
+    pub(crate) quads: [i32; STEP / 4],
+    /// Sums of 16 quants each.
+    pub(crate) sums16: [i16; STEP / 16],
+    /// Sum of all quants.
+    pub(crate) sum: i16,
+    /// What a quant is worth.
+    pub(crate) scale: f32,
+    /// Sum of the inputs, as they are rounded.
+    pub(crate) worth: f32,
+    /// Which step of the chunk.
+    pub(crate) place: u32,
+    /// To which sum of outputs its products are added.
+    pub(crate) slot: u32,
+}
+
+/// Writes the largest magnitude of every step of a row and returns the sum of the squares of all inputs. NaN
+/// counts as zero.
 #[inline(always)]
-pub(crate) fn quantise(x: &[f32], blocks: &mut [Block]) {
-    for (x, block) in x.chunks(DEPTH).zip(blocks) {
-        quantise_block(&padded(x), block);
+pub(crate) fn survey(x: &[f32], maxima: &mut [f32]) -> f32 {
+    let mut squares = [0.0f32; 16];
+    for (x, max) in x.chunks(STEP).zip(maxima) {
+        let x = padded::<STEP>(x);
+        let mut most = [0.0f32; 16];
+        for x in x.as_chunks::<16>().0 {
+            for ((most, square), x) in most.iter_mut().zip(&mut squares).zip(x) {
+                let size = x.abs();
+                *most = if size > *most { size } else { *most };
+                *square += if x.is_nan() { 0.0 } else { x * x };
+            }
+        }
+        *max = most.iter().fold(0.0, |a: f32, b| if *b > a { *b } else { a });
+    }
+    squares.iter().sum()
+}
+
+/// Quantises a part of a row. `maxima` are those of its steps.
+#[inline(always)]
+pub(crate) fn quantise(x: &[f32], maxima: &[f32], blocks: &mut [Block]) {
+    for ((x, maxima), block) in x.chunks(DEPTH).zip(maxima.chunks(STEPS)).zip(blocks) {
+        let (x, maxima) = (padded::<DEPTH>(x), padded::<STEPS>(maxima));
+        let mut quants = [0; DEPTH];
+        let steps = x.as_chunks::<STEP>().0.iter().zip(quants.as_chunks_mut().0);
+        for (((x, quants), max), scale) in steps.zip(maxima).zip(&mut block.scales) {
+            *scale = quants_of(x, max.abs(), quants);
+        }
+        block.quads = quads_of(&quants);
+        block.sums16 = sums_of(&quants);
+        for (sum, pair) in block.sums32.iter_mut().zip(block.sums16.as_chunks::<2>().0) {
+            *sum = pair[0] + pair[1];
+        }
+        let sums = block.sums32.iter().zip(block.scales);
+        for (worth, (sum, scale)) in block.worths.iter_mut().zip(sums) {
+            *worth = scale * f32::from(*sum);
+        }
+        block.worth = block.worths.iter().sum();
     }
 }
 
-/// Quantises what `blocks` lost of a part of a row, into as many that were zero.
+/// Quantises one step to the largest of its inputs, and takes what it is worth off `x`.
 #[inline(always)]
-pub(crate) fn quantise_lost(x: &[f32], blocks: &[Block], lost: &mut [Block]) {
-    for ((x, block), lost) in x.chunks(DEPTH).zip(blocks).zip(lost) {
-        let mut rest = [0.0; DEPTH];
-        take_off(&padded(x), block, &mut rest);
-        quantise_block(&rest, lost);
+pub(crate) fn quantise_step(x: &mut [f32; STEP], step: &mut Step) {
+    let mut max = 0.0;
+    for x in &*x {
+        max = if x.abs() > max { x.abs() } else { max };
+    }
+    let mut quants = [0; STEP];
+    step.scale = quants_of(x, max, &mut quants);
+    step.quads = quads_of(&quants);
+    step.sums16 = sums_of(&quants);
+    step.sum = step.sums16[0] + step.sums16[1];
+    step.worth = step.scale * f32::from(step.sum);
+    for (x, quant) in x.iter_mut().zip(quants) {
+        *x -= step.scale * f32::from(quant as i8);
     }
 }
 
 /// With zeros for inputs that are not there.
 #[inline(always)]
-fn padded(x: &[f32]) -> [f32; DEPTH] {
-    let mut padded = [0.0; DEPTH];
+pub(super) fn padded<const N: usize>(x: &[f32]) -> [f32; N] {
+    let mut padded = [0.0; N];
     padded[..x.len()].copy_from_slice(x);
     padded
 }
 
-/// `lost = x - block`
+/// Signed bytes of numbers that are at most `max` in size, and what one of them is worth.
 #[inline(always)]
-fn take_off(x: &[f32; DEPTH], block: &Block, lost: &mut [f32; DEPTH]) {
-    for (quad, (lost, x)) in
-        lost.as_chunks_mut::<4>().0.iter_mut().zip(x.as_chunks::<4>().0).enumerate()
-    {
-        let (quants, scale) = (block.quads[quad].to_le_bytes(), block.scales[quad * 4 / STEP]);
-        for (lost, (x, quant)) in lost.iter_mut().zip(x.iter().zip(quants)) {
-            *lost = x - scale * f32::from(quant as i8);
-        }
+fn quants_of<const N: usize>(x: &[f32; N], max: f32, quants: &mut [u8; N]) -> f32 {
+    /// Added to a small number, it leaves the nearest integer (ties to even) in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    let factor = if max > 0.0 { QUANT_MAX / max } else { 0.0 };
+    // The smallest numbers have no reciprocal: they are nothing beside anything else.
+    let factor = if factor.is_finite() { factor } else { 0.0 };
+    for (quant, x) in quants.iter_mut().zip(x) {
+        *quant = (x * factor + ROUND).to_bits() as u8;
     }
+    max / QUANT_MAX
 }
 
 #[inline(always)]
-fn quantise_block(x: &[f32; DEPTH], block: &mut Block) {
-    /// Added to a small number, it leaves the nearest integer (ties to even) in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    let mut quants = [0i32; DEPTH];
-    let steps = x.as_chunks::<STEP>().0.iter().zip(quants.as_chunks_mut::<STEP>().0);
-    for ((x, quants), scale) in steps.zip(&mut block.scales) {
-        let mut maxima = [0.0f32; 16];
-        for x in x.as_chunks::<16>().0 {
-            for (max, x) in maxima.iter_mut().zip(x) {
-                *max = if x.abs() > *max { x.abs() } else { *max };
-            }
-        }
-        let max = maxima.iter().copied().fold(0.0, f32::max);
-        let factor = if max > 0.0 { 127.0 / max } else { 0.0 };
-        // The smallest numbers have no reciprocal: they are nothing beside anything else.
-        let factor = if factor.is_finite() { factor } else { 0.0 };
-        *scale = max / 127.0;
-        for (quant, x) in quants.iter_mut().zip(x) {
-            *quant = (x * factor + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
-        }
+fn quads_of<const N: usize, const QUADS: usize>(quants: &[u8; N]) -> [i32; QUADS] {
+    let mut quads = [0; QUADS];
+    for (quad, quants) in quads.iter_mut().zip(quants.as_chunks().0) {
+        *quad = i32::from_le_bytes(*quants);
     }
-    for (quad, q) in block.quads.iter_mut().zip(quants.as_chunks::<4>().0) {
-        *quad = q[0] & 255 | (q[1] & 255) << 8 | (q[2] & 255) << 16 | q[3] << 24;
+    quads
+}
+
+#[inline(always)]
+fn sums_of<const N: usize, const SUMS: usize>(quants: &[u8; N]) -> [i16; SUMS] {
+    let mut sums = [0; SUMS];
+    for (sum, quants) in sums.iter_mut().zip(quants.as_chunks::<16>().0) {
+        *sum = quants.iter().map(|quant| i16::from(*quant as i8)).sum();
     }
-    for (sum, quants) in block.sums16.iter_mut().zip(quants.as_chunks::<16>().0) {
-        *sum = quants.iter().sum::<i32>() as i16;
-    }
-    for (sum, pair) in block.sums32.iter_mut().zip(block.sums16.as_chunks::<2>().0) {
-        *sum = i32::from(pair[0]) + i32::from(pair[1]);
-    }
-    block.numbers32 = block.sums32.map(|sum| sum as f32);
-    block.sum = 0.0;
-    for (number, scale) in block.numbers32.iter().zip(block.scales) {
-        block.sum += number * scale;
-    }
+    sums
 }

@@ -4,13 +4,13 @@
 //! So packed weights are read from memory once, a panel lies in the nearest cache while it is in use, and
 //! the activations of a chunk stay in the next.
 
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 use super::strips::{STREAM_ROWS, STRIPS, groups};
 use crate::{
     Packed,
-    activations::{Block, Rounded},
-    blocking::{BLOCKS, DEPTH, ROWS},
+    activations::{Block, Outliers, Rounded},
+    blocking::{BLOCKS, DEPTH, ROWS, ROWS_AT_ONCE},
     packed::{Layout, Panel},
     table::Ops,
 };
@@ -20,7 +20,7 @@ pub(super) struct Task<'a> {
     pub(super) x: &'a Rounded,
     /// Number of all rows.
     pub(super) all: usize,
-    /// Those that are meant.
+    /// Those that are meant: some that meet weights at once.
     pub(super) rows: Range<usize>,
     pub(super) weight: &'a Packed,
     pub(super) layout: Layout,
@@ -49,7 +49,7 @@ impl Task<'_> {
         }
     }
 
-    /// Adds a chunk's products, then those of what was lost of some rows.
+    /// Adds a chunk's products, then those of the steps that are rounded by themselves.
     fn meet(
         &self,
         ops: &Ops,
@@ -58,25 +58,19 @@ impl Task<'_> {
         Room { panel, sums }: &mut Room,
         out: &mut [[f32; ROWS]],
     ) {
-        let (layout, blocks) = (self.layout, &*chunk.blocks);
+        let (layout, Outliers { rows, steps }) = (self.layout, chunk.outliers);
         sums.clear();
+        sums.resize(rows.len(), [0.0; ROWS]);
         if out.len() > STREAM_ROWS {
             (ops.expand)(layout, packed, panel);
-            (ops.sweep)(panel, blocks, BLOCKS, out);
-            sums.resize(chunk.again.len(), [0.0; ROWS]);
-            (ops.sweep)(panel, chunk.lost, BLOCKS, sums);
-        } else if chunk.again.is_empty() {
-            (ops.stream)(layout, packed, panel, blocks, BLOCKS, out);
+            (ops.sweep)(panel, chunk.blocks, BLOCKS, out);
+            (ops.sweep_steps)(panel, steps, sums);
         } else {
-            let rows = out.len();
-            sums.extend_from_slice(out);
-            sums.resize(rows + chunk.again.len(), [0.0; ROWS]);
-            (ops.stream)(layout, packed, panel, blocks, BLOCKS, sums);
-            out.copy_from_slice(&sums[..rows]);
-            sums.drain(..rows);
+            (ops.stream)(layout, packed, panel, chunk.blocks, BLOCKS, out);
+            (ops.stream_steps)(layout, packed, panel, steps, sums);
         }
-        for (row, again) in chunk.again.iter().zip(sums) {
-            out[*row].iter_mut().zip(again).for_each(|(out, again)| *out += *again);
+        for (row, sums) in rows.iter().zip(sums) {
+            out[*row].iter_mut().zip(sums).for_each(|(out, sum)| *out += *sum);
         }
     }
 
@@ -94,34 +88,20 @@ impl Task<'_> {
     fn chunk(&self, index: usize) -> Chunk<'_> {
         let first = index * self.all;
         let blocks = (first + self.rows.start) * BLOCKS..(first + self.rows.end) * BLOCKS;
-        let blocks = &self.x.blocks[blocks];
-        let Some(lost) = self.x.lost.get(index) else {
-            return Chunk { blocks: Cow::Borrowed(blocks), lost: &[], again: Vec::new() };
-        };
-        let from = lost.rows.partition_point(|row| *row < self.rows.start);
-        let to = lost.rows.partition_point(|row| *row < self.rows.end);
-        let again = lost.rows[from..to].iter().map(|row| row - self.rows.start).collect();
-        let lost = &lost.blocks[from * BLOCKS..to * BLOCKS];
-        let blocks = if self.rows.len() <= STREAM_ROWS && from < to {
-            Cow::Owned([blocks, lost].concat())
-        } else {
-            Cow::Borrowed(blocks)
-        };
-        Chunk { blocks, lost, again }
+        let outliers = self.rows.start / ROWS_AT_ONCE * self.chunks() + index;
+        Chunk { blocks: &self.x.blocks[blocks], outliers: &self.x.outliers[outliers] }
     }
 }
 
 /// A chunk of the rows of a task.
 struct Chunk<'a> {
-    /// Of every row; where rows are few, with what is in `lost` behind it.
-    blocks: Cow<'a, [Block]>,
-    /// What was lost of some rows.
-    lost: &'a [Block],
-    /// Which those are.
-    again: Vec<usize>,
+    /// Of every row.
+    blocks: &'a [Block],
+    /// What is rounded by itself.
+    outliers: &'a Outliers,
 }
 
-/// What a task unpacks weights to, and what it sums lost parts up in.
+/// What a task unpacks weights to, and what it sums outliers up in.
 struct Room {
     panel: Box<Panel>,
     sums: Vec<[f32; ROWS]>,

@@ -114,6 +114,14 @@ impl Simd for Dotprod {
     }
 
     #[inline(always)]
+    fn multiply(self, mut a: Self::Floats, b: Self::Floats) -> Self::Floats {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a = unsafe { vmulq_f32(*a, b) };
+        }
+        a
+    }
+
+    #[inline(always)]
     fn multiply_add(self, a: Self::Floats, b: Self::Floats, mut c: Self::Floats) -> Self::Floats {
         for ((a, b), c) in a.into_iter().zip(b).zip(&mut c) {
             *c = unsafe { vfmaq_f32(*c, a, b) };

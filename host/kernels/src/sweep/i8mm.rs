@@ -5,10 +5,10 @@
 
 use std::arch::{aarch64::*, asm};
 
-use super::tile::{numbers_of, rows_at, sums_of};
+use super::tile::{rows_at, sums_of};
 use crate::{
-    activations::Block,
-    blocking::{BLOCKS, DEPTH, ROWS, STEP},
+    activations::{Block, STEPS},
+    blocking::{BLOCKS, DEPTH, ROWS},
     packed::Panel,
 };
 
@@ -91,61 +91,37 @@ fn tile<const SCALES: usize, const MINIMA: bool>(
     stride: usize,
     out: &mut [[f32; ROWS]],
 ) {
-    let mut total: [Tile; GROUPS] = [[[vdupq_n_f32(0.0); COLUMNS]; PAIRS]; GROUPS];
     let mut paired = [[[0; PAIR]; PAIRS]; EIGHTS];
-    for index in 0..panel.blocks {
+    let lift = if panel.wide { 128 } else { 0 };
+    let zero = if MINIMA { lift } else { lift - panel.zero };
+    for (index, weights) in weights.iter().enumerate().take(panel.blocks) {
         let x = padded(blocks, stride, index, out.len());
         pair_rows(x, &mut paired);
-        for (group, total) in total.iter_mut().enumerate() {
-            let mut whole: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
-            for step in 0..DEPTH / STEP {
-                let weights = &weights[index];
-                let scaled =
-                    scaled::<SCALES, MINIMA>(panel, &paired, weights, x, [index, step, group]);
-                add_step(if SCALES == 1 { &mut whole } else { total }, scaled, x, step);
+        for group in 0..GROUPS {
+            let mut total: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
+            for step in 0..STEPS {
+                let parts = (SCALES / STEPS).max(1);
+                for part in step * parts..(step + 1) * parts {
+                    let eights = EIGHTS / (STEPS * parts);
+                    let eights = part * eights..(part + 1) * eights;
+                    let start = sums_of::<TILE, SCALES>(x, part).map(|sum| zero * sum);
+                    let dots = dots(&paired[eights.clone()], &weights[eights], group, start);
+                    if SCALES == 1 {
+                        add_step(&mut total, dots, x, step);
+                        continue;
+                    }
+                    let factors = pairs(&panel.factors[index][part], group);
+                    let minima = pairs(&panel.minima[index][part], group);
+                    add_scale::<MINIMA>(&mut total, dots, x, step, factors, minima);
+                }
             }
             if SCALES == 1 {
                 let factors = pairs(&panel.factors[index][0], group);
-                add_whole(total, whole, x, factors, pairs(&panel.minima[index][0], group));
+                total = at_whole(total, x, factors, pairs(&panel.minima[index][0], group));
             }
+            add_to(&total, group, out);
         }
     }
-    for (group, total) in total.iter().enumerate() {
-        add_to(total, group, out);
-    }
-}
-
-/// The products of a step of block `index` with a group of columns, at the worth of their factors unless these
-/// are those of the whole block.
-#[inline]
-#[target_feature(enable = "neon,dotprod,i8mm")]
-fn scaled<const SCALES: usize, const MINIMA: bool>(
-    panel: &Panel,
-    paired: &Paired<PAIRS>,
-    weights: &Paired<{ ROWS / 2 }>,
-    x: [&Block; TILE],
-    [index, step, group]: [usize; 3],
-) -> Tile {
-    let mut scaled: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
-    let lift = if panel.wide { 128 } else { 0 };
-    let zero = if MINIMA { lift } else { lift - panel.zero };
-    let parts = if SCALES == 8 { 2 } else { 1 };
-    for part in step * parts..(step + 1) * parts {
-        let eights = part * 4 / parts..(part + 1) * 4 / parts;
-        let (sums, numbers) = match SCALES {
-            8 => (sums_of::<TILE, 8>(x, part), numbers_of::<TILE, 8>(x, part)),
-            _ => (sums_of::<TILE, 4>(x, part), numbers_of::<TILE, 4>(x, part)),
-        };
-        let start = sums.map(|sum| zero * sum);
-        let dots = dots(&paired[eights.clone()], &weights[eights], group, start);
-        if SCALES == 1 {
-            return floats(dots);
-        }
-        let factors = pairs(&panel.factors[index][part], group);
-        let minima = pairs(&panel.minima[index][part], group);
-        add_scale::<MINIMA>(&mut scaled, dots, numbers, factors, minima);
-    }
-    scaled
 }
 
 /// Block `index` of each row of a tile; the first stands in for those that are not there.
@@ -206,69 +182,62 @@ unsafe fn smmla(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sums
 }
 
-/// Adds what the integers of one scale are worth.
+/// Adds what the integers of one scale of step `step` are worth.
 #[inline]
 #[target_feature(enable = "neon")]
 fn add_scale<const MINIMA: bool>(
-    scaled: &mut Tile,
+    total: &mut Tile,
     dots: [[int32x4_t; COLUMNS]; PAIRS],
-    sums: [f32; TILE],
+    x: [&Block; TILE],
+    step: usize,
     factors: [float32x4_t; COLUMNS],
     minima: [float32x4_t; COLUMNS],
 ) {
     for pair in 0..PAIRS {
-        let sum = two(sums[2 * pair], sums[2 * pair + 1]);
+        let [first, second] = [x[2 * pair], x[2 * pair + 1]];
+        let scale = two(first.scales[step], second.scales[step]);
+        let worth = two(first.worths[step], second.worths[step]);
         for column in 0..COLUMNS {
-            let scaled = &mut scaled[pair][column];
-            *scaled = vfmaq_f32(*scaled, vcvtq_f32_s32(dots[pair][column]), factors[column]);
+            let total = &mut total[pair][column];
+            let dots = vmulq_f32(vcvtq_f32_s32(dots[pair][column]), scale);
+            *total = vfmaq_f32(*total, dots, factors[column]);
             if MINIMA {
-                *scaled = vfmsq_f32(*scaled, sum, minima[column]);
+                *total = vfmsq_f32(*total, worth, minima[column]);
             }
         }
     }
 }
 
+/// Adds the integers of a step that shares the factor of its block, by the scales of the rows.
 #[inline]
 #[target_feature(enable = "neon")]
-fn floats(dots: [[int32x4_t; COLUMNS]; PAIRS]) -> Tile {
-    let mut floats: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
-    for (floats, dots) in floats.as_flattened_mut().iter_mut().zip(dots.as_flattened()) {
-        *floats = vcvtq_f32_s32(*dots);
-    }
-    floats
-}
-
-/// Adds a finished step, at the worth of its activations.
-#[inline]
-#[target_feature(enable = "neon")]
-fn add_step(total: &mut Tile, scaled: Tile, x: [&Block; TILE], step: usize) {
+fn add_step(total: &mut Tile, dots: [[int32x4_t; COLUMNS]; PAIRS], x: [&Block; TILE], step: usize) {
     for pair in 0..PAIRS {
         let scale = two(x[2 * pair].scales[step], x[2 * pair + 1].scales[step]);
         for column in 0..COLUMNS {
             let total = &mut total[pair][column];
-            *total = vfmaq_f32(*total, scaled[pair][column], scale);
+            *total = vfmaq_f32(*total, vcvtq_f32_s32(dots[pair][column]), scale);
         }
     }
 }
 
-/// Adds a finished block whose steps share a factor.
+/// The worth of a block whose steps share a factor.
 #[inline]
 #[target_feature(enable = "neon")]
-fn add_whole(
-    total: &mut Tile,
-    whole: Tile,
+fn at_whole(
+    mut whole: Tile,
     x: [&Block; TILE],
     factors: [float32x4_t; COLUMNS],
     minima: [float32x4_t; COLUMNS],
-) {
+) -> Tile {
     for pair in 0..PAIRS {
-        let sum = two(x[2 * pair].sum, x[2 * pair + 1].sum);
+        let worth = two(x[2 * pair].worth, x[2 * pair + 1].worth);
         for column in 0..COLUMNS {
-            let total = &mut total[pair][column];
-            *total = vfmaq_f32(*total, whole[pair][column], factors[column]);
-            *total = vfmsq_f32(*total, sum, minima[column]);
+            let whole = &mut whole[pair][column];
+            *whole = vfmsq_f32(vmulq_f32(*whole, factors[column]), worth, minima[column]);
         }
     }
+    whole
 }
 
 /// A number for each of two rows, twice.
@@ -292,7 +261,7 @@ fn pairs(numbers: &[f32; ROWS], group: usize) -> [float32x4_t; COLUMNS] {
     out
 }
 
-/// Adds a group's numbers to the rows that are there.
+/// Adds what a block gives to the rows that are there.
 #[inline]
 #[target_feature(enable = "neon")]
 fn add_to(total: &Tile, group: usize, out: &mut [[f32; ROWS]]) {

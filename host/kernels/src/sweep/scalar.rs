@@ -1,7 +1,7 @@
 //! The meaning of a sweep.
 
 use crate::{
-    activations::Block,
+    activations::{Block, STEPS, Step},
     blocking::{DEPTH, ROWS, STEP},
     packed::{Layout, Panel, expand},
 };
@@ -31,28 +31,58 @@ pub(crate) fn stream(
     sweep(panel, blocks, stride, out);
 }
 
-/// One block times one row of weights: integers under one scale on both sides are summed up first.
+/// One block times one row of weights.
 fn product(panel: &Panel, index: usize, block: &Block, column: usize) -> f32 {
-    let parts = panel.scales.max(DEPTH / STEP);
-    let quads = DEPTH / 4 / parts;
+    let steps = block.quads.chunks(STEP / 4).zip(block.scales).enumerate();
+    let products = steps
+        .map(|(step, (quads, scale))| scale * scaled(panel, index, step * STEP / 4, quads, column));
+    products.sum()
+}
+
+/// Adds to `sums`, to that of its slot, the products of each step with the weights at its place.
+pub(crate) fn sweep_steps(panel: &Panel, steps: &[Step], sums: &mut [[f32; ROWS]]) {
+    for step in steps {
+        let (index, place) = (step.place as usize / STEPS, step.place as usize % STEPS);
+        let first = place * STEP / 4;
+        for (column, sum) in sums[step.slot as usize].iter_mut().enumerate() {
+            let scaled = scaled(panel, index, first, &step.quads, column);
+            *sum += step.scale * scaled;
+        }
+    }
+}
+
+/// As [`sweep_steps`]; the panel is the one that [`stream`] has filled.
+pub(crate) fn stream_steps(
+    _: Layout,
+    _: &[u8],
+    panel: &Panel,
+    steps: &[Step],
+    sums: &mut [[f32; ROWS]],
+) {
+    sweep_steps(panel, steps, sums);
+}
+
+/// Quads of activations times as many of one row of weights, which begin at quad `first` of block `index`:
+/// integers under one scale are summed up first.
+fn scaled(panel: &Panel, index: usize, first: usize, x: &[i32], column: usize) -> f32 {
+    let shared = DEPTH / 4 / panel.scales;
     let mut total = 0.0;
-    for part in 0..parts {
+    for (part, x) in x.chunks(shared).enumerate() {
         let (mut dot, mut sum) = (0i32, 0i32);
-        for quad in part * quads..(part + 1) * quads {
-            let quants = &panel.quants[index][quad][4 * column..];
-            for (q, x) in quants.iter().zip(block.quads[quad].to_le_bytes()) {
+        let first = first + part * shared;
+        for (quad, x) in x.iter().enumerate() {
+            let quants = &panel.quants[index][first + quad][4 * column..];
+            for (q, x) in quants.iter().zip(x.to_le_bytes()) {
                 dot += i32::from(*q) * i32::from(x as i8);
                 sum += i32::from(x as i8);
             }
         }
-        let scale = part * panel.scales / parts;
-        let factor = panel.factors[index][scale][column];
-        let product = if panel.has_minima {
-            factor * dot as f32 - panel.minima[index][scale][column] * sum as f32
+        let factor = panel.factors[index][first / shared][column];
+        total += if panel.has_minima {
+            factor * dot as f32 - panel.minima[index][first / shared][column] * sum as f32
         } else {
             factor * (dot - panel.zero * sum) as f32
         };
-        total += block.scales[part * quads * 4 / STEP] * product;
     }
     total
 }

@@ -2,11 +2,9 @@
 //! memory, unpacked in registers. Every sum is formed in the order of a sweep, so that a row gives the
 //! same bits either way.
 
-use super::tile::{
-    add_scale, add_step, add_to, add_whole, floats, numbers_of, rows_at, start, sums_of,
-};
+use super::tile::{add_scale, add_step, add_to, at_whole, load, rows_at, start, store, sums_of};
 use crate::{
-    activations::Block,
+    activations::{Block, STEPS, Step},
     blocking::{DEPTH, PARTS, ROWS, STEP},
     packed::{Layout, Panel},
     simd::{LANES, Simd},
@@ -72,8 +70,6 @@ fn by_layout<S: Simd, const R: usize>(
 
 /// Sums of integers, a register for each row and part of a strip.
 type Dots<S, const R: usize> = [[<S as Simd>::Ints; PARTS]; R];
-/// The same of numbers.
-type Sums<S, const R: usize> = [[<S as Simd>::Floats; PARTS]; R];
 
 #[inline(always)]
 fn units<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const MINIMA: bool>(
@@ -83,7 +79,7 @@ fn units<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const 
     out: &mut [[f32; ROWS]],
 ) {
     let nothing = [[simd.splat(0.0); PARTS]; R];
-    let (mut total, mut whole) = (nothing, nothing);
+    let mut total = nothing;
     let mut depth = 0;
     for unit in packed.chunks_exact(layout.unit_bytes()) {
         let (head, steps) = unit.split_at(layout.head_bytes());
@@ -93,23 +89,109 @@ fn units<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const 
             prefetch(simd, step);
             let (index, place) = (depth / DEPTH, depth % DEPTH / STEP);
             let (x, step) = (rows_at(blocks, stride, index), step.as_chunks().0);
+            let quads = x.map(|x| &x.quads.as_chunks().0[place]);
             if SCALES == 1 {
-                let dots = products::<S, R, BITS>(simd, step, x, depth);
-                add_step(simd, &mut whole, floats(simd, dots), x, place);
+                let start = begin::<S, R, BITS, true>(simd, sums_of::<R, 4>(x, place), 0);
+                let dots = multiply::<S, R, BITS>(simd, step, (0, 4), quads, start);
+                add_step(simd, &mut total, dots, x, place);
             } else {
-                let scaled = scaled::<S, R, BITS, SCALES, MINIMA>(simd, step, x, depth, panel);
-                add_step(simd, &mut total, scaled, x, place);
+                for part in 0..SCALES / STEPS {
+                    let scale = place * (SCALES / STEPS) + part;
+                    let sums = sums_of::<R, SCALES>(x, scale);
+                    let dots = begin::<S, R, BITS, MINIMA>(simd, sums, panel.zero);
+                    let eights = eights_of(part, SCALES / STEPS);
+                    let dots = multiply::<S, R, BITS>(simd, step, eights, quads, dots);
+                    let worth = |row: usize| (x[row].scales[place], x[row].worths[place]);
+                    let (factors, minima) =
+                        (&panel.factors[index][scale], &panel.minima[index][scale]);
+                    add_scale::<S, R, MINIMA>(simd, &mut total, dots, worth, factors, minima);
+                }
             }
             depth += STEP;
-            if SCALES == 1 && depth.is_multiple_of(DEPTH) {
-                let (factors, minima) = (&panel.factors[index][0], &panel.minima[index][0]);
-                add_whole(simd, &mut total, whole, x, factors, minima);
-                whole = nothing;
+            if depth.is_multiple_of(DEPTH) {
+                if SCALES == 1 {
+                    let (factors, minima) = (&panel.factors[index][0], &panel.minima[index][0]);
+                    total = at_whole(simd, total, x, factors, minima);
+                }
+                add_to(simd, total, out);
+                total = nothing;
             }
         }
     }
-    for (total, out) in total.iter().zip(out) {
-        add_to(simd, *total, out);
+    if !depth.is_multiple_of(DEPTH) {
+        add_to(simd, total, out);
+    }
+}
+
+/// Adds to `sums` the products of lost steps, with units whose scales the panel has.
+#[inline(always)]
+pub(crate) fn stream_steps<S: Simd>(
+    simd: S,
+    layout: Layout,
+    packed: &[u8],
+    panel: &Panel,
+    steps: &[Step],
+    sums: &mut [[f32; ROWS]],
+) {
+    for step in steps {
+        let depth = step.place as usize * STEP;
+        let unit = &packed[depth / layout.depth * layout.unit_bytes()..][..layout.unit_bytes()];
+        let within = depth % layout.depth / STEP * layout.step_bytes();
+        let weights = &unit[layout.head_bytes() + within..][..layout.step_bytes()];
+        let (weights, sums) = (weights.as_chunks().0, &mut sums[step.slot as usize]);
+        match (layout.bits, panel.scales, panel.has_minima) {
+            (4, _, true) => one_step::<S, 4, 1, true>(simd, weights, panel, step, sums),
+            (4, _, false) => one_step::<S, 4, 1, false>(simd, weights, panel, step, sums),
+            (5, _, true) => one_step::<S, 5, 1, true>(simd, weights, panel, step, sums),
+            (5, _, false) => one_step::<S, 5, 1, false>(simd, weights, panel, step, sums),
+            (6, ..) => one_step::<S, 6, 2, false>(simd, weights, panel, step, sums),
+            (_, _, true) => one_step::<S, 8, 1, true>(simd, weights, panel, step, sums),
+            (_, _, false) => one_step::<S, 8, 1, false>(simd, weights, panel, step, sums),
+        }
+    }
+}
+
+/// A step times a step of weights, which has `SCALES` scales.
+#[inline(always)]
+fn one_step<S: Simd, const BITS: usize, const SCALES: usize, const MINIMA: bool>(
+    simd: S,
+    weights: &[[u8; QUAD]],
+    panel: &Panel,
+    step: &Step,
+    sums: &mut [f32; ROWS],
+) {
+    let (index, place) = (step.place as usize / STEPS, step.place as usize % STEPS);
+    let mut total = [load(simd, sums)];
+    for part in 0..SCALES {
+        let sum = i32::from(if SCALES == 1 { step.sum } else { step.sums16[part] });
+        let dots = begin::<S, 1, BITS, MINIMA>(simd, [sum], panel.zero);
+        let eights = eights_of(part, SCALES);
+        let dots = multiply::<S, 1, BITS>(simd, weights, eights, [&step.quads], dots);
+        let scale = (place * SCALES + part) * panel.scales / (STEPS * SCALES);
+        let (factors, minima) = (&panel.factors[index][scale], &panel.minima[index][scale]);
+        let worth = |_| (step.scale, step.worth);
+        add_scale::<S, 1, MINIMA>(simd, &mut total, dots, worth, factors, minima);
+    }
+    store(simd, total[0], sums);
+}
+
+/// The eights of part `part` of `parts` of a step.
+#[inline(always)]
+fn eights_of(part: usize, parts: usize) -> (usize, usize) {
+    (part * 4 / parts, (part + 1) * 4 / parts)
+}
+
+/// As [`start`], for weights of `BITS` bits.
+#[inline(always)]
+fn begin<S: Simd, const R: usize, const BITS: usize, const MINIMA: bool>(
+    simd: S,
+    sums: [i32; R],
+    zero: i32,
+) -> Dots<S, R> {
+    if BITS == 8 {
+        start::<S, R, MINIMA, true>(simd, sums, zero)
+    } else {
+        start::<S, R, MINIMA, false>(simd, sums, zero)
     }
 }
 
@@ -121,68 +203,20 @@ fn prefetch<S: Simd>(simd: S, bytes: &[u8]) {
     }
 }
 
-/// The products of the 32 inputs from `depth`, which have one scale or two.
-#[inline(always)]
-fn scaled<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const MINIMA: bool>(
-    simd: S,
-    step: &[[u8; QUAD]],
-    x: [&Block; R],
-    depth: usize,
-    panel: &Panel,
-) -> Sums<S, R> {
-    let (index, place) = (depth / DEPTH, depth % DEPTH / STEP);
-    let (factors, minima) = (&panel.factors[index], &panel.minima[index]);
-    let mut scaled = [[simd.splat(0.0); PARTS]; R];
-    let per_step = SCALES * STEP / DEPTH;
-    for part in 0..per_step {
-        let scale = place * per_step + part;
-        let sums = sums_of::<R, SCALES>(x, scale);
-        let dots = if BITS == 8 {
-            start::<S, R, MINIMA, true>(simd, sums, panel.zero)
-        } else {
-            start::<S, R, MINIMA, false>(simd, sums, panel.zero)
-        };
-        let eights = (part * 4 / per_step, (part + 1) * 4 / per_step);
-        let dots = multiply::<S, R, BITS>(simd, step, eights, x, depth, dots);
-        let sums = numbers_of::<R, SCALES>(x, scale);
-        add_scale::<S, R, MINIMA>(simd, &mut scaled, dots, sums, &factors[scale], &minima[scale]);
-    }
-    scaled
-}
-
-/// The products of the 32 inputs from `depth` before they meet a scale.
-#[inline(always)]
-fn products<S: Simd, const R: usize, const BITS: usize>(
-    simd: S,
-    step: &[[u8; QUAD]],
-    x: [&Block; R],
-    depth: usize,
-) -> Dots<S, R> {
-    let sums = sums_of::<R, 4>(x, depth % DEPTH / STEP);
-    let dots = if BITS == 8 {
-        start::<S, R, true, true>(simd, sums, 0)
-    } else {
-        start::<S, R, true, false>(simd, sums, 0)
-    };
-    multiply::<S, R, BITS>(simd, step, (0, 4), x, depth, dots)
-}
-
-/// `dots` and the products of the eights `from..to` of a step, which begins at input `depth`.
+/// `dots` and the products of the eights `from..to` of a step.
 #[inline(always)]
 fn multiply<S: Simd, const R: usize, const BITS: usize>(
     simd: S,
     step: &[[u8; QUAD]],
     (from, to): (usize, usize),
-    x: [&Block; R],
-    depth: usize,
+    x: [&[i32; STEP / 4]; R],
     mut dots: Dots<S, R>,
 ) -> Dots<S, R> {
-    let first = depth % DEPTH / 4;
     let mut others = [[simd.splat_int(0); PARTS]; R];
     for eight in from..to {
         let [low, high] = unpack::<S, BITS>(simd, step, eight);
         for row in 0..R {
-            let quads = &x[row].quads[first + 2 * eight..][..2];
+            let quads = &x[row][2 * eight..][..2];
             for part in 0..PARTS {
                 let dot = &mut dots[row][part];
                 *dot = if BITS == 8 {

@@ -1,19 +1,17 @@
 //! The sweep, generic in the registers: a tile of some rows of activations times a strip of weights keeps its
 //! sums in them.
 
-use std::ops::Range;
-
 use crate::{
-    activations::Block,
-    blocking::{DEPTH, PARTS, ROWS, STEP},
+    activations::{Block, STEPS},
+    blocking::{DEPTH, PARTS, ROWS},
     packed::Panel,
     simd::{LANES, Simd},
 };
 
 /// Independent sums that hide the latency of a product where a tile has few rows.
 const CHAINS: usize = 4;
-/// Quads of a step.
-const QUADS: usize = STEP / 4;
+/// Quads of a block.
+const QUADS: usize = DEPTH / 4;
 /// Most rows of a tile.
 const ROWS_MAX: usize = 6;
 
@@ -76,39 +74,63 @@ fn tile<S: Simd, const R: usize, const SCALES: usize, const MINIMA: bool, const 
     stride: usize,
     out: &mut [[f32; ROWS]],
 ) {
-    let mut total = [[simd.splat(0.0); PARTS]; R];
     let places = panel.quants.iter().zip(&panel.factors).zip(&panel.minima);
     for (index, ((quants, factors), minima)) in places.enumerate().take(panel.blocks) {
         let x = rows_at(blocks, stride, index);
-        let mut whole = [[simd.splat(0.0); PARTS]; R];
-        for step in 0..DEPTH / STEP {
-            if SCALES == 1 {
-                let start = start::<S, R, true, WIDE>(simd, sums_of::<R, 4>(x, step), 0);
-                let dots =
-                    dots::<S, R, WIDE>(simd, quants, x, step * QUADS..(step + 1) * QUADS, start);
-                add_step(simd, &mut whole, floats(simd, dots), x, step);
-                continue;
+        let mut total = [[simd.splat(0.0); PARTS]; R];
+        for step in 0..STEPS {
+            let sums = |scale| sums_of::<R, SCALES>(x, scale);
+            let worth = |row: usize| (x[row].scales[step], x[row].worths[step]);
+            match SCALES {
+                1 => {
+                    let start = start::<S, R, true, WIDE>(simd, sums(step), 0);
+                    let dots =
+                        dots::<S, R, 8, WIDE>(simd, quads(quants, step), x_quads(x, step), start);
+                    add_step(simd, &mut total, dots, x, step);
+                }
+                4 => {
+                    let start = start::<S, R, MINIMA, WIDE>(simd, sums(step), panel.zero);
+                    let dots =
+                        dots::<S, R, 8, WIDE>(simd, quads(quants, step), x_quads(x, step), start);
+                    let (factors, minima) = (&factors[step], &minima[step]);
+                    add_scale::<S, R, MINIMA>(simd, &mut total, dots, worth, factors, minima);
+                }
+                _ => {
+                    for half in [2 * step, 2 * step + 1] {
+                        let start = start::<S, R, MINIMA, WIDE>(simd, sums(half), panel.zero);
+                        let dots = dots::<S, R, 4, WIDE>(
+                            simd,
+                            quads(quants, half),
+                            x_quads(x, half),
+                            start,
+                        );
+                        let (factors, minima) = (&factors[half], &minima[half]);
+                        add_scale::<S, R, MINIMA>(simd, &mut total, dots, worth, factors, minima);
+                    }
+                }
             }
-            let mut scaled = [[simd.splat(0.0); PARTS]; R];
-            let parts = SCALES * STEP / DEPTH;
-            for scale in step * parts..(step + 1) * parts {
-                let sums = sums_of::<R, SCALES>(x, scale);
-                let numbers = numbers_of::<R, SCALES>(x, scale);
-                let start = start::<S, R, MINIMA, WIDE>(simd, sums, panel.zero);
-                let from = scale * QUADS / parts;
-                let dots = dots::<S, R, WIDE>(simd, quants, x, from..from + QUADS / parts, start);
-                let (factors, minima) = (&factors[scale], &minima[scale]);
-                add_scale::<S, R, MINIMA>(simd, &mut scaled, dots, numbers, factors, minima);
-            }
-            add_step(simd, &mut total, scaled, x, step);
         }
         if SCALES == 1 {
-            add_whole(simd, &mut total, whole, x, &factors[0], &minima[0]);
+            total = at_whole(simd, total, x, &factors[0], &minima[0]);
         }
+        add_to(simd, total, out);
     }
-    for (total, out) in total.iter().zip(out) {
-        add_to(simd, *total, out);
+}
+
+/// Part `part` of the weights of a block, `N` quads long.
+#[inline(always)]
+fn quads<const N: usize>(quants: &[[u8; 4 * ROWS]; QUADS], part: usize) -> &[[u8; 4 * ROWS]; N] {
+    &quants.as_chunks().0[part]
+}
+
+/// The same of activations.
+#[inline(always)]
+fn x_quads<const R: usize, const N: usize>(x: [&Block; R], part: usize) -> [&[i32; N]; R] {
+    let mut quads = [&x[0].quads.as_chunks().0[part]; R];
+    for (quads, x) in quads.iter_mut().zip(x) {
+        *quads = &x.quads.as_chunks().0[part];
     }
+    quads
 }
 
 /// Block `index` of each row.
@@ -125,30 +147,13 @@ pub(super) fn rows_at<const R: usize>(
     x
 }
 
-/// The sums of the activations that share scale `scale` of `SCALES`, 4 or 8, of a block.
+/// The sums of the activations that share scale `scale` of `SCALES`, or of a step where all of a block do.
 #[inline(always)]
 pub(super) fn sums_of<const R: usize, const SCALES: usize>(
     x: [&Block; R],
     scale: usize,
 ) -> [i32; R] {
-    let mut sums = [0; R];
-    for (sum, x) in sums.iter_mut().zip(x) {
-        *sum = if SCALES == 4 { x.sums32[scale] } else { i32::from(x.sums16[scale]) };
-    }
-    sums
-}
-
-/// The same as numbers, where there are up to four scales.
-#[inline(always)]
-pub(super) fn numbers_of<const R: usize, const SCALES: usize>(
-    x: [&Block; R],
-    scale: usize,
-) -> [f32; R] {
-    let mut numbers = [0.0; R];
-    for (number, x) in numbers.iter_mut().zip(x) {
-        *number = if SCALES == 4 { x.numbers32[scale] } else { f32::from(x.sums16[scale]) };
-    }
-    numbers
+    x.map(|x| i32::from(if SCALES == 8 { x.sums16[scale] } else { x.sums32[scale] }))
 }
 
 /// Where the sums of integers begin: less what the zero of the weights adds to them, and more what
@@ -170,29 +175,24 @@ pub(super) fn start<S: Simd, const R: usize, const MINIMA: bool, const WIDE: boo
     start
 }
 
-/// Adds the products over the inputs of some quads of a block.
+/// Adds the products over the inputs of `N` quads.
 #[inline(always)]
-fn dots<S: Simd, const R: usize, const WIDE: bool>(
+pub(super) fn dots<S: Simd, const R: usize, const N: usize, const WIDE: bool>(
     simd: S,
-    quants: &[[u8; 4 * ROWS]; DEPTH / 4],
-    x: [&Block; R],
-    quads: Range<usize>,
+    quants: &[[u8; 4 * ROWS]; N],
+    x: [&[i32; N]; R],
     start: [[S::Ints; PARTS]; R],
 ) -> [[S::Ints; PARTS]; R] {
     let mut sums = [[[simd.splat_int(0); PARTS]; R]; CHAINS];
     sums[0] = start;
-    let (first, quants) = (quads.start, &quants[quads]);
-    for (group, quants) in quants.as_chunks::<CHAINS>().0.iter().enumerate() {
-        for (link, quants) in quants.iter().enumerate() {
-            let chain = if R <= 2 && S::TILE > 2 { link } else { 0 };
-            let parts = quants.as_chunks::<{ 4 * LANES }>().0;
-            let weights = [simd.bytes::<WIDE>(&parts[0]), simd.bytes::<WIDE>(&parts[1])];
-            for row in 0..R {
-                let quad = x[row].quads[first + group * CHAINS + link];
-                for part in 0..PARTS {
-                    let sum = &mut sums[chain][row][part];
-                    *sum = simd.dot::<WIDE>(*sum, weights[part], quad);
-                }
+    for (index, quants) in quants.iter().enumerate() {
+        let chain = if R <= 2 && S::TILE > 2 { index % CHAINS } else { 0 };
+        let parts = quants.as_chunks::<{ 4 * LANES }>().0;
+        let weights = [simd.bytes::<WIDE>(&parts[0]), simd.bytes::<WIDE>(&parts[1])];
+        for row in 0..R {
+            for part in 0..PARTS {
+                let sum = &mut sums[chain][row][part];
+                *sum = simd.dot::<WIDE>(*sum, weights[part], x[row][index]);
             }
         }
     }
@@ -209,91 +209,97 @@ fn dots<S: Simd, const R: usize, const WIDE: bool>(
     result
 }
 
-/// Adds what the integers of one scale are worth.
+/// Adds what the integers of one scale are worth: those of each row by the row's scale and that of the weights,
+/// less the sum of its inputs by the minimum of the weights. `worth` gives a row's scale and that sum: arrays of
+/// them would be put together in registers, number by number.
 #[inline(always)]
 pub(super) fn add_scale<S: Simd, const R: usize, const MINIMA: bool>(
     simd: S,
-    scaled: &mut [[S::Floats; PARTS]; R],
+    total: &mut [[S::Floats; PARTS]; R],
     dots: [[S::Ints; PARTS]; R],
-    sums: [f32; R],
+    worth: impl Fn(usize) -> (f32, f32),
     factors: &[f32; ROWS],
     minima: &[f32; ROWS],
 ) {
     let (factors, minima) = (load(simd, factors), load(simd, minima));
     for row in 0..R {
-        let sum = simd.splat(sums[row]);
+        let (scale, worth) = worth(row);
+        let (scale, worth) = (simd.splat(scale), simd.splat(worth));
         for part in 0..PARTS {
-            let scaled = &mut scaled[row][part];
-            *scaled = simd.multiply_add(simd.to_floats(dots[row][part]), factors[part], *scaled);
+            let total = &mut total[row][part];
+            let dots = simd.multiply(simd.to_floats(dots[row][part]), scale);
+            *total = simd.multiply_add(dots, factors[part], *total);
             if MINIMA {
-                *scaled = simd.multiply_subtract(sum, minima[part], *scaled);
+                *total = simd.multiply_subtract(worth, minima[part], *total);
             }
         }
     }
 }
 
-#[inline(always)]
-pub(super) fn floats<S: Simd, const R: usize>(
-    simd: S,
-    dots: [[S::Ints; PARTS]; R],
-) -> [[S::Floats; PARTS]; R] {
-    let mut floats = [[simd.splat(0.0); PARTS]; R];
-    for row in 0..R {
-        for part in 0..PARTS {
-            floats[row][part] = simd.to_floats(dots[row][part]);
-        }
-    }
-    floats
-}
-
-/// Adds a finished step, at the worth of its activations.
+/// Adds the integers of a step that shares the factor of its block, by the scales of the rows.
 #[inline(always)]
 pub(super) fn add_step<S: Simd, const R: usize>(
     simd: S,
     total: &mut [[S::Floats; PARTS]; R],
-    scaled: [[S::Floats; PARTS]; R],
+    dots: [[S::Ints; PARTS]; R],
     x: [&Block; R],
     step: usize,
 ) {
     for row in 0..R {
         let scale = simd.splat(x[row].scales[step]);
         for part in 0..PARTS {
-            total[row][part] = simd.multiply_add(scaled[row][part], scale, total[row][part]);
+            let dots = simd.to_floats(dots[row][part]);
+            total[row][part] = simd.multiply_add(dots, scale, total[row][part]);
         }
     }
 }
 
-/// Adds a finished block whose steps share a factor.
+/// The worth of a block whose steps share a factor.
 #[inline(always)]
-pub(super) fn add_whole<S: Simd, const R: usize>(
+pub(super) fn at_whole<S: Simd, const R: usize>(
     simd: S,
-    total: &mut [[S::Floats; PARTS]; R],
     whole: [[S::Floats; PARTS]; R],
     x: [&Block; R],
     factors: &[f32; ROWS],
     minima: &[f32; ROWS],
-) {
+) -> [[S::Floats; PARTS]; R] {
     let (factors, minima) = (load(simd, factors), load(simd, minima));
+    let mut total = whole;
     for row in 0..R {
-        let sum = simd.splat(x[row].sum);
+        let worth = simd.splat(x[row].worth);
         for part in 0..PARTS {
-            let total = &mut total[row][part];
-            *total = simd.multiply_add(whole[row][part], factors[part], *total);
-            *total = simd.multiply_subtract(sum, minima[part], *total);
+            let product = simd.multiply(whole[row][part], factors[part]);
+            total[row][part] = simd.multiply_subtract(worth, minima[part], product);
         }
+    }
+    total
+}
+
+/// `out += total`
+#[inline(always)]
+pub(super) fn add_to<S: Simd, const R: usize>(
+    simd: S,
+    total: [[S::Floats; PARTS]; R],
+    out: &mut [[f32; ROWS]],
+) {
+    for row in 0..R {
+        let mut sums = load(simd, &out[row]);
+        for part in 0..PARTS {
+            sums[part] = simd.add(sums[part], total[row][part]);
+        }
+        store(simd, sums, &mut out[row]);
     }
 }
 
 #[inline(always)]
-fn load<S: Simd>(simd: S, numbers: &[f32; ROWS]) -> [S::Floats; PARTS] {
+pub(super) fn load<S: Simd>(simd: S, numbers: &[f32; ROWS]) -> [S::Floats; PARTS] {
     let parts = numbers.as_chunks::<LANES>().0;
     [simd.load(&parts[0]), simd.load(&parts[1])]
 }
 
-/// `out += sums`
 #[inline(always)]
-pub(super) fn add_to<S: Simd>(simd: S, sums: [S::Floats; PARTS], out: &mut [f32; ROWS]) {
-    for (sum, out) in sums.into_iter().zip(out.as_chunks_mut::<LANES>().0) {
-        simd.store(simd.add(simd.load(out), sum), out);
+pub(super) fn store<S: Simd>(simd: S, numbers: [S::Floats; PARTS], out: &mut [f32; ROWS]) {
+    for (numbers, out) in numbers.into_iter().zip(out.as_chunks_mut::<LANES>().0) {
+        simd.store(numbers, out);
     }
 }

@@ -7,13 +7,13 @@ use super::ops::Ops;
 use crate::simd::{avx2::Avx2, avx512::Avx512};
 use crate::{
     Format, Isa,
-    activations::{Block, quantise, quantise_lost},
+    activations::{Block, Step, quantise, quantise_step, survey},
     attention::{Group, attend},
-    blocking::ROWS,
+    blocking::{ROWS, STEP},
     exp,
     packed::{Layout, Panel, expand},
     rows::unpack,
-    sweep::{numbers, stream, tile},
+    sweep::{numbers, outliers, stream, tile},
     vector,
 };
 #[cfg(target_arch = "aarch64")]
@@ -69,11 +69,20 @@ macro_rules! row {
                 (format: Format, packed: &[u8], out: &mut [f32]),
                 unpack(format, packed, out)
             ),
-            quantise: door!($features, (x: &[f32], blocks: &mut [Block]), quantise(x, blocks)),
-            quantise_lost: door!(
+            survey: door!(
                 $features,
-                (x: &[f32], blocks: &[Block], lost: &mut [Block]),
-                quantise_lost(x, blocks, lost)
+                (x: &[f32], maxima: &mut [f32]) -> f32,
+                survey(x, maxima)
+            ),
+            quantise: door!(
+                $features,
+                (x: &[f32], maxima: &[f32], blocks: &mut [Block]),
+                quantise(x, maxima, blocks)
+            ),
+            quantise_step: door!(
+                $features,
+                (x: &mut [f32; STEP], step: &mut Step),
+                quantise_step(x, step)
             ),
             expand: door!(
                 $features,
@@ -85,6 +94,12 @@ macro_rules! row {
                 (panel: &Panel, blocks: &[Block], stride: usize, out: &mut [[f32; ROWS]]),
                 // SAFETY: as above.
                 tile::sweep(unsafe { $simd::new() }, panel, blocks, stride, out)
+            ),
+            sweep_steps: door!(
+                $features,
+                (panel: &Panel, steps: &[Step], sums: &mut [[f32; ROWS]]),
+                // SAFETY: as above.
+                outliers::sweep_steps(unsafe { $simd::new() }, panel, steps, sums)
             ),
             stream: door!(
                 $features,
@@ -98,6 +113,18 @@ macro_rules! row {
                 ),
                 // SAFETY: as above.
                 stream::stream(unsafe { $simd::new() }, layout, packed, panel, blocks, stride, out)
+            ),
+            stream_steps: door!(
+                $features,
+                (
+                    layout: Layout,
+                    packed: &[u8],
+                    panel: &Panel,
+                    steps: &[Step],
+                    sums: &mut [[f32; ROWS]]
+                ),
+                // SAFETY: as above.
+                stream::stream_steps(unsafe { $simd::new() }, layout, packed, panel, steps, sums)
             ),
             sweep_numbers: door!(
                 $features,
@@ -150,11 +177,14 @@ pub(super) static NEON: Ops = Ops {
     layer_norm: vector::layer_norm::<true>,
     attend: attend_by_token::<true>,
     unpack,
+    survey,
     quantise,
-    quantise_lost,
+    quantise_step,
     expand,
     sweep: crate::sweep::scalar::sweep,
+    sweep_steps: crate::sweep::scalar::sweep_steps,
     stream: crate::sweep::scalar::stream,
+    stream_steps: crate::sweep::scalar::stream_steps,
     sweep_numbers: numbers::sweep_plainly::<true>,
     stream_numbers: numbers::stream_plainly::<true>,
 };

@@ -2,9 +2,9 @@
 
 use crate::{
     Format, Isa,
-    activations::Block,
+    activations::{Block, Step},
     attention::Group,
-    blocking::ROWS,
+    blocking::{ROWS, STEP},
     packed::{Layout, Panel},
 };
 
@@ -17,11 +17,26 @@ pub(super) type Norm = fn(&[f32], &[f32], f32, &mut [f32]);
 /// The type of attention.
 pub(super) type Attend = fn(&Group<'_>, &mut Vec<f32>, &mut [f32]);
 
+/// The type of a look at a row.
+pub(super) type Survey = fn(&[f32], &mut [f32]) -> f32;
+
+/// The type of quantising a step.
+pub(super) type QuantiseStep = fn(&mut [f32; STEP], &mut Step);
+
+/// The type of quantising.
+pub(super) type Quantise = fn(&[f32], &[f32], &mut [Block]);
+
 /// The type of a sweep.
 pub(super) type Sweep = fn(&Panel, &[Block], usize, &mut [[f32; ROWS]]);
 
+/// The type of a sweep of steps.
+pub(super) type SweepSteps = fn(&Panel, &[Step], &mut [[f32; ROWS]]);
+
 /// The type of a stream.
 pub(super) type Stream = fn(Layout, &[u8], &mut Panel, &[Block], usize, &mut [[f32; ROWS]]);
+
+/// The type of a stream of steps.
+pub(super) type StreamSteps = fn(Layout, &[u8], &Panel, &[Step], &mut [[f32; ROWS]]);
 
 /// The type of a sweep of plain numbers.
 pub(super) type SweepNumbers = fn(&[[f32; ROWS]], &[f32], usize, &mut [[f32; ROWS]]);
@@ -50,16 +65,22 @@ pub(crate) struct Ops {
     pub(crate) attend: Attend,
     /// Packed weights to f32, as [`crate::rows::unpack`] does.
     pub(crate) unpack: fn(Format, &[u8], &mut [f32]),
+    /// The largest magnitudes and the energy of a row, as [`crate::activations::survey`] says.
+    pub(crate) survey: Survey,
     /// Activations to 8 bits, as [`crate::activations::quantise`] does.
-    pub(crate) quantise: fn(&[f32], &mut [Block]),
-    /// What that lost to 8 bits, as [`crate::activations::quantise_lost`] does.
-    pub(crate) quantise_lost: fn(&[f32], &[Block], &mut [Block]),
+    pub(crate) quantise: Quantise,
+    /// A step of them by itself, as [`crate::activations::quantise_step`] does.
+    pub(crate) quantise_step: QuantiseStep,
     /// Units of packed weights to a panel, as [`crate::packed::expand`] does.
     pub(crate) expand: fn(Layout, &[u8], &mut Panel),
     /// A panel times rows of activations, as [`crate::sweep`] says.
     pub(crate) sweep: Sweep,
+    /// A panel times steps that are rounded by themselves, as [`crate::sweep::scalar::sweep_steps`] says.
+    pub(crate) sweep_steps: SweepSteps,
     /// Units of packed weights times up to four rows of activations: [`crate::packed::expand`], then a sweep, in one.
     pub(crate) stream: Stream,
+    /// The units that were streamed last times steps that are rounded by themselves.
+    pub(crate) stream_steps: StreamSteps,
     /// A panel of plain numbers times rows of activations, as [`crate::sweep::numbers`] says.
     pub(crate) sweep_numbers: SweepNumbers,
     /// The same of packed numbers.

@@ -119,11 +119,14 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
             layer_norm,
             attend,
             unpack,
+            survey,
             quantise,
-            quantise_lost,
+            quantise_step,
             expand,
             sweep,
+            sweep_steps,
             stream,
+            stream_steps,
             sweep_numbers,
             stream_numbers,
         } = *ops;
@@ -134,10 +137,12 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
         norms(isa, [rms_norm, layer_norm]);
         attending(isa, attend);
         unpacking(isa, unpack);
-        products::quantising(isa, quantise, quantise_lost);
+        products::quantising(isa, survey, quantise, quantise_step);
         products::expanding(isa, expand);
         products::sweeping(isa, sweep);
+        products::sweeping_steps(isa, sweep_steps);
         products::streaming(isa, stream);
+        products::streaming_steps(isa, stream, stream_steps);
         products::sweeping_numbers(isa, sweep_numbers);
         products::streaming_numbers(isa, stream_numbers);
         ran.push(isa.name());

@@ -1,14 +1,18 @@
 //! The parts of a fast product, each against its scalar meaning.
 
+use super::close;
 use crate::{
     Compute, Format, Isa, Packed,
-    activations::Block,
-    blocking::{BLOCKS, DEPTH, ROWS},
+    activations::{Block, STEPS, Step},
+    blocking::{BLOCKS, DEPTH, ROWS, STEP},
     packed::{Layout, Panel, Stored},
     samples::{Noise, noise, rows},
     table::{
         SCALAR,
-        ops::{Stream, StreamNumbers, Sweep, SweepNumbers},
+        ops::{
+            Quantise, QuantiseStep, Stream, StreamNumbers, StreamSteps, Survey, Sweep,
+            SweepNumbers, SweepSteps,
+        },
     },
 };
 
@@ -20,23 +24,59 @@ fn inputs(len: usize) -> Vec<Vec<f32>> {
     vec![noise(len, 5), vec![0.0; len], scaled(1e30), scaled(1e-42), scaled(1e-36), outlier]
 }
 
+/// Blocks of a row none of whose steps is an outlier.
+fn quantised(x: &[f32], blocks: &mut [Block]) {
+    let mut maxima = vec![0.0; x.len().div_ceil(STEP)];
+    (SCALAR.survey)(x, &mut maxima);
+    (SCALAR.quantise)(x, &maxima, blocks);
+}
+
+/// Steps of every place of a few blocks, some rows at each, by place.
+fn steps(blocks: usize, slots: usize) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for place in 0..(blocks * STEPS) as u32 {
+        // As many as there are, and fewer, so that tiles of all sizes form.
+        for slot in (0..slots as u32).take(1 + place as usize % slots) {
+            let mut step = Step { place, slot, ..Step::default() };
+            let mut x = [0.0; STEP];
+            x.copy_from_slice(&noise(STEP, place * 31 + slot));
+            (SCALAR.quantise_step)(&mut x, &mut step);
+            steps.push(step);
+        }
+    }
+    steps
+}
+
 /// Quants are the same in every row, bit for bit.
 pub(super) fn quantising(
     isa: Isa,
-    quantise: fn(&[f32], &mut [Block]),
-    quantise_lost: fn(&[f32], &[Block], &mut [Block]),
+    survey: Survey,
+    quantise: Quantise,
+    quantise_step: QuantiseStep,
 ) {
-    for len in [1, 31, 32, 127, 128, 129, 256, 576] {
+    for len in [1usize, 31, 32, 127, 128, 129, 256, 576] {
         for x in inputs(len) {
+            let (mut maxima, mut scalar) =
+                (vec![0.0; len.div_ceil(STEP)], vec![0.0; len.div_ceil(STEP)]);
+            let (energy, exact) = (survey(&x, &mut maxima), (SCALAR.survey)(&x, &mut scalar));
+            assert_eq!(maxima, scalar, "{isa} survey of {len}");
+            let same = energy == exact || (energy / exact - 1.0).abs() < 1e-5;
+            assert!(same, "{isa} energy of {len}: {energy} for {exact}");
+            maxima.iter_mut().step_by(5).for_each(|max| *max = -*max);
             let none = vec![Block::default(); len.div_ceil(DEPTH)];
-            let (mut ours, mut scalar) = (none.clone(), none.clone());
-            quantise(&x, &mut ours);
-            (SCALAR.quantise)(&x, &mut scalar);
+            let (mut ours, mut scalar) = (none.clone(), none);
+            quantise(&x, &maxima, &mut ours);
+            (SCALAR.quantise)(&x, &maxima, &mut scalar);
             assert_eq!(ours, scalar, "{isa} quantise of {len}");
-            let (mut lost, mut scalar_lost) = (none.clone(), none);
-            quantise_lost(&x, &ours, &mut lost);
-            (SCALAR.quantise_lost)(&x, &scalar, &mut scalar_lost);
-            assert_eq!(lost, scalar_lost, "{isa} quantise_lost of {len}");
+            let Some(x) = x.first_chunk() else { continue };
+            let (mut rest, mut scalar_rest) = (*x, *x);
+            let (mut ours, mut scalar) = (Step::default(), Step::default());
+            quantise_step(&mut rest, &mut ours);
+            (SCALAR.quantise_step)(&mut scalar_rest, &mut scalar);
+            assert_eq!(ours, scalar, "{isa} quantise_step");
+            for (rest, scalar) in rest.into_iter().zip(scalar_rest) {
+                close(rest, scalar, ours.scale, &format!("{isa} rest of a step"));
+            }
         }
     }
 }
@@ -103,7 +143,7 @@ pub(super) fn sweeping(isa: Isa, sweep: Sweep) {
             let mut x = vec![Block::default(); n * stride];
             let numbers =
                 if extreme { vec![-1.0; n * stride * DEPTH] } else { noise(n * stride * DEPTH, 8) };
-            (SCALAR.quantise)(&numbers, &mut x);
+            quantised(&numbers, &mut x);
             let (mut ours, mut scalar) = (vec![[1.0; ROWS]; n], vec![[1.0; ROWS]; n]);
             sweep(&panel, &x, stride, &mut ours);
             (SCALAR.sweep)(&panel, &x, stride, &mut scalar);
@@ -111,6 +151,43 @@ pub(super) fn sweeping(isa: Isa, sweep: Sweep) {
                 let close = (ours - scalar).abs() <= 1e-4 * scalar.abs().max(1.0);
                 assert!(close, "{isa} sweep of {format}, {n} rows: {ours} for {scalar}");
             }
+        }
+    }
+}
+
+/// As [`sweeping`], of steps that are rounded by themselves.
+pub(super) fn sweeping_steps(isa: Isa, sweep_steps: SweepSteps) {
+    let kinds = [Format::Q4_1, Format::Q4_0, Format::Q8_0, Format::Q5_1, Format::Q6K];
+    let groups = [Format::Int4 { group: 128 }, Format::Int8 { group: 128 }];
+    for (format, slots) in kinds.into_iter().chain(groups).flat_map(|f| [(f, 1), (f, 8)]) {
+        let (panel, steps) = (panel(format, BLOCKS, false), steps(BLOCKS, slots));
+        let (mut ours, mut scalar) = (vec![[1.0; ROWS]; slots], vec![[1.0; ROWS]; slots]);
+        sweep_steps(&panel, &steps, &mut ours);
+        (SCALAR.sweep_steps)(&panel, &steps, &mut scalar);
+        for (ours, scalar) in ours.as_flattened().iter().zip(scalar.as_flattened()) {
+            close(*ours, *scalar, 10.0 * scalar.abs(), &format!("{isa} steps of {format}"));
+        }
+    }
+}
+
+/// As [`sweeping_steps`], with weights as they are packed.
+pub(super) fn streaming_steps(isa: Isa, stream: Stream, stream_steps: StreamSteps) {
+    for format in packable() {
+        let cols = BLOCKS * DEPTH / format.block().0.max(32) * format.block().0.max(32);
+        let packed = Packed::new(&rows(format, ROWS, cols, 15), &Compute::scalar()).unwrap();
+        let (layout, mut x) = (layout_of(&packed), vec![Block::default(); BLOCKS]);
+        quantised(&noise(cols, 16), &mut x);
+        let run = |stream: Stream, stream_steps: StreamSteps| {
+            let (mut panel, mut out) = (Panel::new(layout), [[0.0; ROWS]]);
+            let mut sums = vec![[1.0; ROWS]; 3];
+            stream(layout, packed.strip(0), &mut panel, &x, BLOCKS, &mut out);
+            let steps = steps(cols / DEPTH, 3);
+            stream_steps(layout, packed.strip(0), &panel, &steps, &mut sums);
+            sums
+        };
+        let (ours, scalar) = (run(stream, stream_steps), run(SCALAR.stream, SCALAR.stream_steps));
+        for (ours, scalar) in ours.as_flattened().iter().zip(scalar.as_flattened()) {
+            close(*ours, *scalar, 10.0 * scalar.abs(), &format!("{isa} steps of {format}"));
         }
     }
 }
@@ -125,7 +202,7 @@ pub(super) fn streaming(isa: Isa, stream: Stream) {
             let (layout, width) = (layout_of(&packed), cols.div_ceil(DEPTH));
             let mut x = vec![Block::default(); n * width];
             for (x, seed) in x.chunks_mut(width).zip(10..) {
-                (SCALAR.quantise)(&noise(cols, seed), x);
+                quantised(&noise(cols, seed), x);
             }
             for n in 1..=n {
                 let (mut ours, mut scalar) = (vec![[1.0; ROWS]; n], vec![[1.0; ROWS]; n]);
