@@ -1,5 +1,8 @@
 //! The instruction sets that kernels are written for, and which of them this machine has.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
+
 use std::{fmt, str::FromStr};
 
 /// An instruction set that has kernels of its own. A machine may have several; [`Isa::best`] is the
@@ -12,6 +15,9 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI.
     Avx512Vnni,
+    /// The same with the tiles of AMX-INT8, which this process may use: products of many rows meet those,
+    /// all else is that of [`Self::Avx512Vnni`], to the bit.
+    AmxInt8,
     /// Any aarch64.
     Neon,
     /// aarch64 with the dot products of FEAT_DotProd.
@@ -22,8 +28,15 @@ pub enum Isa {
 
 impl Isa {
     /// Every instruction set, the plainest first.
-    pub const ALL: [Self; 6] =
-        [Self::Scalar, Self::Avx2, Self::Avx512Vnni, Self::Neon, Self::NeonDotprod, Self::NeonI8mm];
+    pub const ALL: [Self; 7] = [
+        Self::Scalar,
+        Self::Avx2,
+        Self::Avx512Vnni,
+        Self::AmxInt8,
+        Self::Neon,
+        Self::NeonDotprod,
+        Self::NeonI8mm,
+    ];
 
     /// As it is printed.
     pub fn name(self) -> &'static str {
@@ -31,6 +44,7 @@ impl Isa {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::AmxInt8 => "amx-int8",
             Self::Neon => "neon",
             Self::NeonDotprod => "neon-dotprod",
             Self::NeonI8mm => "neon-i8mm",
@@ -65,6 +79,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            Self::AmxInt8 => Self::Avx512Vnni.is_detected() && amx::is_usable(),
             _ => false,
         }
     }

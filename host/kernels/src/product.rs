@@ -142,7 +142,7 @@ mod tests {
         let all = [Rounding::Coarse, Rounding::Fine];
         let both = |shape| all.map(|rounding| (shape, rounding));
         for ((format, outputs, cols), rounding) in SHAPES.iter().flat_map(both) {
-            let (weight, mut x) = (rows(*format, *outputs, *cols, 1), noise(19 * cols, 2));
+            let (weight, mut x) = (rows(*format, *outputs, *cols, 1), noise(35 * cols, 2));
             x.iter_mut().step_by(97).for_each(|x| *x *= 30.0);
             for isa in Isa::available() {
                 let together = fast(&x, &weight, rounding, &Compute::new(isa, 1).unwrap());

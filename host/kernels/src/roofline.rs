@@ -63,6 +63,8 @@ fn multiply(isa: Isa, rounds: usize) -> u64 {
         Isa::Avx2 => x86_64::avx2(rounds),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni => x86_64::avx512_vnni(rounds),
+        #[cfg(target_arch = "x86_64")]
+        Isa::AmxInt8 => x86_64::amx_int8(rounds),
         #[cfg(target_arch = "aarch64")]
         Isa::NeonDotprod => aarch64::dotprod(rounds),
         #[cfg(target_arch = "aarch64")]
@@ -91,6 +93,22 @@ mod x86_64 {
     use std::{arch::x86_64::*, hint::black_box};
 
     use super::SUMS;
+    use crate::sweep::amx::{Hardware, Shapes, Tiles};
+
+    /// Four tiles of sums hide the latency of a product: it is less than four of them take.
+    pub(super) fn amx_int8(rounds: usize) -> u64 {
+        let rounds = rounds.div_ceil(64);
+        // SAFETY: as below, and nothing else on this thread has tiles.
+        let mut tiles = unsafe { Hardware::new() };
+        tiles.shape(&Shapes::FULL);
+        for _ in 0..rounds {
+            tiles.multiply::<0, 4, 6, true>();
+            tiles.multiply::<1, 4, 7, true>();
+            tiles.multiply::<2, 5, 6, true>();
+            tiles.multiply::<3, 5, 7, true>();
+        }
+        (rounds * 4 * 16 * 16 * 64) as u64
+    }
 
     pub(super) fn avx512_vnni(rounds: usize) -> u64 {
         #[target_feature(enable = "avx512f,avx512vnni")]

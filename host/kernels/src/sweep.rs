@@ -8,6 +8,8 @@
 //!
 //! A *stream* is the same for a few rows and weights that are still packed.
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod i8mm;
 pub(crate) mod numbers;

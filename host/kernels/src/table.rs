@@ -57,6 +57,8 @@ fn row(isa: Isa) -> &'static Ops {
         Isa::Avx2 => &compiled::AVX2,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni => &compiled::AVX512_VNNI,
+        #[cfg(target_arch = "x86_64")]
+        Isa::AmxInt8 => &compiled::AMX_INT8,
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => &compiled::NEON,
         #[cfg(target_arch = "aarch64")]

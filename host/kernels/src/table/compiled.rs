@@ -3,8 +3,6 @@
 #![expect(unsafe_code, reason = "the one door to functions compiled for optional instructions")]
 
 use super::ops::Ops;
-#[cfg(target_arch = "x86_64")]
-use crate::simd::{avx2::Avx2, avx512::Avx512};
 use crate::{
     Format, Isa,
     activations::{Block, Step, quantise, quantise_step, survey},
@@ -18,6 +16,11 @@ use crate::{
 };
 #[cfg(target_arch = "aarch64")]
 use crate::{attention::attend_by_token, simd::neon::Dotprod};
+#[cfg(target_arch = "x86_64")]
+use crate::{
+    simd::{avx2::Avx2, avx512::Avx512},
+    sweep::amx::{self, Hardware},
+};
 
 /// A function compiled for some features, to be called like any other.
 macro_rules! door {
@@ -153,6 +156,23 @@ pub(super) static AVX2: Ops = row!(Avx2, "avx2,fma,f16c", Avx2);
 #[cfg(target_arch = "x86_64")]
 pub(super) static AVX512_VNNI: Ops =
     row!(Avx512Vnni, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c", Avx512);
+/// Many rows meet tiles, few the registers.
+#[cfg(target_arch = "x86_64")]
+pub(super) static AMX_INT8: Ops = Ops {
+    isa: Isa::AmxInt8,
+    sweep: door!(
+        "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c",
+        (panel: &Panel, blocks: &[Block], stride: usize, out: &mut [[f32; ROWS]]),
+        if out.len() < amx::ROWS_MIN {
+            (AVX512_VNNI.sweep)(panel, blocks, stride, out);
+        } else {
+            // SAFETY: as above, and this row is given out where this process may use tiles.
+            let (simd, mut tiles) = unsafe { (Avx512::new(), Hardware::new()) };
+            amx::sweep(simd, &mut tiles, panel, blocks, stride, out);
+        }
+    ),
+    ..AVX512_VNNI
+};
 #[cfg(target_arch = "aarch64")]
 pub(super) static DOTPROD: Ops = row!(NeonDotprod, "neon,dotprod", Dotprod);
 /// Many rows meet matrix products, few the dot products.

@@ -137,7 +137,7 @@ pub(super) fn sweeping(isa: Isa, sweep: Sweep) {
     let groups =
         [Format::Int4 { group: 128 }, Format::Int8 { group: 128 }, Format::Int4 { group: 64 }];
     for (format, extreme) in kinds.into_iter().chain(groups).flat_map(|f| [(f, false), (f, true)]) {
-        for n in [1, 2, 3, 4, 5, 6, 7, 13] {
+        for n in [1, 2, 3, 4, 5, 6, 7, 13, 32, 41] {
             let blocks = 1 + n % BLOCKS;
             let (panel, stride) = (panel(format, blocks, extreme), blocks + 1);
             let mut x = vec![Block::default(); n * stride];
