@@ -15,7 +15,7 @@ use signalbox_kernels::{Compute, Isa};
 use crate::{
     EngineError,
     checkpoint::Checkpoint,
-    expert::PREFILL_CHUNK,
+    expert::PREFILL_CHUNK_ALONE,
     files::CheckpointError,
     model::{Chunk, Model, TokenCost},
 };
@@ -74,7 +74,7 @@ impl Bench {
         let ids = self.ids(tokens);
         let mut cache = self.model.new_cache(tokens);
         let began = Instant::now();
-        for tokens in ids.chunks(PREFILL_CHUNK) {
+        for tokens in ids.chunks(PREFILL_CHUNK_ALONE) {
             self.model.forward(&mut [Chunk { cache: &mut cache, tokens, pictures: &[] }]);
         }
         began.elapsed()
@@ -87,7 +87,7 @@ impl Bench {
         let caches = (0..batch).map(|_| self.model.new_cache(ids.len()));
         let mut caches: Vec<_> = caches.collect();
         for cache in &mut caches {
-            for tokens in prompt.chunks(PREFILL_CHUNK) {
+            for tokens in prompt.chunks(PREFILL_CHUNK_ALONE) {
                 self.model.forward(&mut [Chunk { cache, tokens, pictures: &[] }]);
             }
         }

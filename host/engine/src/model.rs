@@ -10,8 +10,8 @@ mod pictures;
 mod weights;
 
 use signalbox_kernels::{
-    Activations, Compute, Query, Rounding, attention, gelu_tanh_gate, layer_norm, rms_norm, rope,
-    silu_gate,
+    Activations, Buffer, Compute, Query, Rounding, attention, gelu_tanh_gate, layer_norm, rms_norm,
+    rope, silu_gate,
 };
 
 use crate::{
@@ -116,7 +116,9 @@ impl Model {
                 continue;
             }
             add(&mut x, &self.norm_if(attended, layer.post_attention_norm.as_ref()));
-            let normed = self.norm_if(x.clone(), layer.feed_forward_norm.as_ref());
+            let mut normed = self.compute.buffer(x.len());
+            normed.copy_from_slice(&x);
+            let normed = self.norm_if(normed, layer.feed_forward_norm.as_ref());
             let fed = self.feed_forward(layer, &self.input(&normed)); // (rows, hidden)
             add(&mut x, &self.norm_if(fed, layer.post_feed_forward_norm.as_ref()));
         }
@@ -155,7 +157,7 @@ impl Model {
         normed: &Activations<'_>,
         batch: &Batch,
         chunks: &mut [Chunk<'_>],
-    ) -> Vec<f32> {
+    ) -> Buffer<f32> {
         let spec = &self.spec;
         let LayerSpec { window, rope } = spec.layers[index];
         let mut queries = self.linear(normed, &layer.query); // (rows, heads, head_dim)
@@ -205,7 +207,7 @@ impl Model {
     }
 
     /// (rows, hidden) to (rows, hidden)
-    fn feed_forward(&self, layer: &LoadedLayer, normed: &Activations<'_>) -> Vec<f32> {
+    fn feed_forward(&self, layer: &LoadedLayer, normed: &Activations<'_>) -> Buffer<f32> {
         let mut gate = layer.gate.product(normed, &self.compute); // (rows, intermediate)
         let up = layer.up.product(normed, &self.compute); // (rows, intermediate)
         match self.spec.activation {
@@ -217,8 +219,8 @@ impl Model {
             .product(&Activations::new(&gate, layer.down.cols(), self.rounding()), &self.compute)
     }
 
-    fn norm(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
-        let mut normed = vec![0.0; x.len()];
+    fn norm(&self, x: &[f32], weight: &[f32]) -> Buffer<f32> {
+        let mut normed = self.compute.buffer(x.len());
         let norm = match self.spec.norm.kind {
             NormKind::Rms => rms_norm,
             NormKind::Layer => layer_norm,
@@ -228,7 +230,7 @@ impl Model {
     }
 
     /// Leaves `x` alone where the model has no norm.
-    fn norm_if(&self, x: Vec<f32>, weight: Option<&Vec<f32>>) -> Vec<f32> {
+    fn norm_if(&self, x: Buffer<f32>, weight: Option<&Vec<f32>>) -> Buffer<f32> {
         weight.map(|weight| self.norm(&x, weight)).unwrap_or(x)
     }
 
@@ -252,7 +254,7 @@ impl Model {
         if self.spec.hidden < HIDDEN_COARSE { Rounding::Fine } else { Rounding::Coarse }
     }
 
-    fn linear(&self, x: &Activations<'_>, linear: &Linear<Matrix, Vec<f32>>) -> Vec<f32> {
+    fn linear(&self, x: &Activations<'_>, linear: &Linear<Matrix, Vec<f32>>) -> Buffer<f32> {
         let mut y = linear.weight.product(x, &self.compute);
         if let Some(bias) = &linear.bias {
             y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));

@@ -7,7 +7,7 @@ mod outliers;
 use std::{ops::Range, sync::OnceLock};
 
 use crate::{
-    Compute,
+    Buffer, Compute,
     blocking::{BLOCKS, DEPTH, ROWS_AT_ONCE, STEP},
 };
 use block::padded;
@@ -42,18 +42,10 @@ impl Rounding {
 #[derive(Debug)]
 pub(crate) struct Rounded {
     /// (chunks, rows, [`BLOCKS`])
-    pub(crate) blocks: Vec<Block>,
-    /// (rows / [`ROWS_AT_ONCE`], chunks)
-    pub(crate) outliers: Vec<Outliers>,
-}
-
-/// What rounding lost of some steps of some rows of a chunk.
-#[derive(Debug, Default)]
-pub(crate) struct Outliers {
-    /// Rows that have any, counted from the first of these rows, in order. A row's place here is its slot.
-    pub(crate) rows: Vec<usize>,
-    /// By place, then by slot.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) blocks: Buffer<Block>,
+    /// (rows / [`ROWS_AT_ONCE`], chunks): what rounding lost of some steps of some of these rows, by place and
+    /// by row, which is counted from their first.
+    pub(crate) outliers: Vec<Vec<Step>>,
 }
 
 /// A matrix `(rows, cols)` of activations. Products with integer weights take it in 8 bits with a scale for
@@ -98,7 +90,7 @@ impl<'a> Activations<'a> {
             let maxima = self.maxima(compute);
             let (rows, quantise) = (self.rows(), compute.ops().quantise);
             let runs = self.chunks() * rows;
-            let mut blocks = vec![Block::default(); runs * BLOCKS];
+            let mut blocks = compute.blocks(runs * BLOCKS);
             let parts = compute.uneven(runs, self.x.len() * COST);
             compute.split(&mut blocks, BLOCKS, &parts, |part, blocks| {
                 for (run, blocks) in part.zip(blocks.chunks_exact_mut(BLOCKS)) {
@@ -138,7 +130,7 @@ impl<'a> Activations<'a> {
     }
 
     /// (rows / [`ROWS_AT_ONCE`], chunks)
-    fn outliers(&self, maxima: &[f32], compute: &Compute) -> Vec<Outliers> {
+    fn outliers(&self, maxima: &[f32], compute: &Compute) -> Vec<Vec<Step>> {
         let (rows, chunks) = (self.rows(), self.chunks());
         let all = rows.div_ceil(ROWS_AT_ONCE) * chunks;
         let each: Vec<Range<usize>> = (0..all).map(|at| at..at + 1).collect();
@@ -155,26 +147,27 @@ impl<'a> Activations<'a> {
         chunk: usize,
         rows: Range<usize>,
         compute: &Compute,
-    ) -> Outliers {
+    ) -> Vec<Step> {
         let of = |row| self.maxima_of(maxima, chunk, row);
         let with = rows.clone().filter(|row| of(*row).iter().any(|max| *max < 0.0));
         let with: Vec<usize> = with.collect();
         let mut steps = Vec::new();
         for place in 0..PLACES {
-            for (slot, row) in with.iter().enumerate() {
+            for row in &with {
                 if of(*row).get(place).is_none_or(|max| *max >= 0.0) {
                     continue;
                 }
                 let run = self.run(chunk, *row);
                 let mut x = padded(&run[place * STEP..run.len().min((place + 1) * STEP)]);
-                let mut step = Step { place: place as u32, slot: slot as u32, ..Step::default() };
+                let row = (row - rows.start) as u32;
+                let mut step = Step { place: place as u32, row, ..Step::default() };
                 let quantise_step = compute.ops().quantise_step;
                 quantise_step(&mut x, &mut step); // as in the row's block
                 quantise_step(&mut x, &mut step);
                 steps.push(step);
             }
         }
-        Outliers { rows: with.into_iter().map(|row| row - rows.start).collect(), steps }
+        steps
     }
 
     /// Chunks that a row has.
@@ -194,14 +187,13 @@ mod tests {
         let mut x = noise(2 * cols, 1);
         let compute = Compute::serving();
         let even = Activations::new(&x, cols, Rounding::Coarse);
-        assert!(even.rounded(&compute).outliers.iter().all(|chunk| chunk.rows.is_empty()));
+        assert!(even.rounded(&compute).outliers.iter().all(Vec::is_empty));
         x[cols + 700] = 50.0;
         let activations = Activations::new(&x, cols, Rounding::Coarse);
         let rounded = activations.rounded(&compute);
-        let rows: Vec<_> = rounded.outliers.iter().map(|chunk| chunk.rows.clone()).collect();
-        assert_eq!(rows, [vec![], vec![1], vec![]]);
-        let [lost] = rounded.outliers[1].steps[..] else { unreachable!("one step") };
-        assert_eq!((lost.place, lost.slot), ((700 - 512) as u32 / 32, 0));
+        assert!(rounded.outliers[0].is_empty() && rounded.outliers[2].is_empty());
+        let [lost] = rounded.outliers[1][..] else { unreachable!("one step") };
+        assert_eq!((lost.place, lost.row), ((700 - 512) as u32 / 32, 1));
         let block = &rounded.blocks[2 * BLOCKS + BLOCKS + 1]; // chunk 1, row 1
         let place = lost.place as usize % STEPS;
         for (at, x) in x[cols + 512 + 160..][..STEP].iter().enumerate() {

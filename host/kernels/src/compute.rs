@@ -8,39 +8,59 @@ use std::{
     thread,
 };
 
-use crate::{Isa, choice::fastest, pool::Pool, table::Ops};
+use crate::{
+    Buffer, Isa, activations::Block, buffers::Buffers, choice::fastest, pool::Pool, table::Ops,
+};
 
 /// Multiplications that are worth a thread of their own: many times what it takes to wake one.
 const MULTIPLICATIONS_PER_THREAD: usize = 1 << 18;
 
 /// How a kernel computes: the instructions, and the threads that may share a call. Threads never change
-/// a result; instructions may differ in the last bits of a sum. Clones share their workers.
+/// a result; instructions may differ in the last bits of a sum. Clones share their workers and buffers.
 #[derive(Debug, Clone)]
 pub struct Compute {
     ops: &'static Ops,
     pool: Arc<Pool>,
+    numbers: Arc<Buffers<f32>>,
+    blocks: Arc<Buffers<Block>>,
 }
 
 impl Compute {
     /// What serving uses: the fastest instructions, and workers on all processors, which are started once
     /// for the process.
     pub fn serving() -> Self {
-        static POOL: LazyLock<Arc<Pool>> = LazyLock::new(|| {
-            Arc::new(Pool::new(thread::available_parallelism().map_or(1, NonZero::get)))
+        static SHARED: LazyLock<Compute> = LazyLock::new(|| {
+            let threads = thread::available_parallelism().map_or(1, NonZero::get);
+            Compute::with(fastest(), Pool::new(threads))
         });
-        Self { ops: fastest(), pool: Arc::clone(&POOL) }
+        SHARED.clone()
     }
 
     /// The scalar meaning of every kernel, on the caller's thread.
     pub fn scalar() -> Self {
-        static ALONE: LazyLock<Arc<Pool>> = LazyLock::new(|| Arc::new(Pool::new(1)));
-        Self { ops: Ops::scalar(), pool: Arc::clone(&ALONE) }
+        static ALONE: LazyLock<Compute> =
+            LazyLock::new(|| Compute::with(Ops::scalar(), Pool::new(1)));
+        ALONE.clone()
     }
 
     /// Instructions of one's choice and workers of one's own, `threads` with the caller's; zero counts as
     /// one. `None` where the machine lacks the instructions.
     pub fn new(isa: Isa, threads: usize) -> Option<Self> {
-        Some(Self { ops: Ops::of(isa)?, pool: Arc::new(Pool::new(threads)) })
+        Some(Self::with(Ops::of(isa)?, Pool::new(threads)))
+    }
+
+    fn with(ops: &'static Ops, pool: Pool) -> Self {
+        Self { ops, pool: Arc::new(pool), numbers: Arc::default(), blocks: Arc::default() }
+    }
+
+    /// Room for `len` numbers, whatever is in it.
+    pub fn buffer(&self, len: usize) -> Buffer<f32> {
+        self.numbers.take(len)
+    }
+
+    /// Room for `len` blocks of activations, whatever is in it.
+    pub(crate) fn blocks(&self, len: usize) -> Buffer<Block> {
+        self.blocks.take(len)
     }
 
     /// The instructions in use.

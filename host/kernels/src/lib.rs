@@ -19,6 +19,7 @@
 mod activations;
 mod attention;
 mod blocking;
+mod buffers;
 mod choice;
 mod columns;
 mod compute;
@@ -44,6 +45,7 @@ mod vector;
 
 pub use activations::{Activations, Rounding};
 pub use attention::{Heads, Page, Query, attention};
+pub use buffers::Buffer;
 pub use compute::Compute;
 pub use gate::{gelu_tanh_gate, silu_gate};
 pub use isa::Isa;

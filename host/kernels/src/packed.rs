@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::{Compute, Format, Rows, ShapeError, blocking::ROWS, rows::unpack};
-pub(crate) use expand::{expand, expand_head};
+pub(crate) use expand::{expand, expand_by, expand_head};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use layout::Head;
 pub(crate) use layout::Layout;

@@ -61,7 +61,8 @@ fn share(rows: usize, weight: &Packed, compute: &Compute) -> usize {
     let strips = weight.rows().div_ceil(ROWS);
     let even = strips.div_ceil(compute.threads());
     if rows > 2 * STREAM_ROWS {
-        return even.min(STRIPS);
+        // A few tasks for each thread: none waits long for the others, and each uses its room many times.
+        return even.div_ceil(4).next_multiple_of(STRIPS).min(even);
     }
     let worth = TASK_BYTES.div_ceil(weight.bytes() / strips);
     // An even share, or the part of it that is worth it.

@@ -42,6 +42,7 @@ static SCALAR: Ops = Ops {
     survey,
     quantise,
     quantise_step,
+    prefetch: |_| {},
     expand,
     sweep: sweep::scalar::sweep,
     sweep_steps: sweep::scalar::sweep_steps,

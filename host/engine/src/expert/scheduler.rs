@@ -12,7 +12,7 @@ use std::{
 use super::{
     Counters,
     job::{Bounds, Command, Job},
-    sequence::{PREFILL_CHUNK, Sequence},
+    sequence::{PREFILL_CHUNK, PREFILL_CHUNK_ALONE, Sequence},
 };
 use crate::{EngineError, Event, Stage, model::Model};
 
@@ -120,7 +120,8 @@ impl Scheduler {
     /// One batched forward pass: a token for each decoding sequence, a chunk for the oldest
     /// prompts.
     fn step(&mut self) {
-        let mut budget = PREFILL_CHUNK;
+        let replying = self.running.iter().any(Sequence::decodes);
+        let mut budget = if replying { PREFILL_CHUNK } else { PREFILL_CHUNK_ALONE };
         let (mut part, mut chunks) = (Vec::new(), Vec::new());
         for (index, sequence) in self.running.iter_mut().enumerate() {
             if let Some(chunk) = sequence.next_chunk(&mut budget) {

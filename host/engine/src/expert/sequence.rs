@@ -18,7 +18,9 @@ use crate::{
 /// Prompt tokens fed in one step, all sequences together. Running replies get a token between any
 /// two chunks, so a long prompt slows them down but never stops them. A picture is fed whole, however
 /// long it is.
-pub(crate) const PREFILL_CHUNK: usize = 128;
+pub(super) const PREFILL_CHUNK: usize = 128;
+/// The same while no reply is running: unpacked weights meet more tokens before they are forgotten.
+pub(crate) const PREFILL_CHUNK_ALONE: usize = 512;
 
 /// A call between its first step and its end.
 pub(super) struct Sequence {
@@ -84,6 +86,11 @@ impl Sequence {
             Err(problem) => self.fail(EngineError::Crashed { expert: expert.to_owned(), problem }),
         }
         true
+    }
+
+    /// Whether it is generating.
+    pub(super) fn decodes(&self) -> bool {
+        self.tokens.len() == self.fed + 1 && self.first_token.is_some()
     }
 
     /// Takes this sequence's part of the next step: one token when decoding, else a chunk of what

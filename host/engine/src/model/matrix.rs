@@ -1,6 +1,6 @@
 //! A weight matrix in the form that its products take.
 
-use signalbox_kernels::{Activations, Compute, Isa, Packed, Rows, matmul, product};
+use signalbox_kernels::{Activations, Buffer, Compute, Isa, Packed, Rows, matmul, product};
 
 /// A matrix with fewer inputs is multiplied in f32: there is little to win, and models so small do not
 /// bear the rounding of their inputs.
@@ -69,8 +69,8 @@ impl Matrix {
     }
 
     /// `x · Wᵀ`: (n, cols) to (n, rows)
-    pub(crate) fn product(&self, x: &Activations<'_>, compute: &Compute) -> Vec<f32> {
-        let mut y = vec![0.0; x.rows() * self.rows()];
+    pub(crate) fn product(&self, x: &Activations<'_>, compute: &Compute) -> Buffer<f32> {
+        let mut y = compute.buffer(x.rows() * self.rows());
         match self {
             Self::Stored(rows) => matmul(x.numbers(), rows, &mut y, compute),
             Self::Packed(packed) => product(x, packed, &mut y, compute),

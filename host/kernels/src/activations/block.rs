@@ -42,8 +42,8 @@ pub(crate) struct Step {
     pub(crate) worth: f32,
     /// Which step of the chunk.
     pub(crate) place: u32,
-    /// To which sum of outputs its products are added.
-    pub(crate) slot: u32,
+    /// Which row of those that meet weights at once.
+    pub(crate) row: u32,
 }
 
 /// Writes the largest magnitude of every step of a row and returns the sum of the squares of all inputs. NaN
@@ -66,15 +66,20 @@ pub(crate) fn survey(x: &[f32], maxima: &mut [f32]) -> f32 {
     squares.iter().sum()
 }
 
-/// Quantises a part of a row. `maxima` are those of its steps.
+/// Quantises a part of a row; blocks beyond it are zero. `maxima` are those of its steps.
 #[inline(always)]
 pub(crate) fn quantise(x: &[f32], maxima: &[f32], blocks: &mut [Block]) {
+    let (blocks, beyond) = blocks.split_at_mut(x.len().div_ceil(DEPTH));
+    beyond.fill(Block::default());
     for ((x, maxima), block) in x.chunks(DEPTH).zip(maxima.chunks(STEPS)).zip(blocks) {
-        let (x, maxima) = (padded::<DEPTH>(x), padded::<STEPS>(maxima));
         let mut quants = [0; DEPTH];
-        let steps = x.as_chunks::<STEP>().0.iter().zip(quants.as_chunks_mut().0);
+        block.scales = [0.0; STEPS];
+        let steps = x.chunks(STEP).zip(quants.as_chunks_mut::<STEP>().0);
         for (((x, quants), max), scale) in steps.zip(maxima).zip(&mut block.scales) {
-            *scale = quants_of(x, max.abs(), quants);
+            *scale = match x.first_chunk() {
+                Some(x) => quants_of(x, max.abs(), quants),
+                None => quants_of(&padded(x), max.abs(), quants),
+            };
         }
         block.quads = quads_of(&quants);
         block.sums16 = sums_of(&quants);

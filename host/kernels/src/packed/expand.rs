@@ -16,10 +16,21 @@ const QUAD: usize = 4 * ROWS;
 /// Fills the panel with whole units, as many as `packed` has and at most the panel holds.
 #[inline(always)]
 pub(crate) fn expand(layout: Layout, packed: &[u8], panel: &mut Panel) {
+    expand_by(expand_head, layout, packed, panel);
+}
+
+/// The same, with another way to write the scales of a unit, which begins some inputs into the panel.
+#[inline(always)]
+pub(crate) fn expand_by(
+    open: impl Fn(Layout, &[u8], usize, &mut Panel),
+    layout: Layout,
+    packed: &[u8],
+    panel: &mut Panel,
+) {
     let mut depth = 0;
     for unit in packed.chunks_exact(layout.unit_bytes()) {
         let (head, steps) = unit.split_at(layout.head_bytes());
-        expand_head(layout, head, depth, panel);
+        open(layout, head, depth, panel);
         for step in steps.chunks_exact(layout.step_bytes()) {
             let quads =
                 &mut panel.quants[depth / DEPTH].as_chunks_mut::<8>().0[depth % DEPTH / STEP];

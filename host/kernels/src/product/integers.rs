@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::strips::{STREAM_ROWS, STRIPS, groups};
 use crate::{
     Packed,
-    activations::{Block, Outliers, Rounded},
+    activations::{Block, Rounded, Step},
     blocking::{BLOCKS, DEPTH, ROWS, ROWS_AT_ONCE},
     packed::{Layout, Panel},
     table::Ops,
@@ -32,15 +32,19 @@ impl Task<'_> {
     pub(super) fn run(&self, ops: &Ops, write: impl Fn(usize, &[[f32; ROWS]])) {
         let rows = self.rows.len();
         let chunks: Vec<Chunk> = (0..self.chunks()).map(|chunk| self.chunk(chunk)).collect();
-        let mut room = Room { panel: Panel::new(self.layout), sums: Vec::new() };
+        let mut panel = Panel::new(self.layout);
         // Few rows wait for memory, which is read from front to back.
-        let together = if rows <= STREAM_ROWS { 1 } else { STRIPS };
+        let streams = rows <= STREAM_ROWS;
+        let together = if streams { 1 } else { STRIPS };
         let mut out = vec![[0.0; ROWS]; together * rows]; // (strips, rows)(32)
         for group in groups(&self.strips, together) {
             out.fill([0.0; ROWS]);
             for (index, chunk) in chunks.iter().enumerate() {
                 for (strip, out) in group.clone().zip(out.chunks_exact_mut(rows)) {
-                    self.meet(ops, self.packed(strip, index), chunk, &mut room, out);
+                    if !streams {
+                        (ops.prefetch)(self.after(strip, index, &group));
+                    }
+                    self.meet(ops, self.packed(strip, index), chunk, &mut panel, out);
                 }
             }
             for (strip, out) in group.zip(out.chunks_exact(rows)) {
@@ -49,28 +53,23 @@ impl Task<'_> {
         }
     }
 
-    /// Adds a chunk's products, then those of the steps that are rounded by themselves.
+    /// Adds a chunk's products, then those of what rounding lost of some steps.
     fn meet(
         &self,
         ops: &Ops,
         packed: &[u8],
         chunk: &Chunk<'_>,
-        Room { panel, sums }: &mut Room,
+        panel: &mut Panel,
         out: &mut [[f32; ROWS]],
     ) {
-        let (layout, Outliers { rows, steps }) = (self.layout, chunk.outliers);
-        sums.clear();
-        sums.resize(rows.len(), [0.0; ROWS]);
+        let layout = self.layout;
         if out.len() > STREAM_ROWS {
             (ops.expand)(layout, packed, panel);
             (ops.sweep)(panel, chunk.blocks, BLOCKS, out);
-            (ops.sweep_steps)(panel, steps, sums);
+            (ops.sweep_steps)(panel, chunk.outliers, out);
         } else {
             (ops.stream)(layout, packed, panel, chunk.blocks, BLOCKS, out);
-            (ops.stream_steps)(layout, packed, panel, steps, sums);
-        }
-        for (row, sums) in rows.iter().zip(sums) {
-            out[*row].iter_mut().zip(sums).for_each(|(out, sum)| *out += *sum);
+            (ops.stream_steps)(layout, packed, panel, chunk.outliers, out);
         }
     }
 
@@ -85,6 +84,19 @@ impl Task<'_> {
         &packed[..packed.len().min(bytes)]
     }
 
+    /// The chunk that meets rows after this one, of a group of strips: what comes from memory meanwhile.
+    fn after(&self, strip: usize, chunk: usize, group: &Range<usize>) -> &[u8] {
+        if strip + 1 < group.end {
+            self.packed(strip + 1, chunk)
+        } else if chunk + 1 < self.chunks() {
+            self.packed(group.start, chunk + 1)
+        } else if group.end < self.strips.end {
+            self.packed(group.end, 0)
+        } else {
+            &[]
+        }
+    }
+
     fn chunk(&self, index: usize) -> Chunk<'_> {
         let first = index * self.all;
         let blocks = (first + self.rows.start) * BLOCKS..(first + self.rows.end) * BLOCKS;
@@ -97,12 +109,6 @@ impl Task<'_> {
 struct Chunk<'a> {
     /// Of every row.
     blocks: &'a [Block],
-    /// What is rounded by itself.
-    outliers: &'a Outliers,
-}
-
-/// What a task unpacks weights to, and what it sums outliers up in.
-struct Room {
-    panel: Box<Panel>,
-    sums: Vec<[f32; ROWS]>,
+    /// What rounding lost of some steps.
+    outliers: &'a [Step],
 }

@@ -15,17 +15,17 @@ pub(crate) fn sweep_steps<S: Simd>(
     simd: S,
     panel: &Panel,
     steps: &[Step],
-    sums: &mut [[f32; ROWS]],
+    out: &mut [[f32; ROWS]],
 ) {
     for steps in steps.chunk_by(|a, b| a.place == b.place) {
         for steps in steps.chunks(S::TILE) {
             match steps.len() {
-                6 if S::TILE >= 6 => by_scales::<S, 6>(simd, panel, steps, sums),
-                5 if S::TILE >= 5 => by_scales::<S, 5>(simd, panel, steps, sums),
-                4 if S::TILE >= 4 => by_scales::<S, 4>(simd, panel, steps, sums),
-                3 if S::TILE >= 3 => by_scales::<S, 3>(simd, panel, steps, sums),
-                2 => by_scales::<S, 2>(simd, panel, steps, sums),
-                _ => by_scales::<S, 1>(simd, panel, steps, sums),
+                6 if S::TILE >= 6 => by_scales::<S, 6>(simd, panel, steps, out),
+                5 if S::TILE >= 5 => by_scales::<S, 5>(simd, panel, steps, out),
+                4 if S::TILE >= 4 => by_scales::<S, 4>(simd, panel, steps, out),
+                3 if S::TILE >= 3 => by_scales::<S, 3>(simd, panel, steps, out),
+                2 => by_scales::<S, 2>(simd, panel, steps, out),
+                _ => by_scales::<S, 1>(simd, panel, steps, out),
             }
         }
     }
@@ -36,16 +36,16 @@ fn by_scales<S: Simd, const R: usize>(
     simd: S,
     panel: &Panel,
     steps: &[Step],
-    sums: &mut [[f32; ROWS]],
+    out: &mut [[f32; ROWS]],
 ) {
     let mut x = [&steps[0]; R];
     x.iter_mut().zip(steps).for_each(|(x, step)| *x = step);
     match (panel.scales, panel.has_minima, panel.wide) {
-        (1 | 4, true, false) => tile_step::<S, R, 1, true, false>(simd, panel, x, sums),
-        (1 | 4, true, true) => tile_step::<S, R, 1, true, true>(simd, panel, x, sums),
-        (4, false, false) => tile_step::<S, R, 1, false, false>(simd, panel, x, sums),
-        (4, false, true) => tile_step::<S, R, 1, false, true>(simd, panel, x, sums),
-        _ => tile_step::<S, R, 2, false, false>(simd, panel, x, sums),
+        (1 | 4, true, false) => tile_step::<S, R, 1, true, false>(simd, panel, x, out),
+        (1 | 4, true, true) => tile_step::<S, R, 1, true, true>(simd, panel, x, out),
+        (4, false, false) => tile_step::<S, R, 1, false, false>(simd, panel, x, out),
+        (4, false, true) => tile_step::<S, R, 1, false, true>(simd, panel, x, out),
+        _ => tile_step::<S, R, 2, false, false>(simd, panel, x, out),
     }
 }
 
@@ -55,12 +55,12 @@ fn tile_step<S: Simd, const R: usize, const SCALES: usize, const MINIMA: bool, c
     simd: S,
     panel: &Panel,
     x: [&Step; R],
-    sums: &mut [[f32; ROWS]],
+    out: &mut [[f32; ROWS]],
 ) {
     let (block, place) = (x[0].place as usize / STEPS, x[0].place as usize % STEPS);
     let mut total = [[simd.splat(0.0); PARTS]; R];
     for (row, x) in x.iter().enumerate() {
-        total[row] = load(simd, &sums[x.slot as usize]);
+        total[row] = load(simd, &out[x.row as usize]);
     }
     let weights = panel.quants[block].as_chunks().0;
     let worth = |row: usize| (x[row].scale, x[row].worth);
@@ -83,6 +83,6 @@ fn tile_step<S: Simd, const R: usize, const SCALES: usize, const MINIMA: bool, c
         }
     }
     for (x, total) in x.iter().zip(total) {
-        store(simd, total, &mut sums[x.slot as usize]);
+        store(simd, total, &mut out[x.row as usize]);
     }
 }

@@ -39,14 +39,14 @@ fn product(panel: &Panel, index: usize, block: &Block, column: usize) -> f32 {
     products.sum()
 }
 
-/// Adds to `sums`, to that of its slot, the products of each step with the weights at its place.
-pub(crate) fn sweep_steps(panel: &Panel, steps: &[Step], sums: &mut [[f32; ROWS]]) {
+/// Adds to `out`, to that of its row, the products of each step with the weights at its place.
+pub(crate) fn sweep_steps(panel: &Panel, steps: &[Step], out: &mut [[f32; ROWS]]) {
     for step in steps {
         let (index, place) = (step.place as usize / STEPS, step.place as usize % STEPS);
         let first = place * STEP / 4;
-        for (column, sum) in sums[step.slot as usize].iter_mut().enumerate() {
+        for (column, out) in out[step.row as usize].iter_mut().enumerate() {
             let scaled = scaled(panel, index, first, &step.quads, column);
-            *sum += step.scale * scaled;
+            *out += step.scale * scaled;
         }
     }
 }
@@ -57,9 +57,9 @@ pub(crate) fn stream_steps(
     _: &[u8],
     panel: &Panel,
     steps: &[Step],
-    sums: &mut [[f32; ROWS]],
+    out: &mut [[f32; ROWS]],
 ) {
-    sweep_steps(panel, steps, sums);
+    sweep_steps(panel, steps, out);
 }
 
 /// Quads of activations times as many of one row of weights, which begin at quad `first` of block `index`:

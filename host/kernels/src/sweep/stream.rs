@@ -83,10 +83,10 @@ fn units<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const 
     let mut depth = 0;
     for unit in packed.chunks_exact(layout.unit_bytes()) {
         let (head, steps) = unit.split_at(layout.head_bytes());
-        prefetch(simd, head);
+        prefetch(simd, head, AHEAD);
         simd.open(layout, head, depth, panel);
         for step in steps.chunks_exact(BITS * QUAD) {
-            prefetch(simd, step);
+            prefetch(simd, step, AHEAD);
             let (index, place) = (depth / DEPTH, depth % DEPTH / STEP);
             let (x, step) = (rows_at(blocks, stride, index), step.as_chunks().0);
             let quads = x.map(|x| &x.quads.as_chunks().0[place]);
@@ -123,7 +123,7 @@ fn units<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const 
     }
 }
 
-/// Adds to `sums` the products of lost steps, with units whose scales the panel has.
+/// Adds to `out` the products of lost steps, with units whose scales the panel has.
 #[inline(always)]
 pub(crate) fn stream_steps<S: Simd>(
     simd: S,
@@ -131,22 +131,22 @@ pub(crate) fn stream_steps<S: Simd>(
     packed: &[u8],
     panel: &Panel,
     steps: &[Step],
-    sums: &mut [[f32; ROWS]],
+    out: &mut [[f32; ROWS]],
 ) {
     for step in steps {
         let depth = step.place as usize * STEP;
         let unit = &packed[depth / layout.depth * layout.unit_bytes()..][..layout.unit_bytes()];
         let within = depth % layout.depth / STEP * layout.step_bytes();
         let weights = &unit[layout.head_bytes() + within..][..layout.step_bytes()];
-        let (weights, sums) = (weights.as_chunks().0, &mut sums[step.slot as usize]);
+        let (weights, out) = (weights.as_chunks().0, &mut out[step.row as usize]);
         match (layout.bits, panel.scales, panel.has_minima) {
-            (4, _, true) => one_step::<S, 4, 1, true>(simd, weights, panel, step, sums),
-            (4, _, false) => one_step::<S, 4, 1, false>(simd, weights, panel, step, sums),
-            (5, _, true) => one_step::<S, 5, 1, true>(simd, weights, panel, step, sums),
-            (5, _, false) => one_step::<S, 5, 1, false>(simd, weights, panel, step, sums),
-            (6, ..) => one_step::<S, 6, 2, false>(simd, weights, panel, step, sums),
-            (_, _, true) => one_step::<S, 8, 1, true>(simd, weights, panel, step, sums),
-            (_, _, false) => one_step::<S, 8, 1, false>(simd, weights, panel, step, sums),
+            (4, _, true) => one_step::<S, 4, 1, true>(simd, weights, panel, step, out),
+            (4, _, false) => one_step::<S, 4, 1, false>(simd, weights, panel, step, out),
+            (5, _, true) => one_step::<S, 5, 1, true>(simd, weights, panel, step, out),
+            (5, _, false) => one_step::<S, 5, 1, false>(simd, weights, panel, step, out),
+            (6, ..) => one_step::<S, 6, 2, false>(simd, weights, panel, step, out),
+            (_, _, true) => one_step::<S, 8, 1, true>(simd, weights, panel, step, out),
+            (_, _, false) => one_step::<S, 8, 1, false>(simd, weights, panel, step, out),
         }
     }
 }
@@ -158,10 +158,10 @@ fn one_step<S: Simd, const BITS: usize, const SCALES: usize, const MINIMA: bool>
     weights: &[[u8; QUAD]],
     panel: &Panel,
     step: &Step,
-    sums: &mut [f32; ROWS],
+    out: &mut [f32; ROWS],
 ) {
     let (index, place) = (step.place as usize / STEPS, step.place as usize % STEPS);
-    let mut total = [load(simd, sums)];
+    let mut total = [load(simd, out)];
     for part in 0..SCALES {
         let sum = i32::from(if SCALES == 1 { step.sum } else { step.sums16[part] });
         let dots = begin::<S, 1, BITS, MINIMA>(simd, [sum], panel.zero);
@@ -172,7 +172,7 @@ fn one_step<S: Simd, const BITS: usize, const SCALES: usize, const MINIMA: bool>
         let worth = |_| (step.scale, step.worth);
         add_scale::<S, 1, MINIMA>(simd, &mut total, dots, worth, factors, minima);
     }
-    store(simd, total[0], sums);
+    store(simd, total[0], out);
 }
 
 /// The eights of part `part` of `parts` of a step.
@@ -195,11 +195,11 @@ fn begin<S: Simd, const R: usize, const BITS: usize, const MINIMA: bool>(
     }
 }
 
-/// Asks for the lines that come [`AHEAD`] of `bytes`.
+/// Asks for the lines of memory that come `ahead` bytes behind those of `bytes`.
 #[inline(always)]
-fn prefetch<S: Simd>(simd: S, bytes: &[u8]) {
+pub(crate) fn prefetch<S: Simd>(simd: S, bytes: &[u8], ahead: usize) {
     for line in bytes.as_chunks::<64>().0 {
-        simd.prefetch(line.as_ptr().wrapping_add(AHEAD));
+        simd.prefetch(line.as_ptr().wrapping_add(ahead));
     }
 }
 

@@ -9,8 +9,9 @@ use crate::{
     attention::{Group, attend},
     blocking::{ROWS, STEP},
     exp,
-    packed::{Layout, Panel, expand},
+    packed::{Layout, Panel, expand_by},
     rows::unpack,
+    simd::Simd,
     sweep::{numbers, outliers, stream, tile},
     vector,
 };
@@ -87,10 +88,23 @@ macro_rules! row {
                 (x: &mut [f32; STEP], step: &mut Step),
                 quantise_step(x, step)
             ),
+            prefetch: door!(
+                $features,
+                (bytes: &[u8]),
+                // SAFETY: as above.
+                stream::prefetch(unsafe { $simd::new() }, bytes, 0)
+            ),
             expand: door!(
                 $features,
                 (layout: Layout, packed: &[u8], panel: &mut Panel),
-                expand(layout, packed, panel)
+                {
+                    // SAFETY: as above.
+                    let simd = unsafe { $simd::new() };
+                    let open = |layout: Layout, head: &[u8], depth, panel: &mut Panel| {
+                        simd.open(layout, head, depth, panel)
+                    };
+                    expand_by(open, layout, packed, panel)
+                }
             ),
             sweep: door!(
                 $features,
@@ -100,9 +114,9 @@ macro_rules! row {
             ),
             sweep_steps: door!(
                 $features,
-                (panel: &Panel, steps: &[Step], sums: &mut [[f32; ROWS]]),
+                (panel: &Panel, steps: &[Step], out: &mut [[f32; ROWS]]),
                 // SAFETY: as above.
-                outliers::sweep_steps(unsafe { $simd::new() }, panel, steps, sums)
+                outliers::sweep_steps(unsafe { $simd::new() }, panel, steps, out)
             ),
             stream: door!(
                 $features,
@@ -124,10 +138,10 @@ macro_rules! row {
                     packed: &[u8],
                     panel: &Panel,
                     steps: &[Step],
-                    sums: &mut [[f32; ROWS]]
+                    out: &mut [[f32; ROWS]]
                 ),
                 // SAFETY: as above.
-                stream::stream_steps(unsafe { $simd::new() }, layout, packed, panel, steps, sums)
+                stream::stream_steps(unsafe { $simd::new() }, layout, packed, panel, steps, out)
             ),
             sweep_numbers: door!(
                 $features,
@@ -200,7 +214,8 @@ pub(super) static NEON: Ops = Ops {
     survey,
     quantise,
     quantise_step,
-    expand,
+    prefetch: |_| {},
+    expand: crate::packed::expand,
     sweep: crate::sweep::scalar::sweep,
     sweep_steps: crate::sweep::scalar::sweep_steps,
     stream: crate::sweep::scalar::stream,

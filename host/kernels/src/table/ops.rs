@@ -71,15 +71,17 @@ pub(crate) struct Ops {
     pub(crate) quantise: Quantise,
     /// A step of them by itself, as [`crate::activations::quantise_step`] does.
     pub(crate) quantise_step: QuantiseStep,
+    /// Asks for bytes of memory ahead of their use.
+    pub(crate) prefetch: fn(&[u8]),
     /// Units of packed weights to a panel, as [`crate::packed::expand`] does.
     pub(crate) expand: fn(Layout, &[u8], &mut Panel),
     /// A panel times rows of activations, as [`crate::sweep`] says.
     pub(crate) sweep: Sweep,
-    /// A panel times steps that are rounded by themselves, as [`crate::sweep::scalar::sweep_steps`] says.
+    /// A panel times what rounding lost of some steps, as [`crate::sweep::scalar::sweep_steps`] says.
     pub(crate) sweep_steps: SweepSteps,
     /// Units of packed weights times up to four rows of activations: [`crate::packed::expand`], then a sweep, in one.
     pub(crate) stream: Stream,
-    /// The units that were streamed last times steps that are rounded by themselves.
+    /// The units that were streamed last times what rounding lost of some steps.
     pub(crate) stream_steps: StreamSteps,
     /// A panel of plain numbers times rows of activations, as [`crate::sweep::numbers`] says.
     pub(crate) sweep_numbers: SweepNumbers,

@@ -122,6 +122,7 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
             survey,
             quantise,
             quantise_step,
+            prefetch,
             expand,
             sweep,
             sweep_steps,
@@ -138,6 +139,7 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
         attending(isa, attend);
         unpacking(isa, unpack);
         products::quantising(isa, survey, quantise, quantise_step);
+        prefetch(&[0; 200]); // means nothing, and does no harm
         products::expanding(isa, expand);
         products::sweeping(isa, sweep);
         products::sweeping_steps(isa, sweep_steps);

@@ -32,14 +32,14 @@ fn quantised(x: &[f32], blocks: &mut [Block]) {
 }
 
 /// Steps of every place of a few blocks, some rows at each, by place.
-fn steps(blocks: usize, slots: usize) -> Vec<Step> {
+fn steps(blocks: usize, rows_of_step: usize) -> Vec<Step> {
     let mut steps = Vec::new();
     for place in 0..(blocks * STEPS) as u32 {
         // As many as there are, and fewer, so that tiles of all sizes form.
-        for slot in (0..slots as u32).take(1 + place as usize % slots) {
-            let mut step = Step { place, slot, ..Step::default() };
+        for row in (0..rows_of_step as u32).take(1 + place as usize % rows_of_step) {
+            let mut step = Step { place, row, ..Step::default() };
             let mut x = [0.0; STEP];
-            x.copy_from_slice(&noise(STEP, place * 31 + slot));
+            x.copy_from_slice(&noise(STEP, place * 31 + row));
             (SCALAR.quantise_step)(&mut x, &mut step);
             steps.push(step);
         }
@@ -159,9 +159,10 @@ pub(super) fn sweeping(isa: Isa, sweep: Sweep) {
 pub(super) fn sweeping_steps(isa: Isa, sweep_steps: SweepSteps) {
     let kinds = [Format::Q4_1, Format::Q4_0, Format::Q8_0, Format::Q5_1, Format::Q6K];
     let groups = [Format::Int4 { group: 128 }, Format::Int8 { group: 128 }];
-    for (format, slots) in kinds.into_iter().chain(groups).flat_map(|f| [(f, 1), (f, 8)]) {
-        let (panel, steps) = (panel(format, BLOCKS, false), steps(BLOCKS, slots));
-        let (mut ours, mut scalar) = (vec![[1.0; ROWS]; slots], vec![[1.0; ROWS]; slots]);
+    for (format, rows_of_step) in kinds.into_iter().chain(groups).flat_map(|f| [(f, 1), (f, 8)]) {
+        let (panel, steps) = (panel(format, BLOCKS, false), steps(BLOCKS, rows_of_step));
+        let (mut ours, mut scalar) =
+            (vec![[1.0; ROWS]; rows_of_step], vec![[1.0; ROWS]; rows_of_step]);
         sweep_steps(&panel, &steps, &mut ours);
         (SCALAR.sweep_steps)(&panel, &steps, &mut scalar);
         for (ours, scalar) in ours.as_flattened().iter().zip(scalar.as_flattened()) {
