@@ -33,8 +33,17 @@ pub(crate) enum Command {
     Chat(Chat),
     /// Write, build, upload and swap policies.
     Policy(Policy),
-    /// Look at the experts of a running host.
+    /// Look at the experts of a running host, load and unload them.
     Experts(Experts),
+    /// Print what a shell needs to complete commands and options.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+    /// Print the version.
+    Version,
 }
 
 #[derive(Debug, Args)]
@@ -222,6 +231,12 @@ pub(crate) struct Chat {
     /// The expert to ask; "auto" lets the router choose.
     #[arg(long, default_value = "auto")]
     pub(crate) model: String,
+    /// Begin with this instruction.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// How freely to choose words: 0 always takes the likeliest; up to 2.
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f32>,
     /// Show this image (PNG, JPEG, WebP) with the first message; may be given several times.
     #[arg(long, value_name = "FILE")]
     pub(crate) image: Vec<PathBuf>,
@@ -245,6 +260,23 @@ pub(crate) enum ExpertsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Load an expert into memory.
+    Load(Lever),
+    /// Free the memory of an idle expert.
+    Unload(Lever),
+    /// Keep an expert in memory whatever else is loaded.
+    Pin(Lever),
+    /// Let an expert be sent away again.
+    Unpin(Lever),
+}
+
+/// Something that operators do with one expert.
+#[derive(Debug, Args)]
+pub(crate) struct Lever {
+    /// The expert.
+    pub(crate) expert: String,
+    #[command(flatten)]
+    pub(crate) plane: AdminPlane,
 }
 
 #[derive(Debug, Args)]
@@ -321,6 +353,38 @@ pub(crate) enum PolicyCommand {
         /// Only this policy; without it, the whole pipeline.
         name: Option<String>,
     },
+    /// Take a policy out of force; its revisions stay.
+    Deactivate {
+        /// The policy.
+        name: String,
+    },
+    /// Forget a revision that is not in force.
+    Remove {
+        /// The policy.
+        name: String,
+        /// The revision or the beginning of it.
+        revision: String,
+    },
+    /// Show the pipeline, or set who is called in which order; what is not given stays.
+    Order {
+        /// Before routing, as in a,b; "" for none.
+        #[arg(long, value_name = "NAMES")]
+        pre: Option<String>,
+        /// The router; "" leaves routing to the host.
+        #[arg(long, value_name = "NAME")]
+        route: Option<String>,
+        /// On replies, as in a,b; "" for none.
+        #[arg(long, value_name = "NAMES")]
+        post: Option<String>,
+    },
+    /// Recent calls, newest first: who was asked and why.
+    Decisions {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// What came into force when, oldest first.
+    Activations,
 }
 
 /// Where in a call's life a policy works.

@@ -3,6 +3,8 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    sync::mpsc::{self, Receiver},
+    thread,
     time::Duration,
 };
 
@@ -27,6 +29,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
 const BODY_BYTES_MAX: u64 = 64 << 20;
 
 /// One plane of a host.
+#[derive(Clone)]
 pub(crate) struct Client {
     agent: Agent,
     base: String,
@@ -50,10 +53,21 @@ enum Payload<'p> {
     Component(&'p [u8]),
 }
 
+/// What a reply says while it streams.
+pub(crate) enum Heard {
+    /// What it waits for before it begins.
+    Waits(String),
+    /// More of it, and whose it is.
+    Text {
+        /// The text.
+        text: String,
+        /// The expert, or the policy that answered instead.
+        from: String,
+    },
+}
+
 /// A reply as it streams.
-pub(crate) struct Events {
-    /// `x-signalbox-expert`.
-    pub(crate) expert: Option<String>,
+struct Events {
     lines: BufReader<Box<dyn Read + Send>>,
 }
 
@@ -93,6 +107,22 @@ impl Client {
         Ok(self.answer(Method::POST, path, Payload::Nothing)?.body)
     }
 
+    /// `PUT path` with a JSON body.
+    ///
+    /// # Errors
+    /// No host there, or the host's own error.
+    pub(crate) fn put(&self, path: &str, body: &impl Serialize) -> Result<Value> {
+        Ok(self.answer(Method::PUT, path, Payload::Json(serde_json::to_string(body)?))?.body)
+    }
+
+    /// `DELETE path`.
+    ///
+    /// # Errors
+    /// No host there, or the host's own error.
+    pub(crate) fn delete(&self, path: &str) -> Result<Value> {
+        Ok(self.answer(Method::DELETE, path, Payload::Nothing)?.body)
+    }
+
     /// `POST path` with the bytes of a component.
     ///
     /// # Errors
@@ -101,17 +131,36 @@ impl Client {
         Ok(self.answer(Method::POST, path, Payload::Component(component))?.body)
     }
 
+    /// Asks for a chat reply and listens to it on a thread of its own, so that the caller can do something
+    /// else meanwhile. Nobody who listens any more ends the reply.
+    pub(crate) fn listen(&self, request: ChatRequest) -> Receiver<Result<Heard>> {
+        let (heard, listener) = mpsc::channel();
+        let client = self.clone();
+        thread::spawn(move || {
+            let ended = client.stream(&request).and_then(|mut events| {
+                while let Some(next) = events.hear()? {
+                    if heard.send(Ok(next)).is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            });
+            if let Err(error) = ended {
+                // Fails only when nobody listens, and then nobody wants to know.
+                let _ = heard.send(Err(error));
+            }
+        });
+        listener
+    }
+
     /// Asks for a streamed chat reply.
     ///
     /// # Errors
     /// No host there, or the host's own error before the first token.
-    pub(crate) fn stream(&self, request: &ChatRequest) -> Result<Events> {
+    fn stream(&self, request: &ChatRequest) -> Result<Events> {
         let payload = Payload::Json(serde_json::to_string(request)?);
         let response = checked(self.send(Method::POST, "/v1/chat/completions", payload)?)?;
-        Ok(Events {
-            expert: header(&response, "x-signalbox-expert"),
-            lines: BufReader::new(Box::new(response.into_body().into_reader())),
-        })
+        Ok(Events { lines: BufReader::new(Box::new(response.into_body().into_reader())) })
     }
 
     fn answer(&self, method: Method, path: &str, payload: Payload<'_>) -> Result<Answer> {
@@ -162,23 +211,31 @@ fn root(base: &str) -> &str {
 }
 
 impl Events {
-    /// The next piece of the reply; `None` when it is complete.
+    /// What comes next; `None` when the reply is complete.
     ///
     /// # Errors
     /// A reply that ends early, with the host's reason.
-    pub(crate) fn next(&mut self) -> Result<Option<String>> {
+    fn hear(&mut self) -> Result<Option<Heard>> {
         loop {
             let mut line = String::new();
             if self.lines.read_line(&mut line).context("the reply broke off")? == 0 {
                 bail!("the reply broke off: the host went away");
             }
+            if let Some(comment) = line.strip_prefix(':') {
+                match comment.trim() {
+                    "" => continue,
+                    comment => return Ok(Some(Heard::Waits(comment.to_owned()))),
+                }
+            }
             match line.trim().strip_prefix("data:").map(str::trim) {
                 None => continue,
                 Some("[DONE]") => return Ok(None),
-                Some(event) => match piece(event)? {
-                    text if text.is_empty() => continue,
-                    text => return Ok(Some(text)),
-                },
+                Some(event) => {
+                    let (text, from) = piece(event)?;
+                    if !text.is_empty() {
+                        return Ok(Some(Heard::Text { text, from }));
+                    }
+                }
             }
         }
     }
@@ -193,13 +250,15 @@ pub(crate) fn read<T: DeserializeOwned>(answer: Value) -> Result<T> {
         .context("the answer is not what this version expects; use the host's own version")
 }
 
-/// The text in one event of a stream.
-fn piece(event: &str) -> Result<String> {
+/// The text in one event of a stream, and whose it is.
+fn piece(event: &str) -> Result<(String, String)> {
     let event: Value = serde_json::from_str(event).context("the host sent no JSON")?;
     if event.get("error").is_some() {
         bail!("{}", described(&read::<ErrorAnswer>(event)?.error));
     }
-    Ok(read::<Completion>(event)?.into_text())
+    let completion = read::<Completion>(event)?;
+    let from = completion.model.clone();
+    Ok((completion.into_text(), from))
 }
 
 /// A good answer, or the error in it.
@@ -252,7 +311,9 @@ mod tests {
                 "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1,
                 "model": "phi4_fast", "choices": choices,
             });
-            piece(&event.to_string()).unwrap()
+            let (text, from) = piece(&event.to_string()).unwrap();
+            assert_eq!(from, "phi4_fast");
+            text
         };
         let choice = json!({ "index": 0, "delta": { "content": "Bon" }, "finish_reason": null });
         assert_eq!(chunk(json!([choice])), "Bon");

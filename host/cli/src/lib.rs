@@ -15,6 +15,7 @@ mod confined;
 mod demo;
 mod eval;
 mod experts;
+mod generated;
 mod limits;
 mod log_line;
 mod output;
@@ -85,5 +86,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Chat(args) => chat::run(args).map(|()| ExitCode::SUCCESS),
         Command::Policy(args) => policy::run(args).map(|()| ExitCode::SUCCESS),
         Command::Experts(args) => experts::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => generated::completions(shell),
+        Command::Man => generated::man(),
+        Command::Version => {
+            term::say!("signalbox {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

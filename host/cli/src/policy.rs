@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use signalbox_server::wire::{
-    policies::{Policy as Known, Uploaded},
+    policies::{Pipeline, PipelineStatus, Policy as Known, PolicyRef, Uploaded},
     requests::Activate,
 };
 
@@ -27,18 +27,19 @@ mod scaffold;
 /// Runs one of the `policy` commands.
 pub(crate) fn run(args: Policy) -> Result<()> {
     let Policy { plane, json, command } = args;
-    let admin = Admin { client: Client::new(&plane.admin, plane.token), json };
+    let hint = hint(&plane.admin);
+    let admin = Admin { client: Client::new(&plane.admin, plane.token), json, hint };
     match command {
         PolicyCommand::New { name, hook } => {
             scaffold::create(Path::new(""), &name, hook)?;
-            scaffold::say_next(&name);
+            scaffold::say_next(&name, &admin.hint);
             Ok(())
         }
         PolicyCommand::Build { dir } => {
             let built = build(&dir)?;
             match json {
                 true => say_json(&built.as_json()),
-                false => built.say(),
+                false => built.say(&admin.hint),
             }
             Ok(())
         }
@@ -49,6 +50,16 @@ pub(crate) fn run(args: Policy) -> Result<()> {
         PolicyCommand::Show { name } => admin.show(&format!("/policies/{name}"), report::policy),
         PolicyCommand::Activate { name, revision } => admin.activate(&name, revision),
         PolicyCommand::Rollback { name } => admin.rollback(name),
+        PolicyCommand::Deactivate { name } => admin.change(&format!("/policies/{name}/deactivate")),
+        PolicyCommand::Remove { name, revision } => admin.remove(&name, &revision),
+        PolicyCommand::Order { pre: None, route: None, post: None } => {
+            admin.show("/pipeline", report::pipeline_status)
+        }
+        PolicyCommand::Order { pre, route, post } => admin.order(pre, route, post),
+        PolicyCommand::Decisions { limit } => {
+            admin.show(&format!("/decisions?limit={limit}"), report::decisions)
+        }
+        PolicyCommand::Activations => admin.show("/activations", report::activations),
     }
 }
 
@@ -69,10 +80,10 @@ impl Built {
         })
     }
 
-    fn say(&self) {
+    fn say(&self, hint: &str) {
         say!("{}", self.path.display());
         say!("  {} bytes, sha256 {}", self.bytes.len(), revision(&self.bytes));
-        say!("  signalbox policy push {} --activate", self.path.display());
+        say!("  signalbox policy push {} --activate{hint}", self.path.display());
     }
 }
 
@@ -130,6 +141,15 @@ fn name_of(path: &Path) -> String {
 struct Admin {
     client: Client,
     json: bool,
+    /// What a command that is suggested has to say to reach the same host.
+    hint: String,
+}
+
+/// ` --admin URL` where it is not the one that is asked without it.
+fn hint(admin: &str) -> String {
+    let implied = std::env::var("SIGNALBOX_ADMIN").ok();
+    let implied = implied.as_deref().unwrap_or("http://127.0.0.1:8081");
+    if admin == implied { String::new() } else { format!(" --admin {admin}") }
 }
 
 impl Admin {
@@ -143,7 +163,9 @@ impl Admin {
             report::upload(uploaded);
             if !activate {
                 let revision = short_revision(&uploaded.revision);
-                say!("staged; put it in force with: signalbox policy activate {name} {revision}");
+                let hint = &self.hint;
+                say!("it is staged and changes nothing yet; put it in force with");
+                say!("  signalbox policy activate {name} {revision}{hint}");
             }
         })
     }
@@ -170,7 +192,40 @@ impl Admin {
             Some(name) => format!("/policies/{name}/rollback"),
             None => "/rollback".to_owned(),
         };
-        self.print(self.client.post_nothing(&path)?, report::activation)
+        self.change(&path)
+    }
+
+    /// A lever that needs no more than its name.
+    fn change(&self, path: &str) -> Result<()> {
+        self.print(self.client.post_nothing(path)?, report::activation)
+    }
+
+    fn remove(&self, name: &str, revision: &str) -> Result<()> {
+        self.client.delete(&format!("/policies/{name}/revisions/{revision}"))?;
+        if !self.json {
+            say!("{name}@{} is forgotten", short_revision(revision));
+        }
+        Ok(())
+    }
+
+    /// Sets the pipeline; what is not given stays as it is.
+    fn order(
+        &self,
+        pre: Option<String>,
+        route: Option<String>,
+        post: Option<String>,
+    ) -> Result<()> {
+        let now: PipelineStatus = read(self.client.get("/pipeline")?)?;
+        let names = |refs: Vec<PolicyRef>| refs.into_iter().map(|policy| policy.name).collect();
+        let wanted = Pipeline {
+            pre: pre.map_or_else(|| names(now.pre), |given| listed(&given)),
+            route: match route {
+                Some(given) => listed(&given).pop(),
+                None => now.route.map(|policy| policy.name),
+            },
+            post: post.map_or_else(|| names(now.post), |given| listed(&given)),
+        };
+        self.print(self.client.put("/pipeline", &wanted)?, report::activation)
     }
 
     fn show<T: DeserializeOwned>(&self, path: &str, text: fn(&T)) -> Result<()> {
@@ -187,9 +242,27 @@ impl Admin {
     }
 }
 
+/// The names in `a,b`.
+fn listed(given: &str) -> Vec<String> {
+    let names = given.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hint_names_the_host_where_it_must() {
+        assert_eq!(hint("http://other:1"), " --admin http://other:1");
+        assert_eq!(hint("http://127.0.0.1:8081"), "");
+    }
+
+    #[test]
+    fn names_are_listed_with_commas() {
+        assert_eq!(listed("a, b"), ["a", "b"]);
+        assert!(listed("").is_empty());
+    }
 
     #[test]
     fn a_file_names_its_policy() {

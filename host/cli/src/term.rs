@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use comfy_table::{Table, presets};
+use comfy_table::presets;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signalbox_confine::misleads;
 
@@ -50,6 +50,11 @@ impl Spinner {
         let bar = ProgressBar::new_spinner().with_message(message.into());
         bar.enable_steady_tick(FRAME);
         Self(bar)
+    }
+
+    /// What takes its time now.
+    pub(crate) fn say(&self, message: &str) {
+        self.0.set_message(message.to_owned());
     }
 }
 
@@ -106,19 +111,64 @@ impl Drop for Progress {
 }
 
 /// A table of aligned columns without borders.
+pub(crate) struct Table {
+    heads: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+/// A table with these heads.
 pub(crate) fn table(heads: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(heads);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    Table { heads: heads.iter().map(ToString::to_string).collect(), rows: Vec::new() }
+}
+
+impl Table {
+    pub(crate) fn add_row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
     }
-    table
+
+    /// Its lines; where they are wider than `width`, a block of lines for each row.
+    fn lines(&self, width: usize) -> Vec<String> {
+        let lines = self.columns();
+        match lines.iter().all(|line| line.chars().count() <= width) {
+            true => lines,
+            false => self.blocks(),
+        }
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let mut table = comfy_table::Table::new();
+        table.load_preset(presets::NOTHING).set_header(&self.heads);
+        table.add_rows(&self.rows);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        table.lines().map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    fn blocks(&self) -> Vec<String> {
+        let wide = self.heads.iter().map(String::len).max().unwrap_or(0);
+        let mut lines = Vec::new();
+        for row in &self.rows {
+            let mut cells = self.heads.iter().zip(row);
+            lines.extend(cells.next().map(|(_, first)| first.clone()));
+            let shown = cells.filter(|(_, cell)| !cell.is_empty());
+            lines.extend(shown.map(|(head, cell)| format!("  {head:wide$}  {cell}")));
+        }
+        lines
+    }
+}
+
+/// Columns of the terminal, or all there may be where there is none.
+fn width() -> usize {
+    let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let measured = || console::Term::stdout().size_checked().map(|(_, columns)| columns.into());
+    given.or_else(measured).unwrap_or(usize::MAX)
 }
 
 /// Prints a table without the blanks at the ends of its lines.
 pub(crate) fn say_table(table: &Table) {
-    for line in table.lines() {
-        say!("{}", line.trim_end());
+    for line in table.lines(width()) {
+        say!("{line}");
     }
 }
 
@@ -155,6 +205,17 @@ pub(crate) fn short_revision(revision: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_fits_in_50_columns() {
+        let mut wide = table(&["expert", "domain", "state"]);
+        wide.add_row(["qwen_coder", "coding and a few other things", "resident, and pinned"]);
+        let lines = wide.lines(80);
+        assert_eq!((lines.len(), lines[0].split_whitespace().count()), (2, 3), "{lines:?}");
+        let lines = wide.lines(50);
+        assert!(lines.iter().all(|line| line.chars().count() <= 50), "{lines:?}");
+        assert_eq!(lines[1], "  domain  coding and a few other things");
+    }
 
     #[test]
     fn json_for_a_terminal_stays_the_same_value() {

@@ -254,6 +254,12 @@ pub enum PolicyError {
     /// There is no earlier state.
     #[error("there is no earlier activation to roll back to")]
     NothingToRollBack,
+    /// A rollback that would do more than going back.
+    #[error("{message}")]
+    RollbackUnclear {
+        /// What it would do, and what to say instead.
+        message: String,
+    },
     /// Too many components wait to be compiled.
     #[error("{waiting} components are already waiting to be compiled; retry in a moment")]
     Busy {
@@ -341,6 +347,7 @@ impl PolicyError {
             Self::InUse { .. } => "revision_in_use",
             Self::Unusable { .. } => "revision_unusable",
             Self::NothingToRollBack => "nothing_to_roll_back",
+            Self::RollbackUnclear { .. } => "rollback_unclear",
             Self::Busy { .. } => "uploads_busy",
             Self::Compiler { .. } => "compiler_unavailable",
             Self::TooMany { .. } => "too_many_policies",

@@ -208,6 +208,18 @@ impl Policies {
         self.0.change(|ledger| ledger.roll_back(name, now_ms()))
     }
 
+    /// As [`Policies::rollback`], for operators: what would leave no router, or bring back what was taken
+    /// out of force, has to be asked for in other words.
+    ///
+    /// # Errors
+    /// [`PolicyError::RollbackUnclear`], and as [`Policies::rollback`].
+    pub fn rollback_if_clear(&self, name: Option<&str>) -> Result<Activation, PolicyError> {
+        self.0.change(|ledger| {
+            ledger.check_meant(name)?;
+            ledger.roll_back(name, now_ms())
+        })
+    }
+
     /// Takes a policy out of force and out of the pipeline. Its revisions stay.
     ///
     /// # Errors

@@ -116,13 +116,6 @@ impl ApiError {
         Self(Box::new(Parts { status, body, retry_after: None }))
     }
 
-    fn retry_maybe(self, after: Option<Duration>) -> Self {
-        match after {
-            Some(after) => self.retry(after),
-            None => self,
-        }
-    }
-
     fn retry(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
         self
@@ -168,7 +161,8 @@ impl ApiError {
         match refusal {
             Refusal::Full { retry_after, .. } => {
                 let status = StatusCode::TOO_MANY_REQUESTS;
-                Self::new(status, "too_many_requests", "host", &message).retry_maybe(retry_after)
+                let after = retry_after.unwrap_or(RETRY_AFTER); // nothing was measured yet
+                Self::new(status, "too_many_requests", "host", &message).retry(after)
             }
             Refusal::UnknownExpert { .. } => {
                 Self::client(StatusCode::NOT_FOUND, "model_not_found", message).at("model")
@@ -242,7 +236,9 @@ impl From<EngineError> for ApiError {
             | EngineError::Template { .. }
             | EngineError::Blind { .. } => refused.at("messages"),
             EngineError::UnknownExpert { .. } => refused.at("model"),
-            EngineError::QueueFull { retry_after, .. } => refused.retry_maybe(retry_after),
+            EngineError::QueueFull { retry_after, .. } => {
+                refused.retry(retry_after.unwrap_or(RETRY_AFTER))
+            }
             EngineError::ShuttingDown
             | EngineError::Crashed { .. }
             | EngineError::TemplateUnavailable { .. } => refused.retry(RETRY_AFTER),
@@ -324,6 +320,7 @@ fn policy(error: &PolicyError) -> StatusCode {
         PolicyError::InUse { .. }
         | PolicyError::Unusable { .. }
         | PolicyError::NothingToRollBack
+        | PolicyError::RollbackUnclear { .. }
         | PolicyError::TooMany { .. } => StatusCode::CONFLICT,
         PolicyError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
         PolicyError::Failed { failure: Failure::OutOfService(_), .. }

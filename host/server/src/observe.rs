@@ -14,6 +14,8 @@ use tracing::Instrument;
 use crate::{App, api::reply::EXPERT_HEADER, error::ApiError, request_id::RequestId};
 
 const REQUEST_ID_HEADER: &str = "x-request-id";
+/// What is asked by whoever watches a host.
+const PROBES: [&str; 3] = ["GET /health", "GET /ready", "GET /metrics"];
 
 /// Answers one request whatever happens in its handler.
 pub(crate) async fn exchange(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -27,7 +29,12 @@ pub(crate) async fn exchange(State(app): State<App>, mut request: Request, next:
     let status = response.status().as_u16();
     let expert = expert(response.headers());
     app.pipeline().telemetry.request(&endpoint, status, expert, began.elapsed());
-    span.in_scope(|| tracing::info!(status, expert, took = ?began.elapsed(), "answered"));
+    let took = began.elapsed();
+    // Probes come every few seconds for as long as the host lives.
+    span.in_scope(|| match PROBES.contains(&endpoint.as_str()) && status < 300 {
+        true => tracing::debug!(status, expert, ?took, "answered"),
+        false => tracing::info!(status, expert, ?took, "answered"),
+    });
     response
 }
 

@@ -191,7 +191,7 @@ pub(super) fn say_all(tested: &[Tested]) {
         "expert", "files", "size", "sha256", "load", "template", "8 tokens", "tokens/s", "verdict",
     ];
     let mut lines = table(&heads);
-    lines.add_rows(tested.iter().map(Tested::row));
+    tested.iter().for_each(|expert| lines.add_row(expert.row()));
     say_table(&lines);
     for expert in tested {
         if let Some(problem) = expert.problem() {

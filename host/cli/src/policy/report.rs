@@ -1,7 +1,10 @@
 //! What the admin plane answered, for people.
 
 use indicatif::HumanBytes;
-use signalbox_server::wire::policies::{Activation, Pipeline, Policy, PolicyList, Uploaded};
+use serde_json::Value;
+use signalbox_server::wire::policies::{
+    Activation, ActivationList, Pipeline, PipelineStatus, Policy, PolicyList, PolicyRef, Uploaded,
+};
 
 use crate::term::{say, say_table, short_revision, table};
 
@@ -39,6 +42,62 @@ pub(super) fn activation(answer: &Activation) {
 fn pipeline(names: &Pipeline) {
     let route = names.route.as_deref().unwrap_or("(the host's own choice)");
     say!("pre {} | route {route} | post {}", words(&names.pre), words(&names.post));
+}
+
+/// The pipeline as it runs.
+pub(super) fn pipeline_status(answer: &PipelineStatus) {
+    let seats = |refs: &[PolicyRef]| {
+        let seats = refs.iter().map(seat).collect::<Vec<_>>();
+        words(&seats)
+    };
+    let route = answer.route.as_ref().map_or("(the host's own choice)".to_owned(), seat);
+    say!("pre    {}", seats(&answer.pre));
+    say!("route  {route}");
+    say!("post   {}", seats(&answer.post));
+    say!("generation {}", answer.generation);
+}
+
+fn seat(policy: &PolicyRef) -> String {
+    format!("{}@{}", policy.name, short_revision(&policy.revision))
+}
+
+/// Recent calls.
+pub(super) fn decisions(answer: &Value) {
+    let mut lines = table(&["call", "asked for", "route", "expert", "outcome", "ms", "reason"]);
+    for call in answer["decisions"].as_array().into_iter().flatten() {
+        let word = |of: &str| call[of].as_str().unwrap_or("-").to_owned();
+        let took =
+            call["timings"]["total_ms"].as_f64().map_or("-".to_owned(), |ms| format!("{ms:.0}"));
+        lines.add_row([
+            word("id"),
+            word("asked_for"),
+            word("route"),
+            word("expert"),
+            word("outcome"),
+            took,
+            word("reason"),
+        ]);
+    }
+    say_table(&lines);
+}
+
+/// The history.
+pub(super) fn activations(answer: &ActivationList) {
+    let mut lines = table(&["generation", "cause", "policy", "from", "to", "router after"]);
+    for past in &answer.activations {
+        let row = |policy: &str, from: &str, to: &str| {
+            let router = past.after.route.as_deref().unwrap_or("-");
+            [&past.generation.to_string(), &*past.cause, policy, from, to, router]
+                .map(str::to_owned)
+        };
+        match &past.changes[..] {
+            [] => lines.add_row(row(past.policy.as_deref().unwrap_or("-"), "-", "-")),
+            changes => changes.iter().for_each(|change| {
+                lines.add_row(row(&change.policy, digits(&change.from), digits(&change.to)));
+            }),
+        }
+    }
+    say_table(&lines);
 }
 
 /// All policies.

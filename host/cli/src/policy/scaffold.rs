@@ -13,6 +13,8 @@ use crate::{
 
 const MANIFEST: &str = include_str!("../../scaffold/Cargo.toml.in");
 const README: &str = include_str!("../../scaffold/README.md.in");
+/// Policies that lie side by side share what they depend on, compiled once.
+const CARGO: &str = include_str!("../../scaffold/cargo-config.toml.in");
 const IGNORE: &str = include_str!("../../scaffold/gitignore.in");
 
 impl HookKind {
@@ -51,17 +53,18 @@ pub(super) fn create(parent: &Path, name: &str, hook: HookKind) -> Result<()> {
     };
     write(&folder, "Cargo.toml", fill(MANIFEST).as_bytes())?;
     write(&folder, "README.md", fill(README).as_bytes())?;
+    write(&folder, ".cargo/config.toml", CARGO.as_bytes())?;
     write(&folder, ".gitignore", IGNORE.as_bytes())?;
     write(&folder, "src/lib.rs", fill(hook.source()).as_bytes())?;
     builtin::SDK.iter().try_for_each(|File { path, bytes }| write(&folder, path, bytes))
 }
 
 /// Says what to do with a new policy.
-pub(super) fn say_next(name: &str) {
+pub(super) fn say_next(name: &str, hint: &str) {
     say!("{name}/ is a policy; begin in {name}/src/lib.rs");
     say!("  cargo test --manifest-path {name}/Cargo.toml");
     say!("  signalbox policy build {name}");
-    say!("  signalbox policy push {name} --activate");
+    say!("  signalbox policy push {name} --activate{hint}");
 }
 
 fn is_crate_name(name: &str) -> bool {
@@ -105,6 +108,7 @@ mod tests {
         let read = |path| fs::read_to_string(parent.path().join("mine").join(path)).unwrap();
         assert!(read("Cargo.toml").contains("name = \"mine\""));
         assert!(read("Cargo.toml").contains("\nwit-bindgen = "));
+        assert!(read(".cargo/config.toml").contains("target-dir = \"../target\""));
         assert!(read("src/lib.rs").contains("export!(Policy: pre)"));
         assert!(read("sdk/src/lib.rs").contains("wit-bindgen"));
         assert!(read("wit/types.wit").contains("package signalbox:policy"));

@@ -113,6 +113,39 @@ async fn an_answering_expert_is_waited_for_and_never_sent_away() {
     assert_eq!(fleet.status(A).unwrap().unload_count, 1);
 }
 
+/// Two experts of which one fits, under clients of each that ask again as soon as they are answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn starvation_two_experts_that_do_not_fit_together_answer_in_turn() {
+    const CLIENTS: usize = 4;
+    const CALLS: usize = 5;
+    let mut settings = settings(&[A, B]);
+    settings.lazy_loading.max_loaded_experts = 1;
+    let fleet = Fleet::start(settings);
+    let (answered, mut order) = tokio::sync::mpsc::unbounded_channel();
+    for id in [A, B].into_iter().cycle().take(2 * CLIENTS) {
+        let (fleet, answered) = (fleet.clone(), answered.clone());
+        tokio::spawn(async move {
+            for _ in 0..CALLS {
+                answered.send((id, ask(&fleet, id, chat("Hello")).await.is_ok())).unwrap();
+            }
+        });
+    }
+    drop(answered);
+    let (mut seen, mut run, mut longest) = (Vec::new(), 0, 0);
+    while let Some((id, whole)) = order.recv().await {
+        assert!(whole, "a call of {id} was refused");
+        run = if seen.last() == Some(&id) { run + 1 } else { 1 };
+        seen.push(id);
+        // What is left of one expert at the end is no turn of it.
+        let both = [A, B]
+            .iter()
+            .all(|id| seen.iter().filter(|seen| seen == &id).count() < CLIENTS * CALLS);
+        longest = if both { longest.max(run) } else { longest };
+    }
+    assert_eq!(seen.len(), 2 * CLIENTS * CALLS);
+    assert!(longest <= 3 * CLIENTS, "one had {longest} turns in a row: {seen:?}");
+}
+
 #[tokio::test]
 async fn pinned_experts_stay_and_the_refusal_says_so() {
     let mut settings = settings(&[A, B]);

@@ -162,7 +162,8 @@ impl Ledger {
             let by_operator =
                 matches!(past.cause, Cause::Activate | Cause::Deactivate | Cause::Pipeline);
             let meant = name.is_none() || past.policy.as_deref() == name;
-            by_operator && meant && !undone.contains(&past.generation)
+            let did_something = !past.changes.is_empty() || past.before != past.after;
+            by_operator && meant && did_something && !undone.contains(&past.generation)
         })
     }
 

@@ -25,7 +25,17 @@ pub(super) async fn health(State(app): State<App>) -> Json<Health> {
         true => "healthy",
         false => "degraded",
     };
-    Json(Health { status: status.into(), models, failed, degraded, policies_unreadable })
+    let experts_ready = models.models_available;
+    Json(Health {
+        status: status.into(),
+        models,
+        failed,
+        orchestrator_ready: experts_ready > 0,
+        experts_ready,
+        streaming_enabled: true,
+        degraded,
+        policies_unreadable,
+    })
 }
 
 /// Says whether calls should be sent here.

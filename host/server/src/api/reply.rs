@@ -255,7 +255,9 @@ fn event(value: &impl Serialize) -> Event {
 fn performance(measured: &Measured, model: &str) -> Performance {
     Performance {
         time_to_first_token: measured.first_text,
+        ttft: measured.first_text,
         generation_time: measured.total,
+        total_time: measured.total,
         tokens_per_second: measured.tokens_per_second,
         routed_to: model.to_owned(),
         engine: measured.engine.map(EnginePerformance::from),

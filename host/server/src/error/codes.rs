@@ -73,6 +73,7 @@ const HOST: &[&str] = &[
     "revision_in_use",
     "revision_not_found",
     "revision_unusable",
+    "rollback_unclear",
     "shutting_down",
     "starting",
     "template_failed",

@@ -7,7 +7,7 @@ use signalbox_engine::Progress;
 use tokio::time::Instant;
 
 use super::{
-    end::End,
+    end::{End, Performance},
     refusal::{Refusal, Refused},
 };
 use crate::{decisions::Trace, telemetry::Telemetry};
@@ -50,11 +50,16 @@ impl Meter {
         }
     }
 
+    /// What was measured of it until now.
+    pub(super) fn timed(&self, performance: Performance) -> Performance {
+        let (now, received) = (Instant::now(), self.trace.received());
+        let first_text = self.first_text.map(|at| (at - received).as_secs_f64());
+        Performance { first_text, total: (now - received).as_secs_f64(), ..performance }
+    }
+
     /// The reply is complete.
     pub(super) fn finished(&mut self, mut end: End) -> End {
-        let (now, received) = (Instant::now(), self.trace.received());
-        end.performance.first_text = self.first_text.map(|at| (at - received).as_secs_f64());
-        end.performance.total = (now - received).as_secs_f64();
+        end.performance = self.timed(end.performance);
         self.telemetry.reply_ended(&self.model, &end.ending, end.usage);
         self.trace.finished(&end);
         end

@@ -95,7 +95,8 @@ impl Reply {
                     let ending = Ending::Expert(Finish::Length);
                     let (prompt_tokens, completion_tokens) = self.progress.spent();
                     let usage = Some(Usage { prompt_tokens, completion_tokens });
-                    return Ok((text, End { ending, usage, performance: Performance::default() }));
+                    let performance = self.meter.timed(Performance::default());
+                    return Ok((text, End { ending, usage, performance }));
                 }
                 Piece::Failed(refused) => return Err(refused),
             }

@@ -81,8 +81,14 @@ pub struct Performance {
     /// From received to the first text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_first_token: Option<f64>,
+    /// The same, as older clients look for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft: Option<f64>,
     /// From received to the end.
     pub generation_time: f64,
+    /// The same, as older clients look for it.
+    #[serde(default)]
+    pub total_time: f64,
     /// Decode speed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_second: Option<f64>,

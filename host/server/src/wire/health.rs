@@ -15,6 +15,12 @@ pub struct Health {
     pub models: Models,
     /// Experts that can't be served; `/experts` says why.
     pub failed: Vec<String>,
+    /// Calls can be routed: some expert can be served. What older consoles look for.
+    pub orchestrator_ready: bool,
+    /// As many experts can be served.
+    pub experts_ready: usize,
+    /// Replies can be had as events; always true.
+    pub streaming_enabled: bool,
     /// Hooks of policies that are out of service.
     pub degraded: Vec<OutOfService>,
     /// Why nobody knows which policies are in force; then no call is let through.

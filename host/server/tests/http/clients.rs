@@ -106,6 +106,16 @@ fn a_compressed_body_is_refused_as_such() {
 }
 
 #[test]
+fn a_browser_gets_a_page_that_shows_the_experts() {
+    let server = Server::start();
+    let head = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    let page = server.ask("GET", "/", &head, "");
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.text.contains(&format!("<td>{GENERAL}</td>")), "{}", page.text);
+    assert_eq!(server.get("/").json()["name"], "signalbox");
+}
+
+#[test]
 fn a_client_that_closes_its_half_is_answered() {
     let server = Server::start();
     let (prompt, expected, ..) = recorded(GENERAL);

@@ -110,6 +110,33 @@ fn one_policy_is_rolled_back_without_touching_the_others() {
 }
 
 #[test]
+fn a_rollback_that_would_leave_no_router_or_bring_back_what_was_taken_out_is_not_clear() {
+    let clear = |ledger: &Ledger, name| ledger.check_meant(name).is_ok();
+    let mut ledger = ledger();
+    ledger.activate("a", "a1", 1).unwrap();
+    assert!(!clear(&ledger, None) && !clear(&ledger, Some("a")), "as the first act");
+    ledger.activate("a", "a1", 2).unwrap();
+    assert!(!clear(&ledger, None), "an activation that changed nothing is none");
+    ledger.activate("a", "a2", 3).unwrap();
+    assert!(clear(&ledger, None) && clear(&ledger, Some("a")));
+    ledger.activate("guard", "g1", 4).unwrap();
+    assert!(clear(&ledger, None) && clear(&ledger, Some("guard")));
+    ledger.deactivate("guard", 5).unwrap();
+    assert!(!clear(&ledger, None), "it was taken out for a reason");
+    assert!(clear(&ledger, Some("guard")), "by name it is meant");
+}
+
+#[test]
+fn activating_the_same_revision_again_is_nothing_to_roll_back() {
+    let mut ledger = ledger();
+    ledger.activate("a", "a1", 1).unwrap();
+    ledger.activate("a", "a2", 2).unwrap();
+    ledger.activate("a", "a2", 3).unwrap();
+    assert_eq!(ledger.roll_back(None, 4).unwrap().undoes, Some(2));
+    check(&ledger, "a1", " | a | ");
+}
+
+#[test]
 fn a_deactivated_policy_comes_back_where_it_was() {
     let mut ledger = ledger();
     ledger.add("other", stored("o1", &[Hook::Pre]), 9);
