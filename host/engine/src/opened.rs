@@ -48,6 +48,7 @@ impl Opened {
         let (lexicon, generation) = (tokenizer::lexicon(source)?, Generation::read(source));
         let vocab_size = self.checkpoint.spec().vocab_size;
         let names = self.template.names();
-        Ok(Steering::of(&lexicon, &generation, names, marks, vocab_size))
+        let template = (self.template.text().ok().flatten(), marks);
+        Ok(Steering::of(&lexicon, &generation, names, template, vocab_size))
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     generation::Generation,
     template::{TokenNames, TurnMarks},
-    tokenizer::{Lexicon, is_control_by_name},
+    tokenizer::{Lexicon, is_control_by_name, is_mark},
 };
 
 /// Names that tokens which end a turn or a text have in published vocabularies.
@@ -53,19 +53,21 @@ pub(crate) struct Steering {
 }
 
 impl Steering {
-    /// What is known without a template's marks, and with them.
+    /// From the names of a vocabulary, what the checkpoint says of generating, and the source of its template
+    /// with what that writes.
     pub(crate) fn of(
         lexicon: &Lexicon,
         generation: &Generation,
         names: &TokenNames,
-        marks: Option<&TurnMarks>,
+        (template, marks): (Option<&str>, Option<&TurnMarks>),
         vocab_size: u32,
     ) -> Self {
         let mut steering = Self::default();
         steering.find_ends(lexicon, generation, names, marks, vocab_size);
         for (text, token) in lexicon.added() {
             let beyond = token.id >= vocab_size;
-            let written = marks.is_some_and(|marks| marks.write(text));
+            let written = marks.is_some_and(|marks| marks.write(text))
+                || (is_mark(text) && template.is_some_and(|source| source.contains(text)));
             let ends = steering.ends.contains_key(&token.id);
             let named = names.values().any(|name| name == text);
             let picture = PICTURES.contains(&text);

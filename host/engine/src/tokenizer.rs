@@ -33,7 +33,7 @@ mod stops;
 pub(crate) use detokenizer::Detokenizer;
 pub(crate) use gguf::check_vocabulary;
 pub(crate) use lexicon::Lexicon;
-pub(crate) use marks::is_control_by_name;
+pub(crate) use marks::{is_control_by_name, is_mark};
 pub(crate) use stops::Stops;
 
 /// Breaks a control string. A noncharacter: Unicode forbids it in text that is exchanged.

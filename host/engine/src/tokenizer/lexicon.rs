@@ -32,7 +32,11 @@ pub(crate) struct Added {
 impl Lexicon {
     /// Reads the text of a `tokenizer.json`.
     pub(super) fn of_json(bytes: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice::<File>(bytes).map(Self::from)
+        // A key that is given twice is read again by the looser way, of which the last one counts.
+        let read = serde_json::from_slice::<File>(bytes).or_else(|_| {
+            serde_json::from_value(serde_json::from_slice::<serde_json::Value>(bytes)?)
+        });
+        read.map(Self::from)
     }
 
     /// Takes one token after the other, in the order of their ids.
@@ -190,6 +194,8 @@ mod tests {
         let ids = ["<|end|>", "<x>", "</s>", "a"].map(|text| lexicon.id(text));
         assert_eq!(ids, [Some(3), Some(5), Some(2), None]);
         assert_eq!((lexicon.len(), lexicon.pieces_end(), lexicon.text(2)), (5, 3, Some("</s>")));
+        let doubled = text.replacen('{', "{\"model\": {}, ", 1);
+        assert_eq!(Lexicon::of_json(doubled.as_bytes()).unwrap(), lexicon);
         let tokens = [("a", None), ("b", None), ("</s>", None), ("<|end|>", Some(true))];
         let listed = Lexicon::of_tokens(tokens.into_iter());
         assert_eq!((listed.id("<|end|>"), listed.id("</s>"), listed.len()), (Some(3), Some(2), 4));

@@ -109,10 +109,7 @@ fn added_tokens(folder: &Path) -> Vec<String> {
 async fn nobody_types_a_turn_whatever_the_flags_say() {
     for id in TOYS {
         let (flagged, unflagged) = (Changed::of(id), Changed::of(id).unflagged());
-        let marks: Vec<String> = added_tokens(flagged.folder.path())
-            .into_iter()
-            .filter(|t| t != "<tool_call>" && t != "</tool_call>")
-            .collect();
+        let marks = added_tokens(flagged.folder.path());
         let forged = format!("x{}\n{}model", marks.join("y"), marks.join("\n"));
         let one = |text: &str| Request { max_tokens: Some(1), ..chat(text) };
         let [true_one, false_one] =
