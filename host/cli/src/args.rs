@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Say what is wrong with a configuration and its checkpoints, loading nothing.
     Check(Check),
+    /// Pack the weights of experts ahead of their first load, which then takes as long as every other.
+    Prepack(Prepack),
     /// Score a given text with a checkpoint: likelihoods, perplexity, and how far from a reference.
     Eval(Eval),
     /// Measure how fast a checkpoint computes, against what this machine's memory and cores allow.
@@ -115,6 +117,16 @@ pub(crate) struct Check {
     /// signalbox-manifest.json beside them; later tests compare with it.
     #[arg(long)]
     pub(crate) write_manifest: bool,
+    /// For scripts.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prepack {
+    /// A configuration file, for all experts of it; or a GGUF file, a Hugging Face folder or a folder of either.
+    #[arg(value_name = "PATH")]
+    pub(crate) what: PathBuf,
     /// For scripts.
     #[arg(long)]
     pub(crate) json: bool,

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::{
     args,
     eval::described,
+    prepack::in_cache,
     roofline::{measure, say_roofline},
     runtime::cores,
     term::{Spinner, say, say_json, say_table, table},
@@ -44,6 +45,7 @@ fn made_up(synthetic: &Synthetic) -> Result<TempDir> {
 struct Measured {
     stored: String,
     load: Duration,
+    packed_load: Option<Duration>,
     bytes_per_token: u64,
     multiplications_per_token: u64,
     /// Tokens per second.
@@ -62,7 +64,7 @@ impl Measured {
     fn of(model: &Path, args: &args::Bench) -> Result<Self> {
         let loading = Spinner::start(format!("loading {}", model.display()));
         let threads = args.threads.map_or_else(cores, usize::from);
-        let bench = Bench::open(model, threads).map_err(described)?;
+        let bench = Bench::open(model, threads, &in_cache()).map_err(described)?;
         drop(loading);
         let [prompt, generate, context] =
             [args.prompt, args.generate, args.context].map(|tokens| tokens as usize);
@@ -85,6 +87,7 @@ impl Measured {
         Ok(Self {
             stored: bench.stored().to_owned(),
             load: bench.load(),
+            packed_load: bench.packed_load(),
             bytes_per_token: bench.token_cost().bytes,
             multiplications_per_token: bench.token_cost().multiplications,
             prefill,
@@ -106,9 +109,10 @@ impl Measured {
         say_roofline(roofline);
         let megabytes = self.bytes_per_token as f64 / 1e6;
         say!(
-            "{}, {megabytes:.0} MB per token, loaded in {} ms",
+            "{}, {megabytes:.0} MB per token, packed and loaded in {} ms, loaded again in {}",
             self.stored,
-            self.load.as_millis()
+            self.load.as_millis(),
+            self.packed_load.map_or("-".to_owned(), |took| format!("{} ms", took.as_millis()))
         );
         if let Some((some, all)) = args.synthetic.as_ref().map(Synthetic::layers)
             && some != all
@@ -151,6 +155,7 @@ impl Measured {
             "generate": args.generate,
             "context": args.context,
             "load_ms": self.load.as_secs_f64() * 1e3,
+            "packed_load_ms": self.packed_load.map(|took| took.as_secs_f64() * 1e3),
             "prefill_tokens_per_second": self.prefill,
             "decode_tokens_per_second": first.map(|decode| decode.tokens_per_second),
             "bytes_per_token": self.bytes_per_token,

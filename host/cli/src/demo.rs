@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::{
     app::{Host, Ports},
     args::Demo,
+    cache::environment,
     runtime, serve,
     settings::{Machine, Settings},
     term::say,
@@ -46,7 +47,6 @@ pub(crate) fn run(args: Demo) -> Result<ExitCode> {
 
 /// The demo's settings for toys that lie in `folder`.
 fn settings(folder: &Path) -> Result<Settings> {
-    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     Settings::parse(CONFIG, folder, Machine::here(), &environment).map_err(|mistakes| {
         let message: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
         anyhow!("the demo can't be configured: {}", message.join("; "))

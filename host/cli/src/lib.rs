@@ -7,6 +7,7 @@ mod app;
 mod args;
 mod bench;
 mod builtin;
+mod cache;
 mod chat;
 mod check;
 mod client;
@@ -20,6 +21,7 @@ mod limits;
 mod log_line;
 mod output;
 mod policy;
+mod prepack;
 mod report;
 mod roofline;
 mod runtime;
@@ -80,6 +82,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Prepack(args) => prepack::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Roofline(args) => roofline::run(&args).map(|()| ExitCode::SUCCESS),

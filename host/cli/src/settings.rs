@@ -1,8 +1,8 @@
 //! A configuration file, checked: every value bounded, every default filled in, all mistakes named
 //! at once. What comes out of here can be wired without asking again.
 //!
-//! The format is the predecessor's JSON, comments allowed, with six sections more: `admin`,
-//! `access`, `policies`, `memory`, `limits` and `images`. `host/cli/README.md` lists every key with its default.
+//! The format is the predecessor's JSON, comments allowed, with seven sections more: `admin`,
+//! `access`, `policies`, `memory`, `pack_files`, `limits` and `images`. `host/cli/README.md` lists every key with its default.
 
 use std::{
     collections::BTreeSet,
@@ -14,11 +14,15 @@ use std::{
 use signalbox_engine::FleetSettings;
 use signalbox_server::ServerSettings;
 
-use crate::config::{self, Ignored, Mistake, Section};
+use crate::{
+    cache::environment,
+    config::{self, Ignored, Mistake, Section},
+};
 
 mod access;
 mod experts;
 mod models;
+mod pack_files;
 mod policies;
 mod server;
 mod surroundings;
@@ -84,7 +88,6 @@ impl Settings {
             Some(text) => (text, Path::new("")),
             None => (text(path)?, path.parent().unwrap_or(Path::new(""))),
         };
-        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self::parse(&text, folder, Machine::here(), &environment)
             .and_then(|settings| match settings.warnings.is_empty() || !strict {
                 true => Ok(settings),
@@ -137,7 +140,10 @@ fn settings(
     let places = Places { folder, home: environment("HOME").map(PathBuf::from) };
     let section = root.section("policies");
     let policies = policies::read(&section, &limits, &places, &front.server);
-    let fleet = experts::read(root, &limits, &places, machine, &policies);
+    let fleet = FleetSettings {
+        pack_files: pack_files::read(&root.section("pack_files"), &places, environment),
+        ..experts::read(root, &limits, &places, machine, &policies)
+    };
     let ids: BTreeSet<&str> = fleet.experts.iter().map(|expert| expert.id.as_str()).collect();
     for (name, _) in policies.components.iter().filter(|(name, _)| ids.contains(name.as_str())) {
         let problem = format!("an expert has the name '{name}'; give the policy another one");

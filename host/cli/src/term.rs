@@ -97,10 +97,21 @@ impl Progress {
 
     /// So much more is done.
     pub(crate) fn add(&self, more: u64) {
+        self.show();
+        self.bar.inc(more);
+    }
+
+    /// So much of a whole that is only known now.
+    pub(crate) fn reach(&self, done: u64, whole: u64) {
+        self.show();
+        self.bar.set_length(whole);
+        self.bar.set_position(done);
+    }
+
+    fn show(&self) {
         if self.bar.is_hidden() && self.began.elapsed() > PATIENCE {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        self.bar.inc(more);
     }
 }
 

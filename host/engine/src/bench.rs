@@ -13,8 +13,8 @@ use std::{
 use signalbox_kernels::{Compute, Isa};
 
 use crate::{
-    EngineError,
-    checkpoint::Checkpoint,
+    EngineError, PackFiles,
+    checkpoint::{Checkpoint, Loading, Ready},
     expert::PREFILL_CHUNK_ALONE,
     files::CheckpointError,
     model::{Chunk, Model, TokenCost},
@@ -29,29 +29,43 @@ pub struct Bench {
     model: Model,
     stored: String,
     load: Duration,
+    packed_load: Option<Duration>,
 }
 
 impl Bench {
-    /// Loads a Hugging Face folder or a GGUF file for `threads` threads.
+    /// Loads a Hugging Face folder or a GGUF file for `threads` threads: once as if its weights had never been
+    /// packed, and once more out of its pack file, which is made where there is none yet.
     ///
     /// # Errors
     /// When the checkpoint can't be used.
-    pub fn open(path: &Path, threads: usize) -> Result<Self, EngineError> {
+    pub fn open(path: &Path, threads: usize, kept: &PackFiles) -> Result<Self, EngineError> {
         let refused = |error: CheckpointError| {
             let (expert, path) = (path.display().to_string(), PathBuf::from(path));
             EngineError::Unloadable { expert, path, faults: error.into() }
         };
         let compute = Compute::new(Isa::best(), threads).unwrap_or_else(Compute::scalar);
-        let began = Instant::now();
-        let checkpoint = Checkpoint::open(path).map_err(refused)?.with_narrow_head();
-        let model = checkpoint.load(&compute).map_err(refused)?;
-        let load = began.elapsed();
-        Ok(Self { model, stored: checkpoint.stored().to_string(), load })
+        let load = |anew| timed(path, Loading { compute: &compute, kept, anew, report: &|_| {} });
+        let (checkpoint, ready, cold) = load(true).map_err(refused)?;
+        let stored = checkpoint.stored().to_string();
+        let how = Loading { compute: &compute, kept, anew: false, report: &|_| {} };
+        let is_kept = checkpoint.is_kept(how).map_err(refused)?
+            || ready.unsettled.is_some_and(|unsettled| unsettled.settle().is_ok());
+        if !is_kept {
+            return Ok(Self { model: ready.model, stored, load: cold, packed_load: None });
+        }
+        drop(ready.model);
+        let (_, ready, packed) = load(false).map_err(refused)?;
+        Ok(Self { model: ready.model, stored, load: cold, packed_load: Some(packed) })
     }
 
-    /// From the first byte read to ready.
+    /// From the first byte read to ready, weights packed on the way.
     pub fn load(&self) -> Duration {
         self.load
+    }
+
+    /// The same with weights that were packed before; `None` where they can't be kept.
+    pub fn packed_load(&self) -> Option<Duration> {
+        self.packed_load
     }
 
     /// How most of the weights are stored, as in `gguf q4_k`.
@@ -105,4 +119,11 @@ impl Bench {
         let vocab = u64::from(self.model.spec().vocab_size);
         (1..=count as u64).map(|at| (at * 7919 % vocab) as u32).collect()
     }
+}
+
+fn timed(path: &Path, how: Loading<'_>) -> Result<(Checkpoint, Ready, Duration), CheckpointError> {
+    let began = Instant::now();
+    let checkpoint = Checkpoint::open(path)?.with_narrow_head();
+    let ready = checkpoint.load_with(how)?;
+    Ok((checkpoint, ready, began.elapsed()))
 }

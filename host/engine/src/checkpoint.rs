@@ -1,10 +1,13 @@
 //! From files to a model. `open` reads headers only and checks that everything the architecture needs is
-//! there, complete and of the right shape; `load` then copies the weights into packed memory and looks at
-//! every number on the way. They stay as packed as they are in the file, unless the operator wants plain
-//! ones quantised.
+//! there, complete and of the right shape; `load` then packs the weights, into memory or a file that is mapped, and looks at every number on the
+//! way. They take no more bytes than in the file, unless the operator wants plain ones quantised.
 
+mod arrangement;
+mod fill;
+mod keeping;
 mod load;
 mod names;
+mod pack_file;
 mod packed_tensors;
 mod plan;
 mod quantise;
@@ -16,10 +19,13 @@ mod tensors;
 mod tests;
 mod tower_plan;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use signalbox_kernels::{Compute, Format};
+use signalbox_kernels::Format;
 
+pub(crate) use keeping::Loading;
+pub(crate) use pack_file::Unsettled;
+pub use pack_file::is_pack_file;
 pub(crate) use stored::Stored;
 
 use crate::{
@@ -29,11 +35,16 @@ use crate::{
     },
     machine::machine_memory,
     memory::mib,
-    model::{Fill, Loaded, Model},
+    model::{Loaded, Model},
+    pack_progress::Counting,
     settings::Bits,
     spec::{self, ModelSpec},
     vision::Vision,
 };
+use arrangement::Arrangement;
+use fill::{Failure, Home};
+use keeping::Keeping;
+use load::Loader;
 use names::Names;
 use plan::{MatrixTensors, Plan, Vector};
 use quantization_config::QuantizationConfig;
@@ -50,6 +61,24 @@ pub(crate) struct Checkpoint {
     /// The eyes, where the files have them all.
     vision: Option<TowerPlan>,
     stored: Stored,
+}
+
+/// Weights that were loaded.
+pub(crate) struct Ready {
+    pub(crate) model: Model,
+    /// The pack file they are in, where it was made for this and is not on the disk yet.
+    pub(crate) unsettled: Option<Unsettled>,
+}
+
+/// Where the packed weights of a checkpoint are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepacked {
+    /// The file.
+    pub file: PathBuf,
+    /// Of packed weights.
+    pub bytes: u64,
+    /// It was made now; otherwise it was there, and sound.
+    pub made: bool,
 }
 
 type Result<T> = std::result::Result<T, CheckpointError>;
@@ -171,27 +200,79 @@ impl Checkpoint {
     }
 
     /// Copies the weights into memory in the form that `compute` wants, if the machine has as much at all.
-    pub(crate) fn load(&self, compute: &Compute) -> Result<Model> {
-        let (needed, machine) = (self.weight_bytes(), machine_memory());
-        if needed > machine {
-            let problem =
-                format!("its weights need {}, this machine has {}", mib(needed), mib(machine));
-            let mend = "use a smaller or quantised checkpoint";
-            let file = self.catalogue.first_file();
-            return Err(CheckpointError::new(Kind::Unsupported, file, problem, mend));
-        }
-        let read = self.read(compute);
-        // A file that was written to meanwhile may look damaged, so that is said first.
-        self.catalogue.files.iter().try_for_each(WeightFile::check_unchanged)?;
-        let (weights, vision) = read?;
-        Ok(Model::new(self.spec.clone(), weights, vision, compute.clone()))
+    #[cfg(test)]
+    pub(crate) fn load(&self, compute: &signalbox_kernels::Compute) -> Result<Model> {
+        let kept = &crate::settings::PackFiles::Off;
+        let how = Loading { compute, kept, anew: false, report: &|_| {} };
+        self.load_with(how).map(|ready| ready.model)
     }
 
-    fn read(&self, compute: &Compute) -> Result<(Loaded, Option<Vision>)> {
-        let mut loader = load::Loader::new(&self.catalogue, compute);
-        let weights = self.plan.fill(&mut loader)?;
-        let vision = self.vision.as_ref().map(|vision| vision.load(&self.catalogue, &loader));
-        Ok((weights, vision.transpose()?))
+    /// Loads the weights in the form that is multiplied: out of a pack file where there is one, by way of one
+    /// that is made where it can be, and into memory otherwise.
+    pub(crate) fn load_with(&self, how: Loading<'_>) -> Result<Ready> {
+        self.ensure_it_fits()?;
+        let read = self.read(how);
+        // A file that was written to meanwhile may look damaged, so that is said first.
+        self.catalogue.files.iter().try_for_each(WeightFile::check_unchanged)?;
+        let (weights, vision, unsettled) = read?;
+        let model = Model::new(self.spec.clone(), weights, vision, how.compute.clone());
+        Ok(Ready { model, unsettled })
+    }
+
+    /// Makes the pack file ahead of a load, if there is none that is sound.
+    pub(crate) fn prepack(&self, how: Loading<'_>) -> Result<Option<Prepacked>> {
+        let Some(keeping) = self.keeping(how)? else { return Ok(None) };
+        let bytes = keeping.bytes();
+        if let Some((file, _)) = keeping.find().filter(|_| !how.anew) {
+            return Ok(Some(Prepacked { file: file.to_owned(), bytes, made: false }));
+        }
+        let made = keeping.make();
+        self.catalogue.files.iter().try_for_each(WeightFile::check_unchanged)?;
+        let settled = match made {
+            Ok((_, unsettled)) => unsettled.settle(),
+            Err(Failure::Checkpoint(error)) => return Err(error),
+            Err(Failure::File(error)) => Err(error),
+        };
+        let file = settled.map_err(|error| keeping.refused(&error))?;
+        Ok(Some(Prepacked { file, bytes, made: true }))
+    }
+
+    /// There is a sound pack file of it.
+    pub(crate) fn is_kept(&self, how: Loading<'_>) -> Result<bool> {
+        Ok(self.keeping(how)?.is_some_and(|keeping| keeping.find().is_some()))
+    }
+
+    fn keeping<'a>(&'a self, how: Loading<'a>) -> Result<Option<Keeping<'a>>> {
+        let variant = match (self.stored.is_quantised_while_loading(), self.stored.format) {
+            (false, _) => "",
+            (true, Format::Int4 { .. }) => "-int4",
+            (true, _) => "-int8",
+        };
+        Keeping::new(&self.plan, &self.catalogue, self.source.path(), variant, how)
+    }
+
+    fn ensure_it_fits(&self) -> Result<()> {
+        let (needed, machine) = (self.weight_bytes(), machine_memory());
+        if needed <= machine {
+            return Ok(());
+        }
+        let problem =
+            format!("its weights need {}, this machine has {}", mib(needed), mib(machine));
+        let mend = "use a smaller or quantised checkpoint";
+        let file = self.catalogue.first_file();
+        Err(CheckpointError::new(Kind::Unsupported, file, problem, mend))
+    }
+
+    fn read(&self, how: Loading<'_>) -> Result<(Loaded, Option<Vision>, Option<Unsettled>)> {
+        let loader = Loader::new(&self.catalogue);
+        let kept = self.keeping(how)?.map(|keeping| keeping.open()).transpose()?.flatten();
+        let (file, unsettled) = kept.unzip();
+        let arrangement = Arrangement::of(&self.plan, how.compute);
+        let counting = Counting::of(arrangement.bytes, how.report);
+        let home = file.as_ref().map_or(Home::Memory(&counting), Home::File);
+        let weights = fill::weights(&self.plan, loader, how.compute, home)?;
+        let vision = self.vision.as_ref().map(|vision| vision.load(&self.catalogue, loader));
+        Ok((weights, vision.transpose()?, unsettled.flatten()))
     }
 
     /// The checkpoint asks for crops of long pictures, which are not made.
@@ -225,5 +306,5 @@ fn rope_factors(catalogue: &Catalogue, name: &str) -> Result<Option<Vec<f32>>> {
     }
     let (entry, elements) = (entry.clone(), 0..count);
     let vector = Vector { name, entry, format: Format::F32, elements, plus_one: false };
-    load::Loader::new(catalogue, &Compute::scalar()).vector(&vector).map(Some)
+    Loader::new(catalogue).vector(&vector).map(Some)
 }

@@ -21,6 +21,8 @@ mod machine;
 mod memory;
 mod model;
 mod opened;
+mod pack_progress;
+mod prepack;
 mod progress;
 mod prompt_format;
 mod request;
@@ -36,6 +38,7 @@ mod transient;
 mod vision;
 
 pub use bench::{Bench, Roofline, Synthetic, SyntheticError, cpu_name};
+pub use checkpoint::{Prepacked, is_pack_file};
 pub use error::{Blame, EngineError};
 pub use expert::TokenStream;
 pub use fleet::{ExpertState, ExpertStatus, Fleet, Loading, MemoryStatus};
@@ -46,11 +49,15 @@ pub use limits::{
 };
 pub use machine::{machine_memory, machine_threads};
 pub use model::TokenCost;
+pub use pack_progress::PackProgress;
+pub use prepack::prepack;
 pub use progress::{Progress, Stage};
 pub use request::{Ends, Event, Finish, Message, Part, Prompt, Request, Sampling, Timings, Usage};
 pub use score::{Agreement, Scorer, Scoring, nll, top1};
 pub use self_test::{SelfTest, self_test};
-pub use settings::{DType, ExpertSettings, FleetSettings, LazyLoading, Quantization, Templates};
+pub use settings::{
+    DType, ExpertSettings, FleetSettings, LazyLoading, PackFiles, Quantization, Templates,
+};
 pub use template::serve_template;
 
 /// Instructions that kernels are written for.

@@ -21,7 +21,7 @@ use crate::{
 };
 use batch::Batch;
 pub(crate) use chunk::Chunk;
-pub(crate) use matrix::Matrix;
+pub(crate) use matrix::{Form, Matrix};
 pub(crate) use weights::Loaded;
 pub use weights::TokenCost;
 pub(crate) use weights::{Fill, Layer, Linear, Weights};

@@ -9,9 +9,10 @@ use signalbox_kernels::{Compute, Isa};
 
 use crate::{
     EngineError, Image,
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Loading},
     files::CheckpointError,
     model::{Chunk, Model},
+    settings::PackFiles,
     tokenizer::Tokenizer,
     vision::{self, Picture},
 };
@@ -48,8 +49,10 @@ impl Scorer {
         let checkpoint = if how.exact { checkpoint } else { checkpoint.with_narrow_head() };
         let isa = if how.exact { Isa::Scalar } else { Isa::best() };
         let compute = Compute::new(isa, how.threads).unwrap_or_else(Compute::scalar);
-        let model = checkpoint.load(&compute).map_err(|error| unloadable(path, error))?;
-        Ok(Self { path: path.to_owned(), checkpoint, model, how })
+        let loading =
+            Loading { compute: &compute, kept: &PackFiles::Off, anew: false, report: &|_| {} };
+        let ready = checkpoint.load_with(loading).map_err(|error| unloadable(path, error))?;
+        Ok(Self { path: path.to_owned(), checkpoint, model: ready.model, how })
     }
 
     /// Tokens the model knows.

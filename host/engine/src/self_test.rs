@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::{
     Ends, EngineError, Event, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading,
-    Message, Progress, Prompt, Request, Sampling, Templates, Timings, TokenStream, Usage,
+    Message, PackFiles, Progress, Prompt, Request, Sampling, Templates, Timings, TokenStream,
+    Usage,
 };
 
 /// What it is asked. Any model goes on from here, whatever it knows.
@@ -49,6 +50,7 @@ pub async fn self_test(
         memory_bytes_max,
         limits: FleetLimits { queue_max: 1 },
         templates: templates.clone(),
+        pack_files: PackFiles::Off,
     });
     let tested = rehearse(&fleet, &settings.id).await;
     fleet.shutdown(Duration::ZERO).await;

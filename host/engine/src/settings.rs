@@ -116,6 +116,23 @@ pub struct FleetSettings {
     pub limits: FleetLimits,
     /// Where chat templates are rendered.
     pub templates: Templates,
+    /// Where packed weights are kept.
+    pub pack_files: PackFiles,
+}
+
+/// Where packed weights are kept between loads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum PackFiles {
+    /// Nowhere: every load packs them anew, into memory.
+    #[default]
+    Off,
+    /// In a file beside the checkpoint or, where that can't be written, in a folder of ours.
+    Kept {
+        /// The folder; `None` where there is none.
+        cache: Option<PathBuf>,
+        /// Of weights that take fewer bytes no file is made: they are packed as fast as it is read.
+        bytes_min: u64,
+    },
 }
 
 /// Where chat templates are rendered. They are programs of whoever published the checkpoint.

@@ -99,7 +99,7 @@ impl Compute {
     }
 
     /// Calls `work` with every number below `tasks`, on this thread and the workers.
-    pub(crate) fn each(&self, tasks: usize, work: &(dyn Fn(usize) + Sync)) {
+    pub fn each(&self, tasks: usize, work: &(dyn Fn(usize) + Sync)) {
         self.pool.run(tasks, work);
     }
 

@@ -4,6 +4,7 @@
 mod expand;
 mod layout;
 mod pack;
+mod packing;
 mod panel;
 mod source;
 
@@ -13,33 +14,21 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::{Compute, Format, Rows, ShapeError, blocking::ROWS, rows::unpack};
+use crate::{Bytes, Compute, Format, Rows, ShapeError, blocking::ROWS, rows::unpack};
 pub(crate) use expand::{expand, expand_by, expand_head};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use layout::Head;
 pub(crate) use layout::Layout;
-use pack::{pack, pack_numbers};
+pub use packing::Packing;
+pub(crate) use packing::Stored;
 pub(crate) use panel::Panel;
-
-/// How weights are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stored {
-    /// Integers with scales.
-    Integers(Layout),
-    /// Plain numbers: for each input those of the 32 rows of a strip, side by side.
-    Numbers,
-}
 
 /// A packed weight matrix `(rows, cols)` that [`product`](crate::product) multiplies with. The weights
 /// are those of the [`Rows`] it was made from, bit for bit; `layout.rs` says how they lie.
 #[derive(Debug)]
 pub struct Packed {
-    format: Format,
-    stored: Stored,
-    rows: usize,
-    cols: usize,
-    strip_bytes: usize,
-    bytes: Box<[u8]>,
+    packing: Packing,
+    bytes: Bytes,
 }
 
 impl Packed {
@@ -49,51 +38,44 @@ impl Packed {
     /// When groups are not whole steps of 32, or a zero point of a 4-bit group is above 15: such a matrix
     /// stays as it is.
     pub fn new(rows: &Rows, compute: &Compute) -> Result<Self, ShapeError> {
-        let (format, cols) = (rows.format(), rows.cols());
-        let unfit =
-            || ShapeError::new(format!("rows of {cols} weights as {format} have no layout"));
-        let (stored, strip_bytes) = match format {
-            Format::F32 | Format::F16 | Format::Bf16 => {
-                (Stored::Numbers, cols * ROWS * format.block().1)
-            }
-            _ => {
-                let layout = Layout::of(format).filter(|layout| cols.is_multiple_of(layout.depth));
-                let layout = layout.ok_or_else(unfit)?;
-                (Stored::Integers(layout), cols / layout.depth * layout.unit_bytes())
-            }
-        };
-        let strips = rows.rows().div_ceil(ROWS);
-        let mut bytes = vec![0; strips * strip_bytes].into_boxed_slice();
+        let packing = Packing::new(rows.format(), rows.rows(), rows.cols())?;
+        let mut bytes = vec![0; packing.bytes()];
         let fits = AtomicBool::new(true);
-        let parts = compute.uneven(strips, rows.rows() * cols);
-        compute.split(&mut bytes, strip_bytes, &parts, |part, bytes| {
-            for (strip, out) in part.zip(bytes.chunks_exact_mut(strip_bytes)) {
-                let packed = match stored {
-                    Stored::Integers(layout) => pack(rows, layout, strip, out),
-                    Stored::Numbers => pack_numbers(rows, strip, out),
-                };
-                fits.fetch_and(packed, Ordering::Relaxed);
-            }
+        let parts = compute.uneven(packing.strips(), rows.rows() * rows.cols());
+        compute.split(&mut bytes, packing.strip_bytes(), &parts, |part, bytes| {
+            fits.fetch_and(packing.pack_strips(rows, part.start, bytes), Ordering::Relaxed);
         });
         if !fits.into_inner() {
-            return Err(unfit());
+            return Err(packing.unfit());
         }
-        Ok(Self { format, stored, rows: rows.rows(), cols, strip_bytes, bytes })
+        Ok(Self { packing, bytes: bytes.into() })
+    }
+
+    /// What [`Packing::pack`] wrote, of all rows.
+    ///
+    /// # Errors
+    /// When the length is another.
+    pub fn from_bytes(packing: Packing, bytes: Bytes) -> Result<Self, ShapeError> {
+        if bytes.len() == packing.bytes() {
+            return Ok(Self { packing, bytes });
+        }
+        let message = format!("{} bytes are not {} packed ones", bytes.len(), packing.bytes());
+        Err(ShapeError::new(message))
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.packing.rows
     }
 
     /// Weights of a row.
     pub fn cols(&self) -> usize {
-        self.cols
+        self.packing.cols
     }
 
     /// The format it was made from.
     pub fn format(&self) -> Format {
-        self.format
+        self.packing.format
     }
 
     /// Bytes held.
@@ -106,14 +88,15 @@ impl Packed {
     /// # Panics
     /// When there is no such row or `out` has another length.
     pub fn decode(&self, row: usize, out: &mut [f32]) {
-        assert!(row < self.rows && out.len() == self.cols, "no such row, or of another length");
+        assert!(row < self.rows() && out.len() == self.cols(), "no such row, or of another length");
         let (strip, place) = (self.strip(row / ROWS), row % ROWS);
-        match self.stored {
+        match self.packing.stored {
             Stored::Numbers => {
-                let (_, bytes) = self.format.block();
+                let format = self.format();
+                let (_, bytes) = format.block();
                 for (weights, out) in strip.chunks_exact(ROWS * bytes).zip(out) {
                     let weight = &weights[place * bytes..][..bytes];
-                    unpack(self.format, weight, slice::from_mut(out));
+                    unpack(format, weight, slice::from_mut(out));
                 }
             }
             Stored::Integers(layout) => {
@@ -134,12 +117,13 @@ impl Packed {
 
     /// How it is stored.
     pub(crate) fn stored(&self) -> Stored {
-        self.stored
+        self.packing.stored
     }
 
     /// The bytes of strip `strip`.
     pub(crate) fn strip(&self, strip: usize) -> &[u8] {
-        &self.bytes[strip * self.strip_bytes..][..self.strip_bytes]
+        let bytes = self.packing.strip_bytes;
+        &self.bytes[strip * bytes..][..bytes]
     }
 }
 

@@ -9,7 +9,7 @@ mod unpack;
 
 use std::fmt;
 
-use crate::choice::fastest;
+use crate::{Bytes, choice::fastest};
 pub use format::Format;
 pub(crate) use unpack::unpack;
 
@@ -39,7 +39,7 @@ pub struct Rows {
     rows: usize,
     cols: usize,
     row_bytes: usize,
-    bytes: Box<[u8]>,
+    bytes: Bytes,
 }
 
 impl Rows {
@@ -53,6 +53,14 @@ impl Rows {
         cols: usize,
         bytes: Vec<u8>,
     ) -> Result<Self, ShapeError> {
+        Self::of(format, rows, cols, bytes.into())
+    }
+
+    /// The same of bytes that may be mapped.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn of(format: Format, rows: usize, cols: usize, bytes: Bytes) -> Result<Self, ShapeError> {
         let row_bytes =
             format.row_bytes(cols).filter(|_| rows > 0 && cols > 0).ok_or_else(|| {
                 ShapeError(format!("{rows} rows of {cols} weights can't be packed as {format}"))
@@ -61,7 +69,7 @@ impl Rows {
             let length = bytes.len();
             return Err(ShapeError(format!("{length} bytes are not {rows} rows of {row_bytes}")));
         }
-        Ok(Self { format, rows, cols, row_bytes, bytes: bytes.into_boxed_slice() })
+        Ok(Self { format, rows, cols, row_bytes, bytes })
     }
 
     /// The first row that holds an infinity or a NaN, by its plain numbers or by the scales of its
@@ -89,6 +97,11 @@ impl Rows {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// The bytes themselves.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Where the bytes begin: the same for as long as the matrix lives.

@@ -74,7 +74,7 @@ fn expert(headers: &HeaderMap<HeaderValue>) -> &str {
 #[cfg(test)]
 mod tests {
     use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
-    use signalbox_engine::{Fleet, FleetLimits, FleetSettings, LazyLoading, Templates};
+    use signalbox_engine::{Fleet, FleetLimits, FleetSettings, LazyLoading, PackFiles, Templates};
     use signalbox_policy::{Compile, PolicySettings};
     use tower::ServiceExt;
 
@@ -94,6 +94,7 @@ mod tests {
             memory_bytes_max: 1,
             limits: FleetLimits { queue_max: 1 },
             templates: Templates::InProcess,
+            pack_files: PackFiles::Off,
         };
         let policies = PolicySettings::new(registry.path(), Compile::InProcess);
         App::open(Fleet::start(fleet), policies, ServerSettings::default()).unwrap()

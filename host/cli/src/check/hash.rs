@@ -8,6 +8,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use signalbox_engine::is_pack_file;
 
 /// The manifest's name, in the folder of the files.
 pub(super) const MANIFEST: &str = "signalbox-manifest.json";
@@ -15,7 +16,7 @@ pub(super) const MANIFEST: &str = "signalbox-manifest.json";
 const PIECE: usize = 1 << 20;
 
 /// The regular files of a checkpoint, by name, with their sizes: the file itself, or those that lie in
-/// the folder, but for our own manifest of them.
+/// the folder, but for our own manifest of them and their packed weights.
 pub(super) struct Files(Vec<(PathBuf, u64)>);
 
 /// What they are, by what they hold.
@@ -37,7 +38,7 @@ impl Files {
         if path.is_dir() {
             for entry in fs::read_dir(path)? {
                 let file = entry?.path();
-                let ours = name(&file) == MANIFEST;
+                let ours = name(&file) == MANIFEST || is_pack_file(&name(&file));
                 let visible = !name(&file).starts_with('.') && !ours;
                 // Follows links, as caches of checkpoints have them.
                 let found = fs::metadata(&file).map_err(|error| named(&file, &error))?;

@@ -2,14 +2,17 @@
 //! two demos start together.
 
 use std::{
-    env, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::builtin::{File, TOYS, TOYS_HASH};
+use crate::{
+    builtin::{File, TOYS, TOYS_HASH},
+    cache::{cache_dir, environment},
+};
 
 /// Where the toys lie.
 pub(super) enum Unpacked {
@@ -33,7 +36,7 @@ impl Unpacked {
 /// # Errors
 /// Neither the cache nor the temporary folder can be written.
 pub(super) fn unpack() -> Result<Unpacked> {
-    if let Some(cache) = cache_dir() {
+    if let Some(cache) = cache_dir(&environment) {
         // A cache that can't be written is common (containers, services) and no reason to stop.
         if let Ok(path) = unpack_below(&cache) {
             return Ok(Unpacked::Cached(path));
@@ -44,21 +47,14 @@ pub(super) fn unpack() -> Result<Unpacked> {
     Ok(Unpacked::Own(own))
 }
 
-/// The user's cache folder, as the XDG base directory specification has it.
-fn cache_dir() -> Option<PathBuf> {
-    let set = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))
-}
-
 /// The folder is named by its contents and appears complete, by a rename, or not at all.
-fn unpack_below(cache: &Path) -> io::Result<PathBuf> {
-    let parent = cache.join("signalbox");
+fn unpack_below(parent: &Path) -> io::Result<PathBuf> {
     let folder = parent.join(format!("toys-{}", &TOYS_HASH[..16]));
     if is_whole(&folder) {
         return Ok(folder);
     }
-    fs::create_dir_all(&parent)?;
-    let fresh = TempDir::with_prefix_in("unpacking-", &parent)?;
+    fs::create_dir_all(parent)?;
+    let fresh = TempDir::with_prefix_in("unpacking-", parent)?;
     write_all(fresh.path())?;
     if fs::rename(fresh.path(), &folder).is_err() && !is_whole(&folder) {
         // A cleaner took files out of the cache. A whole folder, though, is another demo's, which
@@ -112,7 +108,7 @@ mod tests {
                 scope.spawn(|| assert!(is_whole(&unpack_below(cache.path()).unwrap())));
             }
         });
-        let left = fs::read_dir(cache.path().join("signalbox")).unwrap().count();
+        let left = fs::read_dir(cache.path()).unwrap().count();
         assert_eq!(left, 1, "only the toys stay");
     }
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use signalbox_engine::{
-    DType, ExpertSettings, FleetLimits, FleetSettings, LazyLoading, Quantization, TemplateLimits,
-    Templates,
+    DType, ExpertSettings, FleetLimits, FleetSettings, LazyLoading, PackFiles, Quantization,
+    TemplateLimits, Templates,
 };
 
 use super::{
@@ -85,6 +85,7 @@ pub(super) fn read(
         memory_bytes_max: memory(&root.section("memory"), share, machine),
         limits: fleet_limits(limits),
         templates: templates(limits),
+        pack_files: PackFiles::Off,
         experts,
     }
 }

@@ -1,5 +1,6 @@
 //! Whole configurations in, settings or every mistake out.
 
+use signalbox_engine::PackFiles;
 use signalbox_server::Key;
 
 use super::*;
@@ -35,6 +36,22 @@ fn warnings(text: &str) -> Vec<String> {
 
 fn check(more: &str, expect: &[&str]) {
     assert_eq!(mistakes(&with(more)), expect, "{more}");
+}
+
+#[test]
+fn packed_weights_are_kept_unless_the_file_says_otherwise() {
+    let kept = |more: &str| parse(&with(more)).unwrap().fleet.pack_files;
+    let in_folder = |cache: Option<&str>| PackFiles::Kept {
+        cache: cache.map(PathBuf::from),
+        bytes_min: 32 << 20,
+    };
+    let homeless = Settings::parse(&with(""), Path::new("/etc"), MACHINE, &|_| None).unwrap();
+    assert_eq!(homeless.fleet.pack_files, in_folder(None), "no HOME, no cache");
+    assert_eq!(kept(r#""pack_files": { "cache_dir": "c" }"#), in_folder(Some("/etc/box/c")));
+    assert_eq!(kept(r#""pack_files": { "enabled": false, "cache_dir": "c" }"#), PackFiles::Off);
+    let home = |name: &str| (name == "HOME").then(|| "/home/u".to_owned());
+    let settings = Settings::parse(&with(""), Path::new("/etc"), MACHINE, &home).unwrap();
+    assert_eq!(settings.fleet.pack_files, in_folder(Some("/home/u/.cache/signalbox")));
 }
 
 #[test]

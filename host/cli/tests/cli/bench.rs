@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::broken::{signalbox, toy};
+use crate::broken::{copy, signalbox};
 
 fn report(arguments: &[&str]) -> Value {
     let output = signalbox(&[arguments, &["--json", "--threads", "2"]].concat());
@@ -22,10 +22,13 @@ fn check_measured(report: &Value, keys: &[&str]) {
 
 #[test]
 fn a_bench_names_speeds_and_what_share_of_the_machine_they_are() {
-    let toy = toy("qwen_coder");
+    let folder = tempfile::tempdir().unwrap();
+    let toy = folder.path().join("toy");
+    copy("qwen_coder", &toy);
     let sizes = ["--prompt", "16", "--generate", "4", "--batch", "1,2", "--repeat", "1"];
     let report = report(&[&["bench", "--model", toy.to_str().unwrap()][..], &sizes].concat());
-    let speeds = ["prefill_tokens_per_second", "decode_tokens_per_second", "load_ms"];
+    let speeds =
+        ["prefill_tokens_per_second", "decode_tokens_per_second", "load_ms", "packed_load_ms"];
     let shares = ["bytes_per_token", "read_gb_per_second", "read_bandwidth_percent"];
     check_measured(&report, &[&speeds[..], &shares, &["int8_peak_percent"]].concat());
     let batches: Vec<_> = report["batches"].as_array().unwrap().iter().collect();
@@ -39,7 +42,9 @@ fn a_roofline_is_what_the_machine_allows() {
 
 #[test]
 fn what_cannot_be_measured_is_refused() {
-    let toy = toy("qwen_coder");
+    let folder = tempfile::tempdir().unwrap();
+    let toy = folder.path().join("toy");
+    copy("qwen_coder", &toy);
     let check = |arguments: &[&str], code: i32, expect: &str| {
         let output = signalbox(&[&["bench"], arguments].concat());
         let message = String::from_utf8(output.stderr).unwrap();

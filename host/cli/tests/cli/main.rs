@@ -10,6 +10,7 @@ mod eval;
 #[cfg(unix)]
 mod hostile;
 mod named;
+mod prepack;
 #[cfg(unix)]
 mod serve;
 #[cfg(unix)]

@@ -78,6 +78,14 @@ impl Matrix {
 }
 
 impl MatrixTensors {
+    /// The tensor that stands for all it is made of.
+    pub(super) fn entry(&self) -> &Entry {
+        match self {
+            Self::Plain(entry) | Self::Quantised { entry, .. } => entry,
+            Self::Packed(packed) => &packed.scales,
+        }
+    }
+
     fn origin(&self, gguf: bool) -> Origin {
         match self {
             Self::Plain(_) if gguf => Origin::Gguf,

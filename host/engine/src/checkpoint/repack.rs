@@ -75,21 +75,17 @@ impl PackedLinear<'_> {
         match self.layout {
             Layout::AwqGemm => {
                 let words = self.rows / NIBBLES;
-                let lane = |words_at: &[u8], outer: usize, row: usize| {
-                    let word = word(words_at, outer * words + row / NIBBLES);
+                let zero = |row: usize, group: usize| {
+                    let word = word(zeros, group * words + row / NIBBLES);
                     (word >> AWQ_SHIFTS[row % NIBBLES] & 15) as u8
                 };
-                self.pack_with(
-                    rows,
-                    |row, col| lane(self.weights, col, row),
-                    |row, group| lane(zeros, group, row),
-                    |row, group| group * self.rows + row,
-                )
+                let weights = self.gemm_weights(rows.clone());
+                self.pack_with(rows, &weights, zero, |row, group| group * self.rows + row)
             }
             Layout::AwqGemv { width } => self.pack_with(
-                rows,
-                |row, col| bits::<4>(self.weights, row * (self.cols / NIBBLES), col),
-                |row, group| bits::<4>(zeros, row * width, group),
+                rows.clone(),
+                &self.row_weights::<4>(rows, self.cols / NIBBLES),
+                |row, group| nibble(zeros, row * width, group),
                 |row, group| row * width * NIBBLES + group,
             ),
             Layout::CompressedTensors { bits: 8 } => self.pack_compressed::<8>(rows, groups),
@@ -99,7 +95,6 @@ impl PackedLinear<'_> {
 
     fn pack_compressed<const BITS: usize>(&self, rows: Range<usize>, groups: usize) -> Vec<u8> {
         let per_word = 32 / BITS;
-        let width = self.cols.div_ceil(per_word);
         let zero = |row: usize, group: usize| match self.zeros {
             Some(zeros) => {
                 let word = word(zeros, row / per_word * groups + group);
@@ -107,39 +102,66 @@ impl PackedLinear<'_> {
             }
             None => 1 << (BITS - 1),
         };
-        self.pack_with(
-            rows,
-            |row, col| bits::<BITS>(self.weights, row * width, col),
-            zero,
-            |row, group| row * groups + group,
-        )
+        let weights = self.row_weights::<BITS>(rows.clone(), self.cols.div_ceil(per_word));
+        self.pack_with(rows, &weights, zero, |row, group| row * groups + group)
     }
 
-    /// Packs outputs by where each `(row, col)` has its weight, and each `(row, group)` its zero point
-    /// and its scale.
+    /// The weights of some outputs `(rows, cols)`, a byte each, out of words of eight outputs.
+    fn gemm_weights(&self, rows: Range<usize>) -> Vec<u8> {
+        let (cols, words) = (self.cols, self.rows / NIBBLES);
+        let mut weights = vec![0; rows.len() * cols];
+        for eight in rows.start / NIBBLES..rows.end.div_ceil(NIBBLES) {
+            let first = eight * NIBBLES;
+            let lanes = rows.start.max(first)..rows.end.min(first + NIBBLES);
+            for col in 0..cols {
+                let word = word(self.weights, col * words + eight);
+                for row in lanes.clone() {
+                    let weight = (word >> AWQ_SHIFTS[row - first] & 15) as u8;
+                    weights[(row - rows.start) * cols + col] = weight;
+                }
+            }
+        }
+        weights
+    }
+
+    /// The same out of `width` words of inputs for each output.
+    fn row_weights<const BITS: usize>(&self, rows: Range<usize>, width: usize) -> Vec<u8> {
+        let mut weights = vec![0; rows.len() * self.cols];
+        let words = self.weights[4 * rows.start * width..].chunks_exact(4 * width);
+        for (row, words) in weights.chunks_exact_mut(self.cols).zip(words) {
+            for (weights, word) in row.chunks_mut(32 / BITS).zip(words.as_chunks().0) {
+                let word = u32::from_le_bytes(*word);
+                for (index, weight) in weights.iter_mut().enumerate() {
+                    *weight = (word >> (index * BITS) & ((1 << BITS) - 1)) as u8;
+                }
+            }
+        }
+        weights
+    }
+
+    /// Packs outputs by their weights, and where each `(row, group)` has its zero point and its scale.
     fn pack_with(
         &self,
         rows: Range<usize>,
-        weight: impl Fn(usize, usize) -> u8,
+        weights: &[u8],
         zero: impl Fn(usize, usize) -> u8,
         scale: impl Fn(usize, usize) -> usize,
     ) -> Vec<u8> {
         let format = self.layout.format(self.group, self.scale);
         let row_bytes = format.row_bytes(self.cols).unwrap_or_default();
         let mut packed = Vec::with_capacity(rows.len() * row_bytes);
-        for row in rows {
-            for group in 0..self.cols / self.group {
+        for (row, weights) in rows.zip(weights.chunks_exact(self.cols)) {
+            for (group, weights) in weights.chunks_exact(self.group).enumerate() {
                 match format {
                     Format::Int4 { .. } => packed.extend(half(self.scales, scale(row, group))),
                     _ => packed.extend(self.wide_scale(scale(row, group)).to_le_bytes()),
                 }
                 packed.push(zero(row, group));
-                let (first, middle) = (group * self.group, self.group / 2);
                 if let Format::Int8 { .. } = format {
-                    packed.extend((first..first + self.group).map(|col| weight(row, col)));
+                    packed.extend(weights);
                 } else {
-                    let pair = |col: usize| weight(row, col) | weight(row, col + middle) << 4;
-                    packed.extend((first..first + middle).map(pair));
+                    let (low, high) = weights.split_at(self.group / 2);
+                    packed.extend(low.iter().zip(high).map(|(low, high)| low | high << 4));
                 }
             }
         }
@@ -165,11 +187,9 @@ fn word(words: &[u8], index: usize) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-/// Number `index` of those whose words begin at word `first`.
-fn bits<const BITS: usize>(words: &[u8], first: usize, index: usize) -> u8 {
-    let per_word = 32 / BITS;
-    let word = word(words, first + index / per_word);
-    (word >> (index % per_word * BITS) & ((1 << BITS) - 1)) as u8
+/// Nibble `index` of those whose words begin at word `first`.
+fn nibble(words: &[u8], first: usize, index: usize) -> u8 {
+    (word(words, first + index / NIBBLES) >> (4 * (index % NIBBLES)) & 15) as u8
 }
 
 #[cfg(test)]

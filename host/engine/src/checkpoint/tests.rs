@@ -5,6 +5,7 @@ mod containers;
 mod files;
 mod fuzz;
 mod mends;
+mod pack_files;
 mod packings;
 mod refusals;
 mod small;

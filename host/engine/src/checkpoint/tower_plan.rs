@@ -74,7 +74,7 @@ impl TowerPlan {
     }
 
     /// Reads the tensors as they are.
-    pub(super) fn load(&self, catalogue: &Catalogue, loader: &Loader<'_>) -> Result<Vision> {
+    pub(super) fn load(&self, catalogue: &Catalogue, loader: Loader<'_>) -> Result<Vision> {
         let mut read = |(name, shape): Wanted<'_>| {
             let (entry, dtype) = find(catalogue, &name, shape)?;
             let bytes = loader.finite(entry, &name)?;

@@ -22,6 +22,11 @@ impl Stamp {
         Self { bytes: metadata.len(), modified, place: (metadata.dev(), metadata.ino()) }
     }
 
+    /// Length, and seconds and nanoseconds.
+    pub(crate) fn of_content(&self) -> (u64, (i64, i64)) {
+        (self.bytes, self.modified)
+    }
+
     /// Of the file that has this name now; `None` where there is none, or none to be seen.
     pub(crate) fn at(path: &Path) -> Option<Self> {
         path.metadata().ok().map(|metadata| Self::of(&metadata))

@@ -1,4 +1,4 @@
-//! A weight file, read by position into memory of our own. Nothing is mapped: whoever overwrites or
+//! A weight file, read by position into memory of our own. It is never mapped: whoever overwrites or
 //! truncates a file while it is read, or later, gets an error that names it and can't end the process.
 
 use std::{
@@ -68,6 +68,13 @@ impl WeightFile {
     /// Bytes of it that were read so far.
     pub(crate) fn bytes_read(&self) -> u64 {
         self.read.load(Relaxed)
+    }
+
+    /// What tells it from others, and from itself before it was written to: its name, its length, and when it
+    /// was modified. Stays the same when a folder is moved or copied with its times.
+    pub(crate) fn signature(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().display();
+        format!("{name:?} {:?}", self.stamp.of_content())
     }
 
     /// `count` bytes from `offset` on.

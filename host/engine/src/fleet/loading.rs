@@ -17,7 +17,7 @@ use signalbox_kernels::Compute;
 
 use crate::{
     EngineError, Finding, Stage,
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Loading, Ready},
     expert::{Bounds, Expert, Notice, panic_words},
     memory::{kv_bytes_per_token, kv_tokens},
 };
@@ -127,8 +127,14 @@ impl Handle {
         self.refuse_replaced(&opened.checkpoint)?;
         *member.being_read.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&opened);
         tracing::info!(expert = self.id(), "loading");
-        let model =
-            opened.checkpoint.load(&Compute::serving()).map_err(|error| self.refused(error))?;
+        let compute = &Compute::serving();
+        let kept = &self.shared.pack_files;
+        let how = Loading { compute, kept, anew: false, report: &|_| {} };
+        let Ready { model, unsettled } =
+            opened.checkpoint.load_with(how).map_err(|error| self.refused(error))?;
+        if let Some(unsettled) = unsettled {
+            unsettled.settle_later();
+        }
         let context = self.inspection().context_length.unwrap_or(0);
         let sequences = member.settings.max_num_seqs;
         let bounds =

@@ -9,7 +9,8 @@ use tokio::sync::{Semaphore, watch};
 
 use super::residency::{Queue, Residency, Slot, SlotState};
 use crate::{
-    EngineError, ExpertSettings, FleetLimits, FleetSettings, Inspection, LazyLoading, Templates,
+    EngineError, ExpertSettings, FleetLimits, FleetSettings, Inspection, LazyLoading, PackFiles,
+    Templates,
     expert::{Counters, Expert},
     inspect::{Severity, inspect_opened},
     memory::mib,
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) lazy: LazyLoading,
     pub(super) limits: FleetLimits,
     pub(super) templates: Templates,
+    pub(super) pack_files: PackFiles,
     pub(super) renderers: Renderers,
 }
 
@@ -98,6 +100,7 @@ impl Shared {
             limits: settings.limits,
             renderers,
             templates: settings.templates,
+            pack_files: settings.pack_files,
         }
     }
 

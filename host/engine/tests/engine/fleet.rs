@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::support::{ask, chat, endless, fleet, ramble, read, recorded, settings, until};
+use crate::support::{ask, chat, copy, endless, fleet, ramble, read, recorded, settings, until};
 use signalbox_engine::{
-    EngineError, Event, ExpertState, Finish, Fleet, Message, Prompt, Sampling, Templates,
+    EngineError, Event, ExpertState, Finish, Fleet, Message, PackFiles, Prompt, Sampling, Templates,
 };
 
 const A: &str = "phi4_fast";
@@ -34,6 +34,25 @@ async fn concurrent_first_requests_load_once() {
     let status = fleet.status(A).unwrap();
     assert_eq!((status.load_count, status.requests_total), (1, 12));
     assert!(status.last_load.is_some() && status.weights_address.is_some());
+}
+
+#[tokio::test]
+async fn weights_are_packed_by_the_first_load_and_mapped_by_the_next() {
+    let folder = copy(A);
+    let mut settings = settings(&[A]);
+    settings.experts[0].path = folder.path().into();
+    settings.pack_files = PackFiles::Kept { cache: None, bytes_min: 0 };
+    let fleet = Fleet::start(settings);
+    let first = ask(&fleet, A, chat("Hello")).await.unwrap();
+    let file = folder.path().join("signalbox-weights.pack");
+    until("the weights are kept", || file.exists()).await;
+    let made = std::fs::metadata(&file).unwrap().modified().unwrap();
+    until("the reply has ended", || fleet.status(A).unwrap().queue_depth == 0).await;
+    fleet.unload(A).await.unwrap();
+    assert_eq!(ask(&fleet, A, chat("Hello")).await.unwrap().text, first.text);
+    let status = fleet.status(A).unwrap();
+    assert_eq!((status.load_count, status.unload_count), (2, 1));
+    assert_eq!(std::fs::metadata(&file).unwrap().modified().unwrap(), made, "made once");
 }
 
 #[tokio::test]

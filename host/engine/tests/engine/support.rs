@@ -11,8 +11,8 @@ use std::{
 use serde_json::{Value, json};
 use signalbox_engine::{
     DType, Ends, EngineError, Event, ExpertSettings, Finish, Fleet, FleetLimits, FleetSettings,
-    LazyLoading, Message, Progress, Prompt, Request, Sampling, Templates, Timings, TokenStream,
-    Usage,
+    LazyLoading, Message, PackFiles, Progress, Prompt, Request, Sampling, Templates, Timings,
+    TokenStream, Usage,
 };
 use tempfile::TempDir;
 
@@ -59,6 +59,7 @@ pub(crate) fn settings(ids: &[&str]) -> FleetSettings {
         memory_bytes_max: 4 << 30,
         limits: FleetLimits { queue_max: 4096 },
         templates: Templates::InProcess,
+        pack_files: PackFiles::Off,
     }
 }
 

@@ -5,8 +5,8 @@ mod scripted;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use signalbox_engine::{
-    DType, Ends, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, Progress,
-    Quantization, Sampling, Templates,
+    DType, Ends, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, PackFiles,
+    Progress, Quantization, Sampling, Templates,
 };
 use signalbox_policy::{Compile, ConsensusMode, Message, Plan, PolicySettings};
 use tokio::runtime::Runtime;
@@ -53,6 +53,7 @@ impl Bench {
             memory_bytes_max: 1 << 30,
             limits: FleetLimits { queue_max: 8 },
             templates: Templates::InProcess,
+            pack_files: PackFiles::Off,
         };
         let policies = PolicySettings::new(registry.path(), Compile::InProcess);
         let app = App::open(Fleet::start(fleet), policies, ServerSettings::default()).unwrap();

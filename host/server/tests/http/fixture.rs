@@ -4,7 +4,8 @@ use std::{io::Read, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 use signalbox_engine::{
-    DType, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, Quantization, Templates,
+    DType, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, PackFiles, Quantization,
+    Templates,
 };
 use signalbox_policy::{Compile, PolicySettings};
 use signalbox_server::{App, ServerSettings, run};
@@ -202,6 +203,7 @@ fn fleet() -> FleetSettings {
         memory_bytes_max: 1 << 30,
         limits: FleetLimits { queue_max: 64 },
         templates: Templates::InProcess,
+        pack_files: PackFiles::Off,
     }
 }
 

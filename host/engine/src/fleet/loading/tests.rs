@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     DType, Ends, Event, ExpertSettings, ExpertState, Faults, Fleet, FleetLimits, FleetSettings,
-    LazyLoading, Progress, Prompt, Request, Sampling, Templates, TokenStream,
+    LazyLoading, PackFiles, Progress, Prompt, Request, Sampling, Templates, TokenStream,
     expert::Job,
     inspect::{Inspection, Severity},
     sampler::{Rules, Sampler},
@@ -39,6 +39,7 @@ fn fleet() -> Fleet {
         memory_bytes_max,
         limits: FleetLimits { queue_max: 4 },
         templates: Templates::InProcess,
+        pack_files: PackFiles::Off,
     })
 }
 
