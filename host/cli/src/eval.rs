@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
-use signalbox_engine::{Agreement, EngineError, Scorer, Scoring, nll, top1};
+use signalbox_engine::{Agreement, EngineError, KvCacheDType, Scorer, Scoring, nll, top1};
 
 use crate::{
     args::Eval,
@@ -30,6 +30,7 @@ pub(crate) fn run(args: &Eval) -> Result<ExitCode> {
         exact: args.exact,
         threads: args.threads.map_or_else(cores, usize::from),
         chunk: args.chunk.map(|tokens| tokens as usize),
+        kv_cache_dtype: KvCacheDType::Auto,
     };
     let input = Input::read(args)?;
     let loading = Spinner::start(format!("loading {}", args.model.display()));

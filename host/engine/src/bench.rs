@@ -15,9 +15,8 @@ use signalbox_kernels::{Compute, Isa};
 use crate::{
     EngineError, PackFiles,
     checkpoint::{Checkpoint, Loading, Ready},
-    expert::PREFILL_CHUNK_ALONE,
     files::CheckpointError,
-    model::{Chunk, Model, TokenCost},
+    model::{Chunk, Model, PREFILL_CHUNK_ALONE, TokenCost},
 };
 
 pub use cpu::cpu_name;

@@ -21,7 +21,7 @@ mod tower_plan;
 
 use std::path::{Path, PathBuf};
 
-use signalbox_kernels::Format;
+use signalbox_kernels::{Format, Isa, KvFormat};
 
 pub(crate) use keeping::Loading;
 pub(crate) use pack_file::Unsettled;
@@ -34,11 +34,11 @@ use crate::{
         malformed, safetensors, side,
     },
     machine::machine_memory,
-    memory::mib,
+    memory::{kv_bytes_per_token, mib},
     model::{Loaded, Model},
     pack_progress::Counting,
-    settings::Bits,
-    spec::{self, ModelSpec},
+    settings::{Bits, KvCacheDType},
+    spec::{self, Biases, ModelSpec},
     vision::Vision,
 };
 use arrangement::Arrangement;
@@ -61,6 +61,8 @@ pub(crate) struct Checkpoint {
     /// The eyes, where the files have them all.
     vision: Option<TowerPlan>,
     stored: Stored,
+    /// What its KV caches are to keep numbers as.
+    kv: KvCacheDType,
 }
 
 /// Weights that were loaded.
@@ -132,7 +134,8 @@ impl Checkpoint {
         };
         spec.vision = spec.vision.filter(|_| vision.is_some());
         let stored = plan::stored(&plan, matches!(source, Source::Gguf(..)));
-        Ok(Self { source, stamps: Stamps::default(), spec, catalogue, plan, vision, stored })
+        let (stamps, kv) = (Stamps::default(), KvCacheDType::Auto);
+        Ok(Self { source, stamps, spec, catalogue, plan, vision, stored, kv })
     }
 
     /// Gives the descriptors of the weight files back; [`Self::load`] opens them again.
@@ -193,6 +196,25 @@ impl Checkpoint {
         self
     }
 
+    /// Has its KV caches keep numbers as `kv` says.
+    pub(crate) fn with_kv(self, kv: KvCacheDType) -> Self {
+        Self { kv, ..self }
+    }
+
+    /// Bytes that a token of a sequence takes in the KV cache when it is served with `isa`.
+    pub(crate) fn kv_bytes_per_token(&self, isa: Isa) -> u64 {
+        kv_bytes_per_token(&self.spec, self.kv_format(isa))
+    }
+
+    /// What its KV caches keep numbers as when it is served with `isa`. A bias makes a few elements of all keys
+    /// large, and the rest would be lost in 8 bits: such keys stay halves.
+    pub(crate) fn kv_format(&self, isa: Isa) -> KvFormat {
+        match self.kv.format(isa) {
+            KvFormat::Int8 if self.spec.biases != Biases::None => KvFormat::F16,
+            format => format,
+        }
+    }
+
     /// The head is held in 8 bits, though the file has it in more.
     pub(crate) fn has_narrow_head(&self) -> bool {
         let head = self.plan.head.as_ref();
@@ -215,7 +237,8 @@ impl Checkpoint {
         // A file that was written to meanwhile may look damaged, so that is said first.
         self.catalogue.files.iter().try_for_each(WeightFile::check_unchanged)?;
         let (weights, vision, unsettled) = read?;
-        let model = Model::new(self.spec.clone(), weights, vision, how.compute.clone());
+        let kv = self.kv_format(how.compute.isa());
+        let model = Model::new(self.spec.clone(), weights, vision, kv, how.compute.clone());
         Ok(Ready { model, unsettled })
     }
 

@@ -25,7 +25,6 @@ pub(crate) use counters::Counters;
 use job::Command;
 pub(crate) use job::{Bounds, Job};
 use scheduler::Scheduler;
-pub(crate) use sequence::PREFILL_CHUNK_ALONE;
 pub use stream::TokenStream;
 
 /// What an expert's thread reports of its own end.

@@ -56,7 +56,8 @@ pub use request::{Ends, Event, Finish, Message, Part, Prompt, Request, Sampling,
 pub use score::{Agreement, Scorer, Scoring, nll, top1};
 pub use self_test::{SelfTest, self_test};
 pub use settings::{
-    DType, ExpertSettings, FleetSettings, LazyLoading, PackFiles, Quantization, Templates,
+    DType, ExpertSettings, FleetSettings, KvCacheDType, LazyLoading, PackFiles, Quantization,
+    Templates,
 };
 pub use template::serve_template;
 

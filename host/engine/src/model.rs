@@ -10,8 +10,8 @@ mod pictures;
 mod weights;
 
 use signalbox_kernels::{
-    Activations, Buffer, Compute, Query, Rounding, attention, gelu_tanh_gate, layer_norm, rms_norm,
-    rope, silu_gate,
+    Activations, Attending, Buffer, Compute, KvFormat, Rounding, attention, gelu_tanh_gate,
+    layer_norm, rms_norm, rope, silu_gate,
 };
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     vision::{Picture, Placed, Vision},
 };
 use batch::Batch;
-pub(crate) use chunk::Chunk;
+pub(crate) use chunk::{Chunk, PREFILL_CHUNK, PREFILL_CHUNK_ALONE};
 pub(crate) use matrix::{Form, Matrix};
 pub(crate) use weights::Loaded;
 pub use weights::TokenCost;
@@ -41,18 +41,20 @@ pub(crate) struct Model {
     weights: Loaded,
     /// There when [`ModelSpec::vision`] is.
     vision: Option<Vision>,
+    kv: KvFormat,
     compute: Compute,
 }
 
 impl Model {
-    /// Weights of the shapes that `spec` asks for.
+    /// Weights of the shapes that `spec` asks for; `kv` is what its caches keep numbers as.
     pub(crate) fn new(
         spec: ModelSpec,
         weights: Loaded,
         vision: Option<Vision>,
+        kv: KvFormat,
         compute: Compute,
     ) -> Self {
-        Self { spec, weights, vision, compute }
+        Self { spec, weights, vision, kv, compute }
     }
 
     /// The architecture and its numbers.
@@ -64,7 +66,8 @@ impl Model {
     /// long-context models, which stays fixed for the cache.
     pub(crate) fn new_cache(&self, tokens: usize) -> KvCache {
         let long = self.spec.is_long(tokens);
-        KvCache::new(self.spec.layers.len(), self.spec.kv_width(), long)
+        let windows = self.spec.layers.iter().map(|layer| layer.window);
+        KvCache::new(self.spec.kv_shape(self.kv), windows, long)
     }
 
     /// Looks at a picture, so that it can be fed. The error says what went wrong.
@@ -174,12 +177,14 @@ impl Model {
         }
         let mut mixed = vec![0.0; queries.len()]; // (rows, heads, head_dim)
         let query_width = spec.heads.heads * spec.heads.head_dim;
-        let rows = batch.rows().zip(queries.chunks_exact(query_width)).map(|(place, q)| {
-            let pages = chunks[place.chunk].cache.pages(index, place.sees(window));
-            Query { q, pages: pages.collect() }
+        let sequences = chunks.iter().zip(batch.chunks()).map(|(chunk, (rows, places))| {
+            let sees = places.iter().map(|place| place.sees(window)).collect();
+            let (first, blocks) = chunk.cache.blocks(index);
+            Attending { rows, sees, first, blocks }
         });
-        let rows: Vec<_> = rows.collect();
-        attention(&rows, spec.heads, spec.attention_scale, &mut mixed, &self.compute);
+        let sequences: Vec<_> = sequences.collect();
+        let scale = spec.attention_scale;
+        attention(&queries, &sequences, spec.heads, scale, &mut mixed, &self.compute);
         self.linear(&Activations::new(&mixed, query_width, self.rounding()), &layer.output)
     }
 

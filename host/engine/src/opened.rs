@@ -7,7 +7,7 @@ use crate::{
     checkpoint::Checkpoint,
     files::CheckpointError,
     generation::Generation,
-    settings::Bits,
+    settings::{Bits, KvCacheDType},
     steering::Steering,
     template::{DeclaredTemplate, Problem, Renderers},
     tokenizer,
@@ -21,13 +21,15 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Reads a folder or a `.gguf` file, of which plain linears become `bits` wide when they are loaded.
+    /// Reads a folder or a `.gguf` file, of which plain linears become `bits` wide when they are loaded, and
+    /// whose KV caches keep numbers as `kv` says.
     pub(crate) fn open(
         path: &Path,
         bits: Option<Bits>,
+        kv: KvCacheDType,
         renderers: &Renderers,
     ) -> Result<Self, CheckpointError> {
-        let mut checkpoint = Checkpoint::open(path)?.quantised(bits).with_narrow_head();
+        let mut checkpoint = Checkpoint::open(path)?.quantised(bits).with_narrow_head().with_kv(kv);
         checkpoint.close_files();
         let template = Arc::new(DeclaredTemplate::find(checkpoint.source(), renderers));
         Ok(Self { checkpoint, template })

@@ -232,11 +232,12 @@ pub(crate) mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{template::Renderers, tokenizer::tests::toy};
+    use crate::{KvCacheDType, template::Renderers, tokenizer::tests::toy};
 
     /// How a toy is spoken to.
     pub(crate) fn toy_format(id: &str) -> PromptFormat {
-        PromptFormat::read(&Opened::open(&toy(id), None, &Renderers::Here).unwrap()).unwrap()
+        let opened = Opened::open(&toy(id), None, KvCacheDType::Auto, &Renderers::Here);
+        PromptFormat::read(&opened.unwrap()).unwrap()
     }
 
     fn messages(entry: &Value) -> Vec<Message> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use signalbox_kernels::{Compute, Isa};
 
 use crate::{
-    EngineError, Image,
+    EngineError, Image, KvCacheDType,
     checkpoint::{Checkpoint, Loading},
     files::CheckpointError,
     model::{Chunk, Model},
@@ -37,6 +37,8 @@ pub struct Scoring {
     /// Tokens fed in one step; `None` feeds all at once. An image is never split, so the chunk it is in
     /// may be longer.
     pub chunk: Option<usize>,
+    /// What the KV cache keeps keys and values as.
+    pub kv_cache_dtype: KvCacheDType,
 }
 
 impl Scorer {
@@ -46,6 +48,7 @@ impl Scorer {
     /// When the checkpoint can't be used.
     pub fn open(path: &Path, how: Scoring) -> Result<Self, EngineError> {
         let checkpoint = Checkpoint::open(path).map_err(|error| unloadable(path, error))?;
+        let checkpoint = checkpoint.with_kv(how.kv_cache_dtype);
         let checkpoint = if how.exact { checkpoint } else { checkpoint.with_narrow_head() };
         let isa = if how.exact { Isa::Scalar } else { Isa::best() };
         let compute = Compute::new(isa, how.threads).unwrap_or_else(Compute::scalar);

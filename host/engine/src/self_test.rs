@@ -106,7 +106,7 @@ async fn listen(mut reply: TokenStream, id: &str) -> Result<(String, Usage, Timi
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{DType, tokenizer::tests::toy};
+    use crate::{DType, KvCacheDType, tokenizer::tests::toy};
 
     /// A toy as it is declared by itself.
     pub(crate) fn expert(id: &str) -> ExpertSettings {
@@ -119,6 +119,7 @@ pub(crate) mod tests {
             priority: 0,
             quantization: None,
             dtype: DType::Auto,
+            kv_cache_dtype: KvCacheDType::Auto,
             max_model_len: None,
             max_num_seqs: 1,
             pinned: false,

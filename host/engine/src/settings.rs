@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use signalbox_confine::Program;
+use signalbox_kernels::{Isa, KvFormat};
 
 use crate::limits::{FleetLimits, TemplateLimits};
 
@@ -56,6 +57,34 @@ pub enum DType {
     Float32,
 }
 
+/// What an expert's KV cache is to keep keys and values as. Arithmetic is float32 in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KvCacheDType {
+    /// IEEE half; IEEE single where arithmetic is scalar, as on the reference path.
+    #[default]
+    Auto,
+    /// IEEE single.
+    Float32,
+    /// IEEE half.
+    Float16,
+    /// 8 bits, with a scale for each token and head.
+    Int8,
+    /// 8-bit floats, in place of which there is [`Self::Int8`].
+    Fp8,
+}
+
+impl KvCacheDType {
+    /// What it comes to with these instructions.
+    pub(crate) fn format(self, isa: Isa) -> KvFormat {
+        match self {
+            Self::Auto if isa == Isa::Scalar => KvFormat::F32,
+            Self::Auto | Self::Float16 => KvFormat::F16,
+            Self::Float32 => KvFormat::F32,
+            Self::Int8 | Self::Fp8 => KvFormat::Int8,
+        }
+    }
+}
+
 /// One expert as declared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpertSettings {
@@ -75,6 +104,8 @@ pub struct ExpertSettings {
     pub quantization: Option<Quantization>,
     /// Declared number type.
     pub dtype: DType,
+    /// What its KV cache keeps keys and values as.
+    pub kv_cache_dtype: KvCacheDType,
     /// Longest prompt plus reply in tokens; bounded by the checkpoint's own limit.
     pub max_model_len: Option<u32>,
     /// Sequences that run at once; more wait.

@@ -6,7 +6,7 @@
 mod case;
 
 use case::{Case, EXACT, SERVING};
-use signalbox_engine::Scoring;
+use signalbox_engine::{KvCacheDType, Scoring};
 
 /// Runs a check on every case and reports all that fail it.
 fn check(what: &str, holds: impl Fn(&Case) -> Result<(), String>) {
@@ -31,6 +31,23 @@ fn the_reference_path_is_exact() {
 fn the_serving_path_is_faithful() {
     let what = "cosine under 0.999 or top-1 under 99 %";
     check(what, |case| agrees(case, SERVING));
+}
+
+/// The smallest cosine with 8 bits for keys and values in these small random models.
+const NARROW_COSINE_MIN: f64 = 0.998;
+
+#[test]
+fn a_cache_of_8_bits_is_near_and_keys_with_biases_are_kept_from_it() {
+    let narrow = Scoring { kv_cache_dtype: KvCacheDType::Int8, ..SERVING };
+    let mut narrowed = 0;
+    for case in Case::all() {
+        let cosine = case.agreement(narrow).unwrap().cosine.0;
+        assert!(cosine > NARROW_COSINE_MIN, "{}: a cosine of {cosine}", case.name);
+        narrowed += usize::from(case.logits(narrow).unwrap() != case.logits(SERVING).unwrap());
+        let biased = case.name.contains("key-bias");
+        assert!(!biased || case.logits(narrow).unwrap() == case.logits(SERVING).unwrap());
+    }
+    assert!(narrowed > 30, "only {narrowed} caches were of 8 bits");
 }
 
 #[test]

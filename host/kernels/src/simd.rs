@@ -23,8 +23,8 @@ pub(crate) trait Simd: Copy {
     const TILE: usize;
     /// Rows of activations that meet weights as they come from memory.
     const STREAM: usize;
-    /// Query heads that meet four keys at once.
-    const HEADS: usize;
+    /// Whether 24 registers of 16 sums, and what is added to them, fit.
+    const WIDE: bool;
     /// Whether integer products take weights as signed: then those of 8 bits are 128 less in
     /// [`Self::bytes`].
     const SIGNED: bool;
@@ -54,8 +54,6 @@ pub(crate) trait Simd: Copy {
     fn multiply_add(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
     /// `c - a * b`, rounded once.
     fn multiply_subtract(self, a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
-    /// The sum of each register, formed in the same order.
-    fn sums(self, registers: [Self::Floats; 4]) -> [f32; 4];
 
     /// The same integer 16 times.
     fn splat_int(self, number: i32) -> Self::Ints;
@@ -78,6 +76,9 @@ pub(crate) trait Simd: Copy {
         bits: Self::Bytes,
         from: usize,
     ) -> Self::Bytes;
+
+    /// 16 signed bytes from memory.
+    fn load_steps(self, steps: &[i8; LANES]) -> Self::Floats;
 
     /// Asks for the line of memory at `address`, which need not be valid.
     fn prefetch(self, address: *const u8);

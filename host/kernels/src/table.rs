@@ -9,7 +9,7 @@ mod parity;
 use crate::{
     Isa,
     activations::{quantise, quantise_step, survey},
-    attention::attend_by_token,
+    attention::{State, attend_plainly},
     packed::expand,
     plain,
     rows::unpack,
@@ -37,7 +37,8 @@ static SCALAR: Ops = Ops {
     softmax: plain::softmax,
     rms_norm: plain::rms_norm,
     layer_norm: plain::layer_norm,
-    attend: attend_by_token::<false>,
+    attend: attend_plainly::<false>,
+    absorb: State::absorb::<false>,
     unpack,
     survey,
     quantise,

@@ -80,11 +80,15 @@ const IGNORED: &[Group] = &[
         keys: &[
             "block_size",
             "calculate_kv_scales",
-            "kv_cache_dtype",
             "max_num_cached_tokens",
             "sliding_window",
             "use_v2_block_manager",
         ],
+    },
+    Group {
+        sections: &["performance_tuning"],
+        why: "each of experts[] has a kv_cache_dtype of its own",
+        keys: &["kv_cache_dtype"],
     },
     Group {
         sections: VLLM,

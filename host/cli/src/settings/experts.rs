@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use signalbox_engine::{
-    DType, ExpertSettings, FleetLimits, FleetSettings, LazyLoading, PackFiles, Quantization,
-    TemplateLimits, Templates,
+    DType, ExpertSettings, FleetLimits, FleetSettings, KvCacheDType, LazyLoading, PackFiles,
+    Quantization, TemplateLimits, Templates,
 };
 
 use super::{
@@ -57,6 +57,19 @@ const DTYPES: &[(&str, DType)] = &[
     ("bfloat16", DType::BFloat16),
     ("float32", DType::Float32),
     ("float", DType::Float32),
+];
+
+const KV_CACHE_DTYPES: &[(&str, KvCacheDType)] = &[
+    ("auto", KvCacheDType::Auto),
+    ("f16", KvCacheDType::Float16),
+    ("float16", KvCacheDType::Float16),
+    ("half", KvCacheDType::Float16),
+    ("int8", KvCacheDType::Int8),
+    ("fp8", KvCacheDType::Fp8),
+    ("fp8_e4m3", KvCacheDType::Fp8),
+    ("fp8_e5m2", KvCacheDType::Fp8),
+    ("f32", KvCacheDType::Float32),
+    ("float32", KvCacheDType::Float32),
 ];
 
 /// Reads the engine's settings.
@@ -124,6 +137,7 @@ fn expert<'s>(
         priority: section.integer("priority", -1000..=1000).unwrap_or(1),
         quantization: section.choice("quantization", QUANTIZATIONS).flatten(),
         dtype: section.choice("dtype", DTYPES).unwrap_or_default(),
+        kv_cache_dtype: section.choice("kv_cache_dtype", KV_CACHE_DTYPES).unwrap_or_default(),
         max_model_len: section.integer("max_model_len", 16..=16_777_216),
         max_num_seqs: section.integer("max_num_seqs", 1..=65_536).unwrap_or(SEQUENCES_DEFAULT),
         pinned: section.flag("pinned").unwrap_or(false),

@@ -17,7 +17,7 @@ use candle_core::{
     quantized::{GgmlDType, QTensor},
 };
 use serde_json::Value;
-use signalbox_kernels::{Compute, Format, Rows};
+use signalbox_kernels::{Compute, Format, Isa, Rows};
 use tempfile::TempDir;
 
 use super::Checkpoint;
@@ -97,9 +97,6 @@ fn weight_bytes_are_those_of_the_tensors() {
     let checkpoint = Checkpoint::open(folder.path()).unwrap();
     assert_eq!(checkpoint.weight_bytes(), bytes as u64);
     let floats = DType::F32.size_in_bytes() as u64;
-    assert_eq!(
-        crate::memory::kv_bytes_per_token(checkpoint.spec()),
-        2 * 2 * 2 * HEAD_DIM as u64 * floats
-    );
+    assert_eq!(checkpoint.kv_bytes_per_token(Isa::Scalar), 2 * 2 * 2 * HEAD_DIM as u64 * floats);
     assert_eq!(checkpoint.spec().vocab_size as usize, VOCAB);
 }

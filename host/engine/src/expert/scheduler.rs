@@ -12,9 +12,12 @@ use std::{
 use super::{
     Counters,
     job::{Bounds, Command, Job},
-    sequence::{PREFILL_CHUNK, PREFILL_CHUNK_ALONE, Sequence},
+    sequence::Sequence,
 };
-use crate::{EngineError, Event, Stage, model::Model};
+use crate::{
+    EngineError, Event, Stage,
+    model::{Model, PREFILL_CHUNK, PREFILL_CHUNK_ALONE},
+};
 
 /// The state of an expert's thread.
 pub(super) struct Scheduler {

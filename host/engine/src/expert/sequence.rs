@@ -10,17 +10,10 @@ use super::{Counters, Job};
 use crate::{
     EngineError, Event, Finish, Stage, Timings, Usage,
     cache::KvCache,
-    model::{Chunk, Model},
+    model::{Chunk, Model, PREFILL_CHUNK},
     tokenizer::Detokenizer,
     vision::{Picture, Placed, chunk_end},
 };
-
-/// Prompt tokens fed in one step, all sequences together. Running replies get a token between any
-/// two chunks, so a long prompt slows them down but never stops them. A picture is fed whole, however
-/// long it is.
-pub(super) const PREFILL_CHUNK: usize = 128;
-/// The same while no reply is running: unpacked weights meet more tokens before they are forgotten.
-pub(crate) const PREFILL_CHUNK_ALONE: usize = 512;
 
 /// A call between its first step and its end.
 pub(super) struct Sequence {

@@ -65,7 +65,8 @@ impl Handle {
         if let Some(opened) = known.as_ref().filter(|opened| opened.checkpoint.is_current()) {
             return Ok(opened.clone());
         }
-        let opened = Opened::open(&settings.path, settings.bits(), &self.shared.renderers);
+        let (bits, kv) = (settings.bits(), settings.kv_cache_dtype);
+        let opened = Opened::open(&settings.path, bits, kv, &self.shared.renderers);
         let opened = opened.map(Arc::new).map_err(|error| self.refused(error))?;
         Ok(known.insert(opened).clone())
     }

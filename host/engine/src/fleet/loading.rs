@@ -13,13 +13,13 @@ use super::{
     residency::{Residency, Room, SlotState},
     shared::Shared,
 };
-use signalbox_kernels::Compute;
+use signalbox_kernels::{Compute, Isa};
 
 use crate::{
     EngineError, Finding, Stage,
     checkpoint::{Checkpoint, Loading, Ready},
     expert::{Bounds, Expert, Notice, panic_words},
-    memory::{kv_bytes_per_token, kv_tokens},
+    memory::kv_tokens,
 };
 
 #[cfg(test)]
@@ -149,8 +149,8 @@ impl Handle {
 
     /// Memory was reserved, and prompts are read, by what the files said when they were inspected.
     fn refuse_replaced(&self, checkpoint: &Checkpoint) -> Result<(), EngineError> {
-        let (seen, spec) = (self.inspection(), checkpoint.spec());
-        let now = (Some(checkpoint.weight_bytes()), Some(kv_bytes_per_token(spec)));
+        let (seen, kv) = (self.inspection(), checkpoint.kv_bytes_per_token(Isa::best()));
+        let now = (Some(checkpoint.weight_bytes()), Some(kv));
         if now == (seen.weight_bytes, seen.kv_bytes_per_token) {
             return Ok(());
         }

@@ -1,24 +1,31 @@
 //! What an expert takes of memory, and what would make it fit.
 
+use signalbox_kernels::Isa;
+
 use super::finding::{
     Inspection,
     Severity::{Error, Note},
 };
 use crate::{
     ExpertSettings,
+    checkpoint::Checkpoint,
     machine::machine_memory,
-    memory::{kv_tokens, mib},
+    memory::{kv_reserve, kv_tokens, mib},
 };
 
 /// A shorter context than this is nothing to recommend.
 const CONTEXT_MIN: u64 = 256;
 
 /// Counts it, and holds it against the machine.
-pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
+pub(super) fn survey(
+    settings: &ExpertSettings,
+    checkpoint: &Checkpoint,
+    inspection: &mut Inspection,
+) {
     let weights = inspection.weight_bytes.unwrap_or(0);
-    let per_token = inspection.kv_bytes_per_token.unwrap_or(0);
     let context = inspection.context_length.unwrap_or(0);
-    let kv = per_token.saturating_mul(kv_tokens(context, settings.max_num_seqs));
+    let format = checkpoint.kv_format(Isa::best());
+    let kv = kv_reserve(checkpoint.spec(), format, context, settings.max_num_seqs);
     let total = weights.saturating_add(kv);
     inspection.memory_bytes = Some(total);
     let machine = machine_memory();

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use signalbox_confine::{LINE_BYTES, clean};
+use signalbox_kernels::{Isa, KvFormat};
 
 use super::{
     finding::{
@@ -15,9 +16,8 @@ use crate::{
     checkpoint::{Checkpoint, Stored},
     files::{Source, side},
     generation::Generation,
-    memory::kv_bytes_per_token,
     opened::Opened,
-    settings::{DType, ExpertSettings, Quantization},
+    settings::{DType, ExpertSettings, KvCacheDType, Quantization},
     template::{DeclaredTemplate, Problem, Renderers},
 };
 
@@ -36,7 +36,7 @@ pub(super) fn survey(
         );
         return None;
     }
-    match Opened::open(&settings.path, settings.bits(), renderers) {
+    match Opened::open(&settings.path, settings.bits(), settings.kv_cache_dtype, renderers) {
         Ok(opened) => {
             survey_checkpoint(settings, &opened, inspection);
             Some(opened)
@@ -55,11 +55,12 @@ fn survey_checkpoint(settings: &ExpertSettings, opened: &Opened, inspection: &mu
     inspection.architecture = Some(spec.architecture.to_owned());
     inspection.quantization = Some(checkpoint.stored().to_string());
     inspection.weight_bytes = Some(checkpoint.weight_bytes());
-    inspection.kv_bytes_per_token = Some(kv_bytes_per_token(spec));
+    inspection.kv_bytes_per_token = Some(checkpoint.kv_bytes_per_token(Isa::best()));
     context(settings, spec.context_length, inspection);
-    memory::survey(settings, inspection);
+    memory::survey(settings, checkpoint, inspection);
     quantization(settings, checkpoint, inspection);
     dtype(settings, spec.architecture, inspection);
+    kv_cache_dtype(settings, checkpoint, inspection);
     side_files(checkpoint.source(), inspection);
     chat_template(template, inspection);
     vocabulary::survey(opened, inspection);
@@ -159,6 +160,19 @@ fn dtype(settings: &ExpertSettings, architecture: &str, inspection: &mut Inspect
         let message =
             "dtype is float16, in which Gemma 3 overflows; it is computed in float32 instead";
         inspection.add(Warning, "dtype-overflow", message, "set dtype to \"bfloat16\" or \"auto\"");
+    }
+}
+
+fn kv_cache_dtype(settings: &ExpertSettings, checkpoint: &Checkpoint, inspection: &mut Inspection) {
+    let wanted = settings.kv_cache_dtype;
+    let narrow = matches!(wanted, KvCacheDType::Int8 | KvCacheDType::Fp8);
+    if narrow && checkpoint.kv_format(Isa::best()) != KvFormat::Int8 {
+        let message = "its keys have biases, which 8 bits do not bear; the KV cache is kept in f16";
+        let mend = "set kv_cache_dtype to \"f16\" or \"auto\"";
+        inspection.add(Warning, "kv-cache-f16", message, mend);
+    } else if wanted == KvCacheDType::Fp8 {
+        let message = "kv_cache_dtype is fp8; the KV cache is kept in int8, which is as small";
+        inspection.add(Note, "kv-cache-int8", message, "set kv_cache_dtype to \"int8\"");
     }
 }
 

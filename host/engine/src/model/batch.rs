@@ -66,6 +66,12 @@ impl Batch {
         self.rows.iter().copied()
     }
 
+    /// The rows of each chunk: their indices, and where they stand.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = (Range<usize>, &[Place])> {
+        let starts = std::iter::once(0).chain(self.last.iter().map(|last| last + 1));
+        starts.zip(&self.last).map(|(start, last)| (start..last + 1, &self.rows[start..=*last]))
+    }
+
     /// Every row's angles in one of the model's rotary embeddings.
     pub(super) fn angles(&self, rope: usize) -> &[Angles] {
         &self.angles[rope]

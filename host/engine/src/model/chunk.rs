@@ -4,6 +4,13 @@ use std::ops::Range;
 
 use crate::{cache::KvCache, vision::Picture};
 
+/// Prompt tokens fed in one step, all sequences together. Running replies get a token between any
+/// two chunks, so a long prompt slows them down but never stops them. A picture is fed whole, however
+/// long it is.
+pub(crate) const PREFILL_CHUNK: usize = 128;
+/// The same while no reply is running: unpacked weights meet more tokens before they are forgotten.
+pub(crate) const PREFILL_CHUNK_ALONE: usize = 512;
+
 /// One sequence's share of a step: `tokens` are appended to `cache` at `cache.len()`.
 pub(crate) struct Chunk<'a> {
     /// The sequence so far.

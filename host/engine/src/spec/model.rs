@@ -1,6 +1,6 @@
 //! What the decoder must know of a model besides its weights, as plain data.
 
-use signalbox_kernels::Heads;
+use signalbox_kernels::{Heads, KvFormat, KvShape};
 
 use super::{
     Activation, Rope, VisionSpec,
@@ -166,6 +166,12 @@ impl ModelSpec {
     /// Whether a sequence of `tokens` needs the rotary frequencies for long contexts.
     pub(crate) fn is_long(&self, tokens: usize) -> bool {
         self.ropes.iter().any(|rope| rope.is_long(tokens))
+    }
+
+    /// What a KV cache of such numbers holds of a token in each layer.
+    pub(crate) fn kv_shape(&self, format: KvFormat) -> KvShape {
+        let Heads { kv_heads, head_dim, .. } = self.heads;
+        KvShape { kv_heads, head_dim, format }
     }
 
     /// Elements of a key row or of a value row.

@@ -5,7 +5,7 @@ mod keys;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use signalbox_kernels::RopeLayout;
+use signalbox_kernels::{KvFormat, RopeLayout};
 
 use super::{Activation, Biases, ModelSpec, NormKind, QkNorm, Residual};
 use crate::files::Config;
@@ -119,5 +119,8 @@ fn llama3_stretches_slow_pairs_only() {
 #[test]
 fn a_token_costs_keys_and_values_of_every_layer() {
     let spec = read("LlamaForCausalLM", json!({}));
-    assert_eq!(crate::memory::kv_bytes_per_token(&spec), 2 * 2 * 64 * 12 * 4);
+    let bytes = |format| crate::memory::kv_bytes_per_token(&spec, format);
+    assert_eq!(bytes(KvFormat::F32), 2 * 2 * 64 * 12 * 4);
+    assert_eq!(bytes(KvFormat::F16), 2 * 2 * 64 * 12 * 2);
+    assert_eq!(bytes(KvFormat::Int8), 2 * 2 * (64 + 4) * 12);
 }

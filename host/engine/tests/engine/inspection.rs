@@ -4,8 +4,8 @@ use std::{fs, path::Path, time::Instant};
 
 use crate::support::{ask, chat, copy, settings, toy};
 use signalbox_engine::{
-    DType, EngineError, ExpertSettings, ExpertState, Fleet, Inspection, Quantization, Severity,
-    Templates, inspect,
+    DType, EngineError, ExpertSettings, ExpertState, Fleet, Inspection, KvCacheDType, Quantization,
+    Severity, Templates, inspect,
 };
 
 fn at(id: &str, path: &Path) -> ExpertSettings {
@@ -66,6 +66,23 @@ fn plain_checkpoints_are_quantised_when_that_is_wanted_and_packed_ones_are_not_a
     let packed = wanted("qwen_coder", Some(Quantization::Int4));
     check(&packed, Severity::Warning, "quantization-mismatch", "already packed as awq int4 g128");
     assert_eq!(packed.weight_bytes, wanted("qwen_coder", None).weight_bytes);
+}
+
+#[test]
+fn what_the_kv_cache_is_kept_as_is_said_and_counted() {
+    let wanted = |id: &str, kv_cache_dtype| {
+        inspect(&ExpertSettings { kv_cache_dtype, ..toy(id) }, &Templates::InProcess)
+    };
+    let bytes = |seen: &Inspection| seen.kv_bytes_per_token.unwrap();
+    let plain = wanted("phi4_fast", KvCacheDType::Float32);
+    assert_eq!(bytes(&plain), 2 * bytes(&wanted("phi4_fast", KvCacheDType::Float16)));
+    let narrow = wanted("phi4_fast", KvCacheDType::Fp8);
+    check(&narrow, Severity::Note, "kv-cache-int8", "is kept in int8");
+    assert!(bytes(&narrow) < bytes(&plain) / 2);
+    assert!(narrow.memory_bytes.unwrap() < plain.memory_bytes.unwrap());
+    let biased = wanted("qwen_coder", KvCacheDType::Int8);
+    check(&biased, Severity::Warning, "kv-cache-f16", "kept in f16");
+    assert_eq!(bytes(&biased), bytes(&wanted("qwen_coder", KvCacheDType::Float16)));
 }
 
 #[test]

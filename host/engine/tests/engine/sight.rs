@@ -5,8 +5,8 @@ use std::{collections::HashMap, fs, io::Cursor, path::Path};
 use candle_core::{Device, Tensor, safetensors};
 use serde_json::Value;
 use signalbox_engine::{
-    EngineError, ExpertSettings, Fleet, Image, ImageLimits, Message, Part, Prompt, Request, Scorer,
-    Scoring, Severity, Templates, inspect,
+    EngineError, ExpertSettings, Fleet, Image, ImageLimits, KvCacheDType, Message, Part, Prompt,
+    Request, Scorer, Scoring, Severity, Templates, inspect,
 };
 use tempfile::TempDir;
 
@@ -187,7 +187,7 @@ fn score(
     images: &[Image],
     chunk: Option<usize>,
 ) -> Result<Vec<Vec<f32>>, EngineError> {
-    let how = Scoring { exact: false, threads: 1, chunk };
+    let how = Scoring { exact: false, threads: 1, chunk, kv_cache_dtype: KvCacheDType::Auto };
     let scorer = Scorer::open(path, how).unwrap();
     let mut logits = Vec::new();
     scorer.score(ids, images, &mut |row| logits.push(row.to_vec())).map(|()| logits)

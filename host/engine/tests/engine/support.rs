@@ -11,8 +11,8 @@ use std::{
 use serde_json::{Value, json};
 use signalbox_engine::{
     DType, Ends, EngineError, Event, ExpertSettings, Finish, Fleet, FleetLimits, FleetSettings,
-    LazyLoading, Message, PackFiles, Progress, Prompt, Request, Sampling, Templates, Timings,
-    TokenStream, Usage,
+    KvCacheDType, LazyLoading, Message, PackFiles, Progress, Prompt, Request, Sampling, Templates,
+    Timings, TokenStream, Usage,
 };
 use tempfile::TempDir;
 
@@ -40,6 +40,7 @@ pub(crate) fn toy(id: &str) -> ExpertSettings {
         priority: -(rank as i32),
         quantization: None,
         dtype: DType::Auto,
+        kv_cache_dtype: KvCacheDType::Auto,
         max_model_len: None,
         max_num_seqs: 8,
         pinned: false,

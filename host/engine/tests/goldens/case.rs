@@ -6,12 +6,13 @@ use std::{
 };
 
 use serde::Deserialize;
-use signalbox_engine::{Agreement, Image, ImageLimits, Scorer, Scoring};
+use signalbox_engine::{Agreement, Image, ImageLimits, KvCacheDType, Scorer, Scoring};
 
 /// The f32 reference path, in one piece.
-pub(crate) const EXACT: Scoring = Scoring { exact: true, threads: 1, chunk: None };
+pub(crate) const EXACT: Scoring =
+    Scoring { exact: true, threads: 1, chunk: None, kv_cache_dtype: KvCacheDType::Auto };
 /// What serving runs, in one piece.
-pub(crate) const SERVING: Scoring = Scoring { exact: false, threads: 1, chunk: None };
+pub(crate) const SERVING: Scoring = Scoring { exact: false, ..EXACT };
 
 /// `expected.json`: token ids, pictures beside it, and one row of logits for each id.
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use signalbox_engine::{Scorer, Scoring, nll, top1};
+use signalbox_engine::{KvCacheDType, Scorer, Scoring, nll, top1};
 
 /// The files that tests/models/fetch brings.
 pub(crate) const SMOLLM2: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -124,7 +124,8 @@ pub(crate) fn score(scorer: &Scorer, ids: &[u32]) -> (Vec<f64>, Vec<u32>) {
 
 /// A model as serving computes it.
 pub(crate) fn open(file: &Path, threads: usize, chunk: Option<usize>) -> Scorer {
-    Scorer::open(file, Scoring { exact: false, threads, chunk }).unwrap()
+    let kv_cache_dtype = KvCacheDType::Auto;
+    Scorer::open(file, Scoring { exact: false, threads, chunk, kv_cache_dtype }).unwrap()
 }
 
 fn cores() -> usize {

@@ -21,30 +21,13 @@ impl Avx2 {
 /// Numbers of one register.
 const WIDTH: usize = LANES / 2;
 
-/// The sum of each of four registers.
-///
-/// # Safety
-/// The machine has AVX2.
-#[inline(always)]
-pub(super) unsafe fn sums(registers: [__m256; 4]) -> [f32; 4] {
-    let mut out = [0.0; 4];
-    // SAFETY: the caller's promise, and room for four numbers.
-    unsafe {
-        let [a, b, c, d] = registers;
-        let pairs = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-        let upper = _mm256_extractf128_ps::<1>(pairs);
-        _mm_storeu_ps(out.as_mut_ptr(), _mm_add_ps(_mm256_castps256_ps128(pairs), upper));
-    }
-    out
-}
-
 // SAFETY of all blocks below: `self` exists where the instructions do, and references are to as many bytes
 // as are loaded or stored.
 #[expect(clippy::undocumented_unsafe_blocks, reason = "one reason for all, given above")]
 impl Simd for Avx2 {
     const TILE: usize = 2;
     const STREAM: usize = 2;
-    const HEADS: usize = 1;
+    const WIDE: bool = false;
     const SIGNED: bool = false;
 
     type Floats = [__m256; 2];
@@ -112,19 +95,6 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn multiply_subtract(self, a: [__m256; 2], b: [__m256; 2], c: [__m256; 2]) -> [__m256; 2] {
         unsafe { [_mm256_fnmadd_ps(a[0], b[0], c[0]), _mm256_fnmadd_ps(a[1], b[1], c[1])] }
-    }
-
-    #[inline(always)]
-    fn sums(self, registers: [[__m256; 2]; 4]) -> [f32; 4] {
-        unsafe {
-            let [a, b, c, d] = registers;
-            sums([
-                _mm256_add_ps(a[0], a[1]),
-                _mm256_add_ps(b[0], b[1]),
-                _mm256_add_ps(c[0], c[1]),
-                _mm256_add_ps(d[0], d[1]),
-            ])
-        }
     }
 
     #[inline(always)]
@@ -202,6 +172,15 @@ impl Simd for Avx2 {
             }
         }
         nibbles
+    }
+
+    #[inline(always)]
+    fn load_steps(self, steps: &[i8; LANES]) -> [__m256; 2] {
+        unsafe {
+            let steps = _mm_loadu_si128(steps.as_ptr().cast());
+            let upper = _mm_unpackhi_epi64(steps, steps);
+            [steps, upper].map(|half| _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(half)))
+        }
     }
 
     #[inline(always)]

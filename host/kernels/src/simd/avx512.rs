@@ -27,7 +27,7 @@ impl Avx512 {
 impl Simd for Avx512 {
     const TILE: usize = 6;
     const STREAM: usize = 4;
-    const HEADS: usize = 3;
+    const WIDE: bool = true;
     const SIGNED: bool = false;
 
     type Floats = __m512;
@@ -83,18 +83,6 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn sums(self, registers: [__m512; 4]) -> [f32; 4] {
-        unsafe {
-            let mut halves = [_mm256_setzero_ps(); 4];
-            for (half, register) in halves.iter_mut().zip(registers) {
-                let upper = _mm512_extractf32x8_ps::<1>(register);
-                *half = _mm256_add_ps(_mm512_castps512_ps256(register), upper);
-            }
-            super::avx2::sums(halves)
-        }
-    }
-
-    #[inline(always)]
     fn splat_int(self, number: i32) -> __m512i {
         unsafe { _mm512_set1_epi32(number) }
     }
@@ -134,6 +122,14 @@ impl Simd for Avx512 {
             let bits = _mm512_srl_epi16(bits, _mm_cvtsi32_si128(from as i32));
             let bits = _mm512_and_si512(bits, _mm512_set1_epi8((1 << WIDTH) - 1));
             _mm512_or_si512(nibbles, _mm512_slli_epi16::<4>(bits))
+        }
+    }
+
+    #[inline(always)]
+    fn load_steps(self, steps: &[i8; LANES]) -> __m512 {
+        unsafe {
+            let steps = _mm_loadu_si128(steps.as_ptr().cast());
+            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(steps))
         }
     }
 

@@ -48,7 +48,7 @@ unsafe fn sdot(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
 impl Simd for Dotprod {
     const TILE: usize = 2;
     const STREAM: usize = 2;
-    const HEADS: usize = 1;
+    const WIDE: bool = false;
     const SIGNED: bool = true;
 
     type Floats = [float32x4_t; PARTS];
@@ -143,15 +143,6 @@ impl Simd for Dotprod {
     }
 
     #[inline(always)]
-    fn sums(self, registers: [Self::Floats; 4]) -> [f32; 4] {
-        let mut out = [0.0; 4];
-        for (out, [a, b, c, d]) in out.iter_mut().zip(registers) {
-            *out = unsafe { vaddvq_f32(vaddq_f32(vaddq_f32(a, b), vaddq_f32(c, d))) };
-        }
-        out
-    }
-
-    #[inline(always)]
     fn splat_int(self, number: i32) -> Self::Ints {
         unsafe { [vdupq_n_s32(number); PARTS] }
     }
@@ -226,6 +217,20 @@ impl Simd for Dotprod {
             }
         }
         nibbles
+    }
+
+    #[inline(always)]
+    fn load_steps(self, steps: &[i8; LANES]) -> Self::Floats {
+        unsafe {
+            let steps = vld1q_s8(steps.as_ptr());
+            let (low, high) = (vmovl_s8(vget_low_s8(steps)), vmovl_high_s8(steps));
+            [
+                vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))),
+                vcvtq_f32_s32(vmovl_high_s16(low)),
+                vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))),
+                vcvtq_f32_s32(vmovl_high_s16(high)),
+            ]
+        }
     }
 
     #[inline(always)]

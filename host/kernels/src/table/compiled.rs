@@ -6,7 +6,7 @@ use super::ops::Ops;
 use crate::{
     Format, Isa,
     activations::{Block, Step, quantise, quantise_step, survey},
-    attention::{Group, attend},
+    attention::{State, Vectors, attend},
     blocking::{ROWS, STEP},
     exp,
     packed::{Layout, Panel, expand_by},
@@ -16,7 +16,7 @@ use crate::{
     vector,
 };
 #[cfg(target_arch = "aarch64")]
-use crate::{attention::attend_by_token, simd::neon::Dotprod};
+use crate::{attention::attend_plainly, simd::neon::Dotprod};
 #[cfg(target_arch = "x86_64")]
 use crate::{
     simd::{avx2::Avx2, avx512::Avx512},
@@ -64,9 +64,19 @@ macro_rules! row {
             ),
             attend: door!(
                 $features,
-                (group: &Group<'_>, scores: &mut Vec<f32>, out: &mut [f32]),
+                (
+                    vectors: &Vectors<'_>,
+                    span: usize,
+                    room: &mut Vec<f32>,
+                    state: &mut State
+                ),
                 // SAFETY: this function is compiled for the features that the registers need.
-                attend(unsafe { $simd::new() }, group, scores, out)
+                attend(unsafe { $simd::new() }, vectors, span, room, state)
+            ),
+            absorb: door!(
+                $features,
+                (state: &mut State, other: &State),
+                state.absorb::<true>(other)
             ),
             unpack: door!(
                 $features,
@@ -209,7 +219,8 @@ pub(super) static NEON: Ops = Ops {
     softmax: exp::softmax::<true>,
     rms_norm: vector::rms_norm::<true>,
     layer_norm: vector::layer_norm::<true>,
-    attend: attend_by_token::<true>,
+    attend: attend_plainly::<true>,
+    absorb: State::absorb::<true>,
     unpack,
     survey,
     quantise,

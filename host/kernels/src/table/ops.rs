@@ -3,7 +3,7 @@
 use crate::{
     Format, Isa,
     activations::{Block, Step},
-    attention::Group,
+    attention::{State, Vectors},
     blocking::{ROWS, STEP},
     packed::{Layout, Panel},
 };
@@ -15,7 +15,7 @@ pub(super) type Gate = fn(&mut [f32], &[f32]);
 pub(super) type Norm = fn(&[f32], &[f32], f32, &mut [f32]);
 
 /// The type of attention.
-pub(super) type Attend = fn(&Group<'_>, &mut Vec<f32>, &mut [f32]);
+pub(super) type Attend = fn(&Vectors<'_>, usize, &mut Vec<f32>, &mut State);
 
 /// The type of a look at a row.
 pub(super) type Survey = fn(&[f32], &mut [f32]) -> f32;
@@ -61,8 +61,10 @@ pub(crate) struct Ops {
     pub(crate) rms_norm: Norm,
     /// [`crate::layer_norm`] of one row.
     pub(crate) layer_norm: Norm,
-    /// Attention of one group of heads, with room for scores, as [`crate::attention`] says.
+    /// What query vectors make of one span of what they see, with room for numbers between.
     pub(crate) attend: Attend,
+    /// What they made of the spans before, and of one more.
+    pub(crate) absorb: fn(&mut State, &State),
     /// Packed weights to f32, as [`crate::rows::unpack`] does.
     pub(crate) unpack: fn(Format, &[u8], &mut [f32]),
     /// The largest magnitudes and the energy of a row, as [`crate::activations::survey`] says.

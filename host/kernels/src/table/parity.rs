@@ -1,17 +1,14 @@
 //! Walks the table: every operation of every row that this machine has is held against its scalar
 //! meaning. A row that is there and did not run fails.
 
+mod attending;
 mod products;
 
-use crate::{
-    Format, Isa,
-    attention::{Group, Page},
-    samples::noise,
-};
+use crate::{Format, Isa, samples::noise};
 
 use super::{
     SCALAR,
-    ops::{Attend, Gate, Norm, Ops},
+    ops::{Gate, Norm, Ops},
 };
 
 /// Lengths around every width that a register has.
@@ -69,26 +66,6 @@ fn norms(isa: Isa, norms: [Norm; 2]) {
     }
 }
 
-/// Heads of every shape over pages of every length; sharp scores among them.
-fn attending(isa: Isa, attend: Attend) {
-    for (heads, head_dim) in [(1, 64), (2, 128), (3, 16), (4, 80), (6, 96), (7, 256), (2, 24)] {
-        for (tokens, scale) in [(1, 1.0), (3, 0.1), (64, 3.0), (130, 0.3)] {
-            let (width, offset) = (2 * head_dim + 3, head_dim + 1);
-            let (q, keys) = (noise(heads * head_dim, 8), noise(tokens * width, 9));
-            let values = noise(tokens * width, 10);
-            let pages = keys.chunks(50 * width).zip(values.chunks(50 * width));
-            let pages: Vec<_> = pages.map(|(keys, values)| Page { keys, values }).collect();
-            let group = Group { q: &q, pages: &pages, width, offset, head_dim, scale };
-            let (mut ours, mut scalar) = (vec![f32::NAN; q.len()], vec![f32::NAN; q.len()]);
-            attend(&group, &mut Vec::new(), &mut ours);
-            (SCALAR.attend)(&group, &mut Vec::new(), &mut scalar);
-            for (ours, scalar) in ours.iter().zip(&scalar) {
-                close(*ours, *scalar, 10.0, &format!("{isa} attention of {heads} by {head_dim}"));
-            }
-        }
-    }
-}
-
 /// Unpacking is exact in every row.
 fn unpacking(isa: Isa, unpack: fn(Format, &[u8], &mut [f32])) {
     for format in Format::SAMPLES {
@@ -118,6 +95,7 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
             rms_norm,
             layer_norm,
             attend,
+            absorb,
             unpack,
             survey,
             quantise,
@@ -136,7 +114,7 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
         gates(isa, [silu_gate, gelu_tanh_gate]);
         softmaxes(isa, softmax);
         norms(isa, [rms_norm, layer_norm]);
-        attending(isa, attend);
+        attending::attending(isa, attend, absorb);
         unpacking(isa, unpack);
         products::quantising(isa, survey, quantise, quantise_step);
         prefetch(&[0; 200]); // means nothing, and does no harm

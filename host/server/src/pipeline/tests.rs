@@ -5,8 +5,8 @@ mod scripted;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use signalbox_engine::{
-    DType, Ends, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, PackFiles,
-    Progress, Quantization, Sampling, Templates,
+    DType, Ends, ExpertSettings, Fleet, FleetLimits, FleetSettings, KvCacheDType, LazyLoading,
+    PackFiles, Progress, Quantization, Sampling, Templates,
 };
 use signalbox_policy::{Compile, ConsensusMode, Message, Plan, PolicySettings};
 use tokio::runtime::Runtime;
@@ -96,6 +96,7 @@ fn expert(id: &str) -> ExpertSettings {
         priority: 1,
         quantization: Some(Quantization::Awq),
         dtype: DType::Auto,
+        kv_cache_dtype: KvCacheDType::Auto,
         max_model_len: None,
         max_num_seqs: 2,
         pinned: false,

@@ -4,8 +4,8 @@ use std::{io::Read, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 use signalbox_engine::{
-    DType, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, PackFiles, Quantization,
-    Templates,
+    DType, ExpertSettings, Fleet, FleetLimits, FleetSettings, KvCacheDType, LazyLoading, PackFiles,
+    Quantization, Templates,
 };
 use signalbox_policy::{Compile, PolicySettings};
 use signalbox_server::{App, ServerSettings, run};
@@ -217,6 +217,7 @@ fn expert(id: &str, domain: &str, priority: i32) -> ExpertSettings {
         priority,
         quantization: Some(Quantization::Awq),
         dtype: DType::Auto,
+        kv_cache_dtype: KvCacheDType::Auto,
         max_model_len: None,
         max_num_seqs: 4,
         pinned: false,

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     DType, Ends, Event, ExpertSettings, ExpertState, Faults, Fleet, FleetLimits, FleetSettings,
-    LazyLoading, PackFiles, Progress, Prompt, Request, Sampling, Templates, TokenStream,
+    KvCacheDType, LazyLoading, PackFiles, Progress, Prompt, Request, Sampling, Templates,
+    TokenStream,
     expert::Job,
     inspect::{Inspection, Severity},
     sampler::{Rules, Sampler},
@@ -22,6 +23,7 @@ fn fleet() -> Fleet {
         priority: 0,
         quantization: None,
         dtype: DType::Auto,
+        kv_cache_dtype: KvCacheDType::Auto,
         max_model_len: None,
         max_num_seqs: 4,
         pinned: false,
