@@ -19,6 +19,8 @@ pub(crate) mod ignored;
 #[cfg(test)]
 mod tests;
 
+/// Sections that guard: what is mistyped there would leave a door open, so it is a mistake.
+const GUARDS: [&str; 2] = ["access", "policies"];
 /// How alike two names must be (0 to 1) for one to be offered in place of the other.
 const LIKENESS_MIN: f64 = 0.7;
 
@@ -350,6 +352,14 @@ impl<'a> Section<'a> {
         self.object = None;
     }
 
+    /// Whether an unknown key may have been meant to shut a door: in a section that guards, or as one.
+    fn guards(&self, key: &str) -> bool {
+        match self.path.as_str() {
+            "" => nearest(key, GUARDS.into_iter()).is_some(),
+            path => GUARDS.iter().any(|guard| path.split(['.', '[']).next() == Some(guard)),
+        }
+    }
+
     fn unknown(&self, key: &str) -> String {
         let asked = self.asked.borrow();
         let section = pattern(&self.path);
@@ -377,6 +387,8 @@ impl Drop for Section<'_> {
                 continue;
             } else if let Some(why) = ignored::why(&pattern(&self.path), key) {
                 self.book.ignore(pattern(&path), why);
+            } else if self.guards(key) {
+                self.book.mistake(property.start(), &path, self.unknown(key));
             } else {
                 self.book.warn(property.start(), &path, self.unknown(key));
             }

@@ -108,16 +108,27 @@ fn a_small_file_gets_documented_defaults() {
 #[test]
 fn unknown_keys_are_named_with_the_nearest() {
     let experts = r#"{ "experts": [ { "expert_id": "a", "model_path": "m", "quantisation": null } ],
-        "lazy_loadin": {}, "rag": { "enabeld": true }, "policies": { "pipelin": {} } }"#;
+        "lazy_loadin": {}, "rag": { "enabeld": true } }"#;
     assert_eq!(
         warnings(experts),
         [
             "line 1: experts[0].quantisation: there is no such key; did you mean `quantization`?",
             "line 2: rag.enabeld: there is no such key; did you mean `enabled`?",
-            "line 2: policies.pipelin: there is no such key; did you mean `pipeline`?",
             "line 2: lazy_loadin: there is no such key; did you mean `lazy_loading`?",
         ]
     );
+}
+
+#[test]
+fn a_mistyped_guard_refuses_the_file() {
+    let pipeline = "line 1: policies.pipelin: there is no such key; did you mean `pipeline`?";
+    check(r#""policies": { "pipelin": {} }"#, &[pipeline]);
+    let access = "line 1: acess: there is no such key; did you mean `access`?";
+    check(r#""acess": { "keys": [] }"#, &[access]);
+    let [keys] = &mistakes(&with(r#""access": { "kesy": [] }"#))[..] else {
+        unreachable!("one mistake")
+    };
+    assert!(keys.starts_with("line 1: access.kesy: there is no such key; did you mean `keys`?"));
 }
 
 #[test]
