@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use signalbox_engine::Isa;
 
 use crate::settings::TOKEN_VARIABLE;
 
@@ -10,6 +11,9 @@ use crate::settings::TOKEN_VARIABLE;
 #[derive(Debug, Parser)]
 #[command(name = "signalbox", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
+    /// Compute with these instructions instead of the fastest that the machine has.
+    #[arg(long, global = true, env = "SIGNALBOX_ISA", value_name = "NAME")]
+    pub(crate) isa: Option<Isa>,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -35,6 +35,7 @@ use args::{Cli, Command};
 use clap::Parser;
 use confined::Work;
 use output::complain;
+use signalbox_engine::Isa;
 
 /// Runs one command. `args` begin with the program's own name.
 ///
@@ -44,8 +45,8 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(work) = Work::of(&args) {
         return work.serve();
     }
-    let command = match Cli::try_parse_from(args) {
-        Ok(cli) => cli.command,
+    let Cli { isa, command } = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
         Err(usage) => {
             let (text, code) = (usage.render(), ExitCode::from(usage.exit_code() as u8));
             match usage.use_stderr() {
@@ -55,6 +56,8 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return printed(code);
         }
     };
+    // Nothing has computed yet, and only what the machine has is parsed.
+    isa.map(Isa::prefer);
     printed(run(command).unwrap_or_else(|error| {
         complain!("signalbox: {error:#}");
         ExitCode::FAILURE

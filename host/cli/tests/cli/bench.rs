@@ -41,6 +41,15 @@ fn a_roofline_is_what_the_machine_allows() {
 }
 
 #[test]
+fn instructions_can_be_chosen() {
+    assert_eq!(report(&["roofline", "--isa", "scalar"])["isa"], "scalar");
+    let refused = signalbox(&["--isa", "sse2", "roofline"]);
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(message.contains("this machine has scalar, "), "{message}");
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let toy = folder.path().join("toy");

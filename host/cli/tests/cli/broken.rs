@@ -12,7 +12,9 @@ use tempfile::TempDir;
 /// The program, with an empty environment.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signalbox"));
-    for variable in ["SIGNALBOX_ADMIN", "SIGNALBOX_ADMIN_TOKEN", "SIGNALBOX_URL", "RUST_LOG"] {
+    let variables =
+        ["SIGNALBOX_ADMIN", "SIGNALBOX_ADMIN_TOKEN", "SIGNALBOX_URL", "SIGNALBOX_ISA", "RUST_LOG"];
+    for variable in variables {
         command.env_remove(variable);
     }
     command.args(arguments);
