@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve five built-in toy experts; nothing to download, nothing left behind.
     Demo(Demo),
-    /// Serve the experts of a configuration file until stopped.
+    /// Serve the experts of a configuration file, or one GGUF file or model folder, until stopped.
     Serve(Serve),
     /// Say what is wrong with a configuration and its checkpoints, loading nothing.
     Check(Check),

@@ -132,7 +132,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// Prints the reply as it comes. A question that fails is not remembered.
+    /// Prints the reply as it comes. A question that fails, or is interrupted before there is a word, is not
+    /// remembered.
     fn ask(&mut self, text: &str) -> Result<()> {
         let content = match self.images.as_slice() {
             [] => ChatContent::Text(text.to_owned()),
@@ -143,6 +144,10 @@ impl Conversation {
         };
         self.messages.push(message("user", content));
         match self.reply() {
+            Ok(reply) if reply.is_empty() => {
+                self.messages.pop();
+                Ok(())
+            }
             Ok(reply) => {
                 self.images.clear();
                 self.messages.push(message("assistant", ChatContent::Text(reply)));
@@ -169,9 +174,9 @@ impl Conversation {
         let waiting = term::Spinner::start("waiting for the first token");
         let heard = self.client.listen(self.request());
         let (mut reply, mut waiting) = (String::new(), Some(waiting));
-        loop {
+        // However fast the pieces come.
+        while !self.interrupt.take() {
             let next = match heard.recv_timeout(LOOK) {
-                Err(RecvTimeoutError::Timeout) if self.interrupt.take() => break,
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => break,
                 Ok(next) => next,

@@ -15,14 +15,13 @@ use jsonc_parser::{
 
 use signalbox_confine::{Bounded, Limit};
 
+mod guards;
 pub(crate) mod ignored;
+mod nearest;
 #[cfg(test)]
 mod tests;
 
-/// Sections that guard: what is mistyped there would leave a door open, so it is a mistake.
-const GUARDS: [&str; 2] = ["access", "policies"];
-/// How alike two names must be (0 to 1) for one to be offered in place of the other.
-const LIKENESS_MIN: f64 = 0.7;
+pub(crate) use nearest::nearest;
 
 /// One mistake in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -349,14 +348,29 @@ impl<'a> Section<'a> {
 
     /// Ends a section whose keys are names: none of them is unknown.
     fn close(mut self) {
+        self.doubled();
         self.object = None;
     }
 
-    /// Whether an unknown key may have been meant to shut a door: in a section that guards, or as one.
-    fn guards(&self, key: &str) -> bool {
-        match self.path.as_str() {
-            "" => nearest(key, GUARDS.into_iter()).is_some(),
-            path => GUARDS.iter().any(|guard| path.split(['.', '[']).next() == Some(guard)),
+    /// Records keys that are given more than once.
+    fn doubled(&self) {
+        let mut seen = BTreeSet::new();
+        for property in self.properties() {
+            let key = property.name.as_str();
+            if seen.insert(key) {
+                continue;
+            }
+            match guards::guards(&self.path, key) {
+                true => self.book.mistake(
+                    property.start(),
+                    &self.path_of(key),
+                    "is given twice; keep one",
+                ),
+                false => {
+                    let problem = "is given twice, and the last one counts";
+                    self.book.warn(property.start(), &self.path_of(key), problem);
+                }
+            }
         }
     }
 
@@ -377,17 +391,16 @@ impl<'a> Section<'a> {
 
 impl Drop for Section<'_> {
     fn drop(&mut self) {
+        self.doubled();
         let mut seen = BTreeSet::new();
         for property in self.properties() {
             let key = property.name.as_str();
             let path = self.path_of(key);
-            if !seen.insert(key) {
-                self.book.warn(property.start(), &path, "is given twice, and the last one counts");
-            } else if self.asked.borrow().contains(key) {
+            if !seen.insert(key) || self.asked.borrow().contains(key) {
                 continue;
             } else if let Some(why) = ignored::why(&pattern(&self.path), key) {
                 self.book.ignore(pattern(&path), why);
-            } else if self.guards(key) {
+            } else if guards::guards(&self.path, key) {
                 self.book.mistake(property.start(), &path, self.unknown(key));
             } else {
                 self.book.warn(property.start(), &path, self.unknown(key));
@@ -412,14 +425,4 @@ fn pattern(path: &str) -> String {
         !inside || c == '['
     });
     kept.collect()
-}
-
-/// The known name most like a mistyped one, when one is like it at all.
-pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(name, known);
-    known
-        .map(|known| (likeness(known), known))
-        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known)
 }

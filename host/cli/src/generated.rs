@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
 use crate::{args::Cli, output};
@@ -29,17 +29,22 @@ fn page() -> Result<Vec<u8>> {
     whole.build();
     let mut text = Vec::new();
     clap_mangen::Man::new(whole.clone()).render(&mut text)?;
-    for command in whole.get_subcommands().filter(|command| command.get_name() != "help") {
-        let page = clap_mangen::Man::new(command.clone());
-        text.extend(format!(".SH \"SIGNALBOX {}\"\n", command.get_name().to_uppercase()).bytes());
-        page.render_synopsis_section(&mut text)?;
-        page.render_description_section(&mut text)?;
-        page.render_options_section(&mut text)?;
-        if command.has_subcommands() {
-            page.render_subcommands_section(&mut text)?;
-        }
-    }
+    render_commands(&whole, &mut text)?;
     Ok(text)
+}
+
+/// The sections of all commands below one.
+fn render_commands(above: &Command, text: &mut Vec<u8>) -> Result<()> {
+    for command in above.get_subcommands().filter(|command| command.get_name() != "help") {
+        let page = clap_mangen::Man::new(command.clone());
+        let name = command.get_bin_name().unwrap_or(command.get_name());
+        text.extend(format!(".SH \"{}\"\n", name.to_uppercase()).bytes());
+        page.render_synopsis_section(text)?;
+        page.render_description_section(text)?;
+        page.render_options_section(text)?;
+        render_commands(command, text)?;
+    }
+    Ok(())
 }
 
 fn printed(text: &[u8]) -> ExitCode {
@@ -64,7 +69,8 @@ mod tests {
     #[test]
     fn the_manual_page_has_every_command_with_its_options() {
         let text = String::from_utf8(page().unwrap()).unwrap();
-        for part in [".TH signalbox", "SIGNALBOX CHAT", "SIGNALBOX POLICY", "temperature"] {
+        let commands = ["SIGNALBOX CHAT", "SIGNALBOX POLICY", "SIGNALBOX POLICY PUSH"];
+        for part in [".TH signalbox", "temperature", "activate"].into_iter().chain(commands) {
             assert!(text.contains(part), "{part}");
         }
     }

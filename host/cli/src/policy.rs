@@ -219,8 +219,11 @@ impl Admin {
         let names = |refs: Vec<PolicyRef>| refs.into_iter().map(|policy| policy.name).collect();
         let wanted = Pipeline {
             pre: pre.map_or_else(|| names(now.pre), |given| listed(&given)),
-            route: match route {
-                Some(given) => listed(&given).pop(),
+            route: match route.map(|given| listed(&given)) {
+                Some(given) if given.len() > 1 => {
+                    bail!("--route takes one policy; the pipeline has one router")
+                }
+                Some(given) => given.into_iter().next(),
                 None => now.route.map(|policy| policy.name),
             },
             post: post.map_or_else(|| names(now.post), |given| listed(&given)),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use comfy_table::presets;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use signalbox_confine::misleads;
+use signalbox_confine::{LINE_BYTES, clean, misleads};
 
 /// Width of wrapped lines, in characters.
 const LINE_WIDTH: usize = 110;
@@ -54,7 +54,7 @@ impl Spinner {
 
     /// What takes its time now.
     pub(crate) fn say(&self, message: &str) {
-        self.0.set_message(message.to_owned());
+        self.0.set_message(clean(message, LINE_BYTES));
     }
 }
 

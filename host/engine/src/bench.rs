@@ -6,7 +6,7 @@ mod roofline;
 mod synthetic;
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -38,10 +38,7 @@ impl Bench {
     /// # Errors
     /// When the checkpoint can't be used.
     pub fn open(path: &Path, threads: usize, kept: &PackFiles) -> Result<Self, EngineError> {
-        let refused = |error: CheckpointError| {
-            let (expert, path) = (path.display().to_string(), PathBuf::from(path));
-            EngineError::Unloadable { expert, path, faults: error.into() }
-        };
+        let refused = |error| EngineError::of_checkpoint(path, error);
         let compute = Compute::new(Isa::best(), threads).unwrap_or_else(Compute::scalar);
         let load = |anew| timed(path, Loading { compute: &compute, kept, anew, report: &|_| {} });
         let (checkpoint, ready, cold) = load(true).map_err(refused)?;

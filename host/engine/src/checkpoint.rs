@@ -246,7 +246,7 @@ impl Checkpoint {
     pub(crate) fn prepack(&self, how: Loading<'_>) -> Result<Option<Prepacked>> {
         let Some(keeping) = self.keeping(how)? else { return Ok(None) };
         let bytes = keeping.bytes();
-        if let Some((file, _)) = keeping.find().filter(|_| !how.anew) {
+        if let Some((file, _)) = keeping.find() {
             return Ok(Some(Prepacked { file: file.to_owned(), bytes, made: false }));
         }
         let made = keeping.make();

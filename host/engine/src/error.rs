@@ -1,6 +1,9 @@
 //! What can go wrong in the engine, whose it is, and what mends it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::Faults;
 
@@ -184,6 +187,12 @@ fn instead(seeing: &[String]) -> String {
 }
 
 impl EngineError {
+    /// A checkpoint outside of any fleet, named by its path, can't be loaded.
+    pub(crate) fn of_checkpoint(path: &Path, faults: impl Into<Faults>) -> Self {
+        let expert = path.display().to_string();
+        Self::Unloadable { expert, path: path.to_owned(), faults: faults.into() }
+    }
+
     /// Who has to act.
     pub fn blame(&self) -> Blame {
         match self {

@@ -16,7 +16,7 @@ mod stamp;
 mod weight_file;
 
 pub(crate) use catalogue::{Catalogue, Element, Entry};
-pub(crate) use config::{Config, malformed};
+pub(crate) use config::{Config, malformed, open_plain};
 pub(crate) use error::{CheckpointError, Kind};
 pub(crate) use gguf::GgufMetadata;
 pub(crate) use source::Source;

@@ -4,7 +4,10 @@
 //! happens elsewhere: loading on a thread per load, answering on a thread per expert, reading
 //! tokenizers and rendering prompts on the runtime's blocking threads.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use signalbox_confine::{Bounded, Limit};
 
@@ -112,12 +115,11 @@ impl Fleet {
 
     /// When the first of all replies under way may end, as measured; `None` while nothing was.
     pub fn next_place(&self) -> Option<Duration> {
-        let busy = self.menu().into_iter().filter(|expert| expert.running > 0);
-        let next = busy.filter_map(|expert| {
-            let member = self.0.find(&expert.id).map(|at| &self.0.members[at]).ok()?;
-            member.counters.between_ends(expert.running)
+        let busy = self.0.members.iter().map(|member| &member.counters).filter_map(|counters| {
+            let running = counters.running.load(Relaxed);
+            (running > 0).then(|| counters.between_ends(running)).flatten()
         });
-        next.min()
+        busy.min()
     }
 
     /// What bounds all experts. Templates that are rendered in this process are not bounded.

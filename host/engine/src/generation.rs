@@ -23,6 +23,8 @@ const PENALTY_MAX: f32 = 2.0;
 const TOP_P_DEFAULT: f32 = 0.9;
 /// Where a folder declares it.
 const FILE: &str = "generation_config.json";
+/// End tokens of one key, at most.
+const ENDS_MAX: usize = 64;
 /// What names the tokens that end a reply.
 const END_KEYS: [&str; 3] = ["eos_token_id", "eot_token_id", "eom_token_id"];
 /// What transformers would draw tokens by, too, and the values that change nothing.
@@ -33,10 +35,8 @@ const UNAPPLIED: &[(&str, &[f64])] = &[
     ("eta_cutoff", &[0.0]),
     ("forced_bos_token_id", &[]),
     ("forced_eos_token_id", &[]),
-    ("min_p", &[0.0]),
     ("no_repeat_ngram_size", &[0.0]),
     ("num_beams", &[1.0]),
-    ("repetition_penalty", &[1.0]),
     ("suppress_tokens", &[]),
     ("typical_p", &[1.0]),
 ];
@@ -51,6 +51,8 @@ pub(crate) struct Generation {
     temperature: Option<f32>,
     top_p: Option<f32>,
     top_k: Option<usize>,
+    min_p: Option<f32>,
+    repetition_penalty: Option<f32>,
 }
 
 /// The part of `generation_config.json` that is applied.
@@ -61,6 +63,8 @@ struct Declared {
     temperature: Option<f32>,
     top_p: Option<f32>,
     top_k: Option<usize>,
+    min_p: Option<f32>,
+    repetition_penalty: Option<f32>,
 }
 
 impl Declared {
@@ -71,7 +75,7 @@ impl Declared {
         for key in END_KEYS {
             let Some(value) = values.remove(key).filter(|value| !value.is_null()) else { continue };
             if !is_token_ids(&value) {
-                odd.push(oddity(key, &value, "a token id or a list of them"));
+                odd.push(oddity(key, &value, "a token id or a list of up to 64"));
             }
             ends.push(value);
         }
@@ -90,6 +94,10 @@ impl Declared {
         let top_k = take("top_k", "a whole number", |v| {
             within(v, -1.0..=1e9) && v.as_f64().is_some_and(|k| k.fract() == 0.0)
         });
+        let min_p = take("min_p", "a number from 0 to 1", |v| within(v, 0.0..=1.0));
+        let repetition = take("repetition_penalty", "a number above 0, and at most 10", |v| {
+            within(v, 1e-6..=f64::from(REPETITION_MAX))
+        });
         let number = |value: Option<Value>| value.and_then(|value| value.as_f64());
         let declared = Self {
             ends,
@@ -97,6 +105,8 @@ impl Declared {
             temperature: number(temperature).map(|t| t as f32),
             top_p: number(top_p).map(|p| p as f32),
             top_k: number(top_k).map(|k| k.max(0.0) as usize),
+            min_p: number(min_p).map(|p| p as f32),
+            repetition_penalty: number(repetition).map(|r| r as f32),
         };
         (declared, odd)
     }
@@ -134,6 +144,8 @@ impl Generation {
             temperature: if greedy { Some(0.0) } else { declared.temperature },
             top_p: declared.top_p,
             top_k: declared.top_k,
+            min_p: declared.min_p,
+            repetition_penalty: declared.repetition_penalty,
         }
     }
 
@@ -161,7 +173,8 @@ impl Generation {
             let same = metadata.get_integers(&format!("tokenizer.ggml.{name}_token_id"));
             let one = metadata.get_u32(&format!("tokenizer.ggml.{name}_token_id"));
             let many = [list, same].into_iter().flatten().flatten();
-            many.filter_map(|id| u32::try_from(*id).ok()).chain(one).collect::<Vec<_>>()
+            let many = many.filter_map(|id| u32::try_from(*id).ok()).take(ENDS_MAX);
+            many.chain(one).collect::<Vec<_>>()
         };
         let ends = ["eos", "eot", "eom", "eog"].into_iter().flat_map(ids).collect();
         Self { ends, ..Self::default() }
@@ -180,9 +193,9 @@ impl Generation {
             temperature: wishes.temperature.or(self.temperature).unwrap_or(TEMPERATURE_DEFAULT),
             top_p: wishes.top_p.or(self.top_p).unwrap_or(TOP_P_DEFAULT),
             top_k: wishes.top_k.map(|k| k as usize).or(self.top_k).unwrap_or(0),
-            min_p: wishes.min_p.unwrap_or(0.0),
+            min_p: wishes.min_p.or(self.min_p).unwrap_or(0.0),
             penalties: Penalties {
-                repetition: wishes.repetition_penalty.unwrap_or(1.0),
+                repetition: wishes.repetition_penalty.or(self.repetition_penalty).unwrap_or(1.0),
                 frequency: wishes.frequency_penalty.unwrap_or(0.0),
                 presence: wishes.presence_penalty.unwrap_or(0.0),
             },
@@ -217,7 +230,7 @@ fn check_wishes(wishes: &Sampling) -> Result<(), EngineError> {
 /// One id or a list of them; anything else is none.
 fn token_ids(value: &Value) -> Vec<u32> {
     match value {
-        Value::Array(ids) => ids.iter().filter_map(token_id).collect(),
+        Value::Array(ids) => ids.iter().filter_map(token_id).take(ENDS_MAX).collect(),
         single => token_id(single).into_iter().collect(),
     }
 }
@@ -230,7 +243,7 @@ fn token_id(value: &Value) -> Option<u32> {
 
 fn is_token_ids(value: &Value) -> bool {
     match value {
-        Value::Array(ids) => ids.iter().all(|id| token_id(id).is_some()),
+        Value::Array(ids) => ids.len() <= ENDS_MAX && ids.iter().all(|id| token_id(id).is_some()),
         single => token_id(single).is_some(),
     }
 }
@@ -264,19 +277,21 @@ mod tests {
         check_odd(r#""top_k": -1, "max_time": Infinity"#, None);
         check_odd(r#""top_k": 50.0, "top_p": null"#, None);
         check_odd(r#""temperature": NaN"#, Some("'temperature' is \"NaN\" where a number"));
+        check_odd(r#""repetition_penalty": 0"#, Some("'repetition_penalty' is 0 where"));
+        check_odd(r#""min_p": 2"#, Some("'min_p' is 2 where a number from 0 to 1"));
         check_odd(r#""eot_token_id": "x""#, Some("'eot_token_id' is \"x\" where a token id"));
     }
 
     #[test]
     fn what_is_not_applied_is_said() {
         let folder = tempfile::tempdir().unwrap();
-        let text = r#"{"repetition_penalty": 1.05, "min_p": 0, "num_beams": 1, "suppress_tokens": [],
+        let text = r#"{"no_repeat_ngram_size": 3, "num_beams": 1, "suppress_tokens": [],
             "bad_words_ids": [[1]], "typical_p": null}"#;
         fs::write(folder.path().join(FILE), text).unwrap();
         let said = Generation::unapplied(folder.path());
         assert_eq!(said.len(), 2, "{said:?}");
         assert!(said[0].contains("'bad_words_ids' is [[1]], and is not applied"), "{said:?}");
-        assert!(said[1].contains("'repetition_penalty' is 1.05"), "{said:?}");
+        assert!(said[1].contains("'no_repeat_ngram_size' is 3"), "{said:?}");
     }
 
     fn folder(files: &[(&str, &str)]) -> Generation {
@@ -290,6 +305,16 @@ mod tests {
     fn rules(generation: &Generation, wishes: Sampling) -> (f32, f32, usize) {
         let rules = generation.rules(&wishes).unwrap();
         (rules.temperature, rules.top_p, rules.top_k)
+    }
+
+    #[test]
+    fn a_list_of_end_tokens_is_bounded() {
+        let ids: Vec<u32> = (0..100_000).collect();
+        let text = format!("{{\"eos_token_id\": {ids:?}}}");
+        assert_eq!(folder(&[("generation_config.json", &text)]).ends.len(), ENDS_MAX);
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE), text).unwrap();
+        assert!(Generation::oddities(folder.path())[0].contains("a list of up to 64"));
     }
 
     #[test]
@@ -312,6 +337,12 @@ mod tests {
         assert_eq!(rules(&greedy, Sampling::default()).0, 0.0);
         let hot = Sampling { temperature: Some(1.5), top_k: Some(3), ..Sampling::default() };
         assert_eq!(rules(&greedy, hot), (1.5, 0.9, 3));
+        let text = r#"{"repetition_penalty": 1.1, "min_p": 0.05}"#;
+        let weary = folder(&[("generation_config.json", text)]);
+        let of = |wishes| weary.rules(&wishes).map(|r| (r.penalties.repetition, r.min_p)).unwrap();
+        assert_eq!(of(Sampling::default()), (1.1, 0.05));
+        let fresh = Sampling { repetition_penalty: Some(1.0), ..Sampling::default() };
+        assert_eq!(of(fresh), (1.0, 0.05));
     }
 
     #[test]

@@ -119,10 +119,9 @@ impl Model {
                 continue;
             }
             add(&mut x, &self.norm_if(attended, layer.post_attention_norm.as_ref()));
-            let mut normed = self.compute.buffer(x.len());
-            normed.copy_from_slice(&x);
-            let normed = self.norm_if(normed, layer.feed_forward_norm.as_ref());
-            let fed = self.feed_forward(layer, &self.input(&normed)); // (rows, hidden)
+            let normed = layer.feed_forward_norm.as_ref().map(|weight| self.norm(&x, weight));
+            let input = self.input(normed.as_deref().unwrap_or(&x));
+            let fed = self.feed_forward(layer, &input); // (rows, hidden)
             add(&mut x, &self.norm_if(fed, layer.post_feed_forward_norm.as_ref()));
         }
         chunks.iter_mut().for_each(|chunk| chunk.cache.advance(chunk.tokens.len()));

@@ -1,7 +1,10 @@
 //! A checkpoint opened once, for all that look at it before its weights are read: inspection, the prompt
 //! format, the load.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     checkpoint::Checkpoint,
@@ -10,7 +13,7 @@ use crate::{
     settings::{Bits, KvCacheDType},
     steering::Steering,
     template::{DeclaredTemplate, Problem, Renderers},
-    tokenizer,
+    tokenizer::{self, Lexicon},
 };
 
 /// What the headers and the small files of a checkpoint say. Holds no file open.
@@ -18,6 +21,7 @@ pub(crate) struct Opened {
     pub(crate) checkpoint: Checkpoint,
     /// Outlives this in the prompt format.
     pub(crate) template: Arc<DeclaredTemplate>,
+    steering: OnceLock<Steering>,
 }
 
 impl Opened {
@@ -32,12 +36,20 @@ impl Opened {
         let mut checkpoint = Checkpoint::open(path)?.quantised(bits).with_narrow_head().with_kv(kv);
         checkpoint.close_files();
         let template = Arc::new(DeclaredTemplate::find(checkpoint.source(), renderers));
-        Ok(Self { checkpoint, template })
+        Ok(Self { checkpoint, template, steering: OnceLock::new() })
     }
 
-    /// Which tokens steer the expert. The error says what is wrong with its vocabulary, or that its
-    /// template can't be tried now.
-    pub(crate) fn steering(&self) -> Result<Steering, CheckpointError> {
+    /// Which tokens steer the expert, found once. The error says what is wrong with its vocabulary, or that
+    /// its template can't be tried now.
+    pub(crate) fn steering(&self) -> Result<&Steering, CheckpointError> {
+        match self.steering.get() {
+            Some(steering) => Ok(steering),
+            None => self.steering_by(&tokenizer::lexicon(self.checkpoint.source())?),
+        }
+    }
+
+    /// The same, by a vocabulary's names that were read already.
+    pub(crate) fn steering_by(&self, lexicon: &Lexicon) -> Result<&Steering, CheckpointError> {
         let source = self.checkpoint.source();
         let marks = match self.template.compiled() {
             Ok(template) => Some(template.marks()),
@@ -47,10 +59,11 @@ impl Opened {
             }
             Err(_) => None,
         };
-        let (lexicon, generation) = (tokenizer::lexicon(source)?, Generation::read(source));
+        let generation = Generation::read(source);
         let vocab_size = self.checkpoint.spec().vocab_size;
         let names = self.template.names();
         let template = (self.template.text().ok().flatten(), marks);
-        Ok(Steering::of(&lexicon, &generation, names, template, vocab_size))
+        let steering = Steering::of(lexicon, &generation, names, template, vocab_size);
+        Ok(self.steering.get_or_init(|| steering))
     }
 }

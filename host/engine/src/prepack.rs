@@ -7,7 +7,6 @@ use signalbox_kernels::Compute;
 use crate::{
     EngineError, PackFiles, PackProgress, Prepacked, Quantization,
     checkpoint::{Checkpoint, Loading},
-    files::CheckpointError,
 };
 
 /// Packs the weights of a checkpoint into a file, as an expert of this `quantization` will want them, unless there is
@@ -21,10 +20,7 @@ pub fn prepack(
     kept: &PackFiles,
     report: &(dyn Fn(PackProgress) + Sync),
 ) -> Result<Option<Prepacked>, EngineError> {
-    let refused = |error: CheckpointError| {
-        let (expert, path) = (path.display().to_string(), path.to_owned());
-        EngineError::Unloadable { expert, path, faults: error.into() }
-    };
+    let refused = |error| EngineError::of_checkpoint(path, error);
     let checkpoint = Checkpoint::open(path).map_err(refused)?;
     let bits = quantization.and_then(Quantization::bits);
     let checkpoint = checkpoint.quantised(bits).with_narrow_head();

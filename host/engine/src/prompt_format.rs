@@ -66,7 +66,7 @@ impl PromptFormat {
             .map_err(|problem| malformed(source.path(), problem))?;
         let names = opened.template.names();
         let mut generation = Generation::read(source);
-        generation.ends = steering.ends.into_keys().collect();
+        generation.ends = steering.ends.keys().copied().collect();
         let sight = spec.vision.clone().map(|spec| {
             let frame = Frame::new(&spec, names, &tokenizer);
             Sight { spec, frame }

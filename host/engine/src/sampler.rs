@@ -69,24 +69,18 @@ impl Sampler {
         Self { rules, dice: (rules.temperature > 0.0).then(dice), seen }
     }
 
-    /// Draws a token that is not `barred` from logits `(vocab)`; `None` when not one of them is finite,
-    /// which only a broken model or checkpoint produces.
-    pub(crate) fn sample(&mut self, logits: &[f32], barred: &BTreeSet<u32>) -> Option<u32> {
-        let token = match &self.seen {
-            None if barred.is_empty() => self.draw(logits),
-            seen => {
-                let mut changed = logits.to_vec();
-                if let Some(seen) = seen {
-                    seen.penalise(&mut changed);
-                }
-                for &token in barred {
-                    if let Some(logit) = changed.get_mut(token as usize) {
-                        *logit = f32::NEG_INFINITY;
-                    }
-                }
-                self.draw(&changed)
+    /// Draws a token that is not `barred` from logits `(vocab)`, of which some are changed for it; `None` when
+    /// not one of them is finite, which only a broken model or checkpoint produces.
+    pub(crate) fn sample(&mut self, logits: &mut [f32], barred: &BTreeSet<u32>) -> Option<u32> {
+        if let Some(seen) = &self.seen {
+            seen.penalise(logits);
+        }
+        for &token in barred {
+            if let Some(logit) = logits.get_mut(token as usize) {
+                *logit = f32::NEG_INFINITY;
             }
-        }?;
+        }
+        let token = self.draw(logits)?;
         if let Some(seen) = &mut self.seen {
             seen.say(token);
         }
@@ -214,13 +208,13 @@ mod tests {
 
     fn draws(logits: &[f32], rules: Rules) -> Vec<Option<u32>> {
         let mut sampler = Sampler::new(rules, &[]);
-        (0..200).map(|_| sampler.sample(logits, &BTreeSet::new())).collect()
+        (0..200).map(|_| sampler.sample(&mut logits.to_vec(), &BTreeSet::new())).collect()
     }
 
     #[test]
     fn greedy_takes_the_first_of_the_likeliest() {
         let mut sampler = Sampler::new(Rules { temperature: 0.0, ..ALL }, &[]);
-        let mut sample = |logits: &[f32]| sampler.sample(logits, &BTreeSet::new());
+        let mut sample = |logits: &[f32]| sampler.sample(&mut logits.to_vec(), &BTreeSet::new());
         assert_eq!(sample(&[0.0, 3.0, -1.0, 3.0]), Some(1));
         assert_eq!(sample(&[f32::NAN, f32::INFINITY, -9.0]), Some(2));
         assert_eq!(sample(&[f32::NAN, f32::NEG_INFINITY]), None);
@@ -232,7 +226,7 @@ mod tests {
         for temperature in [0.0, 1.0] {
             let mut sampler = Sampler::new(Rules { temperature, ..ALL }, &[]);
             let mut sample =
-                |barred: &[u32]| sampler.sample(&[9.0, 1.0], &barred.iter().copied().collect());
+                |barred: &[u32]| sampler.sample(&mut [9.0, 1.0], &barred.iter().copied().collect());
             assert_eq!([sample(&[0]), sample(&[9, 0]), sample(&[0, 1])], [Some(1), Some(1), None]);
         }
     }
@@ -242,7 +236,7 @@ mod tests {
         let penalties = Penalties { repetition: 3.0, ..Penalties::NONE };
         let rules = Rules { temperature: 0.0, penalties, ..ALL };
         let mut sampler = Sampler::new(rules, &[2]);
-        let mut sample = || sampler.sample(&[2.0, 1.0, 2.5], &BTreeSet::new());
+        let mut sample = || sampler.sample(&mut [2.0, 1.0, 2.5], &BTreeSet::new());
         assert_eq!([sample(), sample(), sample()], [Some(0), Some(1), Some(2)]);
     }
 
@@ -304,7 +298,7 @@ mod tests {
             ranked.truncate(top_k);
             let rules = Rules { temperature, top_p, top_k, seed: Some(seed), ..ALL };
             let mut sampler = Sampler::new(rules, &[]);
-            match sampler.sample(&logits, &BTreeSet::new()) {
+            match sampler.sample(&mut logits.clone(), &BTreeSet::new()) {
                 Some(token) => prop_assert!(ranked.iter().any(|c| c.token == token)),
                 None => prop_assert!(ranked.is_empty()),
             }

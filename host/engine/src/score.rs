@@ -10,7 +10,6 @@ use signalbox_kernels::{Compute, Isa};
 use crate::{
     EngineError, Image, KvCacheDType,
     checkpoint::{Checkpoint, Loading},
-    files::CheckpointError,
     model::{Chunk, Model},
     settings::PackFiles,
     tokenizer::Tokenizer,
@@ -47,14 +46,17 @@ impl Scorer {
     /// # Errors
     /// When the checkpoint can't be used.
     pub fn open(path: &Path, how: Scoring) -> Result<Self, EngineError> {
-        let checkpoint = Checkpoint::open(path).map_err(|error| unloadable(path, error))?;
+        let checkpoint =
+            Checkpoint::open(path).map_err(|error| EngineError::of_checkpoint(path, error))?;
         let checkpoint = checkpoint.with_kv(how.kv_cache_dtype);
         let checkpoint = if how.exact { checkpoint } else { checkpoint.with_narrow_head() };
         let isa = if how.exact { Isa::Scalar } else { Isa::best() };
         let compute = Compute::new(isa, how.threads).unwrap_or_else(Compute::scalar);
         let loading =
             Loading { compute: &compute, kept: &PackFiles::Off, anew: false, report: &|_| {} };
-        let ready = checkpoint.load_with(loading).map_err(|error| unloadable(path, error))?;
+        let ready = checkpoint
+            .load_with(loading)
+            .map_err(|error| EngineError::of_checkpoint(path, error))?;
         Ok(Self { path: path.to_owned(), checkpoint, model: ready.model, how })
     }
 
@@ -69,7 +71,7 @@ impl Scorer {
     /// When the checkpoint has no tokenizer that can be read.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError> {
         let tokenizer = Tokenizer::read(self.checkpoint.source())
-            .map_err(|error| unloadable(&self.path, error))?;
+            .map_err(|error| EngineError::of_checkpoint(&self.path, error))?;
         tokenizer.encode_text(text).map_err(|message| EngineError::InvalidRequest { message })
     }
 
@@ -131,11 +133,6 @@ impl Scorer {
     fn name(&self) -> String {
         self.path.display().to_string()
     }
-}
-
-fn unloadable(path: &Path, error: CheckpointError) -> EngineError {
-    let (expert, faults) = (path.display().to_string(), error.into());
-    EngineError::Unloadable { expert, path: path.to_owned(), faults }
 }
 
 /// Negative log likelihood of token `next` under `logits`, in nats. Not finite where they are not.

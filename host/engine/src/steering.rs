@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     generation::Generation,
     template::{TokenNames, TurnMarks},
-    tokenizer::{Lexicon, is_control_by_name, is_mark},
+    tokenizer::{Lexicon, PICTURE_MARKS, is_control_by_name, is_mark},
 };
 
 /// Names that tokens which end a turn or a text have in published vocabularies.
@@ -36,8 +36,6 @@ const KNOWN_ENDS: &[&str] = &[
 const KNOWN_END_OR_HTML: &str = "</s>";
 /// Keys of names that end a reply.
 const END_NAMES: [&str; 3] = ["eos_token", "eot_token", "eom_token"];
-/// Tokens that stand for pictures, which no text can bring.
-const PICTURES: [&str; 3] = ["<start_of_image>", "<end_of_image>", "<image_soft_token>"];
 
 /// Which tokens do what, whatever they are flagged as.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -70,7 +68,7 @@ impl Steering {
                 || (is_mark(text) && template.is_some_and(|source| source.contains(text)));
             let ends = steering.ends.contains_key(&token.id);
             let named = names.values().any(|name| name == text);
-            let picture = PICTURES.contains(&text);
+            let picture = PICTURE_MARKS.contains(&text);
             if named
                 || picture
                 || token.special

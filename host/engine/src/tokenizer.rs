@@ -33,7 +33,7 @@ mod stops;
 pub(crate) use detokenizer::Detokenizer;
 pub(crate) use gguf::check_vocabulary;
 pub(crate) use lexicon::Lexicon;
-pub(crate) use marks::{is_control_by_name, is_mark};
+pub(crate) use marks::{PICTURE_MARKS, is_control_by_name, is_mark};
 pub(crate) use stops::Stops;
 
 /// Breaks a control string. A noncharacter: Unicode forbids it in text that is exchanged.
@@ -273,7 +273,11 @@ fn vocabulary(folder: &Path) -> Result<(PathBuf, Vec<u8>), CheckpointError> {
     let file = folder.join("tokenizer.json");
     match side::vocabulary(&file)? {
         Some(bytes) => Ok((file, bytes)),
-        None => Err(CheckpointError::new(Kind::Missing, &file, "is missing", "download it")),
+        None => {
+            let mend =
+                "download it; a bare tokenizer.model must be converted with transformers first";
+            Err(CheckpointError::new(Kind::Missing, folder, "tokenizer.json is missing", mend))
+        }
     }
 }
 

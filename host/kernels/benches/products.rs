@@ -49,7 +49,7 @@ fn decode(criterion: &mut Criterion) {
     for format in FORMATS {
         let mut group = criterion.benchmark_group(format!("decode, {format}"));
         let rows = weights(*format, OUTPUTS);
-        let pack = |_| Packed::new(&rows, &Compute::serving()).unwrap();
+        let pack = |_| Packed::new(&rows).unwrap();
         let layers: Vec<Packed> = (0..LAYERS).map(pack).collect();
         group.throughput(Throughput::Bytes(layers.iter().map(|l| l.bytes() as u64).sum()));
         for (name, compute) in ways() {
@@ -71,7 +71,7 @@ fn prefill(criterion: &mut Criterion) {
     for format in FORMATS {
         let mut group = criterion.benchmark_group(format!("prefill, {format}"));
         let rows = weights(*format, OUTPUTS);
-        let packed = Packed::new(&rows, &Compute::serving()).unwrap();
+        let packed = Packed::new(&rows).unwrap();
         group.throughput(Throughput::Elements((ROWS * INPUTS * OUTPUTS) as u64));
         let mut y = vec![0.0; ROWS * OUTPUTS];
         for (name, compute) in ways() {

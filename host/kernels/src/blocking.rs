@@ -5,9 +5,9 @@
 pub(crate) const ROWS: usize = 32;
 /// Registers of 16 that a strip has.
 pub(crate) const PARTS: usize = ROWS / 16;
-/// Inputs of a step: the fewest that share a scale of most weights.
+/// Inputs of a step, which share a scale of the activations.
 pub(crate) const STEP: usize = 32;
-/// Inputs of a block, which share a scale of the activations.
+/// Inputs of a block.
 pub(crate) const DEPTH: usize = 128;
 /// Blocks of a row that lie side by side, and meet weights at once: a chunk.
 pub(crate) const BLOCKS: usize = 4;

@@ -7,10 +7,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Buffers that wait for their next use, at most.
-const WAITING_MAX: usize = 12;
-/// Bytes of the largest buffer that waits for its next use.
-const BYTES_MAX: usize = 1 << 26;
+/// Bytes that wait for their next use, at most: what a chunk of prefill of a large model has in hand.
+const BYTES_MAX: usize = 1 << 28;
 
 /// Buffers that wait for their next use.
 pub(crate) struct Buffers<T>(Mutex<Vec<Vec<T>>>);
@@ -71,7 +69,8 @@ impl<T> DerefMut for Buffer<T> {
 impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
         let mut waiting = self.home.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() < WAITING_MAX && self.elements.capacity() * size_of::<T>() <= BYTES_MAX {
+        let elements = waiting.iter().map(Vec::capacity).sum::<usize>() + self.elements.capacity();
+        if elements * size_of::<T>() <= BYTES_MAX {
             waiting.push(mem::take(&mut self.elements));
         }
     }
@@ -90,8 +89,10 @@ mod tests {
         let (small, large) = (buffers.take(10), buffers.take(4000));
         assert_eq!([large.as_ptr(), small.as_ptr()], addresses);
         assert_eq!([large.len(), small.len()], [4000, 10]);
-        drop(buffers.take(BYTES_MAX + 1));
-        drop((0..2 * WAITING_MAX).map(|_| buffers.take(8)).collect::<Vec<_>>());
-        assert_eq!(buffers.0.lock().unwrap().len(), WAITING_MAX);
+        drop((small, large));
+        let waiting = |buffers: &Buffers<u8>| buffers.0.lock().unwrap().len();
+        assert_eq!(waiting(&buffers), 2);
+        drop([buffers.take(BYTES_MAX / 2), buffers.take(BYTES_MAX / 2 + 1)]);
+        assert_eq!(waiting(&buffers), 1, "the second is beyond the bound");
     }
 }

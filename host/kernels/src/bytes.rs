@@ -46,8 +46,8 @@ impl Mapping {
     /// The operating system does not map it.
     pub fn of(file: &File) -> io::Result<Self> {
         #[expect(unsafe_code, reason = "a file's bytes are memory that others could write to")]
-        // SAFETY: nothing refers to these bytes but as `u8`, of which every value is valid, and the file is
-        // one that its maker has finished and made read-only.
+        // SAFETY: nothing refers to these bytes but as `u8`, of which every value is valid, and the caller says
+        // that nobody writes to the file: pack files are read-only before they are mapped.
         let mapping = unsafe { Mmap::map(file)? };
         #[cfg(unix)]
         // Advice only: without it, reading takes longer where the file is not in memory.

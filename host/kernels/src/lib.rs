@@ -13,8 +13,8 @@
 //! input, and [`Packed`] weights, what is stored in another order.
 //!
 //! Every output element is reduced in an order that depends on its own row alone. A batch therefore
-//! gives bit for bit what its rows give one at a time, and threads, which share outputs and never a sum,
-//! change nothing.
+//! gives bit for bit what its rows give one at a time, and threads change nothing: they share outputs, and of
+//! attention spans of tokens that are added up in a fixed order.
 
 mod activations;
 mod attention;

@@ -8,13 +8,13 @@ mod packing;
 mod panel;
 mod source;
 
-use crate::blocking::{BLOCKS, DEPTH};
-use std::{
-    slice,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::slice;
 
-use crate::{Bytes, Compute, Format, Rows, ShapeError, blocking::ROWS, rows::unpack};
+use crate::{
+    Bytes, Format, Rows, ShapeError,
+    blocking::{BLOCKS, DEPTH, ROWS},
+    rows::unpack,
+};
 pub(crate) use expand::{expand, expand_by, expand_head};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use layout::Head;
@@ -37,17 +37,10 @@ impl Packed {
     /// # Errors
     /// When groups are not whole steps of 32, or a zero point of a 4-bit group is above 15: such a matrix
     /// stays as it is.
-    pub fn new(rows: &Rows, compute: &Compute) -> Result<Self, ShapeError> {
+    pub fn new(rows: &Rows) -> Result<Self, ShapeError> {
         let packing = Packing::new(rows.format(), rows.rows(), rows.cols())?;
         let mut bytes = vec![0; packing.bytes()];
-        let fits = AtomicBool::new(true);
-        let parts = compute.uneven(packing.strips(), rows.rows() * rows.cols());
-        compute.split(&mut bytes, packing.strip_bytes(), &parts, |part, bytes| {
-            fits.fetch_and(packing.pack_strips(rows, part.start, bytes), Ordering::Relaxed);
-        });
-        if !fits.into_inner() {
-            return Err(packing.unfit());
-        }
+        packing.pack(rows, &mut bytes)?;
         Ok(Self { packing, bytes: bytes.into() })
     }
 
@@ -137,7 +130,7 @@ mod tests {
         for format in Format::SAMPLES {
             let cols = 512 + format.block().0.max(32);
             let weights = rows(*format, 35, cols, 1);
-            let packed = Packed::new(&weights, &Compute::serving()).unwrap();
+            let packed = Packed::new(&weights).unwrap();
             assert_eq!((packed.rows(), packed.cols(), packed.format()), (35, cols, *format));
             let (mut ours, mut theirs) = (vec![f32::NAN; cols], vec![f32::NAN; cols]);
             for row in [0, 15, 16, 31, 32, 34] {
@@ -152,7 +145,7 @@ mod tests {
 
     #[test]
     fn what_has_no_layout_is_refused() {
-        let refused = |weights: &Rows| Packed::new(weights, &Compute::serving()).unwrap_err();
+        let refused = |weights: &Rows| Packed::new(weights).unwrap_err();
         let error = refused(&rows(Format::Int4 { group: 16 }, 2, 32, 1));
         assert_eq!(error.to_string(), "rows of 32 weights as int4 g16 have no layout");
         let mut group = vec![0; 19];

@@ -109,7 +109,7 @@ mod tests {
     ];
 
     fn fast(x: &[f32], weight: &Rows, rounding: Rounding, compute: &Compute) -> Vec<f32> {
-        let packed = Packed::new(weight, compute).unwrap();
+        let packed = Packed::new(weight).unwrap();
         let mut y = vec![f32::NAN; x.len() / weight.cols() * weight.rows()];
         product(&Activations::new(x, weight.cols(), rounding), &packed, &mut y, compute);
         y

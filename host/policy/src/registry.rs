@@ -200,24 +200,14 @@ impl Policies {
     }
 
     /// Goes back to the state before the newest change that was not undone yet; with a name, to
-    /// that policy's state before its newest activation. Again goes further back.
+    /// that policy's state before its newest activation. Again goes further back. What would leave no
+    /// router, or bring back what was taken out of force, has to be asked for in other words.
     ///
     /// # Errors
-    /// [`PolicyError::NothingToRollBack`], and as [`Policies::activate`].
+    /// [`PolicyError::NothingToRollBack`], [`PolicyError::RollbackUnclear`], and as
+    /// [`Policies::activate`].
     pub fn rollback(&self, name: Option<&str>) -> Result<Activation, PolicyError> {
-        self.0.change(|ledger| ledger.roll_back(name, now_ms()))
-    }
-
-    /// As [`Policies::rollback`], for operators: what would leave no router, or bring back what was taken
-    /// out of force, has to be asked for in other words.
-    ///
-    /// # Errors
-    /// [`PolicyError::RollbackUnclear`], and as [`Policies::rollback`].
-    pub fn rollback_if_clear(&self, name: Option<&str>) -> Result<Activation, PolicyError> {
-        self.0.change(|ledger| {
-            ledger.check_meant(name)?;
-            ledger.roll_back(name, now_ms())
-        })
+        self.0.change(|ledger| ledger.roll_back_if_clear(name, now_ms()))
     }
 
     /// Takes a policy out of force and out of the pipeline. Its revisions stay.

@@ -85,10 +85,21 @@ impl Pipeline {
         }
     }
 
+    /// Policies see the expert under its own name, whatever tag the client put behind it.
+    fn name_expert(&self, call: &mut Call) {
+        if let Some(named) = call.view.model.as_mut().filter(|named| choose::is_tagged(named)) {
+            let menu = self.experts.menu();
+            if let Some(id) = choose::find(named, menu.iter().map(|expert| expert.id.as_str())) {
+                *named = id.to_owned();
+            }
+        }
+    }
+
     /// The steps in order.
     async fn run(&self, mut call: Call, trace: &mut Trace) -> Result<(Route, Source), Refusal> {
         let policies = self.policies.snapshot(); // fixed for this call, whatever is swapped now
         let seats = policies.seats()?; // or none at all: no reply is cut off for want of room
+        self.name_expert(&mut call);
         let call = match policies.pre(std::mem::take(&mut call.view)).await? {
             PreVerdict::Proceed(view) => Call { view, ..call }.with_images_described(),
             PreVerdict::Answer { policy, text, .. } => {

@@ -244,7 +244,8 @@ fn a_compiler_that_is_killed_from_outside_is_reported_as_such() {
         eventually("a child compiles", PATIENCE, || {
             for child in children(host.pid()) {
                 let kill = Command::new("kill").args(["-KILL", &child.to_string()]).status();
-                assert!(kill.unwrap().success());
+                // One that ended by itself meanwhile can't be killed.
+                assert!(kill.unwrap().success() || !children(host.pid()).contains(&child));
             }
             upload.is_finished()
         });

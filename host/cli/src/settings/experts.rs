@@ -85,12 +85,16 @@ pub(super) fn read(
         root.mistake("experts", format!("must list 1 to {EXPERTS_MAX} experts"));
     }
     let router = policies.pipeline.as_ref().map(|pipeline| pipeline.route.as_deref());
-    if router.is_none_or(|name| name == Some(DEFAULT_ROUTER)) {
-        sections.iter().for_each(warn_of_domain);
-    }
+    let built_in = router.is_none_or(|name| name == Some(DEFAULT_ROUTER));
     let mut taken = BTreeSet::new();
-    let experts: Vec<_> =
-        sections.iter().filter_map(|section| expert(section, places, &mut taken)).collect();
+    let expert = |section| {
+        let expert = expert(section, places, &mut taken)?;
+        if built_in {
+            warn_of_domain(section, &expert.domain);
+        }
+        Some(expert)
+    };
+    let experts: Vec<_> = sections.iter().filter_map(expert).collect();
     let lazy = root.section("lazy_loading");
     let share = lazy.number("memory_threshold", 0.05..=1.0).unwrap_or(MEMORY_SHARE_DEFAULT);
     FleetSettings {
@@ -202,10 +206,10 @@ fn warn_of_counts(section: &Section<'_>, lazy: &LazyLoading, experts: usize) {
 }
 
 /// A domain that the built-in router never decides for.
-fn warn_of_domain(section: &Section<'_>) {
-    let Some(domain) = section.text("domain").filter(|name| !ROUTER_DOMAINS.contains(name)) else {
+fn warn_of_domain(section: &Section<'_>, domain: &str) {
+    if ROUTER_DOMAINS.contains(&domain) {
         return;
-    };
+    }
     let problem = format!(
         "\"{domain}\" is none that the built-in router {DEFAULT_ROUTER} decides for; it knows {}",
         ROUTER_DOMAINS.join(", ")

@@ -125,6 +125,19 @@ fn a_mistyped_guard_refuses_the_file() {
     check(r#""policies": { "pipelin": {} }"#, &[pipeline]);
     let access = "line 1: acess: there is no such key; did you mean `access`?";
     check(r#""acess": { "keys": [] }"#, &[access]);
+    let open =
+        [r#""admin": { "tokne": "0123456789abcdef" }"#, r#""policy": {}"#, r#""ACCESS": {}"#];
+    for more in open.into_iter().chain([r#""auth": {}"#, r#""pipeline": {}"#]) {
+        assert_eq!(mistakes(&with(more)).len(), 1, "{more}");
+    }
+    for more in [
+        r#""access": {}, "access": {}"#,
+        r#""policies": { "pipeline": { "pre": [], "pre": [] } }"#,
+        r#""policies": { "on_failure": { "guard": "refuse", "guard": "skip" } }"#,
+    ] {
+        let said = mistakes(&with(more));
+        assert!(said[0].ends_with("is given twice; keep one"), "{more}: {said:?}");
+    }
     let [keys] = &mistakes(&with(r#""access": { "kesy": [] }"#))[..] else {
         unreachable!("one mistake")
     };

@@ -63,7 +63,9 @@ impl<'a> Keeping<'a> {
 
     /// The file of a load: found or made. `None` where there is none, of which the log says why.
     pub(super) fn open(&self) -> Result<Option<(PackFile, Option<Unsettled>)>, CheckpointError> {
-        if let Some((_, file)) = self.find().filter(|_| !self.how.anew) {
+        if !self.how.anew
+            && let Some((_, file)) = self.find()
+        {
             return Ok(Some((file, None)));
         }
         if !self.pays {

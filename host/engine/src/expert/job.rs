@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use signalbox_kernels::BLOCK_TOKENS;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
@@ -55,6 +56,11 @@ impl Job {
     /// Tokens the KV cache may come to hold for this job. Decides its rotary regime, once and for all.
     pub(super) fn most_tokens(&self) -> usize {
         self.prompt.len() + self.max_tokens as usize
+    }
+
+    /// Tokens that its KV cache has room for then: whole blocks.
+    pub(super) fn most_kv_tokens(&self) -> usize {
+        self.most_tokens().next_multiple_of(BLOCK_TOKENS)
     }
 }
 

@@ -95,8 +95,8 @@ impl Scheduler {
     fn admit(&mut self) {
         while let Some(next) = self.waiting.front() {
             let full = self.running.len() >= self.bounds.sequences.max(1);
-            let held: usize = self.running.iter().map(Sequence::most_tokens).sum();
-            let fits = (held + next.most_tokens()) as u64 <= self.bounds.kv_tokens;
+            let held: usize = self.running.iter().map(Sequence::most_kv_tokens).sum();
+            let fits = (held + next.most_kv_tokens()) as u64 <= self.bounds.kv_tokens;
             if full || !(fits || self.running.is_empty()) {
                 break;
             }
@@ -134,8 +134,8 @@ impl Scheduler {
         }
         if !chunks.is_empty() {
             let logits = self.model.forward(&mut chunks);
-            for (index, row) in part.into_iter().zip(logits) {
-                self.running[index].advance(&row, &self.id, &self.counters);
+            for (index, mut row) in part.into_iter().zip(logits) {
+                self.running[index].advance(&mut row, &self.id, &self.counters);
             }
         }
         self.clear();

@@ -58,8 +58,8 @@ impl Sequence {
     }
 
     /// Tokens the cache may come to hold.
-    pub(super) fn most_tokens(&self) -> usize {
-        self.job.most_tokens()
+    pub(super) fn most_kv_tokens(&self) -> usize {
+        self.job.most_kv_tokens()
     }
 
     pub(super) fn kv_bytes(&self) -> u64 {
@@ -115,7 +115,7 @@ impl Sequence {
     }
 
     /// Takes the logits `(vocab)` of the step; they mean something once everything is fed.
-    pub(super) fn advance(&mut self, logits: &[f32], expert: &str, counters: &Counters) {
+    pub(super) fn advance(&mut self, logits: &mut [f32], expert: &str, counters: &Counters) {
         self.pictures.retain(|picture| picture.span.end > self.fed);
         if self.fed < self.tokens.len() {
             let (done, of) = (self.fed, self.tokens.len());

@@ -190,14 +190,17 @@ pub(crate) fn malformed(file: &Path, problem: impl Into<String>) -> CheckpointEr
 
 /// Opens what must be a file: a folder has no bytes, and a pipe might never give any. Looked at before,
 /// since opening a device may do things, and after, since another file may have taken the name.
-pub(crate) fn open(file: &Path) -> Result<File> {
+pub(crate) fn open_plain(file: &Path) -> io::Result<File> {
     let plain = |metadata: Metadata| metadata.is_file().then_some(()).ok_or(InvalidInput.into());
-    let opened = file.metadata().and_then(plain).and_then(|()| {
-        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-        let opened = File::options().read(true).custom_flags(flags).open(file)?;
-        opened.metadata().and_then(plain).map(|()| opened)
-    });
-    opened.map_err(|error| match error.kind() {
+    file.metadata().and_then(plain)?;
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let opened = File::options().read(true).custom_flags(flags).open(file)?;
+    opened.metadata().and_then(plain).map(|()| opened)
+}
+
+/// The same of a checkpoint's file.
+pub(crate) fn open(file: &Path) -> Result<File> {
+    open_plain(file).map_err(|error| match error.kind() {
         InvalidInput => malformed(file, "is not a file"),
         _ => CheckpointError::unreadable(file, &error),
     })

@@ -93,7 +93,10 @@ pub(crate) fn vocabulary(file: &Path) -> Result<Option<Vec<u8>>> {
     let text = std::str::from_utf8(&bytes);
     let text = json::unmarked(text.map_err(|error| not_utf8(file, &error))?);
     let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).map(drop);
-    let Err(error) = is_json(text) else { return Ok(Some(text.as_bytes().to_vec())) };
+    let Err(error) = is_json(text) else {
+        let mark = bytes.len() - text.len();
+        return Ok(Some(if mark == 0 { bytes } else { bytes[mark..].to_vec() }));
+    };
     let plain = json::without_odd_numbers(text);
     match is_json(&plain) {
         Ok(()) => Ok(Some(plain.into_bytes())),

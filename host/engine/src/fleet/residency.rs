@@ -1,6 +1,9 @@
 //! Residency: which experts are in memory, which may be evicted, and whether another one fits. Pure
 //! bookkeeping under one lock that nobody holds while loading, unloading or answering.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -161,13 +164,26 @@ impl<T> Residency<T> {
         let waiting = &mut self.queue.waiting;
         let place = waiting.partition_point(|other| other.since <= since);
         waiting.insert(place, Waiting { who, since });
-        self.queue.giving_way.clear();
+        if place == 0 {
+            self.serve_next();
+        }
     }
 
     /// It waits no more.
     pub(super) fn dequeue(&mut self, who: usize) {
+        let was_first = self.queue.waiting.first().is_some_and(|first| first.who == who);
         self.queue.waiting.retain(|waiting| waiting.who != who);
+        if was_first {
+            self.serve_next();
+        }
+    }
+
+    /// Another is the first in line: those that it waits for give way from this moment on.
+    fn serve_next(&mut self) {
         self.queue.giving_way.clear();
+        if let Some(first) = self.queue.waiting.first() {
+            self.choose_who_gives_way(first.who);
+        }
     }
 
     /// Whether a call that came at `came` waits, although its expert is in memory, because the expert
@@ -190,6 +206,7 @@ impl<T> Residency<T> {
         let (head, since) = first.unwrap_or_else(|| (who, Instant::now()));
         if self.fits(who, |_, _| true) && (head == who || self.leaves_room(who, head)) {
             self.slots[who].reserved = self.slots[who].needs;
+            self.queue.giving_way.retain(|at| *at != who);
             return Room::Reserved;
         }
         if !evict || !self.fits(who, |_, slot| !slot.could_go()) {
@@ -200,7 +217,11 @@ impl<T> Residency<T> {
             return Room::Wait;
         }
         self.choose_who_gives_way(who);
-        let done = self.slots.iter().enumerate().filter(|(_, slot)| slot.has_done(since));
+        // Those that are done go before those that were named, if they alone are room enough.
+        let enough = self.fits(who, |_, slot| !slot.has_done(since));
+        let done = self.slots.iter().enumerate().filter(|(at, slot)| {
+            slot.has_done(since) && (enough || self.queue.giving_way.contains(at))
+        });
         let oldest = done.min_by_key(|(_, slot)| (!slot.may_go(), slot.last_used));
         oldest.map_or(Room::Wait, |(index, _)| Room::Evict(index))
     }
@@ -210,7 +231,7 @@ impl<T> Residency<T> {
         let needs = self.slots[who].needs;
         let before = std::mem::replace(&mut self.slots[who].reserved, needs);
         let way = &self.queue.giving_way;
-        let room = self.fits(head, |at, _| !way.contains(&at));
+        let room = self.fits(head, |at, _| at == who || !way.contains(&at));
         self.slots[who].reserved = before;
         room
     }
@@ -229,6 +250,12 @@ impl<T> Residency<T> {
             while !self.fits(who, |at, _| !way.contains(&at)) {
                 let Some(next) = able.next() else { break };
                 way.push(next);
+            }
+            for at in way.clone() {
+                let others = |other| other != at && way.contains(&other);
+                if self.fits(who, |other, _| !others(other)) {
+                    way.retain(|other| *other != at);
+                }
             }
         }
         self.queue.giving_way = way;
@@ -283,123 +310,5 @@ impl<T> Residency<T> {
     /// Calls that have not ended.
     pub(super) fn calls(&self) -> usize {
         self.slots.iter().map(|slot| slot.calls).sum()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// One letter per expert: `.` cold, `i` idle, `b` busy, `p` pinned and idle, `l` leaving. Each
-    /// takes 10 bytes; the earlier in the word, the longer unused. Expert 0 wants in.
-    fn residency(word: &str, bytes_max: u64, loaded_max: usize) -> Residency<()> {
-        let start = Instant::now();
-        let slot = |(index, letter): (usize, char)| {
-            let state = match letter {
-                '.' => SlotState::Cold,
-                'l' => SlotState::Leaving,
-                _ => SlotState::Resident(()),
-            };
-            let mut slot = Slot::new(&index.to_string(), state, letter == 'p', 10);
-            slot.reserved = if letter == '.' { 0 } else { 10 };
-            slot.calls = usize::from(letter == 'b');
-            slot.last_used = start + Duration::from_secs(index as u64);
-            slot
-        };
-        let slots = word.chars().enumerate().map(slot).collect();
-        Residency { slots, bytes_max, loaded_max, closing: false, queue: Queue::default() }
-    }
-
-    fn room(word: &str, bytes_max: u64, loaded_max: usize) -> Room {
-        residency(word, bytes_max, loaded_max).room(0, true)
-    }
-
-    #[test]
-    fn the_least_recently_used_idle_one_makes_way() {
-        assert_eq!(room(".ii", 30, 3), Room::Reserved);
-        assert_eq!(room(".ii", 30, 2), Room::Evict(1));
-        assert_eq!(room(".ii", 29, 3), Room::Evict(1));
-        assert_eq!(room(".bpi", 30, 9), Room::Evict(3));
-    }
-
-    #[test]
-    fn busy_ones_are_waited_for_and_pinned_ones_are_not() {
-        assert_eq!(room(".bb", 20, 9), Room::Wait);
-        assert_eq!(room(".bl", 20, 2), Room::Wait);
-        assert_eq!(room(".il", 30, 2), Room::Wait, "the leaving one is room enough");
-        let memory = EngineError::OutOfMemory {
-            expert: "0".into(),
-            needed: 10,
-            available: 5,
-            holders: vec!["1".into()],
-        };
-        assert_eq!(room(".pi", 15, 9), Room::Full(memory));
-        let places = EngineError::NoRoom {
-            expert: "0".into(),
-            loaded: 2,
-            holders: vec!["1".into(), "2".into()],
-        };
-        assert_eq!(room(".pp", 90, 2), Room::Full(places));
-    }
-
-    /// A call of an expert that came so many milliseconds after the start, and was not handed over.
-    fn came(residency: &mut Residency<()>, who: usize, start: Instant, millis: u64) -> Instant {
-        let came = start + Duration::from_millis(millis);
-        residency.slots[who].calls += 1;
-        residency.slots[who].outside.push(came);
-        came
-    }
-
-    #[test]
-    fn starvation_whoever_waits_is_served_before_later_calls_of_the_busy_one() {
-        let (mut residency, start) = (residency(".b", 10, 9), Instant::now());
-        let before = came(&mut residency, 1, start, 1);
-        came(&mut residency, 0, start, 2);
-        let after = came(&mut residency, 1, start, 3);
-        residency.enqueue(0);
-        assert_eq!(residency.room(0, true), Room::Wait);
-        assert_eq!(residency.waits_for(0), Some(vec!["1".into()]));
-        assert!(!residency.gives_way(1, before), "it came first");
-        assert!(residency.gives_way(1, after));
-        residency.slots[1].calls -= 1; // what it was handed is answered
-        assert_eq!(residency.room(0, true), Room::Wait, "an earlier call is not handed over yet");
-        residency.slots[1].outside.remove(0);
-        assert_eq!(residency.room(0, true), Room::Wait, "it is answered now");
-        residency.slots[1].calls -= 1;
-        assert_eq!(residency.room(0, true), Room::Evict(1), "later calls don't keep it");
-        residency.slots[1].gone();
-        assert_eq!(residency.room(0, true), Room::Reserved);
-        residency.dequeue(0);
-        assert!(!residency.gives_way(1, after));
-    }
-
-    #[test]
-    fn starvation_only_the_first_in_line_sends_others_away() {
-        let (mut residency, start) = (residency("..bi.", 30, 9), Instant::now());
-        residency.slots[0].needs = 25;
-        came(&mut residency, 1, start, 2);
-        came(&mut residency, 0, start, 1);
-        residency.enqueue(1);
-        residency.enqueue(0);
-        assert_eq!(residency.room(0, true), Room::Evict(3));
-        residency.slots[3].gone();
-        assert_eq!(residency.room(0, true), Room::Wait);
-        assert_eq!(residency.room(1, true), Room::Wait, "it would take what the first waits for");
-        residency.slots[1].needs = 5;
-        assert_eq!(residency.room(1, true), Room::Reserved, "the first still fits beside it");
-    }
-
-    #[test]
-    fn without_eviction_nobody_makes_way() {
-        assert!(matches!(residency(".i", 10, 9).room(0, false), Room::Full(_)));
-        let mut residency = residency(".i", 20, 9);
-        assert_eq!(residency.room(0, false), Room::Reserved);
-        assert_eq!(residency.reserved(), 20);
-    }
-
-    #[test]
-    fn only_idle_unpinned_ones_go_stale() {
-        assert_eq!(residency(".ibpl", 99, 9).stale(Duration::ZERO), [1]);
-        assert!(residency(".i", 99, 9).stale(Duration::from_secs(9)).is_empty());
     }
 }

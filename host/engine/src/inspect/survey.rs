@@ -50,7 +50,7 @@ pub(super) fn survey(
 }
 
 fn survey_checkpoint(settings: &ExpertSettings, opened: &Opened, inspection: &mut Inspection) {
-    let Opened { checkpoint, template } = opened;
+    let Opened { checkpoint, template, .. } = opened;
     let spec = checkpoint.spec();
     inspection.architecture = Some(spec.architecture.to_owned());
     inspection.quantization = Some(checkpoint.stored().to_string());

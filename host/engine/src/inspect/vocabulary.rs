@@ -6,7 +6,7 @@ use super::finding::{
     Severity::{Error, Note, Warning},
 };
 use crate::{
-    files::{CheckpointError, Source, side},
+    files::{CheckpointError, Kind, Source},
     opened::Opened,
     tokenizer::{self, Lexicon, check_vocabulary},
 };
@@ -17,39 +17,22 @@ const SPARE_PART: usize = 32;
 
 pub(super) fn survey(opened: &Opened, inspection: &mut Inspection) {
     let source = opened.checkpoint.source();
-    if !is_readable(source, inspection) {
-        return;
+    if let Source::Gguf(_, metadata) = source
+        && let Err(problem) = check_vocabulary(metadata)
+    {
+        let mend = "use the Hugging Face folder of this model instead";
+        return inspection.add(Error, "tokenizer-unsupported", problem, mend);
     }
     match tokenizer::lexicon(source) {
         Ok(lexicon) => {
             compare(&lexicon, opened.checkpoint.spec().vocab_size, inspection);
-            ends(opened, inspection);
+            ends(opened, &lexicon, inspection);
+        }
+        Err(damage) if damage.kind == Kind::Missing => {
+            inspection.add(Error, "tokenizer-missing", damage.message(), damage.mend);
         }
         Err(damage) => damaged(damage, inspection),
     }
-}
-
-fn is_readable(source: &Source, inspection: &mut Inspection) -> bool {
-    match source {
-        Source::Folder(folder) => match side::vocabulary(&folder.join("tokenizer.json")) {
-            Ok(Some(_)) => return true,
-            Ok(None) => {
-                let message = format!("{}: tokenizer.json is missing", folder.display());
-                let mend = "download it; a bare tokenizer.model must be converted with \
-                            transformers first";
-                inspection.add(Error, "tokenizer-missing", message, mend);
-            }
-            Err(damage) => damaged(damage, inspection),
-        },
-        Source::Gguf(_, metadata) => match check_vocabulary(metadata) {
-            Ok(()) => return true,
-            Err(problem) => {
-                let mend = "use the Hugging Face folder of this model instead";
-                inspection.add(Error, "tokenizer-unsupported", problem, mend);
-            }
-        },
-    }
-    false
 }
 
 fn damaged(damage: CheckpointError, inspection: &mut Inspection) {
@@ -86,8 +69,8 @@ fn compare(lexicon: &Lexicon, rows: u32, inspection: &mut Inspection) {
     }
 }
 
-fn ends(opened: &Opened, inspection: &mut Inspection) {
-    let steering = match opened.steering() {
+fn ends(opened: &Opened, lexicon: &Lexicon, inspection: &mut Inspection) {
+    let steering = match opened.steering_by(lexicon) {
         Ok(steering) => steering,
         Err(lack) if lack.kind.passes() => return, // said of the template already
         Err(damage) => return damaged(damage, inspection),

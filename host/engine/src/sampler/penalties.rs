@@ -29,10 +29,11 @@ pub(super) struct Seen {
 impl Seen {
     /// `None` where nothing is penalised, so that nothing is remembered.
     pub(super) fn new(penalties: Penalties, prompt: &[u32]) -> Option<Self> {
-        let prompt = || prompt.iter().copied().collect();
+        // Only repetition looks at the prompt.
+        let prompt = if penalties.repetition == 1.0 { &[] } else { prompt };
         (penalties != Penalties::NONE).then(|| Self {
             penalties,
-            prompt: prompt(),
+            prompt: prompt.iter().copied().collect(),
             said: HashMap::new(),
         })
     }

@@ -98,10 +98,10 @@ fn refuse(name: &str, metadata: &GgufMetadata, config: &Config) -> Result<(), Ch
     for refused in IN_GGUF {
         let key = format!("{name}.{}", refused.key);
         match metadata.number(&key) {
-            Some(Ok(value)) if !refused.neutral.contains(&value) => {
-                return Err(refused.error(config, &key, value));
-            }
-            _ => {}
+            Some(Ok(value)) if refused.neutral.contains(&value) => {}
+            Some(Ok(value)) => return Err(refused.error(config, &key, value)),
+            Some(Err(())) => return Err(refused.error(config, &key, "no single number")),
+            None => {}
         }
     }
     let scaled = metadata.number(&format!("{name}.logit_scale"));

@@ -25,16 +25,16 @@ use tokenizers::{
     },
 };
 
-use super::{lexicon::Lexicon, marks::is_control_by_name};
+use super::{
+    lexicon::Lexicon,
+    marks::{PICTURE_MARKS, is_control_by_name},
+};
 use crate::files::GgufMetadata;
 
 /// `tokenizer.ggml.token_type` values.
 const NORMAL: i64 = 1;
 const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
-/// Gemma's control tokens that llama.cpp's converter files under `USER_DEFINED`; nobody may type
-/// them.
-const IMAGE_MARKS: [&str; 3] = ["<start_of_image>", "<end_of_image>", "<image_soft_token>"];
 /// Gemma's turns, which some converters file under `NORMAL`.
 const TURN_MARKS: [&str; 2] = ["<start_of_turn>", "<end_of_turn>"];
 /// SentencePiece's blank.
@@ -277,7 +277,7 @@ impl<'a> Parts<'a> {
 
     fn type_of(&self, id: u32) -> i64 {
         match self.types.get(id as usize).copied().unwrap_or(NORMAL) {
-            USER_DEFINED if self.is_among(id, |text| IMAGE_MARKS.contains(&text)) => CONTROL,
+            USER_DEFINED if self.is_among(id, |text| PICTURE_MARKS.contains(&text)) => CONTROL,
             // No text that people write is a piece of these names.
             NORMAL if self.is_among(id, is_steering) => CONTROL,
             filed => filed,

@@ -3,6 +3,10 @@
 /// A longer text is no mark.
 const MARK_BYTES_MAX: usize = 64;
 
+/// Gemma's tokens that stand for pictures, which no text can bring.
+pub(crate) const PICTURE_MARKS: [&str; 3] =
+    ["<start_of_image>", "<end_of_image>", "<image_soft_token>"];
+
 /// `<name>` or `[name]`.
 pub(crate) fn is_mark(text: &str) -> bool {
     let framed = |open: char, close: char| text.starts_with(open) && text.ends_with(close);

@@ -44,7 +44,8 @@ impl State {
         for (index, (mixed, there)) in mixed.zip(there).enumerate() {
             let (before, after) = (self.greatest[index], other.greatest[index]);
             let greatest = if after > before { after } else { before };
-            let (kept, added) = (exp::<FMA>(before - greatest), exp::<FMA>(after - greatest));
+            let weigh = |score: f32| if FMA { exp::<true>(score) } else { score.exp() };
+            let (kept, added) = (weigh(before - greatest), weigh(after - greatest));
             join::<FMA>(mixed, kept, there, added);
             join::<FMA>(&mut self.sums[index], kept, &other.sums[index], added);
             self.greatest[index] = greatest;

@@ -1,5 +1,7 @@
 //! Rows of a format to strips of a [`Layout`].
 
+use std::array;
+
 use super::{
     layout::{Head, Layout},
     source,
@@ -36,15 +38,27 @@ pub(super) fn pack(rows: &Rows, layout: Layout, strip: usize, out: &mut [u8]) ->
 
 /// The same for plain numbers, which always fit.
 pub(super) fn pack_numbers(rows: &Rows, strip: usize, out: &mut [u8]) -> bool {
-    let (_, bytes) = rows.format().block();
-    let first = strip * ROWS;
-    for place in 0..ROWS.min(rows.rows() - first) {
-        let weights = rows.packed(first + place).chunks_exact(bytes);
-        for (weight, inputs) in weights.zip(out.chunks_exact_mut(ROWS * bytes)) {
-            inputs[place * bytes..][..bytes].copy_from_slice(weight);
-        }
+    match rows.format().block() {
+        (_, 2) => interleave::<2>(rows, strip, out),
+        _ => interleave::<4>(rows, strip, out),
     }
     true
+}
+
+/// Puts numbers of `BYTES` side by side, so many inputs at a time that those of all rows stay in the nearest
+/// cache.
+fn interleave<const BYTES: usize>(rows: &Rows, strip: usize, out: &mut [u8]) {
+    const INPUTS: usize = 64;
+    let first = strip * ROWS;
+    for (part, out) in out.chunks_mut(INPUTS * ROWS * BYTES).enumerate() {
+        for place in 0..ROWS.min(rows.rows() - first) {
+            let weights = &rows.packed(first + place)[part * INPUTS * BYTES..];
+            let inputs = out.as_chunks_mut::<BYTES>().0.iter_mut().skip(place).step_by(ROWS);
+            for (weight, input) in weights.as_chunks::<BYTES>().0.iter().zip(inputs) {
+                *input = *weight;
+            }
+        }
+    }
 }
 
 /// Writes one row's part of a head, which was zero.
@@ -117,24 +131,32 @@ fn factors(bytes: &[u8]) -> [[u8; 4]; 3] {
     words
 }
 
-/// Writes one row's part of a step, which was zero.
+/// Writes one row's part of a step: four inputs at a time, a byte of a word each.
 fn put_step(bits: usize, integers: &[u8; STEP], place: usize, out: &mut [u8]) {
-    const BYTES: usize = 4 * ROWS;
-    for (input, integer) in integers.iter().enumerate() {
-        let (eight, half, i) = (input / 8, input / 4 % 2, input % 4);
-        let at = 4 * place + i;
-        let nibble = (integer & 15) << (4 * half);
-        match bits {
-            4 => out[eight * BYTES + at] |= nibble,
-            5 => {
-                out[at] |= (integer >> 4) << (2 * eight + half);
-                out[BYTES + eight * BYTES + at] |= nibble;
-            }
-            6 => {
-                out[eight / 2 * BYTES + at] |= (integer >> 4) << (eight % 2 * 4 + half * 2);
-                out[2 * BYTES + eight * BYTES + at] |= nibble;
-            }
-            _ => out[input / 4 * BYTES + at] = *integer,
+    let fours = integers.as_chunks::<4>().0;
+    let words: [u32; STEP / 4] = array::from_fn(|four| u32::from_le_bytes(fours[four]));
+    let lines = out.as_chunks_mut::<{ 4 * ROWS }>().0;
+    let mut put = |line: usize, word: u32| {
+        lines[line][4 * place..][..4].copy_from_slice(&word.to_le_bytes());
+    };
+    let nibbles = |eight: usize| {
+        let [low, high] = [words[2 * eight], words[2 * eight + 1]].map(|word| word & 0x0f0f_0f0f);
+        low | high << 4
+    };
+    let upper = |four: usize| words[four] >> 4 & 0x0f0f_0f0f;
+    match bits {
+        4 => (0..STEP / 8).for_each(|eight| put(eight, nibbles(eight))),
+        5 => {
+            put(0, (0..STEP / 4).fold(0, |fifths, four| fifths | upper(four) << four));
+            (0..STEP / 8).for_each(|eight| put(1 + eight, nibbles(eight)));
         }
+        6 => {
+            for half in 0..2 {
+                let four = |index| upper(4 * half + index) << (2 * index);
+                put(half, (0..4).fold(0, |uppers, index| uppers | four(index)));
+            }
+            (0..STEP / 8).for_each(|eight| put(2 + eight, nibbles(eight)));
+        }
+        _ => (0..STEP / 4).for_each(|four| put(four, words[four])),
     }
 }

@@ -93,22 +93,14 @@ impl Packing {
             rows.rows().div_ceil(ROWS) * self.strip_bytes,
             "out has another length"
         );
-        self.pack_strips(rows, 0, out).then_some(()).ok_or_else(|| self.unfit())
-    }
-
-    /// Packs strips of `rows` from `first` on, as many as `out` has room for. False where they do not fit the
-    /// layout.
-    pub(super) fn pack_strips(&self, rows: &Rows, first: usize, out: &mut [u8]) -> bool {
-        (first..).zip(out.chunks_exact_mut(self.strip_bytes)).fold(true, |fits, (strip, out)| {
-            fits & match self.stored {
+        let mut fits = true;
+        for (strip, out) in out.chunks_exact_mut(self.strip_bytes).enumerate() {
+            fits &= match self.stored {
                 Stored::Integers(layout) => pack(rows, layout, strip, out),
                 Stored::Numbers => pack_numbers(rows, strip, out),
-            }
-        })
-    }
-
-    pub(super) fn unfit(&self) -> ShapeError {
-        unfit(self.format, self.cols)
+            };
+        }
+        fits.then_some(()).ok_or_else(|| unfit(self.format, self.cols))
     }
 
     /// What becomes of certain weights: differs wherever the bytes of a packed matrix of this format do.
@@ -135,7 +127,7 @@ impl Packing {
         let rows = Rows::new(format, ROWS, cols, bytes).ok();
         packing.zip(rows).map_or_else(Vec::new, |(packing, rows)| {
             let mut out = vec![0; packing.bytes()];
-            packing.pack_strips(&rows, 0, &mut out);
+            let _ = packing.pack(&rows, &mut out); // whose zero points fit
             out
         })
     }
@@ -148,7 +140,7 @@ fn unfit(format: Format, cols: usize) -> ShapeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Compute, Packed, samples::rows};
+    use crate::{Packed, samples::rows};
 
     #[test]
     fn parts_of_a_matrix_are_packed_as_the_whole_is() {
@@ -163,7 +155,7 @@ mod tests {
                 let part = Rows::new(*format, rows.len(), cols, part).unwrap();
                 packing.pack(&part, out).unwrap();
             }
-            let together = Packed::new(&whole, &Compute::serving()).unwrap();
+            let together = Packed::new(&whole).unwrap();
             assert!((0..4).all(|strip| together.strip(strip)
                 == &bytes[strip * packing.strip_bytes()..][..packing.strip_bytes()]));
             assert!(Packed::from_bytes(packing, bytes.into()).is_ok(), "{format}");

@@ -318,8 +318,7 @@ fn load<S: Simd, const SCALES: usize>(
 ) -> [[S::Floats; PARTS]; SCALES] {
     let mut loaded = [[simd.splat(0.0); PARTS]; SCALES];
     for (loaded, numbers) in loaded.iter_mut().zip(numbers) {
-        let parts = numbers.as_chunks::<LANES>().0;
-        *loaded = [simd.load(&parts[0]), simd.load(&parts[1])];
+        *loaded = super::tile::load(simd, numbers);
     }
     loaded
 }

@@ -34,9 +34,15 @@ async fn a_rollback_brings_the_router_back() {
     assert_eq!(scene.active("guest"), Some(second));
     let activation = scene.policies.rollback(Some("guest")).unwrap();
     assert_eq!((activation.cause, activation.undoes), (Cause::Rollback, Some(2)));
+    assert_eq!(scene.active("guest"), Some(first.clone()));
+    let none_left = scene.policies.rollback(None).unwrap_err();
+    assert!(matches!(none_left, PolicyError::RollbackUnclear { .. }), "{none_left:?}");
     assert_eq!(scene.active("guest"), Some(first));
-    scene.policies.rollback(None).unwrap();
-    assert_eq!(scene.active("guest"), None);
+}
+
+#[tokio::test]
+async fn where_nothing_was_changed_there_is_nothing_to_roll_back() {
+    let scene = Scene::empty(|_| {});
     assert_eq!(scene.policies.rollback(None), Err(PolicyError::NothingToRollBack));
 }
 

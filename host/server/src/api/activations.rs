@@ -16,5 +16,5 @@ pub(super) async fn list(State(app): State<App>) -> Json<ActivationList> {
 
 /// Undoes the last activation, whichever policy's it was.
 pub(super) async fn rollback(State(app): State<App>) -> Result<Json<Activation>, ApiError> {
-    Ok(Json(blocking(&app, |policies| policies.rollback_if_clear(None)).await?.into()))
+    Ok(Json(blocking(&app, |policies| policies.rollback(None)).await?.into()))
 }

@@ -30,7 +30,13 @@ use crate::{
 /// Bytes of a role or a kind of part that an error repeats.
 const SHOWN: usize = 100;
 
-const NAMES: Names = &[&["messages"], sampling::NAMES, parameters::REFUSED, parameters::HARMLESS];
+const NAMES: Names = &[
+    &["messages"],
+    sampling::NAMES,
+    parameters::REFUSED,
+    parameters::BEGINNINGS,
+    parameters::HARMLESS,
+];
 const MESSAGE_NAMES: Names = &[&["role", "content", "refusal", "tool_calls", "function_call"]];
 const PART_NAMES: Names = &[&["type", "text", "refusal", "image_url"]];
 const IMAGE_NAMES: Names = &[&["url"]];

@@ -19,7 +19,13 @@ use crate::{
     request_id::RequestId,
 };
 
-const NAMES: Names = &[&["prompt"], sampling::NAMES, parameters::REFUSED, parameters::HARMLESS];
+const NAMES: Names = &[
+    &["prompt"],
+    sampling::NAMES,
+    parameters::REFUSED,
+    parameters::BEGINNINGS,
+    parameters::HARMLESS,
+];
 
 /// Continues a text.
 pub(super) async fn create(

@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, is_empty, list, text};
-use crate::error::ApiError;
+use crate::{error::ApiError, pipeline::Form};
 
 /// More kinds of reply than there are.
 const MODALITIES_MAX: usize = 16;
@@ -24,6 +24,7 @@ const ONE_REPLY: &str = "one reply per call; send the call again for another";
 const SYSTEM: &str = "send it as a message of the role 'system'";
 
 const UNSUPPORTED: [Unsupported; 74] = [
+    ("min_keep", is_one_at_most, NO_SAMPLER),
     ("n", is_one, ONE_REPLY),
     ("best_of", is_one, ONE_REPLY),
     ("num_return_sequences", is_one, ONE_REPLY),
@@ -79,7 +80,6 @@ const UNSUPPORTED: [Unsupported; 74] = [
     ("skip_special_tokens", is_on, "control tokens are never part of a reply; leave it out"),
     ("continue_final_message", is_off, "a reply is always a new message; use /v1/completions"),
     ("add_generation_prompt", is_on, "a reply is always a new message; use /v1/completions"),
-    ("add_special_tokens", is_on, "a prompt begins as the expert wants it; leave it out"),
     ("chat_template", is_empty, NO_TEMPLATE),
     ("chat_template_kwargs", is_no_thought, NO_TEMPLATE),
     ("template", is_empty, NO_TEMPLATE),
@@ -102,6 +102,8 @@ const UNSUPPORTED: [Unsupported; 74] = [
 
 /// The fields that are refused unless they change nothing.
 pub(super) const REFUSED: &[&str] = &names(UNSUPPORTED);
+/// Another one, which depends on the endpoint.
+pub(super) const BEGINNINGS: &[&str] = &[BEGINNING];
 
 const fn names<const N: usize>(table: [Unsupported; N]) -> [&'static str; N] {
     let mut names = [""; N];
@@ -148,7 +150,6 @@ pub(super) const HARMLESS: &[&str] = &[
     "dry_allowed_length",
     "dry_penalty_last_n",
     "dry_sequence_breakers",
-    "min_keep",
     "n_keep",
     "n_discard",
     "num_ctx",
@@ -164,8 +165,20 @@ pub(super) const HARMLESS: &[&str] = &[
     "provider",
 ];
 
+/// Whether a prompt gets a beginning: in a conversation the template writes it, elsewhere it is put there.
+const BEGINNING: &str = "add_special_tokens";
+
 /// Refuses by name what would change the reply.
-pub(super) fn refuse(fields: &mut Fields<'_>) -> Result<(), ApiError> {
+pub(super) fn refuse(fields: &mut Fields<'_>, form: Form) -> Result<(), ApiError> {
+    let done = match form {
+        Form::Chat => is_off,
+        Form::Text => is_on,
+    };
+    if fields.take(BEGINNING).is_some_and(|value| !done(value)) {
+        let message =
+            format!("'{BEGINNING}': a prompt begins as the expert wants it; leave it out");
+        return Err(ApiError::unsupported(BEGINNING, message));
+    }
     for (name, harmless, message) in UNSUPPORTED {
         if fields.take(name).is_some_and(|value| !harmless(value)) {
             return Err(ApiError::unsupported(name, format!("'{name}': {message}")));
@@ -195,6 +208,10 @@ fn number(value: &RawValue) -> Option<f64> {
 
 fn is_one(value: &RawValue) -> bool {
     number(value) == Some(1.0)
+}
+
+fn is_one_at_most(value: &RawValue) -> bool {
+    number(value).is_some_and(|number| (0.0..=1.0).contains(&number))
 }
 
 fn is_not_above_0(value: &RawValue) -> bool {
@@ -239,7 +256,7 @@ mod tests {
     use super::*;
     use crate::api::fields::Names;
 
-    const NAMES: Names = &[&["temperature"], REFUSED, HARMLESS];
+    const NAMES: Names = &[&["temperature"], REFUSED, BEGINNINGS, HARMLESS];
 
     fn fields(body: &str) -> Fields<'_> {
         Fields::parse(body.as_bytes(), NAMES).unwrap()
@@ -248,11 +265,11 @@ mod tests {
     fn check(name: &str, harmless: &[&str], refused: &[&str]) {
         for value in harmless {
             let body = format!(r#"{{"{name}": {value}}}"#);
-            assert_eq!(refuse(&mut fields(&body)), Ok(()), "{body}");
+            assert_eq!(refuse(&mut fields(&body), Form::Chat), Ok(()), "{body}");
         }
         for value in refused {
             let body = format!(r#"{{"{name}": {value}}}"#);
-            let error = refuse(&mut fields(&body)).unwrap_err();
+            let error = refuse(&mut fields(&body), Form::Chat).unwrap_err();
             assert_eq!(error.code(), "unsupported_parameter", "{body}");
             assert!(format!("{error:?}").contains(&format!("Some({name:?})")), "{error:?}");
         }
@@ -289,7 +306,7 @@ mod tests {
     #[test]
     fn harmless_parameters_are_accepted_without_a_word() {
         let body = r#"{"store": true, "user": "u", "metadata": {"a": 1}, "keep_alive": "5m"}"#;
-        assert_eq!(refuse(&mut fields(body)), Ok(()));
+        assert_eq!(refuse(&mut fields(body), Form::Chat), Ok(()));
         assert!(warnings(&fields(body)).is_empty());
     }
 

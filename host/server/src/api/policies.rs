@@ -80,7 +80,7 @@ pub(super) async fn rollback(
     State(app): State<App>,
     Named(name): Named<String>,
 ) -> Result<Json<Activation>, ApiError> {
-    Ok(Json(blocking(&app, move |p| p.rollback_if_clear(Some(&name))).await?.into()))
+    Ok(Json(blocking(&app, move |p| p.rollback(Some(&name))).await?.into()))
 }
 
 /// Forgets a revision that nothing needs.

@@ -6,7 +6,10 @@
 
 mod early;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     Json,
@@ -29,6 +32,7 @@ use crate::{
     openai::finish_reason,
     pipeline::{Call, Deadline, End, Form, Performance as Measured, Piece, Refused, Reply},
     request_id::RequestId,
+    telemetry::Telemetry,
     wire::{
         Word,
         completions::{
@@ -77,10 +81,11 @@ impl Sending {
         if !warnings.is_empty() {
             tracing::warn!(warnings, "a call has unknown fields");
         }
+        let telemetry = app.pipeline().telemetry.clone();
         let answering = async move { app.pipeline().answer(call, permit, deadline).await };
         let warning = (!warnings.is_empty()).then(|| (WARNING_HEADER, header_text(&warnings)));
         let response = match self.delivery.stream {
-            true => self.stream(answering.boxed()).await?,
+            true => self.stream(answering.boxed(), telemetry).await?,
             false => self.whole(answering.await?).await?,
         };
         Ok((AppendHeaders(warning), response).into_response())
@@ -93,7 +98,11 @@ impl Sending {
         Ok((headers, Json(writer.whole(text, &end))).into_response())
     }
 
-    async fn stream(self, answering: Answering<Answered>) -> Result<Response, ApiError> {
+    async fn stream(
+        self,
+        answering: Answering<Answered>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Response, ApiError> {
         let (headers, events) = match early::soon(answering, PATIENCE).await {
             Ok(known) => {
                 let reply = known?;
@@ -104,6 +113,7 @@ impl Sending {
                 let begin = move |answered: Answered| match answered {
                     Ok(reply) => self.events(reply),
                     Err(refused) => {
+                        telemetry.reply_failed(""); // its status was counted as 200 long ago
                         stream::iter([Ok(event(&ApiError::from(refused).to_json()))]).boxed()
                     }
                 };

@@ -101,7 +101,7 @@ pub(super) fn read(
     messages: Vec<signalbox_policy::Message>,
     settings: &ServerSettings,
 ) -> Result<(Draft, Delivery), ApiError> {
-    parameters::refuse(fields)?;
+    parameters::refuse(fields, form)?;
     let warnings = parameters::warnings(fields);
     let delivery = Delivery { warnings, ..delivery(fields)? };
     let view = signalbox_policy::Call {
@@ -172,26 +172,32 @@ fn sampling(fields: &mut Fields<'_>) -> Result<Sampling, ApiError> {
         top_p: top_p(fields)?,
         top_k: fields.count_or_all("top_k", (0, TOP_K_MAX), 0)?,
         min_p: fields.number("min_p", 0.0, 1.0)?,
-        repetition_penalty: repetition_penalty(fields)?,
-        frequency_penalty: fields.number("frequency_penalty", -2.0, 2.0)?,
-        presence_penalty: fields.number("presence_penalty", -2.0, 2.0)?,
         seed: seed(fields)?,
+        ..penalties(fields)?
     })
 }
 
-/// It is for all of prompt and reply, so a shorter window would change the reply.
-fn repetition_penalty(fields: &mut Fields<'_>) -> Result<Option<f32>, ApiError> {
+/// They are for all of prompt and reply, so a shorter window would change the reply.
+fn penalties(fields: &mut Fields<'_>) -> Result<Sampling, ApiError> {
     let other = fields.number("repeat_penalty", 0.01, 10.0)?;
-    let penalty = fields.number("repetition_penalty", 0.01, 10.0)?.or(other);
+    let penalties = Sampling {
+        repetition_penalty: fields.number("repetition_penalty", 0.01, 10.0)?.or(other),
+        frequency_penalty: fields.number("frequency_penalty", -2.0, 2.0)?,
+        presence_penalty: fields.number("presence_penalty", -2.0, 2.0)?,
+        ..Sampling::default()
+    };
+    let Sampling { repetition_penalty, frequency_penalty, presence_penalty, .. } = penalties;
+    let on = repetition_penalty.is_some_and(|penalty| penalty != 1.0)
+        || [frequency_penalty, presence_penalty]
+            .into_iter()
+            .flatten()
+            .any(|penalty| penalty != 0.0);
     let window = fields.read::<f64>("repeat_last_n")?.filter(|window| *window != -1.0);
-    match (penalty.filter(|penalty| *penalty != 1.0), window) {
-        (Some(_), Some(_)) => {
-            let message =
-                "'repeat_last_n': penalties are for all of prompt and reply; leave it out";
-            Err(ApiError::unsupported("repeat_last_n", message))
-        }
-        _ => Ok(penalty),
+    if on && window.is_some() {
+        let message = "'repeat_last_n': penalties are for all of prompt and reply; leave it out";
+        return Err(ApiError::unsupported("repeat_last_n", message));
     }
+    Ok(penalties)
 }
 
 /// What ends a reply besides its length and stop strings.
@@ -285,7 +291,8 @@ mod tests {
     use super::*;
 
     fn parse(body: &str) -> Result<(Draft, Delivery), ApiError> {
-        let names: Names = &[NAMES, parameters::REFUSED, parameters::HARMLESS];
+        let names: Names =
+            &[NAMES, parameters::REFUSED, parameters::BEGINNINGS, parameters::HARMLESS];
         let mut fields = Fields::parse(body.as_bytes(), names)?;
         let id = RequestId::of(None);
         read(&mut fields, (&id, Caller::at(None)), Form::Chat, vec![], &ServerSettings::default())

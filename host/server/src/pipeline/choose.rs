@@ -44,6 +44,11 @@ fn client_named(named: &str, menu: &[ExpertView]) -> Result<Choice, Refusal> {
     Err(Refusal::UnknownExpert { asked: named.to_owned(), known })
 }
 
+/// Whether a name has the tag that Ollama's clients put behind names.
+pub(super) fn is_tagged(named: &str) -> bool {
+    named.ends_with(LATEST)
+}
+
 /// The id that a client means: it as it is, or without the tag that Ollama's clients put behind names.
 pub(crate) fn find<'m>(named: &str, ids: impl Iterator<Item = &'m str> + Clone) -> Option<&'m str> {
     let untagged = named.strip_suffix(LATEST).unwrap_or(named);

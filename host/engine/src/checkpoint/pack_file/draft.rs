@@ -17,11 +17,11 @@ use rustix::{
 use tempfile::NamedTempFile;
 
 use super::{header::Header, identity::Identity, sound::PackFile};
-use crate::checkpoint::arrangement::Arrangement;
+use crate::{checkpoint::arrangement::Arrangement, files::open_plain};
 
 /// How drafts end.
 const ENDING: &str = ".draft";
-/// A draft that nobody holds and that is older was left by a process that has ended.
+/// An empty draft that nobody holds and that is older was left by a process that has ended.
 const LEFT_BEHIND: Duration = Duration::from_secs(10);
 
 /// A file that is written piece by piece. Taken back when it is dropped.
@@ -32,6 +32,8 @@ pub(in crate::checkpoint) struct Draft {
     checksums: Vec<AtomicU32>,
     /// Where the first matrix begins.
     begin: usize,
+    /// The file system has set room aside for all of it.
+    has_room: bool,
 }
 
 impl Draft {
@@ -47,14 +49,16 @@ impl Draft {
         file.as_file().try_lock().map_err(io::Error::from)?;
         let begin = Header::len(arrangement.pieces);
         let bytes = (begin + arrangement.bytes) as u64;
-        match fallocate(file.as_file(), FallocateFlags::empty(), 0, bytes) {
-            Ok(()) => {}
-            // Not every file system sets room aside; it shows then while the file is written.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.as_file().set_len(bytes)?,
+        let has_room = match fallocate(file.as_file(), FallocateFlags::empty(), 0, bytes) {
+            Ok(()) => true,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                file.as_file().set_len(bytes)?;
+                false
+            }
             Err(error) => return Err(error.into()),
-        }
+        };
         let checksums = (0..arrangement.pieces).map(|_| AtomicU32::new(0)).collect();
-        Ok(Self { file, place: place.to_owned(), checksums, begin })
+        Ok(Self { file, place: place.to_owned(), checksums, begin, has_room })
     }
 
     /// Writes piece number `piece`, which begins so many bytes behind the first matrix.
@@ -77,6 +81,11 @@ impl Draft {
         let header = Header::of(identity, arrangement);
         let checksums = self.checksums.iter().map(|sum| sum.load(Ordering::Relaxed));
         self.file.as_file().write_all_at(&header.write(checksums), 0)?;
+        self.file.as_file().set_permissions(Permissions::from_mode(0o444))?;
+        if !self.has_room {
+            // A full disk shows now at the latest, and not in pages that are mapped.
+            self.file.as_file().sync_all()?;
+        }
         let written = PackFile::written(self.file.as_file(), self.begin)?;
         Ok((written, Unsettled { file: self.file, place: self.place }))
     }
@@ -92,7 +101,6 @@ impl Unsettled {
     /// Waits for the disk, and gives the file its name in place of an older one.
     pub(crate) fn settle(self) -> io::Result<PathBuf> {
         let Self { file, place } = self;
-        file.as_file().set_permissions(Permissions::from_mode(0o444))?;
         file.as_file().sync_all()?;
         file.persist(&place)?;
         File::open(place.parent().unwrap_or(Path::new(".")))?.sync_all()?;
@@ -139,10 +147,10 @@ fn sweep(folder: &Path, prefix: &str) {
 }
 
 fn is_left_behind(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
-    let old = file
-        .metadata()
-        .and_then(|metadata| metadata.modified())
-        .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > LEFT_BEHIND));
-    old && file.try_lock().is_ok()
+    let Ok(file) = open_plain(path) else { return false };
+    let Ok(metadata) = file.metadata() else { return false };
+    let age = metadata.modified().ok().and_then(|modified| modified.elapsed().ok());
+    // Room is set aside under the lock: only a file that is empty may be one that is not locked yet.
+    let begun = metadata.len() > 0 || age.is_some_and(|age| age > LEFT_BEHIND);
+    begun && file.try_lock().is_ok()
 }

@@ -13,6 +13,9 @@ use crate::{
 /// Of a file's beginning, where its header is, so much is looked at.
 const LOOKED_AT: usize = 1 << 16;
 
+/// And of every tensor's middle so much.
+const TENSOR_LOOKED_AT: usize = 1 << 12;
+
 /// Two hashes: of how weights are packed, and of the weights.
 #[derive(Debug)]
 pub(in crate::checkpoint) struct Identity {
@@ -32,6 +35,13 @@ impl Identity {
             source.update(file.signature());
             source.update(beginning(file)?);
         }
+        // Other weights may have the same names, shapes, and, where an image or an archive was unpacked, times.
+        let tensors: BTreeMap<_, _> = catalogue.tensors.iter().collect();
+        for entry in tensors.into_values() {
+            let middle = entry.bytes / 2;
+            let sample = TENSOR_LOOKED_AT.min(entry.bytes - middle);
+            source.update(catalogue.files[entry.file].read(entry.offset + middle, sample)?);
+        }
         source.update(format!("{plan:?}"));
         Ok(Self { layout: layout(arrangement), source: source.finalize().into() })
     }
@@ -41,9 +51,11 @@ fn beginning(file: &WeightFile) -> Result<Vec<u8>, CheckpointError> {
     file.read(0, file.bytes().min(LOOKED_AT))
 }
 
-/// Of the places of all matrices, and of what packing makes of the formats among them.
+/// Of the places of all matrices, of what packing makes of the formats among them, and of this version, which
+/// says how files' numbers become rows of these formats.
 fn layout(arrangement: &Arrangement) -> [u8; 16] {
     let mut layout = Sha256::new();
+    layout.update(env!("CARGO_PKG_VERSION"));
     let forms = arrangement.matrices.iter().map(|place| format!("{place:?}"));
     forms.for_each(|form| layout.update(form));
     let packed = arrangement.matrices.iter().filter_map(|place| place.form.packed());

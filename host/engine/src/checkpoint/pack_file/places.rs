@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use sha2::{Digest, Sha256};
@@ -24,6 +24,8 @@ pub(in crate::checkpoint) fn places(
     cache: Option<&Path>,
 ) -> Vec<PathBuf> {
     let ours = format!("{NAME}{variant}{ENDING}");
+    // A bare name has no folder that could be opened.
+    let checkpoint = &path::absolute(checkpoint).unwrap_or_else(|_| checkpoint.to_owned());
     let beside = match checkpoint.is_dir() {
         true => checkpoint.join(&ours),
         false => {

@@ -1,13 +1,13 @@
 //! A pack file that is mapped, once every byte of it was found to be what was written.
 
-use std::{fs::File, io, ops::Range, path::Path, sync::OnceLock};
+use std::{fs::File, io, ops::Range, os::unix::fs::PermissionsExt, path::Path, sync::OnceLock};
 
 use signalbox_kernels::{Bytes, Compute, Mapping};
 
 use super::{header::Header, identity::Identity, unusable::Unusable};
 use crate::{
     checkpoint::arrangement::Arrangement,
-    files::{CheckpointError, malformed},
+    files::{CheckpointError, malformed, open_plain},
 };
 
 /// A pack file that was found sound, mapped.
@@ -26,12 +26,14 @@ impl PackFile {
         arrangement: &Arrangement,
         compute: &Compute,
     ) -> Result<Self, Unusable> {
-        let file = File::open(path).map_err(|error| match error.kind() {
+        let file = open_plain(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Unusable::Missing,
+            io::ErrorKind::InvalidInput => Unusable::Foreign,
             _ => Unusable::Unreadable(error),
         })?;
         let metadata = file.metadata().map_err(Unusable::Unreadable)?;
-        if !metadata.is_file() || metadata.len() == 0 {
+        // What anybody may write to is not mapped: it could change under the checksums.
+        if metadata.len() == 0 || metadata.permissions().mode() & 0o222 != 0 {
             return Err(Unusable::Foreign);
         }
         let mapping = Mapping::of(&file).map_err(Unusable::Unreadable)?;

@@ -141,6 +141,15 @@ fn a_stale_file_is_made_anew() {
     fs::write(&weights, bytes).unwrap();
     File::open(&weights).unwrap().set_modified(modified).unwrap();
     assert!(load(folder.path(), &beside()).unwrap().1, "the header is another");
+
+    // A weight in the middle of the largest tensor, as in another fine-tune from an image without times.
+    let mut bytes = fs::read(&weights).unwrap();
+    let checkpoint = Checkpoint::open(folder.path()).unwrap();
+    let largest = checkpoint.catalogue.tensors.values().max_by_key(|entry| entry.bytes).unwrap();
+    bytes[largest.offset + largest.bytes / 2] ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    File::open(&weights).unwrap().set_modified(modified).unwrap();
+    assert!(load(folder.path(), &beside()).unwrap().1, "a weight is another");
     assert!(!load(folder.path(), &beside()).unwrap().1);
 }
 
@@ -233,8 +242,8 @@ fn drafts_of_processes_that_ended_are_removed() {
     let folder = copy("phi4_fast");
     let draft = |name: &str| folder.path().join(format!(".{PACK}.{name}.draft"));
     let (dead, alive, new) = (draft("dead"), draft("alive"), draft("new"));
-    [&dead, &alive, &new].iter().for_each(|draft| fs::write(draft, "half").unwrap());
-    [&dead, &alive].iter().for_each(|draft| set_age(draft, 3600));
+    [&dead, &alive].iter().for_each(|draft| fs::write(draft, "half").unwrap());
+    fs::write(&new, "").unwrap(); // whoever made it has not locked it yet
     let held = File::open(&alive).unwrap();
     held.lock().unwrap();
     load(folder.path(), &beside()).unwrap();

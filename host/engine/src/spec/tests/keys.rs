@@ -195,6 +195,9 @@ fn every_key_of_a_gguf_file_is_applied_or_refused() {
         for refused in spec::refused::IN_GGUF {
             check_gguf(kind, refused.key, refused.neutral[0] as f32, Same);
             check_gguf(kind, refused.key, 7.0, Refused);
+            let full = format!("{kind}.{}", refused.key);
+            let said = read_gguf(kind, &|m| m.with_text(&full, "0")).unwrap_err().to_string();
+            assert!(said.contains(&format!("'{full}' is no single number")), "{said}");
         }
         check_gguf(kind, "attention.value_length", 32.0, Refused);
         check_gguf(kind, "attention.value_length", 64.0, Same);

@@ -2,7 +2,7 @@
 
 use super::close;
 use crate::{
-    Compute, Format, Isa, Packed,
+    Format, Isa, Packed,
     activations::{Block, STEPS, Step},
     blocking::{BLOCKS, DEPTH, ROWS, STEP},
     packed::{Layout, Panel, Stored},
@@ -102,7 +102,7 @@ pub(super) fn expanding(isa: Isa, expand: fn(Layout, &[u8], &mut Panel)) {
     for format in packable() {
         let cols = format.block().0 * 32usize.div_ceil(format.block().0);
         for cols in [cols, 2 * cols].into_iter().filter(|cols| *cols <= BLOCKS * DEPTH) {
-            let packed = Packed::new(&rows(format, ROWS, cols, 6), &Compute::scalar()).unwrap();
+            let packed = Packed::new(&rows(format, ROWS, cols, 6)).unwrap();
             let mut ours = Panel::new(layout_of(&packed));
             let mut scalar = Panel::new(layout_of(&packed));
             expand(layout_of(&packed), packed.strip(0), &mut ours);
@@ -175,7 +175,7 @@ pub(super) fn sweeping_steps(isa: Isa, sweep_steps: SweepSteps) {
 pub(super) fn streaming_steps(isa: Isa, stream: Stream, stream_steps: StreamSteps) {
     for format in packable() {
         let cols = BLOCKS * DEPTH / format.block().0.max(32) * format.block().0.max(32);
-        let packed = Packed::new(&rows(format, ROWS, cols, 15), &Compute::scalar()).unwrap();
+        let packed = Packed::new(&rows(format, ROWS, cols, 15)).unwrap();
         let (layout, mut x) = (layout_of(&packed), vec![Block::default(); BLOCKS]);
         quantised(&noise(cols, 16), &mut x);
         let run = |stream: Stream, stream_steps: StreamSteps| {
@@ -199,7 +199,7 @@ pub(super) fn streaming(isa: Isa, stream: Stream) {
         let (cols, n) = (format.block().0 * 32usize.div_ceil(format.block().0), 4);
         let depths = [cols, 2 * cols, BLOCKS * DEPTH / cols * cols];
         for cols in depths.into_iter().filter(|cols| (1..=BLOCKS * DEPTH).contains(cols)) {
-            let packed = Packed::new(&rows(format, ROWS, cols, 9), &Compute::scalar()).unwrap();
+            let packed = Packed::new(&rows(format, ROWS, cols, 9)).unwrap();
             let (layout, width) = (layout_of(&packed), cols.div_ceil(DEPTH));
             let mut x = vec![Block::default(); n * width];
             for (x, seed) in x.chunks_mut(width).zip(10..) {
@@ -237,7 +237,7 @@ pub(super) fn sweeping_numbers(isa: Isa, sweep: SweepNumbers) {
 pub(super) fn streaming_numbers(isa: Isa, stream: StreamNumbers) {
     for format in [Format::F32, Format::F16, Format::Bf16] {
         for (n, cols) in (1..=4).flat_map(|n| [(n, 1), (n, 33)]) {
-            let packed = Packed::new(&rows(format, ROWS, cols, 13), &Compute::scalar()).unwrap();
+            let packed = Packed::new(&rows(format, ROWS, cols, 13)).unwrap();
             let x = noise(n * cols, 14);
             let (mut ours, mut scalar) = (vec![[1.0; ROWS]; n], vec![[1.0; ROWS]; n]);
             stream(format, packed.strip(0), &x, cols, &mut ours);

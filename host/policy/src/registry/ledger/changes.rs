@@ -125,28 +125,32 @@ impl Ledger {
         Ok(Activation { undoes: Some(past.generation), ..activation })
     }
 
-    /// Refuses a rollback that would do what nobody who says "back" means: leave no router where there
-    /// is one, or bring back what was taken out of force on purpose.
-    pub(in crate::registry) fn check_meant(&self, name: Option<&str>) -> Result<(), PolicyError> {
-        let Some(past) = self.undoable(name) else { return Ok(()) };
-        let policy = past.policy.as_deref().unwrap_or_default();
-        let meant = |router: &String| name.is_none() || name == Some(router.as_str());
-        if self.pipeline.route.as_ref().is_some_and(meant) && past.before.route.is_none() {
-            let message = format!(
-                "undoing change {} would leave no router, so the host's own default would choose; \
-                 activate the router that you want, or deactivate this one",
-                past.generation
-            );
-            return Err(PolicyError::RollbackUnclear { message });
-        }
-        if past.cause == Cause::Deactivate && name.is_none() {
-            let message = format!(
+    /// The same, but for what nobody who says "back" means: to leave no router where there is one, or to bring
+    /// back what was taken out of force on purpose. On an error this ledger is to be thrown away.
+    pub(in crate::registry) fn roll_back_if_clear(
+        &mut self,
+        name: Option<&str>,
+        now: u64,
+    ) -> Result<Activation, PolicyError> {
+        let unclear = |message| Err(PolicyError::RollbackUnclear { message });
+        if let Some(past) = self.undoable(name).filter(|_| name.is_none())
+            && past.cause == Cause::Deactivate
+        {
+            let policy = past.policy.as_deref().unwrap_or_default();
+            return unclear(format!(
                 "the newest change took '{policy}' out of force, so undoing it would bring '{policy}' \
                  back; if you mean that, roll back '{policy}' by name or activate a revision of it"
-            );
-            return Err(PolicyError::RollbackUnclear { message });
+            ));
         }
-        Ok(())
+        let undone = self.roll_back(name, now)?;
+        if undone.before.route.is_some() && undone.after.route.is_none() {
+            return unclear(format!(
+                "undoing change {} would leave no router, so the host's own default would choose; \
+                 activate the router that you want, or deactivate this one",
+                undone.undoes.unwrap_or_default()
+            ));
+        }
+        Ok(undone)
     }
 
     fn check_stored(&self, changes: &[Change]) -> Result<(), PolicyError> {

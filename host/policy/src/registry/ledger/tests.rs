@@ -111,7 +111,7 @@ fn one_policy_is_rolled_back_without_touching_the_others() {
 
 #[test]
 fn a_rollback_that_would_leave_no_router_or_bring_back_what_was_taken_out_is_not_clear() {
-    let clear = |ledger: &Ledger, name| ledger.check_meant(name).is_ok();
+    let clear = |ledger: &Ledger, name| ledger.clone().roll_back_if_clear(name, 9).is_ok();
     let mut ledger = ledger();
     ledger.activate("a", "a1", 1).unwrap();
     assert!(!clear(&ledger, None) && !clear(&ledger, Some("a")), "as the first act");
@@ -124,6 +124,16 @@ fn a_rollback_that_would_leave_no_router_or_bring_back_what_was_taken_out_is_not
     ledger.deactivate("guard", 5).unwrap();
     assert!(!clear(&ledger, None), "it was taken out for a reason");
     assert!(clear(&ledger, Some("guard")), "by name it is meant");
+}
+
+#[test]
+fn a_rollback_to_a_router_that_is_gone_by_now_is_not_clear() {
+    let mut ledger = ledger();
+    ledger.activate("a", "a1", 1).unwrap();
+    ledger.activate("b", "b1", 2).unwrap();
+    ledger.deactivate("a", 3).unwrap();
+    let unclear = ledger.clone().roll_back_if_clear(Some("b"), 4).unwrap_err();
+    assert!(unclear.to_string().contains("would leave no router"), "{unclear}");
 }
 
 #[test]
