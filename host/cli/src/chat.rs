@@ -165,7 +165,7 @@ impl Conversation {
         let common = Common { model, temperature, stream: Some(true), ..Common::default() };
         let system = self.system.clone().map(|text| message("system", ChatContent::Text(text)));
         let messages = system.into_iter().chain(self.messages.iter().cloned()).collect();
-        ChatRequest { messages, common }
+        ChatRequest { messages, common, ..ChatRequest::default() }
     }
 
     /// The reply, as far as it was let come.
@@ -208,7 +208,7 @@ impl Conversation {
 }
 
 fn message(role: &'static str, content: ChatContent) -> ChatMessage {
-    ChatMessage { role: role.into(), content }
+    ChatMessage::new(role, content)
 }
 
 /// A part of a message that shows a file.

@@ -11,6 +11,7 @@ mod error;
 mod expert;
 mod files;
 mod fleet;
+mod format;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod generation;
@@ -34,6 +35,7 @@ mod spec;
 mod steering;
 mod template;
 mod tokenizer;
+mod tools;
 mod transient;
 mod vision;
 
@@ -42,6 +44,7 @@ pub use checkpoint::{Prepacked, is_pack_file};
 pub use error::{Blame, EngineError};
 pub use expert::TokenStream;
 pub use fleet::{ExpertState, ExpertStatus, Fleet, Loading, MemoryStatus};
+pub use format::Format;
 pub use image::{Image, ImageError, ImageLimits};
 pub use inspect::{Faults, Finding, Inspection, Severity, inspect};
 pub use limits::{
@@ -52,7 +55,10 @@ pub use model::TokenCost;
 pub use pack_progress::PackProgress;
 pub use prepack::prepack;
 pub use progress::{Progress, Stage};
-pub use request::{Ends, Event, Finish, Message, Part, Prompt, Request, Sampling, Timings, Usage};
+pub use request::{
+    Conversation, Ends, Event, Finish, Logprob, Message, Opening, Part, Prompt, Request, Sampling,
+    Timings, TokenLogprobs, Usage,
+};
 pub use score::{Agreement, Scorer, Scoring, nll, top1};
 pub use self_test::{SelfTest, self_test};
 pub use settings::{
@@ -60,6 +66,7 @@ pub use settings::{
     Templates,
 };
 pub use template::serve_template;
+pub use tools::{CallReader, Said, Tool, ToolCall, ToolChoice, Tools, read_calls, write_calls};
 
 /// Instructions that kernels are written for.
 pub use signalbox_kernels::Isa;

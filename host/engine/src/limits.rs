@@ -39,6 +39,8 @@ fixed! {
         pub const STOPS_MAX: usize = 64, "stops_max", "strings";
         /// Length of a stop string; so much of a reply may be held back.
         pub const STOP_BYTES_MAX: usize = 256, "stop_bytes_max", "bytes";
+        /// A call of a tool; so much of a reply may be held back.
+        pub const CALL_BYTES_MAX: usize = 262_144, "tool_call_bytes_max", "bytes";
         /// A JSON file beside the weights.
         pub(crate) const JSON_BYTES_MAX: u64 = 16 * MIB, "checkpoint_json_bytes_max", "bytes";
         /// A vocabulary; the largest published have a tenth of it.

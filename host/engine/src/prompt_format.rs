@@ -11,14 +11,16 @@ mod arranged;
 use arranged::arranged;
 
 use crate::{
-    EngineError, Finding, Image, Message, Part, Prompt,
+    EngineError, Finding, Image, Message, Opening, Part, Prompt,
     files::{CheckpointError, malformed},
     generation::Generation,
     limits::{IMAGES_MAX, MESSAGES_MAX},
     opened::Opened,
+    request::Conversation,
     spec::VisionSpec,
     template::{DeclaredTemplate, Problem},
     tokenizer::Tokenizer,
+    tools::{Tool, ToolCall, Tools},
     vision::{self, Frame, Placed},
 };
 
@@ -93,7 +95,8 @@ impl PromptFormat {
             Prompt::Text(text) => {
                 (self.tokenizer.encode_prompt(text).map_err(invalid)?, Vec::new())
             }
-            Prompt::Chat(messages) => self.encode_chat(expert, messages, context)?,
+            Prompt::Tokens(ids) => (ids.clone(), Vec::new()),
+            Prompt::Chat(conversation) => self.encode_chat(expert, conversation, context)?,
         };
         self.check_ids(expert, &ids, context)?;
         let spec = self.sight.as_ref().map(|sight| &sight.spec);
@@ -104,10 +107,11 @@ impl PromptFormat {
     fn encode_chat(
         &self,
         expert: &str,
-        messages: &[Message],
+        conversation: &Conversation,
         context: u32,
     ) -> Result<(Vec<u32>, Vec<Image>), EngineError> {
-        check_turns(messages)?;
+        let messages = &conversation.messages;
+        check_turns(conversation)?;
         let images: Vec<Image> = messages.iter().flat_map(Message::images).cloned().collect();
         check_images(images.len())?;
         let refused = |message: String| EngineError::Template { expert: expert.into(), message };
@@ -118,10 +122,11 @@ impl PromptFormat {
         };
         let failed = |problem| template_error(expert, problem);
         let template = self.template.compiled().map_err(failed)?;
-        let messages = arranged(messages, template.shows_later_system());
-        let defused: Vec<Message> =
-            messages.iter().map(|message| self.defuse(message)).collect::<Result<_, _>>()?;
-        let mut rendered = template.render(&defused).map_err(failed)?;
+        let told = template.told(conversation);
+        let arranged = arranged(&told.messages, template.shows_later_system());
+        let arranged = Conversation { messages: arranged, ..told.into_owned() };
+        let mut rendered =
+            template.render(&self.defused(&arranged).map_err(invalid)?).map_err(failed)?;
         check_bytes(expert, "the rendered prompt", rendered.len(), context)?;
         if let Some(frame) = frame {
             rendered = frame.expand(&rendered, images.len()).map_err(refused)?;
@@ -129,15 +134,41 @@ impl PromptFormat {
         Ok((self.tokenizer.encode_rendered(&rendered).map_err(invalid)?, images))
     }
 
-    fn defuse(&self, message: &Message) -> Result<Message, EngineError> {
+    /// The conversation without a control token in anything that its writers sent.
+    fn defused(&self, conversation: &Conversation) -> Result<Conversation, String> {
+        let messages = conversation.messages.iter().map(|message| self.defused_message(message));
+        let tools = &conversation.tools;
+        let offered = tools.callable().iter().map(|tool| self.defused_tool(tool));
+        let tools = Tools { offered: offered.collect::<Result<_, _>>()?, ..(**tools).clone() };
+        let messages = messages.collect::<Result<_, _>>()?;
+        Ok(Conversation { messages, tools: tools.into(), opening: conversation.opening })
+    }
+
+    fn defused_message(&self, message: &Message) -> Result<Message, String> {
         let defuse = |part: &Part| match part {
-            Part::Text(text) => {
-                self.tokenizer.defuse(text).map(|text| Part::Text(text.into_owned()))
-            }
+            Part::Text(text) => self.defuse(text).map(Part::Text),
             Part::Image(image) => Ok(Part::Image(image.clone())),
         };
-        let content = message.content.iter().map(defuse).collect::<Result<_, _>>();
-        Ok(Message { role: message.role.clone(), content: content.map_err(invalid)? })
+        let call = |call: &ToolCall| {
+            let (name, arguments) = (self.defuse(&call.name)?, self.defuse(&call.arguments)?);
+            Ok::<_, String>(ToolCall { id: call.id.clone(), name, arguments })
+        };
+        let content = message.content.iter().map(defuse).collect::<Result<_, _>>()?;
+        let calls = message.calls.iter().map(call).collect::<Result<_, _>>()?;
+        Ok(Message { content, calls, ..message.clone() })
+    }
+
+    fn defused_tool(&self, tool: &Tool) -> Result<Tool, String> {
+        let description = tool.description.as_deref().map(|text| self.defuse(text)).transpose()?;
+        let parameters = self.defuse(&tool.parameters.to_string())?;
+        // No control token has a quotation mark or a bracket of JSON that a mark within it would break.
+        let parameters = serde_json::from_str(&parameters)
+            .map_err(|error| format!("the parameters of '{}': {error}", clean(&tool.name, 64)))?;
+        Ok(Tool { name: self.defuse(&tool.name)?, description, parameters, strict: tool.strict })
+    }
+
+    fn defuse(&self, text: &str) -> Result<String, String> {
+        self.tokenizer.defuse(text).map(std::borrow::Cow::into_owned)
     }
 
     fn check_ids(&self, expert: &str, ids: &[u32], context: u32) -> Result<(), EngineError> {
@@ -183,7 +214,13 @@ fn invalid(message: impl Into<String>) -> EngineError {
     EngineError::InvalidRequest { message: message.into() }
 }
 
-fn check_turns(messages: &[Message]) -> Result<(), EngineError> {
+fn check_turns(conversation: &Conversation) -> Result<(), EngineError> {
+    let messages = &conversation.messages;
+    if conversation.opening == Opening::Continuation
+        && messages.last().is_none_or(|last| last.role != "assistant" || !last.calls.is_empty())
+    {
+        return Err(invalid("only an assistant's text can be continued, and the last is none"));
+    }
     if messages.is_empty() {
         return Err(invalid("there are no messages; send at least one"));
     }
@@ -210,9 +247,20 @@ fn check_images(count: usize) -> Result<(), EngineError> {
 fn check_size(expert: &str, prompt: &Prompt, context: u32) -> Result<(), EngineError> {
     let bytes: usize = match prompt {
         Prompt::Text(text) => text.len(),
-        Prompt::Chat(messages) => messages.iter().flat_map(Message::texts).map(str::len).sum(),
+        Prompt::Tokens(ids) => ids.len(),
+        Prompt::Chat(Conversation { messages, tools, .. }) => {
+            let calls = messages.iter().flat_map(|message| &message.calls);
+            let called: usize = calls.map(|call| call.name.len() + call.arguments.len()).sum();
+            let offered: usize = tools.callable().iter().map(tool_bytes).sum();
+            let texts: usize = messages.iter().flat_map(Message::texts).map(str::len).sum();
+            texts + called + offered
+        }
     };
     check_bytes(expert, "the prompt", bytes, context)
+}
+
+fn tool_bytes(tool: &Tool) -> usize {
+    tool.definition().to_string().len()
 }
 
 fn check_bytes(expert: &str, what: &str, bytes: usize, context: u32) -> Result<(), EngineError> {
@@ -257,9 +305,14 @@ pub(crate) mod tests {
         let recorded: Value = serde_json::from_str(&text).unwrap();
         for entry in recorded["entries"].as_array().unwrap() {
             let messages = messages(entry);
-            let rendered = prompt_format.template.compiled().unwrap().render(&messages).unwrap();
+            let rendered = prompt_format
+                .template
+                .compiled()
+                .unwrap()
+                .render(&messages.clone().into())
+                .unwrap();
             assert_eq!(rendered, entry["rendered"].as_str().unwrap());
-            let ids = prompt_format.encode(id, &Prompt::Chat(messages), 4096).unwrap().ids;
+            let ids = prompt_format.encode(id, &messages.into(), 4096).unwrap().ids;
             assert_eq!(serde_json::json!(ids), entry["prompt_ids"], "{id}: {rendered:?}");
         }
     }
@@ -278,11 +331,11 @@ pub(crate) mod tests {
     }
 
     fn user(content: Vec<Part>) -> Message {
-        Message { role: "user".into(), content }
+        Message::of("user", content)
     }
 
     fn encode(id: &str, messages: Vec<Message>) -> Result<Encoded, EngineError> {
-        toy_format(id).encode(id, &Prompt::Chat(messages), 4096)
+        toy_format(id).encode(id, &messages.into(), 4096)
     }
 
     /// What `Gemma3Processor` makes of it, written out.
@@ -303,7 +356,7 @@ pub(crate) mod tests {
              A circle.<end_of_turn>\n<start_of_turn>user\nAnd{frame}{frame}<end_of_turn>\n\
              <start_of_turn>model\n"
         );
-        let encoded = prompt_format.encode("gemma", &Prompt::Chat(turns), 4096).unwrap();
+        let encoded = prompt_format.encode("gemma", &turns.into(), 4096).unwrap();
         assert_eq!(encoded.ids, prompt_format.tokenizer.encode_rendered(&expected).unwrap());
         let placeholder = prompt_format.tokenizer.id("<image_soft_token>").unwrap();
         assert_eq!(encoded.images.len(), 3);
@@ -333,7 +386,7 @@ pub(crate) mod tests {
     #[test]
     fn pictures_without_a_place_are_refused() {
         let lost = vec![
-            Message { role: "system".into(), content: vec![Part::Text("Look.".into()), image()] },
+            Message::of("system", vec![Part::Text("Look.".into()), image()]),
             Message::text("user", "Hi"),
         ];
         let error = encode("gemma3_multimodal", lost).unwrap_err();
@@ -350,8 +403,9 @@ pub(crate) mod tests {
     fn a_system_prompt_reaches_every_expert() {
         for id in ["mistral_balanced", "gemma3_multimodal", "phi4_fast", "qwen_coder"] {
             let prompt_format = toy_format(id);
-            let turns = [Message::text("system", "Be brief."), Message::text("user", "Hi")];
-            let rendered = prompt_format.template.compiled().unwrap().render(&turns).unwrap();
+            let turns = vec![Message::text("system", "Be brief."), Message::text("user", "Hi")];
+            let template = prompt_format.template.compiled().unwrap();
+            let rendered = template.render(&turns.into()).unwrap();
             assert!(rendered.contains("Be brief."), "{id}: {rendered}");
         }
     }

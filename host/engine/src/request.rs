@@ -1,16 +1,23 @@
 //! What is asked of an expert and what comes back: plain data with public fields.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::{EngineError, Image, Progress};
+use crate::{
+    EngineError, Format, Image, Progress,
+    tools::{ToolCall, Tools},
+};
 
 /// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
     /// `system`, `user`, `assistant` or `tool`; the chat template decides what it accepts.
     pub role: String,
     /// Text and pictures in the order they are read.
     pub content: Vec<Part>,
+    /// Tools that the assistant called in this turn.
+    pub calls: Vec<ToolCall>,
+    /// The id of the call whose result this is, of a turn of the role `tool`.
+    pub answers: Option<String>,
 }
 
 /// A piece of a turn.
@@ -25,7 +32,12 @@ pub enum Part {
 impl Message {
     /// A turn of nothing but text.
     pub fn text(role: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { role: role.into(), content: vec![Part::Text(text.into())] }
+        Self::of(role, vec![Part::Text(text.into())])
+    }
+
+    /// A turn of these parts, without calls.
+    pub fn of(role: impl Into<String>, content: Vec<Part>) -> Self {
+        Self { role: role.into(), content, ..Self::default() }
     }
 
     /// Its texts.
@@ -45,13 +57,52 @@ impl Message {
     }
 }
 
+/// A conversation that an expert goes on with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conversation {
+    /// Its turns, oldest first.
+    pub messages: Vec<Message>,
+    /// What the expert may call.
+    pub tools: Arc<Tools>,
+    /// What comes behind the last turn.
+    pub opening: Opening,
+}
+
+/// What comes behind the last turn of a conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Opening {
+    /// The beginning of a reply.
+    #[default]
+    Reply,
+    /// Nothing: the expert says who speaks next.
+    Nothing,
+    /// The last turn is not over: the expert goes on where it ends.
+    Continuation,
+}
+
 /// The text an expert continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prompt {
     /// Rendered by the expert's own chat template.
-    Chat(Vec<Message>),
+    Chat(Conversation),
     /// Taken as it is, behind the tokenizer's beginning-of-sequence token where it has one.
     Text(String),
+    /// Tokens of the expert's own.
+    Tokens(Vec<u32>),
+}
+
+impl From<Vec<Message>> for Conversation {
+    /// Without tools, and to be replied to.
+    fn from(messages: Vec<Message>) -> Self {
+        Self { messages, ..Self::default() }
+    }
+}
+
+impl From<Vec<Message>> for Prompt {
+    /// A conversation without tools that gets a reply.
+    fn from(messages: Vec<Message>) -> Self {
+        Self::Chat(messages.into())
+    }
 }
 
 /// How the next token is drawn. `None` means the checkpoint's `generation_config`, and where that
@@ -72,6 +123,8 @@ pub struct Sampling {
     pub frequency_penalty: Option<f32>,
     /// Taken off a token's logit once it stands in the reply; -2 to 2. Default 0.
     pub presence_penalty: Option<f32>,
+    /// Added to the logits of tokens; -100 to 100, which bars a token or leaves nothing else.
+    pub bias: Vec<(u32, f32)>,
     /// Same seed, same prompt, same expert: same reply. `None` draws a fresh seed.
     pub seed: Option<u64>,
 }
@@ -89,8 +142,31 @@ pub struct Request {
     pub stop: Vec<String>,
     /// What else ends it, or does not.
     pub ends: Ends,
+    /// What the reply has to look like.
+    pub format: Format,
+    /// Whether log probabilities are wanted, and of how many other tokens for each.
+    pub logprobs: Option<u32>,
+    /// What much of the reply may be: it is tried before it is generated, and changes no token.
+    pub prediction: Option<Arc<str>>,
     /// Where the call stands, for whoever waits for it.
     pub progress: Progress,
+}
+
+impl Request {
+    /// A request with nothing but defaults.
+    pub fn new(prompt: impl Into<Prompt>) -> Self {
+        Self {
+            prompt: prompt.into(),
+            sampling: Sampling::default(),
+            max_tokens: None,
+            stop: Vec::new(),
+            ends: Ends::default(),
+            format: Format::default(),
+            logprobs: None,
+            prediction: None,
+            progress: Progress::default(),
+        }
+    }
 }
 
 /// What ends a reply besides its length and stop strings.
@@ -118,6 +194,8 @@ pub enum Finish {
 pub struct Usage {
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u32,
+    /// Those of them that were not computed for this call.
+    pub cached_tokens: u32,
     /// Tokens generated, the end token included.
     pub completion_tokens: u32,
 }
@@ -135,11 +213,33 @@ pub struct Timings {
     pub decode: Duration,
 }
 
+/// A token and what it weighed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logprob {
+    /// Its id.
+    pub token: u32,
+    /// What it stands for; the bytes of one token need not be whole characters.
+    pub bytes: Vec<u8>,
+    /// The logarithm of its probability, of the model's own distribution.
+    pub logprob: f32,
+}
+
+/// A token that was drawn, and the likeliest at its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenLogprobs {
+    /// The one that was drawn.
+    pub drawn: Logprob,
+    /// The likeliest first.
+    pub top: Vec<Logprob>,
+}
+
 /// What a [`TokenStream`](crate::TokenStream) yields. `Finished` and `Failed` are last.
 #[derive(Debug)]
 pub enum Event {
     /// New text: whole characters, never empty.
     Text(String),
+    /// Tokens that the text after it was made of, where that was asked for.
+    Logprobs(Vec<TokenLogprobs>),
     /// The reply is complete.
     Finished {
         /// Why it ended.

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use crate::{
-    Ends, EngineError, Event, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading,
-    Message, PackFiles, Progress, Prompt, Request, Sampling, Templates, Timings, TokenStream,
-    Usage,
+    EngineError, Event, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, Message,
+    PackFiles, Prompt, Request, Sampling, Templates, Timings, TokenStream, Usage,
 };
 
 /// What it is asked. Any model goes on from here, whatever it knows.
@@ -63,19 +62,11 @@ async fn rehearse(fleet: &Fleet, id: &str) -> Result<SelfTest, EngineError> {
     let status = status.ok_or_else(|| EngineError::UnknownExpert { expert: id.to_owned() })?;
     let chat = status.capabilities.iter().any(|known| known == "chat");
     let prompt = match chat {
-        true => Prompt::Chat(vec![Message::text("user", QUESTION)]),
+        true => vec![Message::text("user", QUESTION)].into(),
         false => Prompt::Text(QUESTION.to_owned()),
     };
     let sampling = Sampling { temperature: Some(0.0), ..Sampling::default() };
-    let (stop, ends) = (Vec::new(), Ends::default());
-    let request = Request {
-        prompt,
-        sampling,
-        max_tokens: Some(TOKENS),
-        stop,
-        ends,
-        progress: Progress::default(),
-    };
+    let request = Request { sampling, max_tokens: Some(TOKENS), ..Request::new(prompt) };
     let (text, usage, timings) = listen(fleet.generate(id, request).await?, id).await?;
     let tokens = usage.completion_tokens;
     let decoded = tokens.saturating_sub(1); // the first one is the prefill's
@@ -96,6 +87,7 @@ async fn listen(mut reply: TokenStream, id: &str) -> Result<(String, Usage, Timi
         match event {
             Event::Text(more) => text.push_str(&more),
             Event::Finished { usage, timings, .. } => return Ok((text, usage, timings)),
+            Event::Logprobs(_) => {} // nobody asked for them
             Event::Failed(error) => return Err(error),
         }
     }

@@ -4,7 +4,14 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use crate::{Message, Part, settings::Templates};
+use serde_json::Value;
+
+use crate::{
+    Message, Opening, Part,
+    request::Conversation,
+    settings::Templates,
+    tools::{Tool, Tools},
+};
 
 mod child;
 mod declared;
@@ -12,7 +19,9 @@ mod files;
 mod jinja;
 mod pool;
 mod problem;
+mod shown;
 mod source;
+mod spoken;
 mod turn;
 mod turn_marks;
 
@@ -25,7 +34,7 @@ use jinja::Jinja;
 use pool::Pool;
 pub(crate) use problem::Problem;
 pub(crate) use turn::TokenNames;
-use turn::{Content, Piece, Turn};
+use turn::{Shown, Turn};
 pub(crate) use turn_marks::TurnMarks;
 
 /// Bytes that one rendering in this process may produce.
@@ -72,6 +81,18 @@ pub(crate) struct ChatTemplate {
     /// A system prompt further down has a place, too.
     shows_later_system: bool,
     marks: TurnMarks,
+    tools: ToolsPlace,
+}
+
+/// Where a template looks for tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ToolsPlace {
+    /// In the variable `tools`, as transformers passes them.
+    Variable,
+    /// In the system's turn, as JSON.
+    System,
+    /// Nowhere: a prompt of ours tells of them.
+    Nowhere,
 }
 
 enum Compiled {
@@ -98,9 +119,10 @@ impl ChatTemplate {
             reads_parts: true,
             shows_later_system: true,
             marks: TurnMarks::default(),
+            tools: ToolsPlace::Variable,
         };
         if let Err(problem @ Problem::Failed(_)) =
-            template.render_as_they_are(&[Message::text("user", PROBE)])
+            template.render_as_they_are(&[Message::text("user", PROBE)].to_vec().into())
         {
             return Err(problem);
         }
@@ -109,6 +131,7 @@ impl ChatTemplate {
         template.shows_later_system = template
             .shows_system_behind(&[Message::text("user", "?"), Message::text("assistant", "!")])?;
         template.marks = template.probe_turns()?;
+        template.tools = template.probe_tools()?;
         Ok(template)
     }
 
@@ -122,22 +145,50 @@ impl ChatTemplate {
         &self.marks
     }
 
-    /// The prompt for these messages, ready for the expert to go on. A system prompt that the
-    /// template has no place for opens the first user turn instead, parted by a blank line, as the
-    /// documentation of the models without a system role has it.
-    pub(crate) fn render(&self, messages: &[Message]) -> Result<String, Problem> {
-        let messages = if self.shows_system { messages.into() } else { merge_system(messages) };
-        self.render_as_they_are(&messages)
+    /// The conversation as this template can show it: tools that it has no place for become words.
+    pub(crate) fn told<'c>(&self, conversation: &'c Conversation) -> Cow<'c, Conversation> {
+        match self.tools {
+            ToolsPlace::Nowhere => spoken::told(conversation),
+            ToolsPlace::Variable | ToolsPlace::System => Cow::Borrowed(conversation),
+        }
     }
 
-    fn render_as_they_are(&self, messages: &[Message]) -> Result<String, Problem> {
-        let turn =
-            |message: &Message| Turn { role: message.role.clone(), content: self.content(message) };
-        let turns: Vec<Turn> = messages.iter().map(turn).collect();
+    /// The prompt for this conversation, ready for the expert to go on. A system prompt that the
+    /// template has no place for opens the first user turn instead, parted by a blank line, as the
+    /// documentation of the models without a system role has it.
+    pub(crate) fn render(&self, conversation: &Conversation) -> Result<String, Problem> {
+        if self.shows_system {
+            return self.render_as_they_are(conversation);
+        }
+        let messages = merge_system(&conversation.messages).into_owned();
+        self.render_as_they_are(&Conversation { messages, ..conversation.clone() })
+    }
+
+    fn render_as_they_are(&self, conversation: &Conversation) -> Result<String, Problem> {
+        let messages = &conversation.messages;
+        let mut turns: Vec<Turn> =
+            messages.iter().map(|m| shown::turn(m, messages, self.reads_parts)).collect();
+        let definitions = definitions(&conversation.tools);
+        let tools = match (self.tools, definitions) {
+            (ToolsPlace::System, Some(definitions)) => {
+                shown::tell_system(&mut turns, &Value::Array(definitions));
+                None
+            }
+            (_, definitions) => definitions,
+        };
+        let add_generation_prompt = conversation.opening == Opening::Reply;
+        let rendered = self.write(&Shown { turns, tools, add_generation_prompt })?;
+        match (conversation.opening, messages.last()) {
+            (Opening::Continuation, Some(last)) => shown::cut_behind(rendered, last),
+            _ => Ok(rendered),
+        }
+    }
+
+    fn write(&self, shown: &Shown) -> Result<String, Problem> {
         match &self.compiled {
-            Compiled::Here(jinja) => jinja.render(&turns),
+            Compiled::Here(jinja) => jinja.render(shown),
             Compiled::Children(pool, source) => {
-                pool.ask(source, &Order::Render { turns: turns.into() })
+                pool.ask(source, &Order::Render { shown: Cow::Borrowed(shown) })
             }
         }
     }
@@ -145,7 +196,11 @@ impl ChatTemplate {
     /// What a template makes of our own few words; `None` where it does not accept them. One that
     /// needs more than it may for so little is no template.
     fn probe(&self, messages: &[Message]) -> Result<Option<String>, Problem> {
-        match self.render_as_they_are(messages) {
+        self.probe_all(&messages.to_vec().into())
+    }
+
+    fn probe_all(&self, conversation: &Conversation) -> Result<Option<String>, Problem> {
+        match self.render_as_they_are(conversation) {
             Ok(text) => Ok(Some(text)),
             Err(Problem::Raised(_) | Problem::Failed(_)) => Ok(None),
             Err(problem @ Problem::TooLong { .. }) => Err(Problem::Unbounded(problem.to_string())),
@@ -182,31 +237,50 @@ impl ChatTemplate {
     /// A template that expects a string fails on a list, or prints it as the list that it is.
     fn probe_parts(&self) -> Result<bool, Problem> {
         let content = vec![Part::Text(PROBE.into()), Part::Text(PROBE.into())];
-        let shown = self.probe(&[Message { role: "user".into(), content }])?;
+        let shown = self.probe(&[Message::of("user", content)])?;
         let twice = |text: String| text.matches(PROBE).count() == 2 && !text.contains("\"text\"");
         Ok(shown.is_some_and(twice))
     }
 
-    /// What the template is shown: plain text, or a list of parts where there are pictures among
-    /// them or several parts that it can read. Of a system prompt's parts some templates read only
-    /// the first, so that one is always plain.
-    fn content(&self, message: &Message) -> Content {
-        let several = message.content.len() > 1 && self.reads_parts && message.role != "system";
-        if several || message.images().next().is_some() {
-            return Content::Pieces(message.content.iter().map(shown).collect());
+    /// A template that shows a tool's name where transformers puts tools knows them; Phi's looks elsewhere.
+    fn probe_tools(&mut self) -> Result<ToolsPlace, Problem> {
+        let messages = [Message::text("system", "?"), Message::text("user", "?")];
+        let tools = Arc::new(Tools { offered: vec![probe_tool()], ..Tools::default() });
+        for place in [ToolsPlace::Variable, ToolsPlace::System] {
+            self.tools = place;
+            for behind in [0, 1] {
+                let messages = messages[behind..].to_vec();
+                let tools = tools.clone();
+                let asked = Conversation { messages, tools, opening: Opening::Reply };
+                if self.probe_all(&asked)?.is_some_and(|text| text.contains(PROBE)) {
+                    return Ok(place);
+                }
+            }
         }
-        Content::Plain(message.texts().collect())
+        Ok(ToolsPlace::Nowhere)
     }
+}
+
+/// A tool whose name shows whether a template shows tools.
+fn probe_tool() -> Tool {
+    let parameters = serde_json::json!({ "type": "object", "properties": {} });
+    Tool { name: PROBE.to_owned(), description: Some("?".to_owned()), parameters, strict: false }
+}
+
+/// What templates are shown of tools; `None` where there are none.
+fn definitions(tools: &Tools) -> Option<Vec<Value>> {
+    let callable = tools.callable();
+    (!callable.is_empty()).then(|| callable.iter().map(Tool::definition).collect())
 }
 
 fn merge_system(messages: &[Message]) -> Cow<'_, [Message]> {
     match messages {
         [system, user, rest @ ..] if system.role == "system" && user.role == "user" => {
-            let merged = Message { role: user.role.clone(), content: joined(system, user) };
+            let merged = Message::of(&user.role, joined(system, user));
             std::iter::once(merged).chain(rest.iter().cloned()).collect()
         }
         [system, rest @ ..] if system.role == "system" && opens_with_a_reply(rest) => {
-            let asked = Message { role: "user".to_owned(), content: system.content.clone() };
+            let asked = Message::of("user", system.content.clone());
             std::iter::once(asked).chain(rest.iter().cloned()).collect()
         }
         _ => messages.into(),
@@ -228,13 +302,6 @@ fn joined(system: &Message, user: &Message) -> Vec<Part> {
     }
 }
 
-fn shown(part: &Part) -> Piece {
-    match part {
-        Part::Text(text) => Piece::Text { text: text.clone() },
-        Part::Image(_) => Piece::Image,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,7 +319,7 @@ mod tests {
     fn render(source: &str, turns: &[(&str, &str)]) -> Result<String, Problem> {
         let messages: Vec<_> =
             turns.iter().map(|(role, content)| Message::text(*role, *content)).collect();
-        compile(source).render(&messages)
+        compile(source).render(&messages.into())
     }
 
     #[test]
@@ -275,11 +342,10 @@ mod tests {
 
     #[test]
     fn parts_are_shown_as_such_only_where_a_template_reads_them() {
-        let parts = |role: &str, texts: [&str; 2]| Message {
-            role: role.into(),
-            content: texts.map(|text| Part::Text(text.into())).into(),
+        let parts = |role: &str, texts: [&str; 2]| {
+            Message::of(role, texts.map(|text| Part::Text(text.into())).into())
         };
-        let turns = [parts("system", ["a", "b"]), parts("user", ["c", "d"])];
+        let turns = vec![parts("system", ["a", "b"]), parts("user", ["c", "d"])].into();
         let reading = "{% for m in messages %}{% if m.content is string %}{{ m.content }}\
             {% else %}{% for p in m.content %}[{{ p.text }}]{% endfor %}{% endif %}{% endfor %}";
         assert_eq!(compile(reading).render(&turns).unwrap(), "ab[c][d]");

@@ -9,6 +9,7 @@ mod experts;
 mod fields;
 mod health;
 mod input;
+mod logprobs;
 mod metrics;
 mod models;
 mod parameters;
@@ -19,6 +20,7 @@ mod root;
 pub(crate) mod route;
 mod sampling;
 mod stats;
+mod tools;
 
 use std::net::SocketAddr;
 

@@ -203,7 +203,7 @@ impl Trace {
         if outcome != Outcome::Completed {
             record.timings.total_ms = millis(self.received.elapsed());
             let (prompt_tokens, completion_tokens) = self.progress.spent();
-            let spent = Usage { prompt_tokens, completion_tokens };
+            let spent = Usage { prompt_tokens, completion_tokens, ..Usage::default() };
             record.spent(spent);
             if spent != Usage::default() {
                 let id = &self.id;
@@ -239,7 +239,7 @@ mod tests {
     use super::{record::RECORD_BYTES_MAX, *};
     use crate::{
         caller::Caller,
-        pipeline::{Form, Pictures, Route},
+        pipeline::{Form, Pictures, Route, Wishes},
     };
 
     fn call(id: &str) -> Call {
@@ -252,6 +252,7 @@ mod tests {
             view,
             caller: Caller::key(&hostile()),
             pictures: Pictures::default(),
+            wishes: Wishes::default(),
             form: Form::Chat,
             sampling: Sampling::default(),
             stop: vec![],

@@ -102,6 +102,12 @@ fixed! {
         pub(crate) const HEADERS_MAX: usize = 100, "request_headers_max", "headers";
         /// Headers of one request, with the request line.
         pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10, "request_head_bytes_max", "bytes";
+        /// Tools that a call offers, and calls in one message.
+        pub(crate) const TOOLS_MAX: usize = 128, "tools_max", "tools";
+        /// All that a call says of its tools.
+        pub(crate) const TOOLS_BYTES_MAX: usize = 256 << 10, "tools_bytes_max", "bytes";
+        /// Name of a tool.
+        pub(crate) const TOOL_NAME_BYTES_MAX: usize = 128, "tool_name_bytes_max", "bytes";
         /// Largest `top_k` of a call.
         pub(crate) const TOP_K_MAX: u32 = 1_000_000, "top_k_max", "tokens";
         /// Length of the name of an expert in a call.

@@ -9,6 +9,7 @@ pub(crate) fn finish_reason(ending: &Ending) -> &'static str {
     match ending {
         Ending::Expert(Finish::Stop) => "stop",
         Ending::Expert(Finish::Length) => "length",
+        Ending::Called => "tool_calls",
         Ending::Stopped(_) => "content_filter",
     }
 }

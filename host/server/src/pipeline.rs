@@ -27,7 +27,7 @@ use std::sync::Arc;
 use signalbox_policy::{Policies, PreVerdict};
 use tracing::Instrument;
 
-pub(crate) use call::{Bounds, Call, Form};
+pub(crate) use call::{Attached, Bounds, Call, Form, Wishes};
 pub(crate) use choice::Route;
 pub(crate) use choose::find;
 pub(crate) use convert::expert_view;
@@ -36,7 +36,7 @@ pub(crate) use end::{End, Performance};
 pub(crate) use experts::Experts;
 pub(crate) use pictures::Pictures;
 pub(crate) use refusal::{Refusal, Refused};
-pub(crate) use stream::{Piece, Reply};
+pub(crate) use stream::{Piece, Reply, Whole};
 
 use crate::{
     admission::{Admission, Permit},
@@ -74,12 +74,12 @@ impl Pipeline {
         deadline: Deadline,
     ) -> Result<Reply, Refused> {
         let mut trace = self.decisions.begin(&call);
-        let span = trace.span();
+        let (span, tools) = (trace.span(), call.wishes.tools.clone());
         let run = self.run(call, &mut trace).instrument(span);
         match deadline.within(run).await.flatten() {
             Ok((route, source)) => {
                 let meter = Meter::begin(&source.model, trace, self.telemetry.clone());
-                Ok(Reply::new(route, source, deadline, meter, permit))
+                Ok(Reply::new(route, source, deadline, meter, permit).calling(tools))
             }
             Err(refusal) => Err(trace.refused(refusal)),
         }

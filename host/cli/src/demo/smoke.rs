@@ -141,11 +141,14 @@ impl Tour {
         let waiting = Spinner::start(question.text);
         let content = ChatContent::Text(question.text.to_owned());
         let common = Common { temperature: Some(0.0), ..Common::default() };
-        let messages = vec![ChatMessage { role: "user".into(), content }];
+        let messages = vec![ChatMessage::new("user", content)];
         let start = Instant::now();
         let answer = self
             .data
-            .post("/v1/chat/completions", &ChatRequest { messages, common })
+            .post(
+                "/v1/chat/completions",
+                &ChatRequest { messages, common, ..ChatRequest::default() },
+            )
             .with_context(|| format!("\"{}\"", question.text))?;
         drop(waiting);
         let row = Row {

@@ -189,7 +189,7 @@ impl Sequence {
             decode: first_token.elapsed(),
         };
         let prompt_tokens = self.job.prompt_tokens();
-        let usage = Usage { prompt_tokens, completion_tokens: self.generated };
+        let usage = Usage { prompt_tokens, cached_tokens: 0, completion_tokens: self.generated };
         counters.finished(self.generated - 1, timings.decode, self.started.elapsed());
         let _ = self.job.events.send(Event::Finished { reason, usage, timings });
         self.ended = true;

@@ -35,7 +35,7 @@ impl TokenStream {
             return Poll::Ready(None);
         }
         let event = ready!(self.events.poll_recv(cx)).unwrap_or_else(|| self.broken_off());
-        self.ended = !matches!(event, Event::Text(_));
+        self.ended = matches!(event, Event::Finished { .. } | Event::Failed(_));
         Poll::Ready(Some(event))
     }
 

@@ -133,7 +133,7 @@ impl Handle {
         let turn = match &request.prompt {
             // An error would mean that the semaphore was closed, which it never is.
             Prompt::Chat(_) => self.member().rendering.clone().acquire_owned().await.ok(),
-            Prompt::Text(_) => None,
+            Prompt::Text(_) | Prompt::Tokens(_) => None,
         };
         let prepare = move || {
             let _turn = turn; // given back when the work is done, whoever still waits for it

@@ -23,10 +23,11 @@ pub(super) fn arranged(messages: &[Message], later_system: bool) -> Vec<Message>
         let is_users = message.role == SYSTEM && (alone || (at >= leading && !later_system));
         let role = if is_users { USER } else { message.role.as_str() };
         match arranged.last_mut() {
-            Some(last) if last.role == role && JOINED.contains(&role) => {
+            Some(last) if last.role == role && JOINED.contains(&role) && last.calls.is_empty() => {
                 join(&mut last.content, &message.content);
+                last.calls.clone_from(&message.calls);
             }
-            _ => arranged.push(Message { role: role.to_owned(), content: message.content.clone() }),
+            _ => arranged.push(Message { role: role.to_owned(), ..message.clone() }),
         }
     }
     arranged
@@ -92,7 +93,7 @@ mod tests {
     fn pictures_stay_between_the_texts() {
         let image = || Part::Image(crate::Image::raw(1, 1, vec![0; 3]));
         let text = |text: &str| Part::Text(text.into());
-        let user = |content| Message { role: USER.into(), content };
+        let user = |content| Message::of(USER, content);
         let turns = [user(vec![text("a"), image()]), user(vec![text("b")]), user(vec![image()])];
         let expected = [text("a"), image(), text("\n\nb\n\n"), image()];
         assert_eq!(arranged(&turns, true)[0].content, expected);

@@ -5,7 +5,7 @@ use std::{borrow::Cow, io};
 use serde::{Deserialize, Serialize};
 use signalbox_confine::Failure;
 
-use super::{Problem, TokenNames, Turn, jinja::Jinja};
+use super::{Problem, Shown, TokenNames, jinja::Jinja};
 
 /// An order to a child.
 #[derive(Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub(super) enum Order<'a> {
     /// Compile the one template it will render.
     Compile { source: Cow<'a, str>, names: Cow<'a, TokenNames>, output_bytes_max: u64 },
     /// Render that template.
-    Render { turns: Cow<'a, [Turn]> },
+    Render { shown: Cow<'a, Shown> },
 }
 
 /// What stands before an answer's text, and says what it is.
@@ -52,7 +52,7 @@ fn obey(order: Order<'_>, compiled: &mut Option<Jinja>) -> Result<String, Proble
             *compiled = Some(Jinja::compile(&source, &names, output_bytes_max)?);
             Ok(String::new())
         }
-        (Order::Render { turns }, Some(template)) => template.render(&turns),
+        (Order::Render { shown }, Some(template)) => template.render(&shown),
         (Order::Render { .. }, None) => Err(Problem::Failed("there is no template yet".into())),
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use time::{OffsetDateTime, format_description::parse_strftime_owned};
 
-use super::{Problem, TokenNames, Turn, source::normalised};
+use super::{Problem, Shown, TokenNames, source::normalised};
 
 /// Instructions one rendering may execute: thousands of turns, well under a second.
 const FUEL: u64 = 5_000_000;
@@ -34,12 +34,13 @@ impl Jinja {
         Ok(Self { environment, output_bytes_max })
     }
 
-    /// The prompt for these turns.
-    pub(super) fn render(&self, turns: &[Turn]) -> Result<String, Problem> {
-        // `tools` and `documents` are defined and none, as transformers passes them.
+    /// The prompt for this conversation.
+    pub(super) fn render(&self, shown: &Shown) -> Result<String, Problem> {
+        // `documents` is defined and none, as transformers passes it.
         let context = context! {
-            messages => Value::from_serialize(turns), add_generation_prompt => true,
-            tools => (), documents => (),
+            messages => Value::from_serialize(&shown.turns),
+            tools => Value::from_serialize(&shown.tools), documents => (),
+            add_generation_prompt => shown.add_generation_prompt,
         };
         let mut output = Bounded { bytes: Vec::new(), bytes_max: self.output_bytes_max };
         let problem = |error| problem(&error, self.output_bytes_max);
@@ -171,7 +172,7 @@ mod tests {
 
     fn check(source: &str, expect: &str) {
         let jinja = Jinja::compile(source, &TokenNames::new(), 1 << 20).unwrap();
-        assert_eq!(jinja.render(&[]).unwrap(), expect, "{source:?}");
+        assert_eq!(jinja.render(&Shown::default()).unwrap(), expect, "{source:?}");
     }
 
     #[test]

@@ -147,12 +147,16 @@ impl Language {
             let messages: Vec<Message> = turns.iter().map(message).collect();
             match recorded.conversations.remove(title).unwrap() {
                 Conversation::Rendered { rendered, ids } => {
-                    assert_eq!(template.render(&messages).unwrap(), rendered, "{about}");
+                    assert_eq!(
+                        template.render(&messages.clone().into()).unwrap(),
+                        rendered,
+                        "{about}"
+                    );
                     assert_eq!(self.ids(&messages), ids, "{about}");
                 }
                 Conversation::Refused { refused } => {
                     assert_eq!(
-                        template.render(&messages).unwrap_err().to_string(),
+                        template.render(&messages.clone().into()).unwrap_err().to_string(),
                         refused,
                         "{about}"
                     );
@@ -184,12 +188,11 @@ impl Language {
             Part::Text(text) => Part::Text(self.tokenizer.defuse(text).unwrap().into_owned()),
             Part::Image(image) => Part::Image(image.clone()),
         };
-        let defused = |message: &Message| Message {
-            role: message.role.clone(),
-            content: message.content.iter().map(defuse).collect(),
+        let defused = |message: &Message| {
+            Message::of(&message.role, message.content.iter().map(defuse).collect())
         };
         let messages: Vec<Message> = messages.iter().map(defused).collect();
-        let rendered = self.template.as_ref().unwrap().render(&messages).unwrap();
+        let rendered = self.template.as_ref().unwrap().render(&messages.into()).unwrap();
         self.tokenizer.encode_rendered(&rendered).unwrap()
     }
 
@@ -203,7 +206,7 @@ fn message(turn: &Turn) -> Message {
         Content::Plain(text) => vec![Part::Text(text.clone())],
         Content::Parts(parts) => parts.iter().map(|part| Part::Text(part.text.clone())).collect(),
     };
-    Message { role: turn.role.clone(), content }
+    Message::of(&turn.role, content)
 }
 
 fn check_toy(name: &'static str) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{ask, chat, copy, endless, fleet, ramble, read, recorded, settings, until};
 use signalbox_engine::{
-    EngineError, Event, ExpertState, Finish, Fleet, Message, PackFiles, Prompt, Sampling, Templates,
+    EngineError, Event, ExpertState, Finish, Fleet, Message, PackFiles, Sampling, Templates,
 };
 
 const A: &str = "phi4_fast";
@@ -254,11 +254,11 @@ async fn mistakes_are_reported_before_anything_is_loaded() {
     let long = chat(&"word ".repeat(9000));
     assert!(matches!(refused(A, long).await, EngineError::PromptTooLong { context: 2048, .. }));
     let mut odd = chat("x");
-    odd.prompt = Prompt::Chat(vec![Message::text("wizard", "x")]);
+    odd.prompt = vec![Message::text("wizard", "x")].into();
     assert!(matches!(refused(A, odd).await, EngineError::InvalidRequest { .. }));
     let mut early = chat("x");
     let turns = ["assistant", "user"].map(|role| Message::text(role, "x"));
-    early.prompt = Prompt::Chat(turns.into());
+    early.prompt = turns.to_vec().into();
     match refused("mistral_balanced", early).await {
         EngineError::Template { message, .. } => assert!(message.contains("must alternate")),
         other => panic!("{other:?}"),

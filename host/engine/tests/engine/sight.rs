@@ -5,8 +5,8 @@ use std::{collections::HashMap, fs, io::Cursor, path::Path};
 use candle_core::{Device, Tensor, safetensors};
 use serde_json::Value;
 use signalbox_engine::{
-    EngineError, ExpertSettings, Fleet, Image, ImageLimits, KvCacheDType, Message, Part, Prompt,
-    Request, Scorer, Scoring, Severity, Templates, inspect,
+    EngineError, ExpertSettings, Fleet, Image, ImageLimits, KvCacheDType, Message, Part, Request,
+    Scorer, Scoring, Severity, Templates, inspect,
 };
 use tempfile::TempDir;
 
@@ -29,7 +29,7 @@ fn image(step: u8) -> Image {
 fn about(images: &[Image], text: &str) -> Request {
     let images = images.iter().cloned().map(Part::Image);
     let content = images.chain([Part::Text(text.into())]).collect();
-    let prompt = Prompt::Chat(vec![Message { role: "user".into(), content }]);
+    let prompt = vec![Message::of("user", content)].into();
     Request { prompt, max_tokens: Some(12), ..chat("") }
 }
 

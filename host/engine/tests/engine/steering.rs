@@ -137,7 +137,7 @@ async fn tokens_beyond_the_embedding_are_ordinary_text() {
     let prompt = Request { prompt: Prompt::Text(text.into()), ..chat("") };
     assert!(changed.ask(prompt).await.usage.prompt_tokens > 5);
     let known = Message::text("user", "Hello <extra_1>");
-    changed.ask(Request { prompt: Prompt::Chat(vec![known]), ..chat("") }).await;
+    changed.ask(Request { prompt: vec![known].into(), ..chat("") }).await;
     let codes: Vec<&str> = changed.findings().into_iter().map(|(_, code, _)| code).collect();
     assert!(codes.contains(&"tokens-beyond-the-embedding"), "{codes:?}");
 }

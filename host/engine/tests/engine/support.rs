@@ -10,9 +10,9 @@ use std::{
 
 use serde_json::{Value, json};
 use signalbox_engine::{
-    DType, Ends, EngineError, Event, ExpertSettings, Finish, Fleet, FleetLimits, FleetSettings,
-    KvCacheDType, LazyLoading, Message, PackFiles, Progress, Prompt, Request, Sampling, Templates,
-    Timings, TokenStream, Usage,
+    DType, EngineError, Event, ExpertSettings, Finish, Fleet, FleetLimits, FleetSettings,
+    KvCacheDType, LazyLoading, Message, PackFiles, Prompt, Request, Sampling, Templates, Timings,
+    TokenStream, Usage,
 };
 use tempfile::TempDir;
 
@@ -118,21 +118,13 @@ pub(crate) fn recorded(id: &str) -> Vec<Value> {
 
 /// A greedy chat call of one user turn.
 pub(crate) fn chat(content: &str) -> Request {
-    let message = Message::text("user", content);
-    Request {
-        prompt: Prompt::Chat(vec![message]),
-        sampling: Sampling::default(),
-        max_tokens: Some(64),
-        stop: Vec::new(),
-        ends: Ends::default(),
-        progress: Progress::default(),
-    }
+    let prompt = vec![Message::text("user", content)];
+    Request { max_tokens: Some(64), ..Request::new(prompt) }
 }
 
 /// Free text, hot; for [`endless`] experts.
 pub(crate) fn ramble(max_tokens: u32) -> Request {
     Request {
-        prompt: Prompt::Text("Once".into()),
         sampling: Sampling {
             temperature: Some(2.0),
             top_p: Some(1.0),
@@ -140,9 +132,7 @@ pub(crate) fn ramble(max_tokens: u32) -> Request {
             ..Sampling::default()
         },
         max_tokens: Some(max_tokens),
-        stop: Vec::new(),
-        ends: Ends::default(),
-        progress: Progress::default(),
+        ..Request::new(Prompt::Text("Once".into()))
     }
 }
 
@@ -167,6 +157,7 @@ pub(crate) async fn read(mut stream: TokenStream) -> Result<Reply, EngineError> 
             Event::Finished { reason, usage, timings } => {
                 return Ok(Reply { text, pieces, reason, usage, timings });
             }
+            Event::Logprobs(_) => {}
             Event::Failed(error) => return Err(error),
         }
     }

@@ -2,13 +2,14 @@
 
 use std::fs;
 
-use signalbox_engine::{Blame, EngineError, Fleet, Message, Prompt, Request};
+use signalbox_engine::{Blame, EngineError, Fleet, Message, Request};
 
 use crate::support::{TOYS, ask, chat, copy, fleet, settings};
 
 fn conversation(turns: &[(&str, &str)]) -> Request {
-    let messages = turns.iter().map(|(role, text)| Message::text(*role, *text)).collect();
-    Request { prompt: Prompt::Chat(messages), ..chat("") }
+    let messages: Vec<Message> =
+        turns.iter().map(|(role, text)| Message::text(*role, *text)).collect();
+    Request { prompt: messages.into(), ..chat("") }
 }
 
 async fn refusal(id: &str, turns: &[(&str, &str)]) -> EngineError {

@@ -2,7 +2,7 @@
 
 use crate::support::{TOYS, ask, chat, fleet, recorded, settings, toy};
 use serde_json::Value;
-use signalbox_engine::{Finish, Fleet, Message, Prompt, Quantization, Templates};
+use signalbox_engine::{Finish, Fleet, Message, Quantization, Templates};
 
 /// A recorded entry as a request; just enough tokens, so that nothing hides behind a cut.
 fn question(entry: &Value) -> signalbox_engine::Request {
@@ -17,7 +17,7 @@ fn question(entry: &Value) -> signalbox_engine::Request {
     };
     let tokens = entry["answer_ids"].as_array().unwrap().len() as u32;
     let mut request = chat("");
-    request.prompt = Prompt::Chat(messages);
+    request.prompt = messages.into();
     request.max_tokens = Some(tokens + 1);
     request
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use axum::{Extension, extract::State, http::StatusCode, response::Response};
 use serde_json::value::RawValue;
 use signalbox_confine::clean;
-use signalbox_engine::MESSAGES_MAX;
+use signalbox_engine::{MESSAGES_MAX, Opening, ToolCall, write_calls};
 use signalbox_policy::{IMAGE_MARK, Message};
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     parameters,
     reply::Sending,
     sampling::{self, Delivery, Draft},
+    tools,
 };
 use crate::{
     App,
@@ -23,7 +24,7 @@ use crate::{
     error::ApiError,
     images::{Images, Sent},
     limits::PARTS_MAX,
-    pipeline::{Form, Pictures, Refused},
+    pipeline::{Attached, Form, Pictures, Refused, Wishes},
     request_id::RequestId,
 };
 
@@ -33,11 +34,16 @@ const SHOWN: usize = 100;
 const NAMES: Names = &[
     &["messages"],
     sampling::NAMES,
+    tools::NAMES,
+    ENDING,
     parameters::REFUSED,
     parameters::BEGINNINGS,
     parameters::HARMLESS,
 ];
-const MESSAGE_NAMES: Names = &[&["role", "content", "refusal", "tool_calls", "function_call"]];
+/// Whether a reply begins, or the last message goes on.
+const ENDING: &[&str] = &["continue_final_message", "add_generation_prompt"];
+const MESSAGE_NAMES: Names =
+    &[&["role", "content", "refusal", "tool_calls", "tool_call_id", "function_call"]];
 const PART_NAMES: Names = &[&["type", "text", "refusal", "image_url"]];
 const IMAGE_NAMES: Names = &[&["url"]];
 
@@ -55,6 +61,8 @@ const ROLES: [(&str, &str); 6] = [
 #[derive(Debug, Default)]
 struct Conversation {
     messages: Vec<Message>,
+    /// By message.
+    attached: Vec<Attached>,
     /// Each with the message it stands in.
     images: Vec<(usize, Sent)>,
 }
@@ -92,9 +100,12 @@ pub(crate) fn read_any(bytes: &[u8]) {
     let settings = crate::ServerSettings::default();
     let Ok(mut fields) = Fields::parse(bytes, NAMES) else { return };
     let caller = (&RequestId::of(None), Caller::at(None));
-    let Ok(Conversation { messages, images }) = conversation(&mut fields, 8) else { return };
-    let Ok((draft, _)) = sampling::read(&mut fields, caller, Form::Chat, messages, &settings)
-    else {
+    let Ok(Conversation { messages, attached, images }) = conversation(&mut fields, 8) else {
+        return;
+    };
+    let Ok(wishes) = wishes(&mut fields, attached) else { return };
+    let prompt = (messages, wishes);
+    let Ok((draft, _)) = sampling::read(&mut fields, caller, Form::Chat, prompt, &settings) else {
         return;
     };
     let call = draft.with(Pictures::default());
@@ -112,13 +123,30 @@ async fn read(
     let settings = app.clone();
     let reading = move |mut fields: Fields<'_>| {
         let settings = settings.settings();
-        let Conversation { messages, images } =
+        let Conversation { messages, attached, images } =
             conversation(&mut fields, settings.images.per_call_max)?;
+        let prompt = (messages, wishes(&mut fields, attached)?);
         let (draft, delivery) =
-            sampling::read(&mut fields, (&id, caller), Form::Chat, messages, settings)?;
+            sampling::read(&mut fields, (&id, caller), Form::Chat, prompt, settings)?;
         Ok(Asked { draft, delivery, images })
     };
     body.read(app, NAMES, reading).await
+}
+
+/// What a conversation asks for beyond words.
+fn wishes(fields: &mut Fields<'_>, attached: Vec<Attached>) -> Result<Wishes, ApiError> {
+    let continued = fields.read("continue_final_message")?.unwrap_or(false);
+    let begun = fields.read("add_generation_prompt")?.unwrap_or(!continued);
+    let opening = match (continued, begun) {
+        (false, true) => Opening::Reply,
+        (false, false) => Opening::Nothing,
+        (true, false) => Opening::Continuation,
+        (true, true) => {
+            let message = "a message is continued or a reply begins; set one of                            'continue_final_message' and 'add_generation_prompt'";
+            return Err(ApiError::value("continue_final_message", message));
+        }
+    };
+    Ok(Wishes { tools: tools::read(fields)?.into(), attached, opening, ..Wishes::default() })
 }
 
 /// Decodes the images and sorts them by message.
@@ -167,13 +195,12 @@ impl Conversation {
         let mut fields = Fields::of(value, MESSAGE_NAMES, format!("{at}.")).ok_or_else(|| {
             ApiError::value(at, "a message is an object with a 'role' and a 'content'")
         })?;
-        for calls in ["tool_calls", "function_call"] {
-            if fields.take(calls).is_some_and(|calls| !is_empty(calls)) {
-                let text = format!("experts here don't call tools; leave '{calls}' out");
-                return Err(ApiError::unsupported(fields.at(calls), text));
-            }
+        if fields.take("function_call").is_some_and(|call| !is_empty(call)) {
+            let text = "write the call as one of 'tool_calls'";
+            return Err(ApiError::unsupported(fields.at("function_call"), text));
         }
         let role = role(&mut fields)?;
+        let calls = calls(&mut fields, &role)?;
         let (content, images) = match fields.take("content") {
             Some(content) => content_text(content, &fields.at("content"))?,
             None if role == "assistant" || role == "tool" => (refusal(&mut fields), vec![]),
@@ -185,8 +212,30 @@ impl Conversation {
             return Err(ApiError::unsupported(&image.at, text));
         }
         self.images.extend(images.into_iter().map(|image| (index, image)));
+        let answers = fields.read("tool_call_id")?.filter(|_| role == "tool");
+        let content = write_calls(content, &calls);
+        let ids = calls.into_iter().map(|call| call.id).collect();
+        self.attached.push(Attached { calls: ids, answers });
         self.messages.push(Message { role, content, origin: Some(index) });
         Ok(())
+    }
+}
+
+/// What an assistant called.
+fn calls(fields: &mut Fields<'_>, role: &str) -> Result<Vec<ToolCall>, ApiError> {
+    let at = fields.at("tool_calls");
+    match fields.take("tool_calls").filter(|calls| !is_empty(calls)) {
+        None => Ok(vec![]),
+        Some(calls) if role == "assistant" => {
+            let mut calls = tools::calls(calls, &at)?;
+            for call in &mut calls {
+                if let Cow::Owned(plain) = unmarked(&call.arguments) {
+                    call.arguments = plain;
+                }
+            }
+            Ok(calls)
+        }
+        Some(_) => Err(ApiError::value(at, "only an assistant calls tools")),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     App,
     caller::Caller,
     error::ApiError,
-    pipeline::{Form, Pictures},
+    pipeline::{Form, Pictures, Wishes},
     request_id::RequestId,
 };
 
@@ -38,6 +38,7 @@ pub(super) async fn create(
     let reading = move |mut fields: Fields<'_>| {
         let content = prompt(&mut fields)?;
         let prompt = vec![Message { role: "user".to_owned(), content, origin: Some(0) }];
+        let prompt = (prompt, Wishes::default());
         sampling::read(&mut fields, (&name, caller), Form::Text, prompt, settings.settings())
     };
     let ((draft, delivery), mut held) = body.read(&app, NAMES, reading).await?;

@@ -11,7 +11,8 @@ const MODALITIES_MAX: usize = 16;
 /// How alike a name must be to be suggested, 0 to 1.
 const ALIKE: f64 = 0.7;
 
-/// A field, the values that change nothing, and the refusal of others.
+/// A field, the values that change nothing, and the refusal of others. Whoever reads a field takes it out
+/// before, so that some are refused at one endpoint only.
 type Unsupported = (&'static str, fn(&RawValue) -> bool, &'static str);
 
 const FREE_TEXT: &str = "replies are free text; ask for the form in the prompt instead";
@@ -21,18 +22,19 @@ const NO_DETAILS: &str = "it is not given; leave it out";
 const NO_ADAPTERS: &str = "there are no adapters; name another expert in 'model'";
 const NO_CUT: &str = "prompts are never cut; shorten the conversation";
 const ONE_REPLY: &str = "one reply per call; send the call again for another";
+const CHAT_ONLY: &str = "it is for conversations; use /v1/chat/completions";
 const SYSTEM: &str = "send it as a message of the role 'system'";
 
-const UNSUPPORTED: [Unsupported; 74] = [
+const UNSUPPORTED: [Unsupported; 75] = [
     ("min_keep", is_one_at_most, NO_SAMPLER),
     ("n", is_one, ONE_REPLY),
     ("best_of", is_one, ONE_REPLY),
     ("num_return_sequences", is_one, ONE_REPLY),
     ("use_beam_search", is_off, ONE_REPLY),
-    ("tools", is_empty, "experts here don't call tools; leave 'tools' out"),
-    ("functions", is_empty, "experts here don't call functions; leave 'functions' out"),
-    ("tool_choice", is_no_tool, "experts here don't call tools; leave 'tool_choice' out"),
-    ("function_call", is_no_tool, "experts here don't call functions; leave it out"),
+    ("tools", is_empty, CHAT_ONLY),
+    ("functions", is_empty, "write functions as 'tools'"),
+    ("tool_choice", is_no_tool, CHAT_ONLY),
+    ("function_call", is_no_tool, "write it as 'tool_choice'"),
     ("web_search_options", is_empty, "experts here don't search; leave it out"),
     ("logprobs", is_off, "log probabilities are not given; leave 'logprobs' out"),
     ("top_logprobs", is_off, "log probabilities are not given; leave 'top_logprobs' out"),
@@ -78,8 +80,9 @@ const UNSUPPORTED: [Unsupported; 74] = [
     ("watermark", is_off, NO_SAMPLER),
     ("include_stop_str_in_output", is_off, "stop strings are never part of a reply; leave it out"),
     ("skip_special_tokens", is_on, "control tokens are never part of a reply; leave it out"),
-    ("continue_final_message", is_off, "a reply is always a new message; use /v1/completions"),
-    ("add_generation_prompt", is_on, "a reply is always a new message; use /v1/completions"),
+    ("continue_final_message", is_off, CHAT_ONLY),
+    ("add_generation_prompt", is_on, CHAT_ONLY),
+    ("parallel_tool_calls", is_on_or_off, CHAT_ONLY),
     ("chat_template", is_empty, NO_TEMPLATE),
     ("chat_template_kwargs", is_no_thought, NO_TEMPLATE),
     ("template", is_empty, NO_TEMPLATE),
@@ -127,7 +130,6 @@ pub(super) const HARMLESS: &[&str] = &[
     "prompt_cache_retention",
     "prompt_cache_options",
     "prediction",
-    "parallel_tool_calls",
     "reasoning_effort",
     "reasoning",
     "reasoning_format",
@@ -224,6 +226,10 @@ fn is_off(value: &RawValue) -> bool {
 
 fn is_on(value: &RawValue) -> bool {
     value.get() == "true"
+}
+
+fn is_on_or_off(value: &RawValue) -> bool {
+    is_on(value) || is_off(value)
 }
 
 fn is_no_tool(value: &RawValue) -> bool {

@@ -22,21 +22,21 @@ use axum::{
 use futures_util::{FutureExt, StreamExt, stream};
 use serde::Serialize;
 use signalbox_confine::clean;
-use signalbox_engine::Progress;
+use signalbox_engine::{Progress, TokenLogprobs};
 
-use super::sampling::Delivery;
+use super::{logprobs, sampling::Delivery};
 use crate::{
     App,
     admission::Permit,
     error::ApiError,
     openai::finish_reason,
-    pipeline::{Call, Deadline, End, Form, Performance as Measured, Piece, Refused, Reply},
+    pipeline::{Call, Deadline, End, Form, Performance as Measured, Piece, Refused, Reply, Whole},
     request_id::RequestId,
     telemetry::Telemetry,
     wire::{
         Word,
         completions::{
-            Choice, Completion, Content, EnginePerformance, Message, Performance, Usage,
+            Choice, Completion, Content, EnginePerformance, Message, Performance, ToolCall, Usage,
         },
     },
 };
@@ -94,8 +94,8 @@ impl Sending {
     async fn whole(self, reply: Reply) -> Result<Response, ApiError> {
         let headers = headers(&reply);
         let writer = self.writer(&reply);
-        let (text, end) = reply.whole().await?;
-        Ok((headers, Json(writer.whole(text, &end))).into_response())
+        let whole = reply.whole().await?;
+        Ok((headers, Json(writer.whole(whole))).into_response())
     }
 
     async fn stream(
@@ -131,13 +131,13 @@ impl Sending {
 
     /// Dropping this stream drops the reply, which cancels the generation.
     fn events(&self, reply: Reply) -> Events {
-        let writer = self.writer(&reply);
+        let mut writer = self.writer(&reply);
         let opening = stream::iter(writer.opening());
-        let pieces = stream::unfold(reply, async |mut reply| {
+        let written = stream::unfold((reply, writer), async |(mut reply, mut writer)| {
             let piece = reply.next().await?;
-            Some((piece, reply))
+            Some((stream::iter(writer.events(piece)), (reply, writer)))
         });
-        let written = pieces.flat_map(move |piece| stream::iter(writer.events(piece)));
+        let written = written.flatten();
         opening.chain(written).map(Ok).boxed()
     }
 }
@@ -169,6 +169,12 @@ fn header_text(text: &str) -> HeaderValue {
 struct Writer {
     form: Form,
     include_usage: bool,
+    /// Calls that were written.
+    calls: u32,
+    /// Tokens of the next text.
+    weighed: Vec<TokenLogprobs>,
+    /// Characters of the text that was written.
+    offset: u32,
     blank: Completion,
 }
 
@@ -188,18 +194,33 @@ impl Writer {
             usage: None,
             performance: None,
         };
-        Self { form, include_usage: delivery.include_usage, blank }
+        Self {
+            form,
+            include_usage: delivery.include_usage,
+            calls: 0,
+            weighed: vec![],
+            offset: 0,
+            blank,
+        }
     }
 
-    fn whole(self, text: String, end: &End) -> Completion {
+    fn whole(self, whole: Whole) -> Completion {
+        let Whole { text, calls, logprobs, end } = whole;
         let content = match self.form {
-            Form::Chat => {
-                Content::Message(Message { role: Some("assistant".into()), content: Some(text) })
-            }
+            Form::Chat => Content::Message(Message {
+                role: Some("assistant".into()),
+                content: Some((calls.is_empty() || !text.is_empty()).then_some(text)),
+                tool_calls: calls.into_iter().map(|call| ToolCall::new(call, None)).collect(),
+            }),
             Form::Text => Content::Text(text),
         };
         Completion {
-            choices: vec![choice(content, Some(finish_reason(&end.ending).into()))],
+            choices: vec![Choice {
+                index: 0,
+                content,
+                logprobs: logprobs::written(self.form, logprobs, &mut 0),
+                finish_reason: Some(finish_reason(&end.ending).into()),
+            }],
             usage: end.usage.map(|usage| Some(usage.into())),
             performance: Some(performance(&end.performance, &self.blank.model)),
             ..self.blank
@@ -207,14 +228,27 @@ impl Writer {
     }
 
     /// Before the first text: who speaks.
-    fn opening(&self) -> Option<Event> {
-        let speaker = Message { role: Some("assistant".into()), content: Some(String::new()) };
+    fn opening(&mut self) -> Option<Event> {
+        let speaker = Message { role: Some("assistant".into()), ..Message::said(String::new()) };
         (self.form == Form::Chat).then(|| event(&self.chunk(Content::Delta(speaker), None)))
     }
 
-    fn events(&self, piece: Piece) -> Vec<Event> {
+    fn events(&mut self, piece: Piece) -> Vec<Event> {
         match piece {
-            Piece::Text(text) => vec![event(&self.chunk(self.delta(text), None))],
+            Piece::Text(text) => {
+                let delta = self.delta(text);
+                vec![event(&self.chunk(delta, None))]
+            }
+            Piece::Call(call) => {
+                let tool_calls = vec![ToolCall::new(call, Some(self.calls))];
+                self.calls += 1;
+                let delta = Message { tool_calls, ..Message::default() };
+                vec![event(&self.chunk(Content::Delta(delta), None))]
+            }
+            Piece::Logprobs(tokens) => {
+                self.weighed.extend(tokens);
+                vec![]
+            }
             Piece::End(end) => self.closing(&end),
             Piece::Failed(refused) => vec![event(&ApiError::from(refused).to_json())],
         }
@@ -222,13 +256,13 @@ impl Writer {
 
     fn delta(&self, text: String) -> Content {
         match self.form {
-            Form::Chat => Content::Delta(Message { role: None, content: Some(text) }),
+            Form::Chat => Content::Delta(Message::said(text)),
             Form::Text => Content::Text(text),
         }
     }
 
     /// Why it ended, what it cost where that was asked for, and the end mark.
-    fn closing(&self, end: &End) -> Vec<Event> {
+    fn closing(&mut self, end: &End) -> Vec<Event> {
         let empty = match self.form {
             Form::Chat => Content::Delta(Message::default()),
             Form::Text => Content::Text(String::new()),
@@ -244,17 +278,15 @@ impl Writer {
         events
     }
 
-    fn chunk(&self, content: Content, finish_reason: Option<Word>) -> Completion {
+    fn chunk(&mut self, content: Content, finish_reason: Option<Word>) -> Completion {
+        let weighed = std::mem::take(&mut self.weighed);
+        let logprobs = logprobs::written(self.form, weighed, &mut self.offset);
         Completion {
-            choices: vec![choice(content, finish_reason)],
+            choices: vec![Choice { index: 0, content, logprobs, finish_reason }],
             usage: self.include_usage.then_some(None),
             ..self.blank.clone()
         }
     }
-}
-
-fn choice(content: Content, finish_reason: Option<Word>) -> Choice {
-    Choice { index: 0, content, logprobs: None, finish_reason }
 }
 
 #[expect(clippy::expect_used, reason = "these types have string keys and finite numbers only")]

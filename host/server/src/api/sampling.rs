@@ -16,7 +16,7 @@ use crate::{
     caller::Caller,
     error::ApiError,
     limits::{MODEL_BYTES_MAX, TOP_K_MAX},
-    pipeline::{Call, Form, Pictures},
+    pipeline::{Call, Form, Pictures, Wishes},
     request_id::RequestId,
 };
 
@@ -76,6 +76,7 @@ pub(super) struct Draft {
     sampling: Sampling,
     stop: Vec<String>,
     ends: Ends,
+    wishes: Wishes,
 }
 
 impl Draft {
@@ -86,9 +87,9 @@ impl Draft {
 
     /// The call with its images; policies get to know how many.
     pub(super) fn with(self, pictures: Pictures) -> Call {
-        let Draft { view, caller, form, sampling, stop, ends } = self;
+        let Draft { view, caller, form, sampling, stop, ends, wishes } = self;
         let progress = Progress::default();
-        Call { view, caller, pictures, form, sampling, stop, ends, progress }
+        Call { view, caller, pictures, wishes, form, sampling, stop, ends, progress }
             .with_images_described()
     }
 }
@@ -98,7 +99,7 @@ pub(super) fn read(
     fields: &mut Fields<'_>,
     (id, caller): (&RequestId, Caller),
     form: Form,
-    messages: Vec<signalbox_policy::Message>,
+    (messages, wishes): (Vec<signalbox_policy::Message>, Wishes),
     settings: &ServerSettings,
 ) -> Result<(Draft, Delivery), ApiError> {
     parameters::refuse(fields, form)?;
@@ -121,6 +122,7 @@ pub(super) fn read(
         sampling: sampling(fields)?,
         stop: stop(fields)?,
         ends: ends(fields, settings.limits.max_tokens_max)?,
+        wishes,
     };
     Ok((draft, delivery))
 }
@@ -295,7 +297,8 @@ mod tests {
             &[NAMES, parameters::REFUSED, parameters::BEGINNINGS, parameters::HARMLESS];
         let mut fields = Fields::parse(body.as_bytes(), names)?;
         let id = RequestId::of(None);
-        read(&mut fields, (&id, Caller::at(None)), Form::Chat, vec![], &ServerSettings::default())
+        let prompt = (vec![], Wishes::default());
+        read(&mut fields, (&id, Caller::at(None)), Form::Chat, prompt, &ServerSettings::default())
     }
 
     const UNSUPPORTED: &str = "unsupported_parameter";

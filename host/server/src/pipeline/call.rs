@@ -1,8 +1,8 @@
 //! One call as it travels, and what it may take.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use signalbox_engine::{Ends, Progress, Sampling};
+use signalbox_engine::{Ends, Format, Message, Opening, Progress, Sampling, Tools, read_calls};
 use signalbox_policy::HAS_IMAGES;
 
 use super::pictures::Pictures;
@@ -29,6 +29,33 @@ pub(crate) enum Form {
     Text,
 }
 
+/// What belongs to a message of the client's and is no text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Attached {
+    /// Ids of the tool calls that stand at the end of its text, as `write_calls` puts them there: policies
+    /// see and edit them as text.
+    pub(crate) calls: Vec<String>,
+    /// The id of the call whose result it is.
+    pub(crate) answers: Option<String>,
+}
+
+/// What a call asks for beyond words, whatever the dialect it came in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wishes {
+    /// What the expert may call, and whether it has to.
+    pub(crate) tools: Arc<Tools>,
+    /// By the client's message; shorter where nothing is attached.
+    pub(crate) attached: Vec<Attached>,
+    /// What comes behind the last message.
+    pub(crate) opening: Opening,
+    /// What the reply has to look like.
+    pub(crate) format: Format,
+    /// Whether log probabilities are wanted, and of how many other tokens for each.
+    pub(crate) logprobs: Option<u32>,
+    /// What much of the reply may be.
+    pub(crate) prediction: Option<Arc<str>>,
+}
+
 /// One call, checked for form.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
@@ -38,6 +65,8 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     /// The images behind the marks in the messages.
     pub(crate) pictures: Pictures,
+    /// What it asks for beyond words.
+    pub(crate) wishes: Wishes,
     /// How the messages become a prompt.
     pub(crate) form: Form,
     /// How tokens are drawn; the temperature is in the view.
@@ -54,6 +83,21 @@ impl Call {
     /// Bytes of its messages.
     pub(crate) fn text_bytes(&self) -> usize {
         self.view.messages.iter().map(|message| message.content.len()).sum()
+    }
+
+    /// Its messages as the engine takes them: with images in place of marks, and calls in place of their
+    /// text. Calls that a policy changed beyond recognition stay text.
+    pub(super) fn turns(&self) -> Vec<Message> {
+        self.view.messages.iter().map(|message| self.turn(message)).collect()
+    }
+
+    fn turn(&self, message: &signalbox_policy::Message) -> Message {
+        let attached = message.origin.and_then(|index| self.wishes.attached.get(index));
+        let Some(attached) = attached else { return self.pictures.message(message) };
+        let (content, calls) = read_calls(&message.content, &attached.calls);
+        let text = signalbox_policy::Message { content: content.to_owned(), ..message.clone() };
+        let answers = attached.answers.clone();
+        Message { calls, answers, ..self.pictures.message(&text) }
     }
 
     /// Whether an expert has to see for this call.

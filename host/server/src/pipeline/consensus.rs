@@ -4,7 +4,8 @@
 
 use futures_util::{StreamExt, future::join_all};
 use signalbox_engine::{
-    EngineError, Event, Finish, Message, Part, Prompt, Request, Timings, Usage,
+    Conversation, EngineError, Event, Finish, Message, Opening, Part, Prompt, Request, Timings,
+    Usage,
 };
 use signalbox_policy::ConsensusMode;
 
@@ -110,6 +111,7 @@ impl Consensus<'_> {
         while let Some(event) = tokens.next().await {
             match event {
                 Event::Text(more) => text.push_str(&more),
+                Event::Logprobs(_) => {} // a member's tokens are not the reply's
                 Event::Failed(error) => return Err(error),
                 Event::Finished { reason: finish, usage, timings } => {
                     return Ok(Answer { expert: expert.to_owned(), text, finish, usage, timings });
@@ -149,8 +151,7 @@ const IMPROVE: &str = "Other assistants answered the question above. Answer it y
 /// The conversation, with answers and a task at the end of its last message, because some chat
 /// templates refuse two user messages in a row.
 fn asking(call: &Call, answers: &[Answer], task: &str) -> Prompt {
-    let mut messages: Vec<Message> =
-        call.view.messages.iter().map(|m| call.pictures.message(m)).collect();
+    let mut messages = call.turns();
     let given = answers.iter().map(|answer| format!("[{}]\n{}", answer.expert, answer.text));
     let addition = format!("{}\n\n{task}", given.collect::<Vec<_>>().join("\n\n"));
     match messages.last_mut() {
@@ -164,5 +165,6 @@ fn asking(call: &Call, answers: &[Answer], task: &str) -> Prompt {
         }
         _ => messages.push(Message::text("user", addition)),
     }
-    Prompt::Chat(messages)
+    let (tools, opening) = (call.wishes.tools.clone(), Opening::Reply);
+    Prompt::Chat(Conversation { messages, tools, opening })
 }

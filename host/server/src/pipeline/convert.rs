@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use signalbox_engine::{ExpertState, ExpertStatus, Prompt, Request, Sampling};
+use signalbox_engine::{Conversation, ExpertState, ExpertStatus, Prompt, Request, Sampling};
 use signalbox_policy::{ExpertState as StateView, ExpertView};
 
 use super::call::{Bounds, Call, Form};
@@ -47,6 +47,9 @@ pub(super) fn request(call: &Call, bounds: &Bounds) -> Request {
         max_tokens: Some(max_tokens.min(bounds.tokens_max)),
         stop: call.stop.clone(),
         ends: call.ends.clone(),
+        format: call.wishes.format.clone(),
+        logprobs: call.wishes.logprobs,
+        prediction: call.wishes.prediction.clone(),
         progress: call.progress.clone(),
     }
 }
@@ -55,7 +58,11 @@ pub(super) fn request(call: &Call, bounds: &Bounds) -> Request {
 fn prompt(call: &Call) -> Prompt {
     let messages = &call.view.messages;
     match call.form {
-        Form::Chat => Prompt::Chat(messages.iter().map(|m| call.pictures.message(m)).collect()),
+        Form::Chat => Prompt::Chat(Conversation {
+            messages: call.turns(),
+            tools: call.wishes.tools.clone(),
+            opening: call.wishes.opening,
+        }),
         Form::Text => {
             let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
             Prompt::Text(texts.join("\n"))
@@ -68,7 +75,10 @@ mod tests {
     use signalbox_engine::{Ends, Message, Progress};
 
     use super::*;
-    use crate::{caller::Caller, pipeline::Pictures};
+    use crate::{
+        caller::Caller,
+        pipeline::{Pictures, Wishes},
+    };
 
     const BOUNDS: Bounds = Bounds {
         answer: Duration::from_secs(1),
@@ -99,6 +109,7 @@ mod tests {
             view,
             caller: Caller::at(None),
             pictures,
+            wishes: Wishes::default(),
             form,
             sampling: Sampling { top_k: Some(5), seed: Some(7), ..Sampling::default() },
             stop,
@@ -113,7 +124,7 @@ mod tests {
         assert_eq!(text.prompt, Prompt::Text("context\nonce upon".into()));
         let chat = request(&call(Form::Chat, &["hello"], None), &BOUNDS);
         let hello = Message::text("user", "hello");
-        assert_eq!(chat.prompt, Prompt::Chat(vec![hello]));
+        assert_eq!(chat.prompt, vec![hello].into());
         assert_eq!((chat.sampling.seed, chat.sampling.top_k), (Some(7), Some(5)));
         assert_eq!(chat.stop, ["END"]);
     }

@@ -21,6 +21,8 @@ pub(crate) enum Ending {
     Expert(Finish),
     /// A post policy ended it.
     Stopped(PolicyRef),
+    /// The expert calls tools, and waits for what they answer.
+    Called,
 }
 
 /// Measured times of one reply, in seconds; absent when nothing was measured.

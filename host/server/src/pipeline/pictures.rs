@@ -39,7 +39,7 @@ impl Pictures {
         if content.is_empty() {
             content.push(Part::Text(text));
         }
-        Message { role: message.role.clone(), content }
+        Message::of(&message.role, content)
     }
 
     /// How many images the messages still show.

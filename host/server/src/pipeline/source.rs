@@ -113,6 +113,7 @@ impl Source {
 pub(super) fn add(a: Usage, b: Usage) -> Usage {
     Usage {
         prompt_tokens: a.prompt_tokens.saturating_add(b.prompt_tokens),
+        cached_tokens: a.cached_tokens.saturating_add(b.cached_tokens),
         completion_tokens: a.completion_tokens.saturating_add(b.completion_tokens),
     }
 }

@@ -1,6 +1,10 @@
 //! The reply as it leaves: events of the expert, through the post policies, measured.
 
-use signalbox_engine::{Event, Finish, Progress, Timings, Usage};
+use std::{collections::VecDeque, sync::Arc};
+
+use signalbox_engine::{
+    CallReader, Event, Finish, Progress, Said, Timings, TokenLogprobs, ToolCall, Tools, Usage,
+};
 use signalbox_policy::PolicyRef;
 
 use super::{
@@ -22,6 +26,10 @@ pub(crate) struct Reply {
     deadline: Deadline,
     meter: Meter,
     progress: Progress,
+    /// `None` where nothing can be called: then all is text.
+    calls: Option<CallReader>,
+    /// What is to be sent next.
+    said: VecDeque<Piece>,
     state: State,
     _permit: Permit,
 }
@@ -41,10 +49,27 @@ enum State {
 pub(crate) enum Piece {
     /// Text for the client, never empty.
     Text(String),
+    /// A call of a tool that was offered.
+    Call(ToolCall),
+    /// The tokens that the next text is made of, where that was asked for.
+    Logprobs(Vec<TokenLogprobs>),
     /// The reply is complete.
     End(End),
     /// The reply ended early.
     Failed(Refused),
+}
+
+/// A reply that is complete.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    /// What it says.
+    pub(crate) text: String,
+    /// What it calls.
+    pub(crate) calls: Vec<ToolCall>,
+    /// Its tokens, where that was asked for.
+    pub(crate) logprobs: Vec<TokenLogprobs>,
+    /// How it ended.
+    pub(crate) end: End,
 }
 
 impl Reply {
@@ -57,7 +82,15 @@ impl Reply {
     ) -> Self {
         let (progress, state) = (meter.progress(), State::Open);
         let deadline = deadline.renewed(); // it has begun
-        Self { route, source, deadline, meter, progress, state, _permit: permit }
+        let (calls, said) = (None, VecDeque::new());
+        Self { route, source, deadline, meter, progress, calls, said, state, _permit: permit }
+    }
+
+    /// The same, with calls of these tools in place of their text. What a policy answers is text.
+    pub(super) fn calling(self, tools: Arc<Tools>) -> Self {
+        let expert = !matches!(self.route, Route::Answered(_));
+        let reads = expert && !tools.callable().is_empty();
+        Self { calls: reads.then(|| CallReader::new(tools)), ..self }
     }
 
     /// The expert that answers, or the policy that answered instead.
@@ -78,25 +111,28 @@ impl Reply {
         }
     }
 
-    /// The whole text and how it ended. What was said before a silence that was too long stands, as a
+    /// The whole reply. What was said before a silence that was too long stands, as a
     /// reply that was cut.
     ///
     /// # Errors
     /// What ended the reply early.
-    pub(crate) async fn whole(mut self) -> Result<(String, End), Refused> {
-        let mut text = String::new();
+    pub(crate) async fn whole(mut self) -> Result<Whole, Refused> {
+        let (mut text, mut calls, mut logprobs) = (String::new(), vec![], vec![]);
         loop {
             match self.piece().await {
                 Piece::Text(more) => text.push_str(&more),
-                Piece::End(end) => return Ok((text, end)),
+                Piece::Call(call) => calls.push(call),
+                Piece::Logprobs(more) => logprobs.extend(more),
+                Piece::End(end) => return Ok(Whole { text, calls, logprobs, end }),
                 Piece::Failed(Refused { refusal: Refusal::TooSlow { .. }, .. })
                     if !text.is_empty() =>
                 {
                     let ending = Ending::Expert(Finish::Length);
                     let (prompt_tokens, completion_tokens) = self.progress.spent();
-                    let usage = Some(Usage { prompt_tokens, completion_tokens });
+                    let spent = Usage { prompt_tokens, completion_tokens, ..Usage::default() };
                     let performance = self.meter.timed(Performance::default());
-                    return Ok((text, End { ending, usage, performance }));
+                    let end = End { ending, usage: Some(spent), performance };
+                    return Ok(Whole { text, calls, logprobs, end });
                 }
                 Piece::Failed(refused) => return Err(refused),
             }
@@ -105,10 +141,12 @@ impl Reply {
 
     async fn piece(&mut self) -> Piece {
         match self.deadline.within(self.step()).await.flatten() {
-            Ok(Some(text)) => {
-                self.meter.text();
+            Ok(Some(piece)) => {
+                if !matches!(piece, Piece::Logprobs(_)) {
+                    self.meter.text();
+                }
                 self.deadline = self.deadline.renewed();
-                Piece::Text(text)
+                piece
             }
             Ok(None) => self.close(),
             Err(refusal) => {
@@ -118,11 +156,21 @@ impl Reply {
         }
     }
 
-    /// Text for the client; `None` when there is no more.
-    async fn step(&mut self) -> Result<Option<String>, Refusal> {
-        while let State::Open = self.state {
+    /// What is for the client; `None` when there is no more.
+    async fn step(&mut self) -> Result<Option<Piece>, Refusal> {
+        loop {
+            if let Some(piece) = self.said.pop_front() {
+                return Ok(Some(piece));
+            }
+            if !matches!(self.state, State::Open) {
+                return Ok(None);
+            }
             let release = match self.source.event().await? {
                 Event::Text(text) => self.source.push(text).await?,
+                Event::Logprobs(tokens) => {
+                    self.said.push_back(Piece::Logprobs(tokens));
+                    continue;
+                }
                 Event::Finished { reason, usage, timings } => {
                     self.state = State::Ending(self.finished(reason, usage, timings));
                     self.source.finish().await?
@@ -132,11 +180,27 @@ impl Reply {
             if let Some(policy) = release.stop {
                 self.stop(policy);
             }
-            if !release.text.is_empty() {
-                return Ok(Some(release.text));
+            self.say(release.text);
+        }
+    }
+
+    /// Distinguishes calls from text, in what the post policies let pass.
+    fn say(&mut self, text: String) {
+        let Some(calls) = &mut self.calls else {
+            self.said.extend((!text.is_empty()).then_some(Piece::Text(text)));
+            return;
+        };
+        let mut said = calls.push(&text);
+        if let State::Ending(end) = &mut self.state {
+            said.extend(calls.finish(end.ending != Ending::Expert(Finish::Stop)));
+            if calls.calls() > 0 && end.ending == Ending::Expert(Finish::Stop) {
+                end.ending = Ending::Called;
             }
         }
-        Ok(None)
+        self.said.extend(said.into_iter().map(|said| match said {
+            Said::Text(text) => Piece::Text(text),
+            Said::Call(call) => Piece::Call(call),
+        }));
     }
 
     fn finished(&self, reason: Finish, usage: Usage, timings: Timings) -> End {

@@ -12,8 +12,8 @@ use signalbox_policy::{Compile, ConsensusMode, Message, Plan, PolicySettings};
 use tokio::runtime::Runtime;
 
 use super::{
-    Call, Deadline, End, Form, Pictures, Reply, Route, end::Ending, generate, meter::Meter,
-    source::Source,
+    Call, Deadline, End, Form, Pictures, Reply, Route, Whole, Wishes, end::Ending, generate,
+    meter::Meter, source::Source,
 };
 use crate::{
     App, ServerSettings,
@@ -71,7 +71,8 @@ impl Bench {
             let source = generate::generate(experts, bounds, plan, &call, &mut trace).await;
             let source = source.map_err(|refusal| refusal.to_string())?;
             let whole = reply(&self.app, source, trace, DEADLINE).whole().await;
-            whole.map_err(|refusal| refusal.to_string())
+            let whole = whole.map_err(|refusal| refusal.to_string())?;
+            Ok((whole.text, whole.end))
         });
         (outcome, self.app.pipeline().decisions.recent(1).remove(0))
     }
@@ -116,6 +117,7 @@ fn call(text: &str) -> Call {
         view,
         caller: Caller::at(None),
         pictures,
+        wishes: Wishes::default(),
         form,
         sampling: Sampling::default(),
         stop: vec![],
@@ -203,7 +205,7 @@ fn a_consensus_of_none_is_an_error() {
 #[test]
 fn a_policys_own_answer_costs_no_tokens() {
     let bench = Bench::new();
-    let (text, end) = bench.runtime.block_on(async {
+    let Whole { text, end, .. } = bench.runtime.block_on(async {
         let pipeline = bench.app.pipeline();
         let trace = pipeline.decisions.begin(&call("Hello"));
         let source = Source::said("greeter".to_owned(), "Good day".to_owned());

@@ -1,8 +1,10 @@
 //! Replies: OpenAI's completion objects, whole or a chunk of one, with what was measured.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use signalbox_engine::{Timings, Usage as Counted};
+use signalbox_engine::{Timings, ToolCall as Called, Usage as Counted};
 
 use super::Word;
 
@@ -35,10 +37,66 @@ pub struct Choice {
     /// What is said.
     #[serde(flatten)]
     pub content: Content,
-    /// Always null.
-    pub logprobs: Option<()>,
-    /// `stop`, `length` or `content_filter`, at the end.
+    /// What its tokens weighed, where that was asked for.
+    pub logprobs: Option<Logprobs>,
+    /// `stop`, `length`, `tool_calls` or `content_filter`, at the end.
     pub finish_reason: Option<Word>,
+}
+
+/// What the tokens of a choice weighed, in the form of its endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Logprobs {
+    /// Of a chat completion.
+    Chat(ChatLogprobs),
+    /// Of a text completion.
+    Text(TextLogprobs),
+}
+
+/// Tokens one after the other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChatLogprobs {
+    /// Of what is said.
+    pub content: Vec<TokenLogprob>,
+    /// Always null.
+    pub refusal: Option<()>,
+}
+
+/// A token that was drawn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenLogprob {
+    /// As text; half characters show as U+FFFD.
+    pub token: String,
+    /// Of the model's own distribution.
+    pub logprob: f32,
+    /// As it is.
+    pub bytes: Vec<u8>,
+    /// The likeliest at its place.
+    pub top_logprobs: Vec<TopLogprob>,
+}
+
+/// A token that could have been drawn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TopLogprob {
+    /// As text.
+    pub token: String,
+    /// Of the model's own distribution.
+    pub logprob: f32,
+    /// As it is.
+    pub bytes: Vec<u8>,
+}
+
+/// Lists side by side, an item for each token.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TextLogprobs {
+    /// Characters of the text before it.
+    pub text_offset: Vec<u32>,
+    /// Of the model's own distribution.
+    pub token_logprobs: Vec<f32>,
+    /// As text.
+    pub tokens: Vec<String>,
+    /// The likeliest at its place.
+    pub top_logprobs: Vec<BTreeMap<String, f32>>,
 }
 
 /// A message, a piece of one, or bare text.
@@ -59,9 +117,35 @@ pub struct Message {
     /// `assistant`, in the first chunk of a stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Word>,
-    /// Text.
+    /// Text; `null` in a message that calls tools and says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<String>,
+    pub content: Option<Option<String>>,
+    /// Tools that it calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+}
+
+/// A call of a tool, complete.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ToolCall {
+    /// Its place among the calls of the reply, in a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
+    /// What its result refers to.
+    pub id: String,
+    /// `function`.
+    pub r#type: Word,
+    /// What is called.
+    pub function: FunctionCall,
+}
+
+/// What is called.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct FunctionCall {
+    /// The tool's name.
+    pub name: String,
+    /// JSON, as text.
+    pub arguments: String,
 }
 
 /// Tokens counted, never estimated.
@@ -73,6 +157,16 @@ pub struct Usage {
     pub completion_tokens: u32,
     /// Both.
     pub total_tokens: u32,
+    /// Of the prompt.
+    #[serde(default)]
+    pub prompt_tokens_details: PromptTokensDetails,
+}
+
+/// What became of a prompt's tokens.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+pub struct PromptTokensDetails {
+    /// Those that were in the cache already.
+    pub cached_tokens: u32,
 }
 
 /// Seconds, measured; what was not measured is left out.
@@ -113,13 +207,20 @@ pub struct EnginePerformance {
     pub decode_time: f64,
 }
 
+impl Message {
+    /// Text, of whoever spoke before.
+    pub(crate) fn said(text: String) -> Self {
+        Self { content: Some(Some(text)), ..Self::default() }
+    }
+}
+
 impl Completion {
     /// What its choice says; nothing where it has none.
     #[must_use]
     pub fn into_text(self) -> String {
         match self.choices.into_iter().next().map(|choice| choice.content) {
             Some(Content::Message(message) | Content::Delta(message)) => {
-                message.content.unwrap_or_default()
+                message.content.flatten().unwrap_or_default()
             }
             Some(Content::Text(text)) => text,
             None => String::new(),
@@ -129,9 +230,18 @@ impl Completion {
 
 impl From<Counted> for Usage {
     fn from(usage: Counted) -> Self {
-        let Counted { prompt_tokens, completion_tokens } = usage;
+        let Counted { prompt_tokens, cached_tokens, completion_tokens } = usage;
         let total_tokens = prompt_tokens.saturating_add(completion_tokens);
-        Self { prompt_tokens, completion_tokens, total_tokens }
+        let prompt_tokens_details = PromptTokensDetails { cached_tokens };
+        Self { prompt_tokens, completion_tokens, total_tokens, prompt_tokens_details }
+    }
+}
+
+impl ToolCall {
+    /// A call, and its place in a stream.
+    pub(crate) fn new(call: Called, index: Option<u32>) -> Self {
+        let Called { id, name, arguments } = call;
+        Self { index, id, r#type: "function".into(), function: FunctionCall { name, arguments } }
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Word;
+use super::{Word, completions::ToolCall};
 
 /// `POST /v1/chat/completions`. What would change the reply and can't be done is refused by name; what
 /// means nothing here is accepted.
@@ -14,6 +14,18 @@ use super::Word;
 pub struct ChatRequest {
     /// The conversation, oldest first.
     pub messages: Vec<ChatMessage>,
+    /// Functions that the expert may call, as OpenAI writes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<serde_json::Value>,
+    /// `auto`, `none`, `required`, or the name of one as an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<serde_json::Value>,
+    /// Whether one reply may have several calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel_tool_calls: Option<bool>,
+    /// The reply goes on where the last message, an assistant's, ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continue_final_message: Option<bool>,
     /// How to answer it.
     #[serde(flatten)]
     pub common: Common,
@@ -93,8 +105,23 @@ pub struct Common {
 pub struct ChatMessage {
     /// `system`, `user`, `assistant` or `tool`.
     pub role: Word,
-    /// What is said.
-    pub content: ChatContent,
+    /// What is said; an assistant that calls tools may say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ChatContent>,
+    /// What an assistant called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// The call whose result a `tool` tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+}
+
+impl ChatMessage {
+    /// A turn without calls.
+    pub fn new(role: impl Into<Word>, content: ChatContent) -> Self {
+        let (role, content) = (role.into(), Some(content));
+        Self { role, content, tool_calls: vec![], tool_call_id: None }
+    }
 }
 
 /// Text, or parts of a message.

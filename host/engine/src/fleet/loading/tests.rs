@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    DType, Ends, Event, ExpertSettings, ExpertState, Faults, Fleet, FleetLimits, FleetSettings,
+    DType, Event, ExpertSettings, ExpertState, Faults, Fleet, FleetLimits, FleetSettings,
     KvCacheDType, LazyLoading, PackFiles, Progress, Prompt, Request, Sampling, Templates,
     TokenStream,
     expert::Job,
@@ -52,14 +52,7 @@ fn first(fleet: &Fleet) -> Handle {
 fn words() -> Request {
     let sampling = Sampling { temperature: Some(0.0), ..Sampling::default() };
     let prompt = Prompt::Text("Hello".into());
-    Request {
-        prompt,
-        sampling,
-        max_tokens: Some(400),
-        stop: Vec::new(),
-        ends: Ends::default(),
-        progress: Progress::default(),
-    }
+    Request { sampling, max_tokens: Some(400), ..Request::new(prompt) }
 }
 
 fn lack(message: &str) -> Faults {

@@ -111,7 +111,7 @@ impl Run {
                 Vanish => return None,
                 Done => Event::Finished {
                     reason: Finish::Stop,
-                    usage: Usage { prompt_tokens: 3, completion_tokens: 2 },
+                    usage: Usage { prompt_tokens: 3, cached_tokens: 0, completion_tokens: 2 },
                     timings: Timings::default(),
                 },
             };
@@ -177,6 +177,7 @@ impl Bed {
             while let Some(piece) = reply.next().await {
                 pieces.push(match piece {
                     Piece::Text(text) => text,
+                    other @ (Piece::Call(_) | Piece::Logprobs(_)) => format!("{other:?}"),
                     Piece::End(end) => format!("{:?} {:?}", end.ending, end.usage.unwrap()),
                     Piece::Failed(refused) => format!("failed: {}", refused.refusal),
                 });
@@ -193,7 +194,8 @@ impl Bed {
             let permit = self.pipeline.admission.admit().unwrap();
             let answer = self.pipeline.answer(call, permit, self.pipeline.deadline()).await;
             let reply = answer.map_err(|refused| refused.to_string())?;
-            reply.whole().await.map_err(|refused| refused.to_string())
+            let whole = reply.whole().await.map_err(|refused| refused.to_string())?;
+            Ok((whole.text, whole.end))
         })
     }
 
@@ -211,7 +213,7 @@ const FOREVER: Duration = Duration::from_secs(3600);
 #[test]
 fn a_reply_is_its_texts_and_how_it_ended() {
     let bed = Bed::new(&[("a", &[Say("one "), Say("two"), Done])], AMPLE);
-    let end = "Expert(Stop) Usage { prompt_tokens: 3, completion_tokens: 2 }";
+    let end = "Expert(Stop) Usage { prompt_tokens: 3, cached_tokens: 0, completion_tokens: 2 }";
     assert_eq!(bed.ask("a"), ["one ", "two", end]);
     assert_eq!(bed.logged(), "completed");
 }

@@ -1,0 +1,245 @@
+//! Finds calls in a reply as it comes. Text that can't become a call any more is let go at once; text that
+//! may is held back until it is known, within bounds.
+
+use std::sync::Arc;
+
+use super::{
+    Tool, ToolCall, Tools,
+    arguments::{self, Sureness},
+    extent::{Extent, extent},
+    spelling::{BARE, FIRST_KEYS, SPELLINGS, Spelling},
+};
+use crate::limits::CALL_BYTES_MAX;
+
+#[cfg(test)]
+mod tests;
+
+/// What an expert says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// Text, never empty.
+    Text(String),
+    /// A call of a tool that was offered, complete.
+    Call(ToolCall),
+}
+
+/// Reads the calls in one reply.
+#[derive(Debug)]
+pub struct CallReader {
+    tools: Arc<Tools>,
+    /// Not decided yet.
+    held: String,
+    /// Whether a line begins where `held` does.
+    line_begins: bool,
+    calls: usize,
+    /// Blanks that are shown if text comes behind them.
+    blanks: String,
+}
+
+/// What stands at a place of the text.
+enum Found {
+    /// Calls, and so many bytes.
+    Calls(Vec<ToolCall>, usize),
+    /// What more text has to decide.
+    Open,
+    /// Text.
+    Nothing,
+}
+
+impl CallReader {
+    /// For a reply to a call that offers `tools`.
+    #[must_use]
+    pub fn new(tools: Arc<Tools>) -> Self {
+        Self { tools, held: String::new(), line_begins: true, calls: 0, blanks: String::new() }
+    }
+
+    /// How many calls were found.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls
+    }
+
+    /// Takes more of the reply; returns what is certain now.
+    pub fn push(&mut self, text: &str) -> Vec<Said> {
+        self.held.push_str(text);
+        let mut said = Vec::new();
+        while self.step(&mut said, false) {}
+        said
+    }
+
+    /// What was held back at the end of the reply. A call that lacks nothing but its last brackets is one,
+    /// unless the reply was `cut`.
+    pub fn finish(&mut self, cut: bool) -> Vec<Said> {
+        let mut said = Vec::new();
+        while !cut && self.step(&mut said, true) {}
+        let rest = std::mem::take(&mut self.held);
+        self.say(&rest, &mut said);
+        said
+    }
+
+    /// Decides on the beginning of what is held; false when that takes more text.
+    fn step(&mut self, said: &mut Vec<Said>, ended: bool) -> bool {
+        let Some(at) = self.candidate() else {
+            let text = std::mem::take(&mut self.held);
+            self.say(&text, said);
+            return false;
+        };
+        let before: String = self.held.drain(..at).collect();
+        self.say(&before, said);
+        match self.at_beginning(ended) {
+            Found::Calls(calls, bytes) => {
+                self.held.drain(..bytes);
+                self.blanks.clear();
+                for call in calls {
+                    if self.calls == 0 || self.tools.parallel {
+                        self.calls += 1;
+                        said.push(Said::Call(call));
+                    }
+                }
+                true
+            }
+            Found::Open if self.held.len() <= CALL_BYTES_MAX && !ended => false,
+            Found::Open | Found::Nothing => {
+                let first = self.held.chars().next().map_or(0, char::len_utf8);
+                let text: String = self.held.drain(..first).collect();
+                self.say(&text, said);
+                !self.held.is_empty()
+            }
+        }
+    }
+
+    /// The first place where a call may begin, or the beginning of its mark.
+    fn candidate(&self) -> Option<usize> {
+        let mut line_begins = self.line_begins;
+        let place = |(at, c): (usize, char)| {
+            let rest = &self.held[at..];
+            let mut marks = SPELLINGS.iter().map(|spelling| spelling.open);
+            let may = (line_begins && matches!(c, '{' | '['))
+                || marks.any(|open| rest.starts_with(open) || open.starts_with(rest));
+            line_begins = c == '\n' || (line_begins && c.is_whitespace());
+            may.then_some(at)
+        };
+        self.held.char_indices().find_map(place)
+    }
+
+    /// What a call may be whose first byte is the first that is held.
+    fn at_beginning(&self, ended: bool) -> Found {
+        let held = self.held.as_str();
+        let begins = |spelling: &&Spelling| spelling.open.starts_with(held);
+        // A longer mark may be coming: "```" is the beginning of "```json".
+        let coming = !ended && SPELLINGS.iter().any(|spelling| begins(&spelling));
+        let found = match SPELLINGS.iter().find(|spelling| held.starts_with(spelling.open)) {
+            Some(spelling) => self.behind(spelling, spelling.open.len(), ended),
+            None if held.starts_with(['{', '[']) && self.line_begins => {
+                self.behind(&BARE, 0, ended)
+            }
+            None => Found::Nothing,
+        };
+        if coming && matches!(found, Found::Nothing) { Found::Open } else { found }
+    }
+
+    /// One or several values behind a mark, and its closing mark.
+    fn behind(&self, spelling: &Spelling, mark: usize, ended: bool) -> Found {
+        let (mut at, mut calls) = (mark, Vec::new());
+        loop {
+            let value = at + blanks(&self.held[at..], !calls.is_empty());
+            let rest = &self.held[value..];
+            let closed = spelling.close.iter().find(|close| rest.starts_with(**close));
+            if let Some(close) = closed.filter(|_| !calls.is_empty()) {
+                return Found::Calls(calls, value + close.len());
+            }
+            let undecided = spelling.close.iter().any(|close| close.starts_with(rest));
+            if !ended && (undecided || (rest.is_empty() && calls.is_empty())) {
+                return Found::Open;
+            }
+            match self.value(spelling, rest, ended) {
+                Found::Calls(more, bytes) => {
+                    calls.extend(more);
+                    at = value + bytes;
+                }
+                Found::Open => return Found::Open,
+                Found::Nothing if calls.is_empty() => return Found::Nothing,
+                Found::Nothing => return Found::Calls(calls, at),
+            }
+        }
+    }
+
+    /// A value at the beginning of `text`, if it is a call.
+    fn value(&self, spelling: &Spelling, text: &str, ended: bool) -> Found {
+        let marked = spelling.sureness == Sureness::Marked;
+        let (json, bytes) = match extent(text) {
+            Extent::None if marked => return self.named(text, ended),
+            Extent::None => return Found::Nothing,
+            Extent::Whole(bytes) => (text[..bytes].to_owned(), bytes),
+            Extent::Broken { bytes, missing } if marked => {
+                (format!("{}{missing}", &text[..bytes]), bytes)
+            }
+            Extent::Broken { .. } => return Found::Nothing,
+            Extent::Open { missing } if ended => (format!("{text}{missing}"), text.len()),
+            Extent::Open { .. } if marked || may_be_call(text) => return Found::Open,
+            Extent::Open { .. } => return Found::Nothing,
+        };
+        match arguments::calls(&json, &self.tools, spelling.sureness) {
+            Some(calls) => Found::Calls(calls, bytes),
+            None => Found::Nothing,
+        }
+    }
+
+    /// `name{...}` or `name[ARGS]{...}`, as newer Mistrals write it.
+    fn named(&self, text: &str, ended: bool) -> Found {
+        const ARGS: &str = "[ARGS]";
+        let end = text.find(|c: char| !c.is_alphanumeric() && !"_-.".contains(c));
+        let name = &text[..end.unwrap_or(text.len())];
+        let tools = self.tools.callable();
+        let Some(tool) = tools.iter().find(|tool| tool.name == name) else {
+            let begins = |tool: &Tool| end.is_none() && tool.name.starts_with(name);
+            return if !ended && tools.iter().any(begins) { Found::Open } else { Found::Nothing };
+        };
+        let behind = &text[name.len()..];
+        let arguments = behind.strip_prefix(ARGS).unwrap_or(behind);
+        match extent(arguments) {
+            Extent::Whole(bytes) => {
+                let json = &arguments[..bytes];
+                let call = arguments::with_arguments(tool, json, Sureness::Marked);
+                let all = text.len() - arguments.len() + bytes;
+                call.map_or(Found::Nothing, |call| Found::Calls(vec![call], all))
+            }
+            Extent::Open { .. } if !ended => Found::Open,
+            Extent::None if !ended && ARGS.starts_with(behind) => Found::Open,
+            _ => Found::Nothing,
+        }
+    }
+
+    /// Text, behind the blanks before it. Blanks around calls are nobody's text.
+    fn say(&mut self, text: &str, said: &mut Vec<Said>) {
+        let line = text.rsplit('\n').next().unwrap_or_default();
+        let new_line = line.len() < text.len() || self.line_begins;
+        self.line_begins = new_line && line.trim().is_empty();
+        self.blanks.push_str(text);
+        let shown = self.blanks.trim_end().len();
+        if shown > 0 {
+            let rest = self.blanks.split_off(shown);
+            let text = std::mem::replace(&mut self.blanks, rest);
+            match said.last_mut() {
+                Some(Said::Text(before)) => before.push_str(&text),
+                _ => said.push(Said::Text(text)),
+            }
+        }
+    }
+}
+
+/// Bytes of blanks, and of what parts one value from the next.
+fn blanks(text: &str, parted: bool) -> usize {
+    let skipped = |c: char| c.is_whitespace() || (parted && matches!(c, ',' | ';'));
+    text.len() - text.trim_start_matches(skipped).len()
+}
+
+/// Whether an object or a list begins like a call, as far as it is there.
+fn may_be_call(text: &str) -> bool {
+    let inside = text.trim_start_matches(|c: char| matches!(c, '{' | '[') || c.is_whitespace());
+    let Some(key) = inside.strip_prefix('"') else { return inside.is_empty() };
+    match key.split_once('"') {
+        Some((key, _)) => FIRST_KEYS.contains(&key),
+        None => FIRST_KEYS.iter().any(|first| first.starts_with(key)),
+    }
+}
