@@ -48,7 +48,7 @@ impl Expert {
         self.0.domain()
     }
 
-    /// The operator's words about it.
+    /// The operator's words about it, and behind `Use cases: ` what it is for, parted by `; `.
     pub fn description(&self) -> String {
         self.0.description()
     }

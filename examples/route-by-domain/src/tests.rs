@@ -1,5 +1,9 @@
 //! The router on its own, and on every prompt that the toy experts were recorded with.
 
+mod evaluation;
+mod keywords;
+mod training;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -31,33 +35,94 @@ fn order(decision: &Decision) -> Vec<&str> {
 }
 
 #[test]
-fn words_count_only_whole() {
+fn what_a_text_is_about_and_not_its_first_word_decides() {
     let check = |text: &str, expert: &str| {
         let decision = decide(text, &menu());
         assert_eq!(order(&decision)[0], expert, "{text}: {}", decision.reason);
     };
-    check("This is which thing?", "phi4_fast");
-    check("I ramble about my scar", "phi4_fast");
-    check("Which pythons live in Peru?", "phi4_fast");
     check("Can you please summarise the plot of Hamlet?", "gemma3_multimodal");
     check("fn main() {\n    println!(\"hi\");\n}", "qwen_coder");
     check("Why does this fail?\n```\nx = [1\n```", "qwen_coder");
+    check("SELECT name, count(*) FROM users GROUP BY name", "qwen_coder");
+    check("sudo systemctl restart nginx", "qwen_coder");
+    check("git rebase -i HEAD~3", "qwen_coder");
+    check("Select a gift from the list for me", "phi4_fast");
     check("Как дела?", "aya_expanse_multilingual");
     check("¿Puedes traducir esto al inglés?", "aya_expanse_multilingual");
     check("Por favor: convierte 3 millas a kilómetros", "mistral_balanced");
     check("", "phi4_fast");
+    check("...", "phi4_fast");
+    check("Now make it shorter", "phi4_fast");
+}
+
+#[test]
+fn a_conversation_stays_with_its_expert_until_the_subject_changes() {
+    let ask = |turns: &[(&str, &str)]| {
+        let call = testing::conversation(turns.iter().copied()).build();
+        RouteByDomain::choose(&call, &menu()).unwrap()
+    };
+    let code = ("user", "Write a Python function that adds two numbers");
+    let done = ("assistant", "def add(a, b): return a + b");
+    let check = |next: &str, expert: &str| {
+        let decision = ask(&[code, done, ("user", next)]);
+        assert_eq!(order(&decision)[0], expert, "{next}: {}", decision.reason);
+    };
+    check("Now make it shorter", "qwen_coder");
+    check("y en JavaScript?", "qwen_coder");
+    check("Thanks!", "qwen_coder");
+    check("Why?", "qwen_coder");
+    check("", "qwen_coder");
+    check("Translate 'good night' into French", "aya_expanse_multilingual");
+    check("Convert 5 miles to kilometres", "mistral_balanced");
+    // Two steps back, and while a tool's answer waits to be read.
+    let tool = ("tool", "{\"rows\": 3}");
+    let waits = ask(&[code, done, ("user", "shorter"), done, ("user", "and again"), done, tool]);
+    assert_eq!(order(&waits)[0], "qwen_coder");
+    assert!(waits.reason.starts_with("coding: goes on with '"), "{}", waits.reason);
+}
+
+#[test]
+fn a_domain_that_the_operator_made_needs_no_code() {
+    let expert = |id: &str, domain: &str, words: &str| {
+        testing::expert(id).domain(domain).description(words).build()
+    };
+    let mut experts = menu();
+    experts.push(expert("advocate", "legal", "Contracts and leases. Use cases: employment law"));
+    experts.push(expert("smith", "horology", "Repairs watches. Use cases: escapement; mainspring"));
+    let check = |text: &str, expert: &str| {
+        let decision = decide(text, &experts);
+        assert_eq!(order(&decision)[0], expert, "{text}: {}", decision.reason);
+    };
+    check("Can my landlord keep the deposit?", "advocate");
+    check("¿Puede mi jefe cancelar el contrato por despido?", "advocate");
+    check("Which oil does a mainspring need?", "smith");
+    check("Write a Python function that prints a contract", "qwen_coder");
+    check("Translate this contract into French", "aya_expanse_multilingual");
+    check("What is the capital of France?", "phi4_fast");
+    let decision = decide("Can my landlord keep the deposit?", &experts);
+    assert_eq!(decision.reason, "legal: 'deposit', 'landlord'; 80 %");
+}
+
+#[test]
+fn operators_may_name_a_taught_domain_otherwise() {
+    let named = |id: &str, domain: &str| testing::expert(id).domain(domain).build();
+    let experts = [named("a", "chat"), named("b", "Code"), named("c", "translation")];
+    let check = |text: &str, expert: &str| assert_eq!(order(&decide(text, &experts))[0], expert);
+    check("Write a quicksort in Rust", "b");
+    check("Translate 'hello' to Greek", "c");
+    check("Hello!", "a");
+    check("What is a diode?", "a");
 }
 
 #[test]
 fn the_reason_names_what_was_seen() {
     let decision = decide("Write a Python function that adds", &menu());
-    assert_eq!(decision.reason, "coding: 'python', 'function that', 'function'; 86 %");
+    assert!(decision.reason.starts_with("coding: '"), "{}", decision.reason);
+    assert!(decision.reason.contains("'python'"), "{}", decision.reason);
     assert_eq!(order(&decision), ["qwen_coder", "phi4_fast"]);
-    let unsure = decide("Compare the price of a kettle", &menu());
-    assert_eq!(unsure.reason, "multimodal_expert: 'compare'; 50 %");
-    testing::set_config("confidence-min", "0.6");
-    let unsure = decide("Compare the price of a kettle", &menu());
-    assert_eq!(unsure.reason, "general: no domain stands out; 50 %");
+    testing::set_config("confidence-min", "1");
+    let unsure = decide("Write a Python function that adds", &menu());
+    assert!(unsure.reason.starts_with("general: no domain stands out; "), "{}", unsure.reason);
     assert_eq!(decide("", &menu()).reason, "general: no domain stands out; 0 %");
 }
 

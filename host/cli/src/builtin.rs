@@ -26,6 +26,23 @@ pub(crate) const DEFAULT_ROUTER: &str = "route-by-domain";
 pub(crate) const ROUTER_DOMAINS: [&str; 5] =
     ["general", "technical", "coding", "multimodal_expert", "multilingual_expert"];
 
+/// What else it takes for one of them.
+pub(crate) const ROUTER_DOMAINS_ALSO: [&str; 13] = [
+    "chat",
+    "fast",
+    "tech",
+    "science",
+    "code",
+    "programming",
+    "software",
+    "vision",
+    "analysis",
+    "reasoning",
+    "multilingual",
+    "translation",
+    "languages",
+];
+
 /// The example policy of this name.
 pub(crate) fn component(name: &str) -> Option<&'static Component> {
     COMPONENTS.iter().find(|component| component.name == name)
@@ -42,9 +59,12 @@ mod tests {
 
     #[test]
     fn the_router_s_domains_are_those_of_its_source() {
-        let source = include_str!("../../../examples/route-by-domain/src/signals.rs");
+        let source = include_str!("../../../examples/route-by-domain/src/domains.rs");
         for domain in ROUTER_DOMAINS {
             assert!(source.contains(&format!("&str = \"{domain}\";")), "{domain}");
+        }
+        for domain in ROUTER_DOMAINS_ALSO {
+            assert!(source.contains(&format!("\"{domain}\"")), "{domain}");
         }
     }
 

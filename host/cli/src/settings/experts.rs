@@ -12,7 +12,7 @@ use super::{
     surroundings::{Machine, Places},
 };
 use crate::{
-    builtin::{DEFAULT_ROUTER, ROUTER_DOMAINS},
+    builtin::{DEFAULT_ROUTER, ROUTER_DOMAINS, ROUTER_DOMAINS_ALSO},
     config::Section,
     confined::Work,
 };
@@ -90,7 +90,7 @@ pub(super) fn read(
     let expert = |section| {
         let expert = expert(section, places, &mut taken)?;
         if built_in {
-            warn_of_domain(section, &expert.domain);
+            warn_of_domain(section, &expert);
         }
         Some(expert)
     };
@@ -205,13 +205,16 @@ fn warn_of_counts(section: &Section<'_>, lazy: &LazyLoading, experts: usize) {
     }
 }
 
-/// A domain that the built-in router never decides for.
-fn warn_of_domain(section: &Section<'_>, domain: &str) {
-    if ROUTER_DOMAINS.contains(&domain) {
+/// A domain that the built-in router never decides for: it was not taught, and nothing is said of it.
+fn warn_of_domain(section: &Section<'_>, expert: &ExpertSettings) {
+    let domain = expert.domain.as_str();
+    let taught = ROUTER_DOMAINS.iter().chain(&ROUTER_DOMAINS_ALSO).any(|known| *known == domain);
+    if taught || !expert.description.is_empty() || !expert.use_cases.is_empty() {
         return;
     }
     let problem = format!(
-        "\"{domain}\" is none that the built-in router {DEFAULT_ROUTER} decides for; it knows {}",
+        "\"{domain}\" is none that the built-in router {DEFAULT_ROUTER} decides for; say in \
+         description and use_cases what it is for, or take one of {}",
         ROUTER_DOMAINS.join(", ")
     );
     section.warn("domain", problem);

@@ -1,6 +1,11 @@
 //! The policies we ship, on the largest calls there can be, under the default limits.
 
-use std::{fs, path::Path, sync::OnceLock};
+use std::{
+    fs,
+    path::Path,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use signalbox_build::{Build, Component};
 use signalbox_policy::{Call, Limits, Message, PreVerdict};
@@ -82,4 +87,32 @@ async fn routers_pass_the_largest_calls() {
             assert!(decision.is_some(), "{name}, {what}");
         }
     }
+}
+
+/// A conversation of four messages, the last of them long.
+fn conversation() -> Call {
+    let message =
+        |role: &str, content: String| Message { role: role.into(), content, origin: None };
+    let messages = vec![
+        message("user", "Write a Python function that adds two numbers".into()),
+        message("assistant", "def add(a, b): return a + b".into()),
+        message("user", "Now make it shorter".into()),
+        message("user", format!("And this one? {}", full("for x in range(10): print(x)\n", 4096))),
+    ];
+    Call { messages, ..says("") }
+}
+
+#[tokio::test]
+async fn the_default_router_decides_within_five_milliseconds() {
+    let scene = scene("route-by-domain").await;
+    let mut times = Vec::new();
+    for _ in 0..101 {
+        let started = Instant::now();
+        let decision = scene.policies.snapshot().route(&conversation(), &menu()).await.unwrap();
+        times.push(started.elapsed());
+        assert!(decision.unwrap().reason.starts_with("coding: "));
+    }
+    times.sort();
+    println!("{:?} in the middle of {}, the slowest {:?}", times[50], times.len(), times[100]);
+    assert!(times[50] < Duration::from_millis(5), "{:?}", times[50]);
 }

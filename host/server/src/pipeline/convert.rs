@@ -9,10 +9,17 @@ use super::call::{Bounds, Call, Form};
 
 /// What a policy may know about an expert.
 pub(crate) fn expert_view(expert: ExpertStatus) -> ExpertView {
+    let description = match expert.use_cases.as_slice() {
+        [] => expert.description,
+        cases => {
+            let said = format!("{} Use cases: {}", expert.description, cases.join("; "));
+            said.trim_start().to_owned()
+        }
+    };
     ExpertView {
         id: expert.id,
         domain: expert.domain,
-        description: expert.description,
+        description,
         priority: expert.priority,
         capabilities: expert.capabilities,
         context_length: expert.context_length,

@@ -1,11 +1,10 @@
-//! What gives a text's domain away: words, phrases and signs, each with its points.
+//! The keyword router that the classifier took the place of, as the baseline of the evaluation: words, phrases and
+//! signs, each with its points.
 
 /// Something seen in a text.
-pub(crate) struct Signal {
-    pub(crate) domain: &'static str,
-    pub(crate) points: f32,
-    /// As a person would name it.
-    pub(crate) name: String,
+struct Signal {
+    domain: &'static str,
+    points: f32,
 }
 
 const CODING: &str = "coding";
@@ -77,21 +76,34 @@ const POLITE: [&str; 6] =
 /// Texts longer than this many characters are work for the long-text expert.
 const LONG_TEXT_CHARS: usize = 600;
 
+/// The domain with the most points; the general one when none has half of them.
+pub(super) fn domain(text: &str) -> &'static str {
+    let found = evidence(text);
+    let points = |domain: &str| {
+        let own = found.iter().filter(|signal| signal.domain == domain);
+        own.fold(0.0, |points, signal| points + signal.points)
+    };
+    let total = found.iter().fold(0.0, |points, signal| points + signal.points);
+    let domains = found.iter().map(|signal| signal.domain);
+    let best = domains.max_by(|a, b| points(a).total_cmp(&points(b))).unwrap_or(GENERAL);
+    if points(best) / (total + 1.0) < 0.5 { GENERAL } else { best }
+}
+
 /// Everything in `text` that speaks for a domain.
-pub(crate) fn evidence(text: &str) -> Vec<Signal> {
+fn evidence(text: &str) -> Vec<Signal> {
     let words = spaced_words(text);
     let mut found: Vec<Signal> = PHRASES
         .iter()
         .flat_map(|&(domain, points, list)| list.split(", ").map(move |p| (domain, points, p)))
         .filter(|(_, _, phrase)| says(&words, phrase))
-        .map(|(domain, points, phrase)| Signal { domain, points, name: quoted(phrase) })
+        .map(|(domain, points, _)| Signal { domain, points })
         .collect();
-    let mut sign = |seen: bool, domain, points, name: &str| {
-        found.extend(seen.then(|| Signal { domain, points, name: name.to_owned() }));
+    let mut sign = |seen: bool, domain, points| {
+        found.extend(seen.then_some(Signal { domain, points }));
     };
-    sign(looks_like_code(text), CODING, 3.0, "looks like code");
-    sign(is_foreign_script(text), LANGUAGES, 3.0, "another script");
-    sign(text.chars().count() > LONG_TEXT_CHARS, LONG_TEXT, 1.0, "long text");
+    sign(looks_like_code(text), CODING, 3.0);
+    sign(is_foreign_script(text), LANGUAGES, 3.0);
+    sign(text.chars().count() > LONG_TEXT_CHARS, LONG_TEXT, 1.0);
     found
 }
 
@@ -115,10 +127,6 @@ fn says(words: &str, phrase: &str) -> bool {
         None => format!(" {phrase} "),
     };
     if at_start { words.starts_with(&pattern) } else { words.contains(&pattern) }
-}
-
-fn quoted(phrase: &str) -> String {
-    format!("'{}'", phrase.trim_matches(['^', '*']))
 }
 
 fn looks_like_code(text: &str) -> bool {
