@@ -1,121 +1,102 @@
-//! Where personal data stands in a text. ASCII only, because all three kinds are.
+//! Where personal data stands in a text. What has a checksum is held against it; what has none has to look like
+//! nothing else: dates, versions, prices and identifiers stay.
+
+mod accounts;
+mod found;
+mod numbers;
 
 use std::ops::Range;
 
+use found::Found;
+
 const EMAIL: &str = "[email]";
-const PHONE: &str = "[phone]";
-const CARD: &str = "[card]";
 
 /// The longest e-mail address there can be (RFC 5321); nothing longer is waited for.
 const UNFINISHED_MAX: usize = 254;
 
-/// The most digits of a payment card.
-const DIGITS_MAX: usize = 19;
-
-fn in_email(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"._%+-@".contains(&byte)
-}
-
-fn in_number(byte: u8) -> bool {
-    byte.is_ascii_digit() || b" ()+.-".contains(&byte)
-}
-
 /// Every finding and its kind, in order, not overlapping; found as they are asked for, so that a
-/// long text costs no memory. What looks like an address and like a number is an address.
-pub(crate) fn spans(text: &str) -> impl Iterator<Item = (Range<usize>, &'static str)> {
+/// long text costs no memory. What begins first is taken, and what looks like an address and like a
+/// number is an address.
+pub(crate) fn spans(text: &str) -> impl Iterator<Item = Found> {
     let mut emails = runs(text, in_email).filter_map(|run| email(text, run)).peekable();
-    let mut numbers = runs(text, in_number).filter_map(|run| number(text, run)).peekable();
+    let mut accounts = accounts::all(text).peekable();
+    let mut numbers = numbers::all(text).peekable();
+    let mut done = 0;
     std::iter::from_fn(move || {
-        loop {
-            match (emails.peek(), numbers.peek()) {
-                (Some(email), Some((number, _))) if number.start < email.end => {
-                    let number = numbers.next_if(|(number, _)| number.end <= email.start);
-                    if number.is_some() {
-                        return number;
-                    }
-                    numbers.next();
-                }
-                (None, _) => return numbers.next(),
-                (Some(_), _) => return emails.next().map(|span| (span, EMAIL)),
-            }
-        }
+        while emails.next_if(|(span, _)| span.start < done).is_some() {}
+        while accounts.next_if(|(span, _)| span.start < done).is_some() {}
+        while numbers.next_if(|(span, _)| span.start < done).is_some() {}
+        let start = |found: Option<&Found>| found.map_or(usize::MAX, |(span, _)| span.start);
+        let [email, account] = [start(emails.peek()), start(accounts.peek())];
+        // A number inside an address or an account begins behind it.
+        let first = match start(numbers.peek()) {
+            number if number < email.min(account) => numbers.next(),
+            _ if account < email => accounts.next(),
+            _ => emails.next(),
+        };
+        done = first.as_ref().map_or(done, |(span, _)| span.end);
+        first
     })
 }
 
 /// Where the end of the text begins that more text could still turn into a finding.
 pub(crate) fn unfinished(text: &str) -> usize {
-    let tail = |belongs: fn(u8) -> bool| {
-        text.len() - text.bytes().rev().take_while(|byte| belongs(*byte)).count()
-    };
-    let start = tail(in_email).min(tail(in_number));
+    let digits = |range: Range<usize>| text[range].contains(|c: char| c.is_ascii_digit());
+    let mut start = text.len();
+    // Words and numbers may be tied to each other, back to a word that is none.
+    loop {
+        let word = text[..start].trim_end_matches(in_word).len();
+        let is_word = text[word..start].contains(char::is_alphabetic) && !digits(word..start);
+        let number = text[..word].trim_end_matches(numbers::belongs).len();
+        if is_word || !digits(number..word) {
+            start = word;
+            break;
+        }
+        start = number;
+    }
+    let start = start.min(accounts::unfinished(text));
     // A run that is too long to be one thing is not waited for.
     if text.len() - start > UNFINISHED_MAX { text.len() } else { start }
 }
 
-fn runs(text: &str, belongs: fn(u8) -> bool) -> impl Iterator<Item = Range<usize>> {
-    let bytes = text.as_bytes();
+fn in_email(c: char) -> bool {
+    c.is_alphanumeric() || "._%+-@".contains(c)
+}
+
+/// What may stand before a finding and make it something else: part of a name, a path or a price.
+fn in_word(c: char) -> bool {
+    in_email(c) || "/#=$€£~(".contains(c)
+}
+
+fn runs(text: &str, belongs: fn(char) -> bool) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let start = at + bytes[at..].iter().position(|byte| belongs(*byte))?;
-        let length = bytes[start..].iter().position(|byte| !belongs(*byte));
-        at = length.map_or(bytes.len(), |length| start + length);
+        let start = at + text[at..].find(belongs)?;
+        let length = text[start..].find(|c| !belongs(c));
+        at = length.map_or(text.len(), |length| start + length);
         Some(start..at)
     })
 }
 
-/// `local@domain.tld`, without the punctuation around it.
-fn email(text: &str, run: Range<usize>) -> Option<Range<usize>> {
+/// `local@domain.tld`, without the punctuation around it. What git calls its own user is nobody.
+fn email(text: &str, run: Range<usize>) -> Option<Found> {
     let punctuation = ['.', '-', '%', '+', '_'];
     let word = text[run.clone()].trim_end_matches(punctuation);
     let trimmed = word.trim_start_matches(punctuation);
     let (local, domain) = trimmed.split_once('@')?;
-    let (host, end) = domain.rsplit_once('.')?;
-    let letters = end.len() >= 2 && end.bytes().all(|byte| byte.is_ascii_alphabetic());
     let start = run.start + word.len() - trimmed.len();
-    (letters && !local.is_empty() && !host.is_empty() && !domain.contains('@'))
-        .then_some(start..start + trimmed.len())
-}
-
-/// A card or a phone number, from its first digit (or `+` or bracket) to its last digit.
-fn number(text: &str, run: Range<usize>) -> Option<(Range<usize>, &'static str)> {
-    let raw = text[run.clone()].trim_start_matches([' ', ')', '.', '-']);
-    let start = run.end - raw.len();
-    let raw = raw.trim_end_matches(|c: char| !c.is_ascii_digit());
-    // One digit more than a card has is too many, however many follow.
-    let digits: Vec<u8> = raw.bytes().filter(u8::is_ascii_digit).take(DIGITS_MAX + 1).collect();
-    let digits: Vec<u8> = digits.into_iter().map(|digit| digit - b'0').collect();
-    let kind = if (13..=DIGITS_MAX).contains(&digits.len()) && luhn(&digits) {
-        CARD
-    } else if is_phone(raw, &digits) {
-        PHONE
-    } else {
+    if local.is_empty() || local == "git" || domain.contains('@') {
         return None;
-    };
-    Some((start..start + raw.len(), kind))
-}
-
-/// International, or written in groups as telephone numbers are and large numbers are not.
-fn is_phone(raw: &str, digits: &[u8]) -> bool {
-    if digits.len() > DIGITS_MAX {
-        return false;
     }
-    if raw.starts_with('+') {
-        return (8..=15).contains(&digits.len());
+    // What follows the last label of letters is the next sentence.
+    let labels = |domain: &str| domain.rsplit_once('.').map(|(host, _)| host.len());
+    let mut end = domain.len();
+    while let Some(host) = labels(&domain[..end]) {
+        let label = &domain[host + 1..end];
+        if host > 0 && label.chars().count() >= 2 && label.chars().all(char::is_alphabetic) {
+            return Some((start..start + local.len() + 1 + end, EMAIL));
+        }
+        end = host;
     }
-    let groups: Vec<&str> =
-        raw.split(|c: char| !c.is_ascii_digit()).filter(|g| !g.is_empty()).collect();
-    let thousands = groups.iter().skip(1).all(|group| group.len() == 3);
-    match digits.len() {
-        9 => groups.len() > 1 && !raw.contains('.') && digits[0] >= 6,
-        10..=11 => groups.len() > 1 && !thousands && !raw.contains('.'),
-        _ => false,
-    }
-}
-
-/// The check digit of payment cards (ISO/IEC 7812-1).
-fn luhn(digits: &[u8]) -> bool {
-    let double = |digit: u8| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
-    let weigh = |(place, digit): (usize, &u8)| if place % 2 == 1 { double(*digit) } else { *digit };
-    let sum: u32 = digits.iter().rev().enumerate().map(weigh).map(u32::from).sum();
-    sum.is_multiple_of(10)
+    None
 }

@@ -1,5 +1,6 @@
-//! Hides e-mail addresses, phone numbers and payment card numbers: in what clients send, before an
-//! expert reads it, and in what experts say, even where a chunk ends in the middle of a number.
+//! Hides e-mail addresses, telephone numbers, payment cards, bank accounts (IBAN) and Spanish identity
+//! numbers: in what clients send, before an expert reads it, and in what experts say, even where a
+//! chunk ends in the middle of a number.
 
 mod find;
 #[cfg(test)]
