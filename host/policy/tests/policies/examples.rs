@@ -20,7 +20,7 @@ const MESSAGES: usize = 8192;
 /// An example of the repository, as a component.
 fn example(name: &str) -> Vec<u8> {
     static BUILT: OnceLock<Vec<Component>> = OnceLock::new();
-    let names = ["redact-pii", "route-by-domain", "round-robin", "token-budget"];
+    let names = ["prompt-guard", "redact-pii", "route-by-domain", "round-robin", "token-budget"];
     let built = BUILT.get_or_init(|| {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("policies");
@@ -63,7 +63,7 @@ fn beginning(call: &Call) -> String {
 
 #[tokio::test]
 async fn pre_policies_pass_the_largest_calls() {
-    for name in ["redact-pii", "token-budget"] {
+    for name in ["prompt-guard", "redact-pii", "token-budget"] {
         let scene = scene(name).await;
         for call in largest() {
             let what = beginning(&call);
