@@ -17,6 +17,7 @@ use crate::{EngineError, model::Model};
 
 mod counters;
 mod job;
+mod logprobs;
 mod scheduler;
 mod sequence;
 mod stream;

@@ -7,6 +7,7 @@
 mod bench;
 mod cache;
 mod checkpoint;
+mod constraint;
 mod error;
 mod expert;
 mod files;
@@ -48,7 +49,8 @@ pub use format::Format;
 pub use image::{Image, ImageError, ImageLimits};
 pub use inspect::{Faults, Finding, Inspection, Severity, inspect};
 pub use limits::{
-    FIXED, FleetLimits, IMAGES_MAX, MESSAGES_MAX, STOP_BYTES_MAX, STOPS_MAX, TemplateLimits,
+    CHOICES_MAX, FIXED, FleetLimits, GRAMMAR_BYTES_MAX, IMAGES_MAX, MESSAGES_MAX, STOP_BYTES_MAX,
+    STOPS_MAX, TemplateLimits,
 };
 pub use machine::{machine_memory, machine_threads};
 pub use model::TokenCost;

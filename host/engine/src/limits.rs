@@ -41,6 +41,12 @@ fixed! {
         pub const STOP_BYTES_MAX: usize = 256, "stop_bytes_max", "bytes";
         /// A call of a tool; so much of a reply may be held back.
         pub const CALL_BYTES_MAX: usize = 262_144, "tool_call_bytes_max", "bytes";
+        /// A schema, a grammar or a regular expression, which takes milliseconds to compile.
+        pub const GRAMMAR_BYTES_MAX: usize = 65_536, "grammar_bytes_max", "bytes";
+        /// Texts of which a reply is one.
+        pub const CHOICES_MAX: usize = 1024, "choices_max", "texts";
+        /// Calls of an expert that wait for their grammars to be compiled; more get 429.
+        pub(crate) const GRAMMARS_WAITING_MAX: usize = 16, "grammars_waiting_max", "calls";
         /// A JSON file beside the weights.
         pub(crate) const JSON_BYTES_MAX: u64 = 16 * MIB, "checkpoint_json_bytes_max", "bytes";
         /// A vocabulary; the largest published have a tenth of it.

@@ -12,6 +12,7 @@ use arranged::arranged;
 
 use crate::{
     EngineError, Finding, Image, Message, Opening, Part, Prompt,
+    constraint::Compiler,
     files::{CheckpointError, malformed},
     generation::Generation,
     limits::{IMAGES_MAX, MESSAGES_MAX},
@@ -35,6 +36,8 @@ const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 pub(crate) struct PromptFormat {
     pub(crate) tokenizer: Arc<Tokenizer>,
     pub(crate) generation: Generation,
+    /// Grammars for its replies.
+    pub(crate) compiler: Arc<Compiler>,
     template: Arc<DeclaredTemplate>,
     /// `None` where the expert can't see.
     sight: Option<Sight>,
@@ -73,8 +76,11 @@ impl PromptFormat {
             let frame = Frame::new(&spec, names, &tokenizer);
             Sight { spec, frame }
         });
+        let tokenizer = Arc::new(tokenizer);
+        let ends = generation.ends.iter().copied().collect();
         Ok(Self {
-            tokenizer: Arc::new(tokenizer),
+            compiler: Compiler::new(tokenizer.clone(), spec.vocab_size, ends),
+            tokenizer,
             generation,
             template: opened.template.clone(),
             sight,

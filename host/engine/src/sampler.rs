@@ -10,6 +10,8 @@ use std::{
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
+use crate::constraint::Mask;
+
 mod penalties;
 
 pub(crate) use penalties::Penalties;
@@ -51,6 +53,8 @@ pub(crate) struct Sampler {
     /// `None` takes the likeliest token, the lowest id among equals.
     dice: Option<Box<ChaCha8Rng>>,
     seen: Option<Seen>,
+    /// Added to the logits of these tokens.
+    bias: Vec<(u32, f32)>,
 }
 
 /// A token and how likely it is; first a logit, later an unnormalised probability.
@@ -66,19 +70,34 @@ impl Sampler {
         let seed = || rules.seed.unwrap_or_else(fresh_seed);
         let dice = || Box::new(ChaCha8Rng::seed_from_u64(seed()));
         let seen = Seen::new(rules.penalties, prompt);
-        Self { rules, dice: (rules.temperature > 0.0).then(dice), seen }
+        let dice = (rules.temperature > 0.0).then(dice);
+        Self { rules, dice, seen, bias: Vec::new() }
     }
 
-    /// Draws a token that is not `barred` from logits `(vocab)`, of which some are changed for it; `None` when
+    /// The same, with these added to the logits of tokens.
+    pub(crate) fn biased(self, bias: Vec<(u32, f32)>) -> Self {
+        Self { bias, ..self }
+    }
+
+    /// Draws a token that the mask lets pass and that is not `barred` from logits `(vocab)`, of which some are changed for it; `None` when
     /// not one of them is finite, which only a broken model or checkpoint produces.
-    pub(crate) fn sample(&mut self, logits: &mut [f32], barred: &BTreeSet<u32>) -> Option<u32> {
+    pub(crate) fn sample(
+        &mut self,
+        logits: &mut [f32],
+        mask: Option<&Mask>,
+        barred: &BTreeSet<u32>,
+    ) -> Option<u32> {
         if let Some(seen) = &self.seen {
             seen.penalise(logits);
         }
-        for &token in barred {
+        let barred = barred.iter().map(|token| (*token, f32::NEG_INFINITY));
+        for (token, bias) in self.bias.iter().copied().chain(barred) {
             if let Some(logit) = logits.get_mut(token as usize) {
-                *logit = f32::NEG_INFINITY;
+                *logit += bias;
             }
+        }
+        if let Some(mask) = mask {
+            mask.apply(logits);
         }
         let token = self.draw(logits)?;
         if let Some(seen) = &mut self.seen {
@@ -208,13 +227,14 @@ mod tests {
 
     fn draws(logits: &[f32], rules: Rules) -> Vec<Option<u32>> {
         let mut sampler = Sampler::new(rules, &[]);
-        (0..200).map(|_| sampler.sample(&mut logits.to_vec(), &BTreeSet::new())).collect()
+        (0..200).map(|_| sampler.sample(&mut logits.to_vec(), None, &BTreeSet::new())).collect()
     }
 
     #[test]
     fn greedy_takes_the_first_of_the_likeliest() {
         let mut sampler = Sampler::new(Rules { temperature: 0.0, ..ALL }, &[]);
-        let mut sample = |logits: &[f32]| sampler.sample(&mut logits.to_vec(), &BTreeSet::new());
+        let mut sample =
+            |logits: &[f32]| sampler.sample(&mut logits.to_vec(), None, &BTreeSet::new());
         assert_eq!(sample(&[0.0, 3.0, -1.0, 3.0]), Some(1));
         assert_eq!(sample(&[f32::NAN, f32::INFINITY, -9.0]), Some(2));
         assert_eq!(sample(&[f32::NAN, f32::NEG_INFINITY]), None);
@@ -225,8 +245,9 @@ mod tests {
     fn barred_tokens_are_never_drawn() {
         for temperature in [0.0, 1.0] {
             let mut sampler = Sampler::new(Rules { temperature, ..ALL }, &[]);
-            let mut sample =
-                |barred: &[u32]| sampler.sample(&mut [9.0, 1.0], &barred.iter().copied().collect());
+            let mut sample = |barred: &[u32]| {
+                sampler.sample(&mut [9.0, 1.0], None, &barred.iter().copied().collect())
+            };
             assert_eq!([sample(&[0]), sample(&[9, 0]), sample(&[0, 1])], [Some(1), Some(1), None]);
         }
     }
@@ -236,7 +257,7 @@ mod tests {
         let penalties = Penalties { repetition: 3.0, ..Penalties::NONE };
         let rules = Rules { temperature: 0.0, penalties, ..ALL };
         let mut sampler = Sampler::new(rules, &[2]);
-        let mut sample = || sampler.sample(&mut [2.0, 1.0, 2.5], &BTreeSet::new());
+        let mut sample = || sampler.sample(&mut [2.0, 1.0, 2.5], None, &BTreeSet::new());
         assert_eq!([sample(), sample(), sample()], [Some(0), Some(1), Some(2)]);
     }
 
@@ -298,7 +319,7 @@ mod tests {
             ranked.truncate(top_k);
             let rules = Rules { temperature, top_p, top_k, seed: Some(seed), ..ALL };
             let mut sampler = Sampler::new(rules, &[]);
-            match sampler.sample(&mut logits.clone(), &BTreeSet::new()) {
+            match sampler.sample(&mut logits.clone(), None, &BTreeSet::new()) {
                 Some(token) => prop_assert!(ranked.iter().any(|c| c.token == token)),
                 None => prop_assert!(ranked.is_empty()),
             }

@@ -29,6 +29,7 @@ mod gguf;
 mod lexicon;
 mod marks;
 mod stops;
+mod token_bytes;
 
 pub(crate) use detokenizer::Detokenizer;
 pub(crate) use gguf::check_vocabulary;
@@ -52,6 +53,8 @@ pub(crate) struct Tokenizer {
     opening: Option<u32>,
     /// Tokens that are text even in a prompt whose control tokens are read.
     textual: Finder,
+    /// How the vocabulary writes bytes; found out when first asked.
+    spelling: OnceLock<token_bytes::Spelling>,
 }
 
 /// The tokens that steer an expert, as opposed to those that say something.
@@ -90,7 +93,8 @@ impl Tokenizer {
         armed.with_padding(None);
         let controls = Controls::of(&armed, &BTreeSet::new())?;
         let textual = Finder::new(Vec::new())?;
-        Ok(Self { armed, unarmed: OnceLock::new(), controls, opening, textual })
+        let (unarmed, spelling) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { armed, unarmed, controls, opening, textual, spelling })
     }
 
     /// Takes more tokens for control tokens than are flagged: nobody types what is `reserved` in a

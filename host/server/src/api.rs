@@ -7,6 +7,7 @@ mod completions;
 mod decisions;
 mod experts;
 mod fields;
+mod format;
 mod health;
 mod input;
 mod logprobs;
@@ -21,6 +22,7 @@ pub(crate) mod route;
 mod sampling;
 mod stats;
 mod tools;
+mod writer;
 
 use std::net::SocketAddr;
 

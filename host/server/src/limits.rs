@@ -108,6 +108,14 @@ fixed! {
         pub(crate) const TOOLS_BYTES_MAX: usize = 256 << 10, "tools_bytes_max", "bytes";
         /// Name of a tool.
         pub(crate) const TOOL_NAME_BYTES_MAX: usize = 128, "tool_name_bytes_max", "bytes";
+        /// Replies to one call.
+        pub(crate) const CHOICES_PER_CALL_MAX: u32 = 16, "choices_per_call_max", "replies";
+        /// Tokens of which a call biases the logits.
+        pub(crate) const BIASES_MAX: usize = 1024, "logit_bias_max", "tokens";
+        /// Likeliest tokens beside each that was drawn.
+        pub(crate) const TOP_LOGPROBS_MAX: u32 = 20, "top_logprobs_max", "tokens";
+        /// A prediction of the reply.
+        pub(crate) const PREDICTION_BYTES_MAX: usize = 1 << 20, "prediction_bytes_max", "bytes";
         /// Largest `top_k` of a call.
         pub(crate) const TOP_K_MAX: u32 = 1_000_000, "top_k_max", "tokens";
         /// Length of the name of an expert in a call.

@@ -24,6 +24,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use signalbox_engine::EngineError;
 use signalbox_policy::{Policies, PreVerdict};
 use tracing::Instrument;
 
@@ -99,6 +100,9 @@ impl Pipeline {
     async fn run(&self, mut call: Call, trace: &mut Trace) -> Result<(Route, Source), Refusal> {
         let policies = self.policies.snapshot(); // fixed for this call, whatever is swapped now
         let seats = policies.seats()?; // or none at all: no reply is cut off for want of room
+        if call.wishes.logprobs.is_some() && !seats.is_empty() {
+            return Err(unexamined().into());
+        }
         self.name_expert(&mut call);
         let call = match policies.pre(std::mem::take(&mut call.view)).await? {
             PreVerdict::Proceed(view) => Call { view, ..call }.with_images_described(),
@@ -115,4 +119,10 @@ impl Pipeline {
         let post = seats.post(&call.view, &source.model);
         Ok((choice.route, source.through(post))) // a stream, so the first token is not kept waiting
     }
+}
+
+/// Tokens come as the expert draws them, so they would say what a policy takes out of the text.
+fn unexamined() -> EngineError {
+    let message = "'logprobs' would show what a policy has not examined; leave it out".to_owned();
+    EngineError::InvalidRequest { message }
 }

@@ -10,8 +10,8 @@ use signalbox_kernels::BLOCK_TOKENS;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    Event, Progress, prompt_format::PromptFormat, sampler::Sampler, tokenizer::Stops,
-    vision::Placed,
+    Event, Progress, constraint::Constraint, prompt_format::PromptFormat, sampler::Sampler,
+    tokenizer::Stops, vision::Placed,
 };
 
 /// All commands of a running expert.
@@ -34,6 +34,10 @@ pub(crate) struct Job {
     pub(crate) min_tokens: u32,
     pub(crate) sampler: Sampler,
     pub(crate) stops: Stops,
+    /// What the reply has to look like; `None` where it is free.
+    pub(crate) constraint: Option<Constraint>,
+    /// Whether log probabilities are wanted, and of how many other tokens for each.
+    pub(crate) logprobs: Option<u32>,
     /// Tokens that end the reply.
     pub(crate) ends: BTreeSet<u32>,
     pub(crate) prompt_format: Arc<PromptFormat>,

@@ -6,10 +6,11 @@ use std::{
     time::Instant,
 };
 
-use super::{Counters, Job};
+use super::{Counters, Job, logprobs::weigh};
 use crate::{
     EngineError, Event, Finish, Stage, Timings, Usage,
     cache::KvCache,
+    constraint::Constraint,
     model::{Chunk, Model, PREFILL_CHUNK},
     tokenizer::Detokenizer,
     vision::{Picture, Placed, chunk_end},
@@ -125,17 +126,36 @@ impl Sequence {
             self.first_token = Some(Instant::now());
             self.job.progress.is_at(Stage::Generating);
         }
-        let job = &mut *self.job;
-        let barred = if self.generated < job.min_tokens { &job.ends } else { &BTreeSet::new() };
-        let Some(token) = job.sampler.sample(logits, barred) else {
-            let problem = "the model returned no finite number; its weights may be damaged".into();
-            return self.fail(EngineError::Crashed { expert: expert.to_owned(), problem });
+        let token = match self.draw(logits, expert) {
+            Ok(token) => token,
+            Err(error) => return self.fail(error),
         };
         counters.completion_tokens.fetch_add(1, Relaxed);
-        job.progress.spend_token();
+        self.job.progress.spend_token();
         if let Some(reason) = self.accept(token) {
             self.finish(reason, counters);
         }
+    }
+
+    /// The next token, from logits `(vocab)`, of which some are changed for it.
+    fn draw(&mut self, logits: &mut [f32], expert: &str) -> Result<u32, EngineError> {
+        let job = &mut *self.job;
+        let invalid = |message| EngineError::InvalidRequest { message };
+        let weights = job.logprobs.map(|top| (top, logits.to_vec()));
+        let mask = job.constraint.as_mut().map(Constraint::mask).transpose().map_err(invalid)?;
+        let barred = if self.generated < job.min_tokens { &job.ends } else { &BTreeSet::new() };
+        let drawn = job.sampler.sample(logits, mask.as_ref(), barred);
+        let token = drawn.ok_or_else(|| EngineError::Crashed {
+            expert: expert.to_owned(),
+            problem: "the model returned no finite number; its weights may be damaged".into(),
+        })?;
+        let accepted = job.constraint.as_mut().map(|constraint| constraint.accept(token));
+        accepted.transpose().map_err(invalid)?;
+        if let Some((top, weights)) = weights.filter(|_| !job.ends.contains(&token)) {
+            let weighed = weigh(&weights, token, top, &job.prompt_format.tokenizer);
+            let _ = job.events.send(Event::Logprobs(vec![weighed])); // nobody may listen
+        }
+        Ok(token)
     }
 
     fn accept(&mut self, token: u32) -> Option<Finish> {
@@ -147,6 +167,9 @@ impl Sequence {
         let piece = self.detokenizer.push(token);
         if self.say(&piece) {
             return Some(Finish::Stop);
+        }
+        if self.job.constraint.as_ref().is_some_and(Constraint::is_over) {
+            return Some(self.say_rest(Finish::Stop));
         }
         (self.generated >= self.job.max_tokens).then(|| self.say_rest(Finish::Length))
     }
@@ -226,6 +249,8 @@ mod tests {
             max_tokens,
             sampler: Sampler::new(rules, &[]),
             stops: Stops::new(&[]).unwrap(),
+            constraint: None,
+            logprobs: None,
             ends: BTreeSet::new(),
             min_tokens: 0,
             progress: Progress::default(),

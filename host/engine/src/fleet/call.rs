@@ -10,8 +10,10 @@ use tokio::sync::oneshot;
 
 use super::{handle::Handle, residency::SlotState};
 use crate::{
-    EngineError, Finding, Progress, Prompt, Request, TokenStream,
+    EngineError, Finding, Progress, Prompt, Request, TokenStream, Tools,
+    constraint::{Constraint, Grammar, Problem},
     expert::{Commands, Job, panic_words},
+    limits::GRAMMARS_WAITING_MAX,
     prompt_format::{Encoded, PromptFormat},
     sampler::Sampler,
     tokenizer::Stops,
@@ -66,6 +68,8 @@ struct Prepared {
     min_tokens: u32,
     sampler: Sampler,
     stops: Stops,
+    constraint: Option<Constraint>,
+    logprobs: Option<u32>,
     ends: BTreeSet<u32>,
     prompt_format: Arc<PromptFormat>,
     progress: Progress,
@@ -100,6 +104,8 @@ impl Handle {
             min_tokens: prepared.min_tokens,
             sampler: prepared.sampler,
             stops: prepared.stops,
+            constraint: prepared.constraint,
+            logprobs: prepared.logprobs,
             ends: prepared.ends,
             prompt_format: prepared.prompt_format,
             events,
@@ -171,7 +177,8 @@ impl Handle {
             )?;
         let rest = context - u32::try_from(prompt.ids.len()).unwrap_or(context);
         let max_tokens = request.max_tokens.map_or(rest, |most| most.min(rest));
-        let sampler = Sampler::new(rules, &prompt.ids);
+        let sampler = Sampler::new(rules, &prompt.ids).biased(request.sampling.bias.clone());
+        let constraint = self.constraint(&prompt_format, request)?;
         let ends = prompt_format.generation.ends_of(&request.ends);
         let min_tokens = request.ends.min_tokens;
         let progress = request.progress.clone();
@@ -181,9 +188,39 @@ impl Handle {
             min_tokens,
             sampler,
             stops,
+            constraint,
+            logprobs: request.logprobs,
             ends,
             prompt_format,
             progress,
+        })
+    }
+
+    /// What the reply has to follow. Compiling it takes long, and is done here: far from the steps.
+    fn constraint(
+        &self,
+        prompt_format: &PromptFormat,
+        request: &Request,
+    ) -> Result<Option<Constraint>, EngineError> {
+        let none = Tools::default();
+        let tools = match &request.prompt {
+            Prompt::Chat(conversation) => &*conversation.tools,
+            Prompt::Text(_) | Prompt::Tokens(_) => &none,
+        };
+        let wrong = |words: String| EngineError::InvalidRequest {
+            message: format!("the form that the reply is to have can't be followed: {words}"),
+        };
+        let Some(grammar) = Grammar::of(&request.format, tools).map_err(wrong)? else {
+            return Ok(None);
+        };
+        let constraint = prompt_format.compiler.constraint(&grammar);
+        constraint.map(Some).map_err(|problem| match problem {
+            Problem::Wrong(words) => wrong(words),
+            Problem::Busy => EngineError::QueueFull {
+                expert: self.id().to_owned(),
+                waiting: GRAMMARS_WAITING_MAX,
+                retry_after: None,
+            },
         })
     }
 

@@ -11,8 +11,9 @@ use signalbox_policy::{IMAGE_MARK, Message};
 
 use super::{
     fields::{Fields, Names, NoList, is_empty, list, text},
+    format,
     input::{Admitted, Json},
-    parameters,
+    logprobs, parameters,
     reply::Sending,
     sampling::{self, Delivery, Draft},
     tools,
@@ -34,6 +35,8 @@ const SHOWN: usize = 100;
 const NAMES: Names = &[
     &["messages"],
     sampling::NAMES,
+    format::NAMES,
+    logprobs::NAMES,
     tools::NAMES,
     ENDING,
     parameters::REFUSED,

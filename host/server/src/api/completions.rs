@@ -6,8 +6,9 @@ use signalbox_policy::Message;
 use super::{
     chat,
     fields::{Fields, Names, list, text},
+    format,
     input::Admitted,
-    parameters,
+    logprobs, parameters,
     reply::Sending,
     sampling,
 };
@@ -22,6 +23,8 @@ use crate::{
 const NAMES: Names = &[
     &["prompt"],
     sampling::NAMES,
+    format::NAMES,
+    logprobs::NAMES,
     parameters::REFUSED,
     parameters::BEGINNINGS,
     parameters::HARMLESS,

@@ -2,10 +2,32 @@
 
 use signalbox_engine::{Logprob, TokenLogprobs};
 
+use super::fields::Fields;
 use crate::{
+    error::ApiError,
+    limits::TOP_LOGPROBS_MAX,
     pipeline::Form,
     wire::completions::{ChatLogprobs, Logprobs, TextLogprobs, TokenLogprob, TopLogprob},
 };
+
+/// The fields read here.
+pub(super) const NAMES: &[&str] = &["logprobs", "top_logprobs"];
+
+/// Whether they are wanted, and of how many other tokens: a flag and a number in a conversation, one number
+/// elsewhere.
+pub(super) fn read(fields: &mut Fields<'_>, form: Form) -> Result<Option<u32>, ApiError> {
+    if form == Form::Text {
+        return fields.count("logprobs", 0, TOP_LOGPROBS_MAX);
+    }
+    let wanted = fields.read("logprobs")?.unwrap_or(false);
+    match (wanted, fields.count("top_logprobs", 0, TOP_LOGPROBS_MAX)?) {
+        (true, top) => Ok(Some(top.unwrap_or(0))),
+        (false, None | Some(0)) => Ok(None),
+        (false, Some(_)) => {
+            Err(ApiError::value("top_logprobs", "'top_logprobs' goes with \"logprobs\": true only"))
+        }
+    }
+}
 
 /// Writes down what tokens weighed; nothing where nobody asked. `offset` is how many characters of the reply
 /// came before, and grows by those of these tokens.

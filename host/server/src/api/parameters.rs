@@ -15,20 +15,19 @@ const ALIKE: f64 = 0.7;
 /// before, so that some are refused at one endpoint only.
 type Unsupported = (&'static str, fn(&RawValue) -> bool, &'static str);
 
-const FREE_TEXT: &str = "replies are free text; ask for the form in the prompt instead";
+const OTHER_FORM: &str =
+    "say it as 'response_format', or as guided_regex, guided_choice or guided_grammar (Lark)";
 const NO_SAMPLER: &str = "there is no such sampler here; use temperature, top_p, top_k or min_p";
 const NO_TEMPLATE: &str = "the expert's own chat template is used; leave it out";
 const NO_DETAILS: &str = "it is not given; leave it out";
 const NO_ADAPTERS: &str = "there are no adapters; name another expert in 'model'";
 const NO_CUT: &str = "prompts are never cut; shorten the conversation";
-const ONE_REPLY: &str = "one reply per call; send the call again for another";
+const ONE_REPLY: &str = "ask for several replies with 'n'";
 const CHAT_ONLY: &str = "it is for conversations; use /v1/chat/completions";
 const SYSTEM: &str = "send it as a message of the role 'system'";
 
-const UNSUPPORTED: [Unsupported; 75] = [
+const UNSUPPORTED: [Unsupported; 62] = [
     ("min_keep", is_one_at_most, NO_SAMPLER),
-    ("n", is_one, ONE_REPLY),
-    ("best_of", is_one, ONE_REPLY),
     ("num_return_sequences", is_one, ONE_REPLY),
     ("use_beam_search", is_off, ONE_REPLY),
     ("tools", is_empty, CHAT_ONLY),
@@ -36,8 +35,6 @@ const UNSUPPORTED: [Unsupported; 75] = [
     ("tool_choice", is_no_tool, CHAT_ONLY),
     ("function_call", is_no_tool, "write it as 'tool_choice'"),
     ("web_search_options", is_empty, "experts here don't search; leave it out"),
-    ("logprobs", is_off, "log probabilities are not given; leave 'logprobs' out"),
-    ("top_logprobs", is_off, "log probabilities are not given; leave 'top_logprobs' out"),
     ("prompt_logprobs", is_off, "log probabilities are not given; leave it out"),
     ("n_probs", is_off, "log probabilities are not given; leave it out"),
     ("top_n_tokens", is_off, NO_DETAILS),
@@ -46,20 +43,11 @@ const UNSUPPORTED: [Unsupported; 75] = [
     ("return_tokens_as_token_ids", is_off, NO_DETAILS),
     ("decoder_input_details", is_off, NO_DETAILS),
     ("details", is_off, NO_DETAILS),
-    ("response_format", is_text, "replies are free text; ask for JSON in the prompt instead"),
-    ("guided_json", is_empty, FREE_TEXT),
-    ("guided_regex", is_empty, FREE_TEXT),
-    ("guided_choice", is_empty, FREE_TEXT),
-    ("guided_grammar", is_empty, FREE_TEXT),
-    ("structured_outputs", is_empty, FREE_TEXT),
-    ("structural_tag", is_empty, FREE_TEXT),
-    ("grammar", is_empty, FREE_TEXT),
-    ("json_schema", is_empty, FREE_TEXT),
-    ("regex", is_empty, FREE_TEXT),
-    ("ebnf", is_empty, FREE_TEXT),
-    ("format", is_empty, FREE_TEXT),
+    ("structural_tag", is_empty, OTHER_FORM),
+    ("grammar", is_empty, OTHER_FORM),
+    ("ebnf", is_empty, OTHER_FORM),
+    ("format", is_empty, OTHER_FORM),
     ("verbosity", is_medium, "ask for it in the prompt instead"),
-    ("logit_bias", is_empty, "tokens can't be biased; leave 'logit_bias' out"),
     ("bad_words", is_empty, "words can't be barred; leave 'bad_words' out"),
     ("allowed_token_ids", is_empty, "tokens can't be barred; leave it out"),
     ("logits_processors", is_empty, NO_SAMPLER),
@@ -129,7 +117,6 @@ pub(super) const HARMLESS: &[&str] = &[
     "prompt_cache_key",
     "prompt_cache_retention",
     "prompt_cache_options",
-    "prediction",
     "reasoning_effort",
     "reasoning",
     "reasoning_format",
@@ -240,11 +227,6 @@ fn is_medium(value: &RawValue) -> bool {
     text(value).is_some_and(|choice| choice == "medium")
 }
 
-fn is_text(value: &RawValue) -> bool {
-    let kind = Fields::of(value, &[&["type"]], "").and_then(|mut format| format.take("type"));
-    kind.and_then(text).is_some_and(|kind| kind == "text")
-}
-
 fn is_text_only(value: &RawValue) -> bool {
     let is_text = |item| text(item).is_some_and(|item| item == "text");
     list(value, MODALITIES_MAX).is_ok_and(|items| items.into_iter().all(is_text))
@@ -283,15 +265,9 @@ mod tests {
 
     #[test]
     fn parameters_of_other_servers_are_refused_by_name_unless_they_change_nothing() {
-        check("n", &["1", "1.0", "null"], &["2"]);
         check("tools", &["[]", "null"], &[r#"[{"type": "function"}]"#]);
         check("tool_choice", &[r#""auto""#], &[r#""required""#, "{}"]);
-        check("logprobs", &["false", "0"], &["true", "3"]);
-        check("response_format", &[r#"{"type": "text"}"#], &[r#"{"type": "json_object"}"#]);
         check("modalities", &[r#"["text"]"#], &[r#"["text", "audio"]"#]);
-        check("guided_regex", &[r#""""#, "null"], &[r#""[0-9]+""#]);
-        check("guided_json", &["{}"], &[r#"{"type": "object"}"#]);
-        check("structured_outputs", &["{}"], &[r#"{"regex": "[0-9]+"}"#]);
         check("grammar", &[r#""""#], &[r#""root ::= [0-9]+""#]);
         check("bad_words", &["[]"], &[r#"["Hello"]"#]);
         check("include_stop_str_in_output", &["false"], &["true"]);

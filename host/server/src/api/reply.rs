@@ -1,5 +1,4 @@
-//! A reply as HTTP: one JSON object, or server-sent events. Chat and text differ in their choices
-//! only.
+//! A reply as HTTP: one JSON object, or server-sent events. `writer` says what stands in them.
 //!
 //! A stream that fails in the middle sends `data: {"error": ...}` and ends without `[DONE]`:
 //! OpenAI's clients raise on the first, and whoever waits for `[DONE]` sees that the reply is torn.
@@ -16,29 +15,24 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue},
     response::{
         AppendHeaders, IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
+        sse::{KeepAlive, Sse},
     },
 };
-use futures_util::{FutureExt, StreamExt, stream};
-use serde::Serialize;
+use futures_util::{FutureExt, StreamExt, future::try_join_all, stream};
 use signalbox_confine::clean;
-use signalbox_engine::{Progress, TokenLogprobs};
+use signalbox_engine::{Progress, Sampling};
 
-use super::{logprobs, sampling::Delivery};
+use super::{
+    sampling::Delivery,
+    writer::{Writer, event},
+};
 use crate::{
     App,
     admission::Permit,
     error::ApiError,
-    openai::finish_reason,
-    pipeline::{Call, Deadline, End, Form, Performance as Measured, Piece, Refused, Reply, Whole},
+    pipeline::{Call, Deadline, Form, Refused, Reply},
     request_id::RequestId,
     telemetry::Telemetry,
-    wire::{
-        Word,
-        completions::{
-            Choice, Completion, Content, EnginePerformance, Message, Performance, ToolCall, Usage,
-        },
-    },
 };
 use early::{Answering, Events};
 
@@ -82,7 +76,12 @@ impl Sending {
             tracing::warn!(warnings, "a call has unknown fields");
         }
         let telemetry = app.pipeline().telemetry.clone();
-        let answering = async move { app.pipeline().answer(call, permit, deadline).await };
+        let calls = several(&app, call, permit, self.delivery.choices)?;
+        let answering = calls.into_iter().map(|(call, permit)| {
+            let app = app.clone();
+            async move { app.pipeline().answer(call, permit, deadline).await }
+        });
+        let answering = try_join_all(answering);
         let warning = (!warnings.is_empty()).then(|| (WARNING_HEADER, header_text(&warnings)));
         let response = match self.delivery.stream {
             true => self.stream(answering.boxed(), telemetry).await?,
@@ -91,11 +90,11 @@ impl Sending {
         Ok((AppendHeaders(warning), response).into_response())
     }
 
-    async fn whole(self, reply: Reply) -> Result<Response, ApiError> {
-        let headers = headers(&reply);
-        let writer = self.writer(&reply);
-        let whole = reply.whole().await?;
-        Ok((headers, Json(writer.whole(whole))).into_response())
+    async fn whole(self, replies: Vec<Reply>) -> Result<Response, ApiError> {
+        let headers = headers(&replies);
+        let writer = self.writer(&replies);
+        let replies = try_join_all(replies.into_iter().map(Reply::whole)).await?;
+        Ok((headers, Json(writer.whole(replies))).into_response())
     }
 
     async fn stream(
@@ -105,13 +104,13 @@ impl Sending {
     ) -> Result<Response, ApiError> {
         let (headers, events) = match early::soon(answering, PATIENCE).await {
             Ok(known) => {
-                let reply = known?;
-                (headers(&reply), self.events(reply))
+                let replies = known?;
+                (headers(&replies), self.events(replies))
             }
             Err(answering) => {
                 let progress = self.progress.clone();
                 let begin = move |answered: Answered| match answered {
-                    Ok(reply) => self.events(reply),
+                    Ok(replies) => self.events(replies),
                     Err(refused) => {
                         telemetry.reply_failed(""); // its status was counted as 200 long ago
                         stream::iter([Ok(event(&ApiError::from(refused).to_json()))]).boxed()
@@ -125,28 +124,52 @@ impl Sending {
         Ok((headers, AppendHeaders([UNBUFFERED]), events).into_response())
     }
 
-    fn writer(&self, reply: &Reply) -> Writer {
-        Writer::new(reply, self.form, &self.delivery, &self.id)
+    fn writer(&self, replies: &[Reply]) -> Writer {
+        Writer::new(replies, self.form, &self.delivery, &self.id)
     }
 
-    /// Dropping this stream drops the reply, which cancels the generation.
-    fn events(&self, reply: Reply) -> Events {
-        let mut writer = self.writer(&reply);
+    /// Dropping this stream drops the replies, which cancels the generation.
+    fn events(&self, replies: Vec<Reply>) -> Events {
+        let mut writer = self.writer(&replies);
         let opening = stream::iter(writer.opening());
-        let written = stream::unfold((reply, writer), async |(mut reply, mut writer)| {
-            let piece = reply.next().await?;
-            Some((stream::iter(writer.events(piece)), (reply, writer)))
+        let pieces = replies.into_iter().enumerate().map(|(at, reply)| {
+            let pieces = stream::unfold(reply, async |mut reply| {
+                let piece = reply.next().await?;
+                Some((piece, reply))
+            });
+            pieces.map(move |piece| (at, piece)).boxed()
         });
-        let written = written.flatten();
+        let written = stream::select_all(pieces)
+            .flat_map(move |(at, piece)| stream::iter(writer.events(at, piece)));
         opening.chain(written).map(Ok).boxed()
     }
 }
 
+/// A call for each choice that is wanted, with a permit of its own. They differ in their dice alone.
+fn several(
+    app: &App,
+    call: Call,
+    permit: Permit,
+    choices: u32,
+) -> Result<Vec<(Call, Permit)>, ApiError> {
+    let other = |at: u32| {
+        let seed = call.sampling.seed.map(|seed| seed.wrapping_add(u64::from(at)));
+        let sampling = Sampling { seed, ..call.sampling.clone() };
+        let other = Call { sampling, progress: Progress::default(), ..call.clone() };
+        let permit = app.pipeline().admission.admit();
+        let late = |refusal| Refused { id: call.view.id.clone(), refusal };
+        Ok::<_, ApiError>((other, permit.map_err(late)?))
+    };
+    let others: Vec<_> = (1..choices).map(other).collect::<Result<_, _>>()?;
+    Ok(std::iter::once((call, permit)).chain(others).collect())
+}
+
 /// How a call begins.
-type Answered = Result<Reply, Refused>;
+type Answered = Result<Vec<Reply>, Refused>;
 
 /// Who answers and why, for people and for programs that log headers.
-fn headers(reply: &Reply) -> HeaderMap {
+fn headers(replies: &[Reply]) -> HeaderMap {
+    let reply = &replies[0]; // there is one at least
     let values = [
         (EXPERT_HEADER, reply.model().to_owned()),
         (ROUTE_HEADER, reply.route.to_string()),
@@ -163,147 +186,6 @@ fn header_text(text: &str) -> HeaderValue {
     let ascii = deunicode::deunicode(&clean(text, HEADER_BYTES_MAX));
     let text: String = clean(&ascii, HEADER_BYTES_MAX).chars().map(plain).collect();
     HeaderValue::from_str(text.trim()).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// Writes the pieces of one reply down.
-struct Writer {
-    form: Form,
-    include_usage: bool,
-    /// Calls that were written.
-    calls: u32,
-    /// Tokens of the next text.
-    weighed: Vec<TokenLogprobs>,
-    /// Characters of the text that was written.
-    offset: u32,
-    blank: Completion,
-}
-
-impl Writer {
-    fn new(reply: &Reply, form: Form, delivery: &Delivery, id: &RequestId) -> Self {
-        let (prefix, object) = match (form, delivery.stream) {
-            (Form::Chat, false) => ("chatcmpl", "chat.completion"),
-            (Form::Chat, true) => ("chatcmpl", "chat.completion.chunk"),
-            (Form::Text, _) => ("cmpl", "text_completion"),
-        };
-        let blank = Completion {
-            id: format!("{prefix}-{}", id.as_str()),
-            object: object.into(),
-            created: unix_seconds(SystemTime::now()),
-            model: reply.model().to_owned(),
-            choices: vec![],
-            usage: None,
-            performance: None,
-        };
-        Self {
-            form,
-            include_usage: delivery.include_usage,
-            calls: 0,
-            weighed: vec![],
-            offset: 0,
-            blank,
-        }
-    }
-
-    fn whole(self, whole: Whole) -> Completion {
-        let Whole { text, calls, logprobs, end } = whole;
-        let content = match self.form {
-            Form::Chat => Content::Message(Message {
-                role: Some("assistant".into()),
-                content: Some((calls.is_empty() || !text.is_empty()).then_some(text)),
-                tool_calls: calls.into_iter().map(|call| ToolCall::new(call, None)).collect(),
-            }),
-            Form::Text => Content::Text(text),
-        };
-        Completion {
-            choices: vec![Choice {
-                index: 0,
-                content,
-                logprobs: logprobs::written(self.form, logprobs, &mut 0),
-                finish_reason: Some(finish_reason(&end.ending).into()),
-            }],
-            usage: end.usage.map(|usage| Some(usage.into())),
-            performance: Some(performance(&end.performance, &self.blank.model)),
-            ..self.blank
-        }
-    }
-
-    /// Before the first text: who speaks.
-    fn opening(&mut self) -> Option<Event> {
-        let speaker = Message { role: Some("assistant".into()), ..Message::said(String::new()) };
-        (self.form == Form::Chat).then(|| event(&self.chunk(Content::Delta(speaker), None)))
-    }
-
-    fn events(&mut self, piece: Piece) -> Vec<Event> {
-        match piece {
-            Piece::Text(text) => {
-                let delta = self.delta(text);
-                vec![event(&self.chunk(delta, None))]
-            }
-            Piece::Call(call) => {
-                let tool_calls = vec![ToolCall::new(call, Some(self.calls))];
-                self.calls += 1;
-                let delta = Message { tool_calls, ..Message::default() };
-                vec![event(&self.chunk(Content::Delta(delta), None))]
-            }
-            Piece::Logprobs(tokens) => {
-                self.weighed.extend(tokens);
-                vec![]
-            }
-            Piece::End(end) => self.closing(&end),
-            Piece::Failed(refused) => vec![event(&ApiError::from(refused).to_json())],
-        }
-    }
-
-    fn delta(&self, text: String) -> Content {
-        match self.form {
-            Form::Chat => Content::Delta(Message::said(text)),
-            Form::Text => Content::Text(text),
-        }
-    }
-
-    /// Why it ended, what it cost where that was asked for, and the end mark.
-    fn closing(&mut self, end: &End) -> Vec<Event> {
-        let empty = match self.form {
-            Form::Chat => Content::Delta(Message::default()),
-            Form::Text => Content::Text(String::new()),
-        };
-        let mut last = self.chunk(empty, Some(finish_reason(&end.ending).into()));
-        last.performance = Some(performance(&end.performance, &self.blank.model));
-        let mut events = vec![event(&last)];
-        if self.include_usage {
-            let usage = Some(end.usage.map(Usage::from));
-            events.push(event(&Completion { usage, ..self.blank.clone() }));
-        }
-        events.push(Event::default().data("[DONE]"));
-        events
-    }
-
-    fn chunk(&mut self, content: Content, finish_reason: Option<Word>) -> Completion {
-        let weighed = std::mem::take(&mut self.weighed);
-        let logprobs = logprobs::written(self.form, weighed, &mut self.offset);
-        Completion {
-            choices: vec![Choice { index: 0, content, logprobs, finish_reason }],
-            usage: self.include_usage.then_some(None),
-            ..self.blank.clone()
-        }
-    }
-}
-
-#[expect(clippy::expect_used, reason = "these types have string keys and finite numbers only")]
-fn event(value: &impl Serialize) -> Event {
-    Event::default().json_data(value).expect("serialises")
-}
-
-fn performance(measured: &Measured, model: &str) -> Performance {
-    Performance {
-        time_to_first_token: measured.first_text,
-        ttft: measured.first_text,
-        generation_time: measured.total,
-        total_time: measured.total,
-        tokens_per_second: measured.tokens_per_second,
-        routed_to: model.to_owned(),
-        engine: measured.engine.map(EnginePerformance::from),
-    }
 }
 
 /// Whole seconds since 1970, as OpenAI dates things.

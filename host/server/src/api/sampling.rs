@@ -2,20 +2,23 @@
 //! would change the reply and can't be done is refused by name, never dropped in silence; see
 //! `parameters`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde_json::value::RawValue;
 use signalbox_engine::{Ends, Progress, STOP_BYTES_MAX, STOPS_MAX, Sampling};
 
 use super::{
-    fields::{Fields, Names, list, text},
-    parameters,
+    fields::{Fields, Names, is_empty, list, text},
+    format, logprobs, parameters,
 };
 use crate::{
     ServerSettings,
     caller::Caller,
     error::ApiError,
-    limits::{MODEL_BYTES_MAX, TOP_K_MAX},
+    limits::{
+        BIASES_MAX, CHOICES_PER_CALL_MAX, MODEL_BYTES_MAX, PARTS_MAX, PREDICTION_BYTES_MAX,
+        TOP_K_MAX,
+    },
     pipeline::{Call, Form, Pictures, Wishes},
     request_id::RequestId,
 };
@@ -41,6 +44,10 @@ pub(super) const NAMES: &[&str] = &[
     "ignore_eos",
     "stream",
     "stream_options",
+    "n",
+    "best_of",
+    "logit_bias",
+    "prediction",
     // The same in the words of other servers.
     "max_new_tokens",
     "max_output_tokens",
@@ -51,6 +58,9 @@ pub(super) const NAMES: &[&str] = &[
     "stop_sequences",
     "min_new_tokens",
 ];
+const PREDICTION_NAMES: Names = &[&["type", "content", "text"]];
+/// Bytes that nobody needs for a token and its bias.
+const BIAS_BYTES: usize = 64;
 const STREAM_NAMES: Names = &[&["include_usage"]];
 
 /// Names that leave the choice to the router.
@@ -61,6 +71,8 @@ const AUTO: [&str; 3] = ["auto", "default", ""];
 pub(super) struct Delivery {
     /// As events while it is generated.
     pub(super) stream: bool,
+    /// Replies to the call, one at least.
+    pub(super) choices: u32,
     /// With one more event that carries the usage.
     pub(super) include_usage: bool,
     /// What the caller should know about the call.
@@ -102,6 +114,12 @@ pub(super) fn read(
     (messages, wishes): (Vec<signalbox_policy::Message>, Wishes),
     settings: &ServerSettings,
 ) -> Result<(Draft, Delivery), ApiError> {
+    let wishes = Wishes {
+        format: format::read(fields)?,
+        logprobs: logprobs::read(fields, form)?,
+        prediction: prediction(fields)?,
+        ..wishes
+    };
     parameters::refuse(fields, form)?;
     let warnings = parameters::warnings(fields);
     let delivery = Delivery { warnings, ..delivery(fields)? };
@@ -175,8 +193,54 @@ fn sampling(fields: &mut Fields<'_>) -> Result<Sampling, ApiError> {
         top_k: fields.count_or_all("top_k", (0, TOP_K_MAX), 0)?,
         min_p: fields.number("min_p", 0.0, 1.0)?,
         seed: seed(fields)?,
+        bias: bias(fields)?,
         ..penalties(fields)?
     })
+}
+
+/// An object of token ids, as OpenAI has it.
+fn bias(fields: &mut Fields<'_>) -> Result<Vec<(u32, f32)>, ApiError> {
+    let Some(sent) = fields.take("logit_bias").filter(|sent| !is_empty(sent)) else {
+        return Ok(vec![]);
+    };
+    let short = sent.get().len() <= BIASES_MAX * BIAS_BYTES;
+    let read: Option<BTreeMap<u32, f32>> =
+        short.then(|| serde_json::from_str(sent.get()).ok()).flatten();
+    let within = |bias: &BTreeMap<u32, f32>| {
+        bias.len() <= BIASES_MAX && bias.values().all(|bias| (-100.0..=100.0).contains(bias))
+    };
+    match read.filter(within) {
+        Some(bias) => Ok(bias.into_iter().map(barring).collect()),
+        None => {
+            let message = format!(
+                "'logit_bias' must have up to {BIASES_MAX} token ids, each with -100 to 100"
+            );
+            Err(ApiError::value("logit_bias", message))
+        }
+    }
+}
+
+/// The least bias bars a token, whatever the others weigh.
+fn barring((token, bias): (u32, f32)) -> (u32, f32) {
+    (token, if bias == -100.0 { f32::NEG_INFINITY } else { bias })
+}
+
+/// What much of the reply may be: it makes replies faster, and none other.
+fn prediction(fields: &mut Fields<'_>) -> Result<Option<Arc<str>>, ApiError> {
+    let Some(sent) = fields.take("prediction") else { return Ok(None) };
+    let wrong = |why: &str| ApiError::value("prediction", format!("'prediction' {why}"));
+    let shape = "must be like {\"type\": \"content\", \"content\": \"...\"}";
+    if sent.get().len() > PREDICTION_BYTES_MAX {
+        return Err(wrong(&format!("is longer than {PREDICTION_BYTES_MAX} bytes")));
+    }
+    let mut fields = Fields::of(sent, PREDICTION_NAMES, "").ok_or_else(|| wrong(shape))?;
+    let content = fields.take("content").ok_or_else(|| wrong(shape))?;
+    let parts = |value| -> Option<String> {
+        let part = |part| text(Fields::of(part, PREDICTION_NAMES, "")?.take("text")?);
+        list(value, PARTS_MAX).ok()?.into_iter().map(part).collect()
+    };
+    let text = text(content).map(Cow::into_owned).or_else(|| parts(content));
+    text.map(|text| Some(text.into())).ok_or_else(|| wrong(shape))
 }
 
 /// They are for all of prompt and reply, so a shorter window would change the reply.
@@ -269,6 +333,18 @@ fn stop(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
     }
 }
 
+/// `best_of` draws more than are sent, which is not done here: all that are drawn are sent.
+fn choices(fields: &mut Fields<'_>) -> Result<u32, ApiError> {
+    let choices = fields.count("n", 1, CHOICES_PER_CALL_MAX)?.unwrap_or(1);
+    match fields.count("best_of", 1, CHOICES_PER_CALL_MAX)? {
+        Some(drawn) if drawn != choices => {
+            let message = "'best_of': all replies that are drawn are sent; ask for them with 'n'";
+            Err(ApiError::unsupported("best_of", message))
+        }
+        _ => Ok(choices),
+    }
+}
+
 fn delivery(fields: &mut Fields<'_>) -> Result<Delivery, ApiError> {
     let stream = fields.read("stream")?.unwrap_or(false);
     let include_usage = match fields.take("stream_options") {
@@ -285,150 +361,8 @@ fn delivery(fields: &mut Fields<'_>) -> Result<Delivery, ApiError> {
             options.read("include_usage")?.unwrap_or(false)
         }
     };
-    Ok(Delivery { stream, include_usage, warnings: vec![] })
+    Ok(Delivery { stream, choices: choices(fields)?, include_usage, warnings: vec![] })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(body: &str) -> Result<(Draft, Delivery), ApiError> {
-        let names: Names =
-            &[NAMES, parameters::REFUSED, parameters::BEGINNINGS, parameters::HARMLESS];
-        let mut fields = Fields::parse(body.as_bytes(), names)?;
-        let id = RequestId::of(None);
-        let prompt = (vec![], Wishes::default());
-        read(&mut fields, (&id, Caller::at(None)), Form::Chat, prompt, &ServerSettings::default())
-    }
-
-    const UNSUPPORTED: &str = "unsupported_parameter";
-
-    fn refused(body: &str, code: &str, param: &str) {
-        let error = parse(body).unwrap_err();
-        assert_eq!(error.code(), code, "{body}");
-        assert!(format!("{error:?}").contains(&format!("Some({param:?})")), "{body}: {error:?}");
-    }
-
-    #[test]
-    fn values_are_read() {
-        let (call, delivery) = parse(
-            r#"{"model": "phi", "temperature": 0, "top_p": 1, "top_k": 3, "seed": -1,
-                "max_tokens": 5, "max_completion_tokens": 6, "stop": "END", "user": "u",
-                "stream": true, "stream_options": {"include_usage": true}, "metadata": {"a": 1}}"#,
-        )
-        .unwrap();
-        assert_eq!(call.view.model.as_deref(), Some("phi"));
-        assert_eq!((call.view.temperature, call.view.max_tokens), (Some(0.0), Some(6)));
-        let Sampling { top_p, top_k, seed, .. } = call.sampling;
-        assert_eq!((top_p, top_k, seed), (Some(1.0), Some(3), Some(u64::MAX)));
-        assert_eq!(call.stop, ["END"]);
-        assert_eq!(delivery, Delivery { stream: true, include_usage: true, warnings: vec![] });
-    }
-
-    /// What one field makes of a call.
-    fn check<T: PartialEq + std::fmt::Debug>(body: &str, of: fn(&Draft) -> T, expect: T) {
-        assert_eq!(of(&parse(body).unwrap().0), expect, "{body}");
-    }
-
-    #[test]
-    fn parameters_of_other_servers_are_heeded_where_that_is_easy() {
-        check(r#"{"min_p": 0.1}"#, |call| call.sampling.min_p, Some(0.1));
-        check(r#"{"repetition_penalty": 1.1}"#, |c| c.sampling.repetition_penalty, Some(1.1));
-        check(r#"{"repeat_penalty": 1.2}"#, |c| c.sampling.repetition_penalty, Some(1.2));
-        check(r#"{"repeat_last_n": 64}"#, |c| c.sampling.repetition_penalty, None);
-        check(r#"{"frequency_penalty": -2}"#, |c| c.sampling.frequency_penalty, Some(-2.0));
-        check(r#"{"presence_penalty": 0.5}"#, |c| c.sampling.presence_penalty, Some(0.5));
-        check(r#"{"stop_token_ids": [1, 7]}"#, |call| call.ends.tokens.clone(), vec![1, 7]);
-        check(r#"{"min_tokens": 39}"#, |call| call.ends.min_tokens, 39);
-        check(r#"{"ignore_eos": true}"#, |call| call.ends.ignored, true);
-        check(r#"{"do_sample": false, "temperature": 1}"#, |c| c.view.temperature, Some(0.0));
-        check(r#"{"n_predict": 7}"#, |call| call.view.max_tokens, Some(7));
-        check(r#"{"max_new_tokens": 7, "max_tokens": 8}"#, |c| c.view.max_tokens, Some(8));
-        check(r#"{"random_seed": 7}"#, |call| call.sampling.seed, Some(7));
-        check(r#"{"stop_sequences": ["a"]}"#, |call| call.stop.clone(), vec!["a".to_owned()]);
-        refused(r#"{"repeat_penalty": 1.1, "repeat_last_n": 64}"#, UNSUPPORTED, "repeat_last_n");
-        refused(r#"{"stop_token_ids": ["a"]}"#, "invalid_value", "stop_token_ids");
-        refused(r#"{"frequency_penalty": 2.5}"#, "invalid_value", "frequency_penalty");
-    }
-
-    #[test]
-    fn spellings_of_no_limit_and_whole_floats_are_taken() {
-        check(r#"{"max_tokens": -1}"#, |call| call.view.max_tokens, Some(32_768));
-        check(r#"{"max_tokens": 16.0}"#, |call| call.view.max_tokens, Some(16));
-        check(r#"{"top_k": -1}"#, |call| call.sampling.top_k, Some(0));
-        check(r#"{"top_k": 40.0}"#, |call| call.sampling.top_k, Some(40));
-        check(r#"{"seed": 42.0}"#, |call| call.sampling.seed, Some(42));
-        check(r#"{"seed": -1}"#, |call| call.sampling.seed, Some(u64::MAX));
-    }
-
-    #[test]
-    fn agents_send_many_stops_and_empty_ones() {
-        let many: Vec<String> = (0..14).map(|i| format!("<|{i}|>")).collect();
-        let body = serde_json::json!({ "stop": many }).to_string();
-        assert_eq!(parse(&body).unwrap().0.stop, many);
-        let none = Vec::<String>::new;
-        check(r#"{"stop": ["", "a", ""]}"#, |call| call.stop.clone(), vec!["a".to_owned()]);
-        check(r#"{"stop": ""}"#, |call| call.stop.clone(), none());
-        check(r#"{"stop": []}"#, |call| call.stop.clone(), none());
-        let surplus = serde_json::json!({ "stop": vec!["a"; STOPS_MAX + 1] }).to_string();
-        refused(&surplus, "invalid_value", "stop");
-    }
-
-    #[test]
-    fn auto_leaves_the_choice_to_the_router() {
-        for body in [
-            "{}",
-            r#"{"model": null}"#,
-            r#"{"model": "auto"}"#,
-            r#"{"model": ""}"#,
-            r#"{"model": "auto:latest"}"#,
-        ] {
-            assert_eq!(parse(body).unwrap().0.view.model, None, "{body}");
-        }
-    }
-
-    #[test]
-    fn values_out_of_bounds_are_named() {
-        refused(r#"{"temperature": 2.5}"#, "invalid_value", "temperature");
-        refused(r#"{"temperature": "hot"}"#, "invalid_value", "temperature");
-        refused(r#"{"top_p": 0}"#, "invalid_value", "top_p");
-        refused(r#"{"max_tokens": 0}"#, "invalid_value", "max_tokens");
-        refused(r#"{"max_completion_tokens": 40000}"#, "invalid_value", "max_completion_tokens");
-        refused(r#"{"seed": 1.5}"#, "invalid_value", "seed");
-        refused(&format!(r#"{{"stop": "{}"}}"#, "a".repeat(257)), "invalid_value", "stop");
-        refused(r#"{"stop": [1]}"#, "invalid_value", "stop");
-        refused(r#"{"stream": "yes"}"#, "invalid_value", "stream");
-        refused(
-            r#"{"stream_options": {"include_usage": true}}"#,
-            "invalid_value",
-            "stream_options",
-        );
-    }
-
-    #[test]
-    fn what_would_change_the_reply_is_refused() {
-        for (name, value) in [
-            ("n", "2"),
-            ("tools", r#"[{"type": "function"}]"#),
-            ("tool_choice", r#""required""#),
-            ("logprobs", "true"),
-            ("logprobs", "3"),
-            ("response_format", r#"{"type": "json_object"}"#),
-            ("n_probs", "5"),
-            ("modalities", r#"["text", "audio"]"#),
-        ] {
-            refused(&format!(r#"{{"{name}": {value}}}"#), "unsupported_parameter", name);
-        }
-    }
-
-    #[test]
-    fn what_changes_nothing_is_accepted() {
-        for body in [
-            r#"{"n": 1, "tools": [], "tool_choice": "auto", "logprobs": false}"#,
-            r#"{"response_format": {"type": "text"}, "presence_penalty": 0, "logit_bias": {}}"#,
-            r#"{"modalities": ["text"], "store": true, "whatever": [1]}"#,
-        ] {
-            assert!(parse(body).is_ok(), "{body}");
-        }
-    }
-}
+mod tests;

@@ -45,8 +45,8 @@ fn wrong_values() {
     let server = Server::start();
     for (more, code, param) in [
         (r#", "top_p": 7"#, "invalid_value", "top_p"),
-        (r#", "n": 2"#, "unsupported_parameter", "n"),
-        (r#", "tools": [{}]"#, "unsupported_parameter", "tools"),
+        (r#", "n": 17"#, "invalid_value", "n"),
+        (r#", "tools": [{}]"#, "invalid_value", "tools[0]"),
         (r#", "max_tokens": -2"#, "invalid_value", "max_tokens"),
     ] {
         let answer = server.chat("hi", more);

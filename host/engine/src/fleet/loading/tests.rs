@@ -79,6 +79,8 @@ async fn crash(fleet: &Fleet) {
         max_tokens: 1,
         sampler: Sampler::new(rules, &[]),
         stops: Stops::new(&[]).unwrap(),
+        constraint: None,
+        logprobs: None,
         ends: BTreeSet::new(),
         min_tokens: 0,
         progress: Progress::default(),

@@ -127,3 +127,11 @@ fn a_reply_that_was_cut_calls_nothing_by_halves() {
     assert_eq!(reader.push(half), []);
     assert_eq!(reader.finish(true), [Said::Text(half.into())]);
 }
+
+#[test]
+fn a_call_without_end_is_text() {
+    let mut reader = CallReader::new(tools(true));
+    assert_eq!(reader.push("<tool_call>{\"name\": \""), []);
+    assert_eq!(reader.push(&"a".repeat(CALL_BYTES_MAX / 2)), []);
+    assert!(!reader.push(&"a".repeat(CALL_BYTES_MAX / 2)).is_empty());
+}

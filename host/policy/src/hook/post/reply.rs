@@ -39,6 +39,11 @@ pub struct Seats {
 }
 
 impl Seats {
+    /// Whether there is no `post` policy, so that nobody examines the reply.
+    pub fn is_empty(&self) -> bool {
+        self.room.is_none()
+    }
+
     /// The `post` policies for a reply by `expert`. No instance is made before the first text.
     pub fn post(self, call: &Call, expert: &str) -> PostChain {
         let Self { set, room } = self;

@@ -1,0 +1,192 @@
+//! Writes replies down in OpenAI's form: as one object, or as the chunks of a stream. The choices of a call are
+//! replies of their own, which a stream carries as they come.
+
+use std::time::SystemTime;
+
+use axum::response::sse::Event;
+use serde::Serialize;
+use signalbox_engine::{TokenLogprobs, Usage as Counted};
+
+use super::{logprobs, sampling::Delivery};
+use crate::{
+    error::ApiError,
+    openai::finish_reason,
+    pipeline::{End, Form, Performance as Measured, Piece, Reply, Whole},
+    request_id::RequestId,
+    wire::{
+        Word,
+        completions::{
+            Choice, Completion, Content, EnginePerformance, Message, Performance, ToolCall, Usage,
+        },
+    },
+};
+
+/// Writes the replies to one call down.
+pub(super) struct Writer {
+    form: Form,
+    include_usage: bool,
+    choices: Vec<Written>,
+    /// What those cost that are over; `None` once one did not say.
+    spent: Option<Counted>,
+    blank: Completion,
+}
+
+/// How far one choice is.
+#[derive(Default)]
+struct Written {
+    /// Calls that were written.
+    calls: u32,
+    /// Tokens of the next text.
+    weighed: Vec<TokenLogprobs>,
+    /// Characters of the text that was written.
+    offset: u32,
+    over: bool,
+}
+
+impl Writer {
+    /// For these replies, of which there is one at least.
+    pub(super) fn new(replies: &[Reply], form: Form, delivery: &Delivery, id: &RequestId) -> Self {
+        let (prefix, object) = match (form, delivery.stream) {
+            (Form::Chat, false) => ("chatcmpl", "chat.completion"),
+            (Form::Chat, true) => ("chatcmpl", "chat.completion.chunk"),
+            (Form::Text, _) => ("cmpl", "text_completion"),
+        };
+        let blank = Completion {
+            id: format!("{prefix}-{}", id.as_str()),
+            object: object.into(),
+            created: super::reply::unix_seconds(SystemTime::now()),
+            model: replies[0].model().to_owned(),
+            choices: vec![],
+            usage: None,
+            performance: None,
+        };
+        let choices = replies.iter().map(|_| Written::default()).collect();
+        let spent = Some(Counted::default());
+        Self { form, include_usage: delivery.include_usage, choices, spent, blank }
+    }
+
+    /// All of it; the first reply's times are the call's.
+    pub(super) fn whole(mut self, replies: Vec<Whole>) -> Completion {
+        let measured = replies.first().map(|whole| whole.end.performance);
+        let choice = |(index, whole): (u32, Whole)| {
+            self.count(whole.end.usage);
+            self.choice(index, whole)
+        };
+        let choices = (0..).zip(replies).map(choice).collect();
+        Completion {
+            choices,
+            usage: self.spent.map(|spent| Some(spent.into())),
+            performance: measured.map(|measured| performance(&measured, &self.blank.model)),
+            ..self.blank
+        }
+    }
+
+    fn choice(&self, index: u32, whole: Whole) -> Choice {
+        let Whole { text, calls, logprobs, end } = whole;
+        let content = match self.form {
+            Form::Chat => Content::Message(Message {
+                role: Some("assistant".into()),
+                content: Some((calls.is_empty() || !text.is_empty()).then_some(text)),
+                tool_calls: calls.into_iter().map(|call| ToolCall::new(call, None)).collect(),
+            }),
+            Form::Text => Content::Text(text),
+        };
+        let logprobs = logprobs::written(self.form, logprobs, &mut 0);
+        let finish_reason = Some(finish_reason(&end.ending).into());
+        Choice { index, content, logprobs, finish_reason }
+    }
+
+    /// Before the first text: who speaks.
+    pub(super) fn opening(&mut self) -> Vec<Event> {
+        let speaker = || Message { role: Some("assistant".into()), ..Message::said(String::new()) };
+        let spoken = if self.form == Form::Chat { self.choices.len() } else { 0 };
+        (0..spoken).map(|at| event(&self.chunk(at, Content::Delta(speaker()), None))).collect()
+    }
+
+    /// A piece of the choice `at`.
+    pub(super) fn events(&mut self, at: usize, piece: Piece) -> Vec<Event> {
+        match piece {
+            Piece::Text(text) => {
+                let delta = self.delta(text);
+                vec![event(&self.chunk(at, delta, None))]
+            }
+            Piece::Call(call) => {
+                let tool_calls = vec![ToolCall::new(call, Some(self.choices[at].calls))];
+                self.choices[at].calls += 1;
+                let delta = Message { tool_calls, ..Message::default() };
+                vec![event(&self.chunk(at, Content::Delta(delta), None))]
+            }
+            Piece::Logprobs(tokens) => {
+                self.choices[at].weighed.extend(tokens);
+                vec![]
+            }
+            Piece::End(end) => self.closing(at, &end),
+            Piece::Failed(refused) => vec![event(&ApiError::from(refused).to_json())],
+        }
+    }
+
+    fn delta(&self, text: String) -> Content {
+        match self.form {
+            Form::Chat => Content::Delta(Message::said(text)),
+            Form::Text => Content::Text(text),
+        }
+    }
+
+    /// Why a choice ended; behind the last one what all cost, where that was asked for, and the end mark.
+    fn closing(&mut self, at: usize, end: &End) -> Vec<Event> {
+        let empty = match self.form {
+            Form::Chat => Content::Delta(Message::default()),
+            Form::Text => Content::Text(String::new()),
+        };
+        self.count(end.usage);
+        self.choices[at].over = true;
+        let mut last = self.chunk(at, empty, Some(finish_reason(&end.ending).into()));
+        last.performance = Some(performance(&end.performance, &self.blank.model));
+        let mut events = vec![event(&last)];
+        if self.choices.iter().all(|choice| choice.over) {
+            if self.include_usage {
+                let usage = Some(self.spent.map(Usage::from));
+                events.push(event(&Completion { usage, ..self.blank.clone() }));
+            }
+            events.push(Event::default().data("[DONE]"));
+        }
+        events
+    }
+
+    /// All choices answer one prompt, which is counted once.
+    fn count(&mut self, usage: Option<Counted>) {
+        self.spent = self.spent.zip(usage).map(|(spent, usage)| {
+            let completion_tokens = spent.completion_tokens.saturating_add(usage.completion_tokens);
+            Counted { completion_tokens, ..usage }
+        });
+    }
+
+    fn chunk(&mut self, at: usize, content: Content, finish_reason: Option<Word>) -> Completion {
+        let written = &mut self.choices[at];
+        let weighed = std::mem::take(&mut written.weighed);
+        let logprobs = logprobs::written(self.form, weighed, &mut written.offset);
+        let index = u32::try_from(at).unwrap_or(u32::MAX);
+        Completion {
+            choices: vec![Choice { index, content, logprobs, finish_reason }],
+            usage: self.include_usage.then_some(None),
+            ..self.blank.clone()
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "these types have string keys and finite numbers only")]
+pub(super) fn event(value: &impl Serialize) -> Event {
+    Event::default().json_data(value).expect("serialises")
+}
+
+fn performance(measured: &Measured, model: &str) -> Performance {
+    Performance {
+        time_to_first_token: measured.first_text,
+        ttft: measured.first_text,
+        generation_time: measured.total,
+        total_time: measured.total,
+        tokens_per_second: measured.tokens_per_second,
+        routed_to: model.to_owned(),
+        engine: measured.engine.map(EnginePerformance::from),
+    }
+}

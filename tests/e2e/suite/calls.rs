@@ -1,0 +1,133 @@
+//! Tools, forms, log probabilities and several replies, over real HTTP: toy experts know nothing, so what comes
+//! out right is what the grammar holds.
+
+use serde_json::{Value, json};
+
+use crate::{
+    host::{Host, content},
+    http::Events,
+};
+
+const EXPERTS: [&str; 3] = ["qwen_coder", "mistral_balanced", "gemma3_multimodal"];
+
+fn asked(expert: &str, more: &Value) -> Value {
+    let mut body = json!({
+        "model": expert, "temperature": 1, "seed": 7, "max_tokens": 300,
+        "messages": [{ "role": "user", "content": "Hello" }],
+    });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+fn tools(choice: &Value) -> Value {
+    let parameters = json!({
+        "type": "object", "required": ["city", "days"], "additionalProperties": false,
+        "properties": { "city": { "enum": ["Rome", "Oslo"] }, "days": { "enum": [1, 2, 3] } },
+    });
+    let function = |name: &str| json!({ "name": name, "parameters": parameters });
+    let tool = |name: &str| json!({ "type": "function", "function": function(name) });
+    json!({ "tools": [tool("weather"), tool("forecast")], "tool_choice": choice,
+            "parallel_tool_calls": false })
+}
+
+fn check_call(call: &Value, names: &[&str]) {
+    assert!(names.contains(&call["function"]["name"].as_str().unwrap()), "{call}");
+    assert!(call["id"].as_str().unwrap().starts_with("call_"), "{call}");
+    let arguments = call["function"]["arguments"].as_str().unwrap();
+    let arguments: Value = serde_json::from_str(arguments).unwrap();
+    assert!(["Rome", "Oslo"].contains(&arguments["city"].as_str().unwrap()), "{call}");
+    assert!((1..=3).contains(&arguments["days"].as_u64().unwrap()), "{call}");
+}
+
+#[test]
+fn who_has_to_call_a_tool_calls_one() {
+    let host = Host::start();
+    let named = json!({ "type": "function", "function": { "name": "forecast" } });
+    for expert in EXPERTS {
+        for (choice, names) in
+            [(json!("required"), &["weather", "forecast"][..]), (named.clone(), &["forecast"])]
+        {
+            let body = asked(expert, &tools(&choice));
+            let reply = host.post("/v1/chat/completions", &body).ok();
+            let said = &reply["choices"][0];
+            assert_eq!(said["finish_reason"], "tool_calls", "{reply}");
+            assert_eq!(said["message"]["content"], Value::Null, "{reply}");
+            assert_eq!(said["message"]["tool_calls"].as_array().unwrap().len(), 1, "{reply}");
+            check_call(&said["message"]["tool_calls"][0], names);
+        }
+    }
+}
+
+#[test]
+fn a_stream_carries_calls_as_deltas() {
+    let host = Host::start();
+    let mut body = asked("qwen_coder", &tools(&json!("required")));
+    body["stream"] = json!(true);
+    let (text, events) = Events::open(&host.url, body).finish();
+    assert_eq!(text, "");
+    let calls: Vec<&Value> =
+        events.iter().map(|e| &e["choices"][0]["delta"]["tool_calls"][0]).collect();
+    let calls: Vec<&Value> = calls.into_iter().filter(|call| !call.is_null()).collect();
+    assert_eq!((calls.len(), &calls[0]["index"]), (1, &json!(0)));
+    check_call(calls[0], &["weather", "forecast"]);
+    assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
+}
+
+#[test]
+fn calls_and_results_go_back_to_every_expert() {
+    let host = Host::start();
+    let call = json!({ "id": "call_1", "type": "function",
+                       "function": { "name": "weather", "arguments": "{\"city\": \"Rome\"}" } });
+    for expert in ["phi4_fast", "qwen_coder", "mistral_balanced", "gemma3_multimodal"] {
+        let mut body = asked(expert, &tools(&json!("auto")));
+        body["max_tokens"] = json!(4);
+        body["messages"] = json!([
+            { "role": "user", "content": "Weather?" },
+            { "role": "assistant", "content": null, "tool_calls": [call] },
+            { "role": "tool", "tool_call_id": "call_1", "content": "sunny" },
+        ]);
+        host.post("/v1/chat/completions", &body).ok();
+    }
+}
+
+#[test]
+fn replies_have_the_form_that_was_asked_for() {
+    let host = Host::start();
+    let schema = json!({ "type": "object", "required": ["a"], "additionalProperties": false,
+                         "properties": { "a": { "type": "array", "maxItems": 2,
+                                               "items": { "enum": ["x", "y"] } } } });
+    for expert in EXPERTS {
+        let form = json!({ "response_format": { "type": "json_schema",
+                           "json_schema": { "name": "a", "schema": schema } } });
+        let reply = host.post("/v1/chat/completions", &asked(expert, &form)).ok();
+        let read: Value = serde_json::from_str(&content(&reply)).unwrap();
+        assert!(read["a"].as_array().unwrap().iter().all(|item| item == "x" || item == "y"));
+        let choice = asked(expert, &json!({ "guided_choice": ["left", "right"] }));
+        let said = content(&host.post("/v1/chat/completions", &choice).ok());
+        assert!(["left", "right"].contains(&said.as_str()), "{said}");
+    }
+    let bomb = json!({ "guided_regex": "(.{1,9999}){1,9999}" });
+    let refused = host.post("/v1/chat/completions", &asked("qwen_coder", &bomb));
+    assert_eq!(
+        (refused.status, refused.error_code()),
+        (400, "invalid_value".to_owned()),
+        "{}",
+        refused.text
+    );
+}
+
+#[test]
+fn several_replies_are_choices_of_one_answer() {
+    let host = Host::start();
+    let more = json!({ "n": 3, "max_tokens": 6, "logprobs": true, "top_logprobs": 2 });
+    let reply = host.post("/v1/chat/completions", &asked("qwen_coder", &more)).ok();
+    let choices = reply["choices"].as_array().unwrap();
+    let indices: Vec<u64> = choices.iter().map(|c| c["index"].as_u64().unwrap()).collect();
+    assert_eq!(indices, [0, 1, 2]);
+    for choice in choices {
+        let tokens = choice["logprobs"]["content"].as_array().unwrap();
+        assert!(!tokens.is_empty(), "{choice}");
+        assert!(tokens.iter().all(|token| token["top_logprobs"].as_array().unwrap().len() == 2));
+        assert!(tokens.iter().all(|token| token["logprob"].as_f64().unwrap() <= 0.0));
+    }
+}
