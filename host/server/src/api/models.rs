@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use axum::{Extension, Json, extract::State};
 use signalbox_engine::{ExpertState, ExpertStatus};
 
-use super::{input::Named, reply::unix_seconds, root};
+use super::{input::Named, root, writer::unix_seconds};
 use crate::{
     App,
     error::ApiError,

@@ -5,10 +5,7 @@
 
 mod early;
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -186,11 +183,6 @@ fn header_text(text: &str) -> HeaderValue {
     let ascii = deunicode::deunicode(&clean(text, HEADER_BYTES_MAX));
     let text: String = clean(&ascii, HEADER_BYTES_MAX).chars().map(plain).collect();
     HeaderValue::from_str(text.trim()).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// Whole seconds since 1970, as OpenAI dates things.
-pub(super) fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Writes replies down in OpenAI's form: as one object, or as the chunks of a stream. The choices of a call are
 //! replies of their own, which a stream carries as they come.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::response::sse::Event;
 use serde::Serialize;
@@ -54,7 +54,7 @@ impl Writer {
         let blank = Completion {
             id: format!("{prefix}-{}", id.as_str()),
             object: object.into(),
-            created: super::reply::unix_seconds(SystemTime::now()),
+            created: unix_seconds(SystemTime::now()),
             model: replies[0].model().to_owned(),
             choices: vec![],
             usage: None,
@@ -189,4 +189,9 @@ fn performance(measured: &Measured, model: &str) -> Performance {
         routed_to: model.to_owned(),
         engine: measured.engine.map(EnginePerformance::from),
     }
+}
+
+/// Whole seconds since 1970, as OpenAI dates things.
+pub(super) fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
