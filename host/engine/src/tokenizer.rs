@@ -53,8 +53,8 @@ pub(crate) struct Tokenizer {
     opening: Option<u32>,
     /// Tokens that are text even in a prompt whose control tokens are read.
     textual: Finder,
-    /// How the vocabulary writes bytes; found out when first asked.
-    spelling: OnceLock<token_bytes::Spelling>,
+    /// Whether the vocabulary writes a letter for each byte; found out when first asked.
+    letters: OnceLock<bool>,
 }
 
 /// The tokens that steer an expert, as opposed to those that say something.
@@ -93,8 +93,8 @@ impl Tokenizer {
         armed.with_padding(None);
         let controls = Controls::of(&armed, &BTreeSet::new())?;
         let textual = Finder::new(Vec::new())?;
-        let (unarmed, spelling) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { armed, unarmed, controls, opening, textual, spelling })
+        let (unarmed, letters) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { armed, unarmed, controls, opening, textual, letters })
     }
 
     /// Takes more tokens for control tokens than are flagged: nobody types what is `reserved` in a

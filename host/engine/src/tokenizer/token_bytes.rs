@@ -5,15 +5,6 @@ use super::Tokenizer;
 /// Stands for a blank in vocabularies of SentencePiece.
 const BLANK: char = '▁';
 
-/// How a vocabulary writes bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spelling {
-    /// A letter for each byte, as GPT-2 has it.
-    Letters,
-    /// Text, with `▁` for blanks and `<0x0A>` for bytes.
-    Pieces,
-}
-
 impl Tokenizer {
     /// How many tokens there are.
     #[cfg(test)]
@@ -32,12 +23,12 @@ impl Tokenizer {
         if self.added(token).is_some() {
             return text.into_bytes();
         }
-        match self.spelling() {
-            Spelling::Letters => text.chars().flat_map(byte_of_letter).collect(),
-            Spelling::Pieces => match byte_of_piece(&text) {
-                Some(byte) => vec![byte],
-                None => text.replace(BLANK, " ").into_bytes(),
-            },
+        if self.writes_letters() {
+            return text.chars().flat_map(byte_of_letter).collect();
+        }
+        match byte_of_piece(&text) {
+            Some(byte) => vec![byte],
+            None => text.replace(BLANK, " ").into_bytes(),
         }
     }
 
@@ -45,11 +36,12 @@ impl Tokenizer {
         self.armed.get_added_vocabulary().get_added_tokens_decoder().get(&token)
     }
 
-    fn spelling(&self) -> Spelling {
-        *self.spelling.get_or_init(|| {
+    /// Whether the vocabulary writes a letter for each byte, as GPT-2 has it; or else text, with `▁` for blanks and
+    /// `<0x0A>` for bytes.
+    fn writes_letters(&self) -> bool {
+        *self.letters.get_or_init(|| {
             let decoder = self.armed.get_decoder().map(serde_json::to_string);
-            let letters = decoder.is_some_and(|json| json.is_ok_and(|j| j.contains("ByteLevel")));
-            if letters { Spelling::Letters } else { Spelling::Pieces }
+            decoder.is_some_and(|json| json.is_ok_and(|json| json.contains("ByteLevel")))
         })
     }
 }
