@@ -85,7 +85,12 @@ impl Bench {
         let mut cache = self.model.new_cache(tokens);
         let began = Instant::now();
         for tokens in ids.chunks(PREFILL_CHUNK_ALONE) {
-            self.model.forward(&mut [Chunk { cache: &mut cache, tokens, pictures: &[] }]);
+            self.model.forward(&mut [Chunk {
+                cache: &mut cache,
+                tokens,
+                wanted: 1,
+                pictures: &[],
+            }]);
         }
         began.elapsed()
     }
@@ -98,12 +103,12 @@ impl Bench {
         let mut caches: Vec<_> = caches.collect();
         for cache in &mut caches {
             for tokens in prompt.chunks(PREFILL_CHUNK_ALONE) {
-                self.model.forward(&mut [Chunk { cache, tokens, pictures: &[] }]);
+                self.model.forward(&mut [Chunk { cache, tokens, wanted: 1, pictures: &[] }]);
             }
         }
         let began = Instant::now();
         for token in rest.chunks(1) {
-            let chunk = |cache| Chunk { cache, tokens: token, pictures: &[] };
+            let chunk = |cache| Chunk { cache, tokens: token, wanted: 1, pictures: &[] };
             let mut chunks: Vec<_> = caches.iter_mut().map(chunk).collect();
             self.model.forward(&mut chunks);
         }

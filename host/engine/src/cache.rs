@@ -1,10 +1,14 @@
-//! Keys and values of one sequence, grown block by block and never recomputed.
+//! Keys and values of one sequence, grown block by block and never recomputed. Sequences that begin alike share
+//! blocks; who writes into a shared one gets a copy of it.
 
-use signalbox_kernels::{BLOCK_TOKENS, KvBlock, KvShape};
+use std::sync::Arc;
 
-/// The KV cache of one sequence.
+use signalbox_kernels::{BLOCK_TOKENS, KvBlock, KvPool};
+
+/// The KV cache of one sequence. Clones share what they hold.
+#[derive(Clone)]
 pub(crate) struct KvCache {
-    shape: KvShape,
+    pool: Arc<KvPool>,
     /// Tokens that every layer holds, or held.
     len: usize,
     /// The rotary regime the keys were written in; see [`crate::spec::Rope::angles`].
@@ -12,23 +16,26 @@ pub(crate) struct KvCache {
     layers: Vec<LayerCache>,
 }
 
-/// The part of one layer: where there is a window, of the tokens that are still seen.
+/// The part of one layer.
+#[derive(Clone)]
 struct LayerCache {
+    /// Where there is a window, older tokens are seen no more; their blocks stay until they are
+    /// [forgotten](KvCache::forget_unseen), for a sequence that begins alike may end within them.
     window: Option<usize>,
     /// Blocks that are gone.
     gone: usize,
-    blocks: Vec<KvBlock>,
+    blocks: Vec<Arc<KvBlock>>,
 }
 
 impl KvCache {
     /// An empty cache, for layers with these windows.
     pub(crate) fn new(
-        shape: KvShape,
+        pool: &Arc<KvPool>,
         windows: impl Iterator<Item = Option<usize>>,
         long: bool,
     ) -> Self {
         let layer = |window| LayerCache { window, gone: 0, blocks: Vec::new() };
-        Self { shape, len: 0, long, layers: windows.map(layer).collect() }
+        Self { pool: Arc::clone(pool), len: 0, long, layers: windows.map(layer).collect() }
     }
 
     /// Tokens of the sequence so far.
@@ -41,10 +48,10 @@ impl KvCache {
         self.long
     }
 
-    /// Bytes held, unused room in the last blocks included.
-    pub(crate) fn bytes(&self) -> u64 {
-        let blocks: usize = self.layers.iter().map(|layer| layer.blocks.len()).sum();
-        (blocks * BLOCK_TOKENS * self.shape.token_bytes()) as u64
+    /// Blocks that `tokens` more tokens take at most.
+    pub(crate) fn needs(&self, tokens: usize) -> usize {
+        let end = (self.len + tokens).div_ceil(BLOCK_TOKENS);
+        self.layers.iter().map(|layer| layer.needs(end, self.len)).sum()
     }
 
     /// Writes one layer's key and value rows of the token at `position`, which is at most one past the
@@ -52,11 +59,10 @@ impl KvCache {
     pub(crate) fn write(&mut self, layer: usize, position: usize, key: &[f32], value: &[f32]) {
         let layer = &mut self.layers[layer];
         if position / BLOCK_TOKENS == layer.gone + layer.blocks.len() {
-            let block = layer.outlived(self.len).unwrap_or_else(|| KvBlock::new(self.shape));
-            layer.blocks.push(block);
+            layer.blocks.push(Arc::new(KvBlock::of(&self.pool)));
         }
         let block = &mut layer.blocks[position / BLOCK_TOKENS - layer.gone];
-        block.write(position % BLOCK_TOKENS, key, value);
+        Arc::make_mut(block).write(position % BLOCK_TOKENS, key, value);
     }
 
     /// Says that every layer has been written for `tokens` more tokens.
@@ -65,58 +71,138 @@ impl KvCache {
     }
 
     /// One layer's blocks, and the position of the first token in them.
-    pub(crate) fn blocks(&self, layer: usize) -> (usize, &[KvBlock]) {
+    pub(crate) fn blocks(&self, layer: usize) -> (usize, &[Arc<KvBlock>]) {
         let LayerCache { gone, blocks, .. } = &self.layers[layer];
         (gone * BLOCK_TOKENS, blocks)
+    }
+
+    /// Forgets all tokens but the first `len`, which it has.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = len;
+        for layer in &mut self.layers {
+            layer.blocks.truncate(len.div_ceil(BLOCK_TOKENS).saturating_sub(layer.gone));
+        }
+    }
+
+    /// The cache of a sequence that has the first `len` tokens in common with this one; `None` where some of
+    /// what its next token sees is gone.
+    pub(crate) fn prefix(&self, len: usize) -> Option<Self> {
+        if len > self.len || self.layers.iter().any(|layer| layer.oldest_seen(len) < layer.gone) {
+            return None;
+        }
+        let mut prefix = self.clone();
+        prefix.truncate(len);
+        Some(prefix)
+    }
+
+    /// Lets go of the blocks that no further token sees.
+    pub(crate) fn forget_unseen(&mut self) {
+        for layer in &mut self.layers {
+            let unseen = layer.oldest_seen(self.len).saturating_sub(layer.gone);
+            let unseen = unseen.min(layer.blocks.len());
+            layer.gone += unseen;
+            layer.blocks.drain(..unseen);
+        }
     }
 }
 
 impl LayerCache {
-    /// Takes out the blocks that no token from `position` on sees, and returns one of them.
-    fn outlived(&mut self, position: usize) -> Option<KvBlock> {
-        let oldest = (position + 1).saturating_sub(self.window?);
-        let count = (oldest / BLOCK_TOKENS).saturating_sub(self.gone).min(self.blocks.len());
-        self.gone += count;
-        self.blocks.drain(..count).next_back()
+    /// The first block that the token at `position` sees.
+    fn oldest_seen(&self, position: usize) -> usize {
+        let oldest = self.window.map_or(0, |window| (position + 1).saturating_sub(window));
+        oldest / BLOCK_TOKENS
+    }
+
+    /// Blocks that it takes to hold those up to `end`, when writing begins at `position`.
+    fn needs(&self, end: usize, position: usize) -> usize {
+        let shared = |block: &Arc<KvBlock>| Arc::strong_count(block) > 1;
+        let begun = self.blocks.get((position / BLOCK_TOKENS).saturating_sub(self.gone));
+        let copied = !position.is_multiple_of(BLOCK_TOKENS) && begun.is_some_and(shared);
+        end.saturating_sub(self.gone + self.blocks.len()) + usize::from(copied)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use signalbox_kernels::KvFormat;
+    use signalbox_kernels::{KvFormat, KvShape};
 
-    fn shape(kv_heads: usize) -> KvShape {
-        KvShape { kv_heads, head_dim: 3, format: KvFormat::F16 }
+    const SHAPE: KvShape = KvShape { kv_heads: 1, head_dim: 3, format: KvFormat::F32 };
+
+    fn cache(pool: &Arc<KvPool>, windows: &[Option<usize>]) -> KvCache {
+        KvCache::new(pool, windows.iter().copied(), false)
     }
 
-    #[test]
-    fn bytes_are_those_of_whole_blocks() {
-        let mut cache = KvCache::new(shape(1), [None].into_iter(), false);
-        assert_eq!(cache.bytes(), 0);
-        cache.write(0, 0, &[0.0; 3], &[0.0; 3]);
-        assert_eq!(cache.bytes(), 64 * 3 * 2 * 2);
-    }
-
-    #[test]
-    fn a_window_keeps_what_is_still_seen() {
-        let mut cache = KvCache::new(shape(1), [None, Some(100)].into_iter(), false);
-        let mut longest = 0;
-        for chunk in [64, 1, 1, 128, 6, 128, 128, 1, 200, 1, 1, 70] {
-            for layer in 0..2 {
-                for position in cache.len()..cache.len() + chunk {
-                    cache.write(layer, position, &[0.0; 3], &[0.0; 3]);
-                }
-                let (first, blocks) = cache.blocks(layer);
-                let held = first..first + blocks.len() * BLOCK_TOKENS;
-                let oldest = if layer == 0 { 0 } else { (cache.len() + 1).saturating_sub(100) };
-                assert!(held.start <= oldest && cache.len() + chunk <= held.end, "{held:?}");
+    /// Feeds so many tokens, each of which writes `mark`.
+    fn feed(cache: &mut KvCache, tokens: usize, mark: f32) {
+        for layer in 0..cache.layers.len() {
+            for position in cache.len()..cache.len() + tokens {
+                cache.write(layer, position, &[mark; 3], &[mark; 3]);
             }
-            longest = longest.max(cache.blocks(1).1.len());
-            cache.advance(chunk);
         }
-        assert_eq!(cache.blocks(0).0, 0);
-        assert_eq!((cache.blocks(0).1.len(), cache.blocks(1).1.len()), (12, 4));
-        assert!(longest * BLOCK_TOKENS <= 100 + 200 + 2 * BLOCK_TOKENS, "{longest} blocks");
+        cache.advance(tokens);
+    }
+
+    /// Everything that is written, as text.
+    fn words(cache: &KvCache) -> String {
+        cache.layers.iter().map(|layer| format!("{:?}", layer.blocks)).collect()
+    }
+
+    #[test]
+    fn blocks_are_counted_before_they_are_taken() {
+        let pool = KvPool::new(SHAPE);
+        let mut cache = cache(&pool, &[None, None]);
+        for tokens in [1, 63, 1, 64, 200] {
+            let (needs, before) = (cache.needs(tokens), pool.in_use());
+            feed(&mut cache, tokens, 1.0);
+            assert_eq!(pool.in_use() - before, needs, "{tokens} more");
+        }
+        let mut shares = cache.prefix(300).unwrap();
+        let (needs, before) = (shares.needs(30), pool.in_use());
+        assert_eq!(needs, 4, "a copy and another block in each layer");
+        feed(&mut shares, 30, 2.0);
+        assert_eq!(pool.in_use() - before, needs);
+    }
+
+    #[test]
+    fn sequences_that_share_blocks_do_not_see_what_the_other_writes() {
+        let pool = KvPool::new(SHAPE);
+        let mut first = cache(&pool, &[None]);
+        feed(&mut first, 100, 1.0);
+        let before = words(&first);
+        let mut second = first.prefix(70).unwrap();
+        assert_eq!((second.len(), pool.in_use()), (70, 2));
+        feed(&mut second, 30, 2.0);
+        assert_eq!((words(&first), pool.in_use()), (before, 3));
+        second.truncate(70);
+        feed(&mut second, 30, 1.0);
+        assert_eq!(words(&second), words(&first));
+    }
+
+    #[test]
+    fn a_window_keeps_what_is_seen_and_forgets_the_rest_when_asked() {
+        let pool = KvPool::new(SHAPE);
+        let mut cache = cache(&pool, &[None, Some(100)]);
+        for chunk in [64, 1, 1, 128, 6, 128, 128, 1, 200, 1, 1, 70] {
+            cache.forget_unseen();
+            feed(&mut cache, chunk, 1.0);
+            let (first, blocks) = cache.blocks(1);
+            let oldest = (cache.len() + 1 - chunk).saturating_sub(100);
+            let held = first..first + blocks.len() * BLOCK_TOKENS;
+            assert!(held.start <= oldest && cache.len() <= held.end, "{held:?}");
+            assert!(blocks.len() * BLOCK_TOKENS <= 100 + chunk + 2 * BLOCK_TOKENS);
+        }
+        assert_eq!((cache.blocks(0).0, cache.blocks(0).1.len()), (0, 12));
+    }
+
+    #[test]
+    fn a_prefix_within_what_is_gone_can_not_be_continued() {
+        let pool = KvPool::new(SHAPE);
+        let mut cache = cache(&pool, &[None, Some(100)]);
+        feed(&mut cache, 500, 1.0);
+        assert!(cache.prefix(200).is_some());
+        cache.forget_unseen();
+        assert!(cache.prefix(200).is_none() && cache.prefix(501).is_none());
+        assert_eq!(cache.prefix(490).map(|prefix| prefix.len()), Some(490));
     }
 }

@@ -13,14 +13,20 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use crate::{EngineError, model::Model};
+use crate::{EngineError, executor::Seat, model::Model};
 
 mod counters;
 mod job;
 mod logprobs;
+mod lookup;
+mod pace;
+mod plan;
+mod prefixes;
 mod scheduler;
 mod sequence;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use counters::Counters;
 use job::Command;
@@ -58,11 +64,12 @@ impl Expert {
         model: Model,
         bounds: Bounds,
         counters: Arc<Counters>,
+        seat: Seat,
         notify: impl Fn(Notice) + Send + 'static,
     ) -> io::Result<Self> {
         let (commands, inbox) = mpsc::channel();
         let address = model.address();
-        let scheduler = Scheduler::new(id.to_owned(), model, inbox, bounds, counters);
+        let scheduler = Scheduler::new(id.to_owned(), model, inbox, bounds, counters, seat);
         let thread =
             thread::Builder::new().name(id.to_owned()).spawn(move || live(scheduler, &notify))?;
         Ok(Self { commands, thread, address })

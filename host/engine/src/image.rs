@@ -1,7 +1,12 @@
 //! Pictures as clients send them: encoded bytes in, bounded RGB out. A picture is a stranger's file, so its
 //! size is known from its header before memory is taken for it.
 
-use std::{fmt, io::Cursor, sync::Arc};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    io::Cursor,
+    sync::{Arc, LazyLock},
+};
 
 mod jpeg;
 
@@ -71,6 +76,12 @@ pub enum ImageError {
 }
 
 impl Image {
+    /// Tells pictures apart while this process lives.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        KEY.hash_one((self.width, self.height, &self.rgb))
+    }
+
     /// Decodes a PNG, JPEG or WebP file. Rotation stored beside the pixels is carried out, as in
     /// transformers' `load_image`, and what is transparent lies on white, as in its `convert_to_rgb`.
     ///

@@ -9,6 +9,7 @@ mod cache;
 mod checkpoint;
 mod constraint;
 mod error;
+mod executor;
 mod expert;
 mod files;
 mod fleet;

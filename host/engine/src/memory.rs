@@ -2,38 +2,88 @@
 
 use signalbox_kernels::{BLOCK_TOKENS, KvFormat};
 
-use crate::{model::PREFILL_CHUNK_ALONE, spec::ModelSpec};
+use crate::{machine::machine_memory, model::PREFILL_CHUNK_ALONE, spec::ModelSpec};
 
-/// Full-length sequences whose KV cache is set aside when an expert is loaded. More sequences run
-/// together as long as they are shorter.
+/// Full-length sequences whose KV cache is set aside when an expert is loaded, where that is no more than
+/// [`MACHINE_PART`]. More sequences run together as long as they are shorter.
 const KV_SEQUENCES_RESERVED: u64 = 2;
+/// The part of the machine's memory that an expert's KV cache takes at most, unless one full-length sequence takes
+/// more.
+const MACHINE_PART: u64 = 8;
+/// Contexts that the machine is too small for are shortened by so many tokens.
+const CONTEXT_STEP: u32 = 1024;
 
 /// Bytes that one token of one sequence takes in the KV cache.
 pub(crate) fn kv_bytes_per_token(spec: &ModelSpec, format: KvFormat) -> u64 {
     (spec.layers.len() * spec.kv_shape(format).token_bytes()) as u64
 }
 
-/// Tokens of KV cache that are set aside with an expert, and that its sequences share.
+/// Tokens of full-length sequences that are set aside where there is memory for them.
 pub(crate) fn kv_tokens(context: u32, max_num_seqs: u32) -> u64 {
     u64::from(context) * KV_SEQUENCES_RESERVED.min(u64::from(max_num_seqs.max(1)))
 }
 
-/// Bytes of KV cache that are set aside with an expert: all that its sequences can come to hold together.
-/// A layer with a window holds that of each, a chunk that is being fed, and the rest of a block at either end.
+/// Blocks of KV cache that are set aside with an expert, and that its sequences share with what is kept of others.
+pub(crate) fn kv_blocks(
+    spec: &ModelSpec,
+    format: KvFormat,
+    context: u32,
+    max_num_seqs: u32,
+) -> u64 {
+    let most = machine_memory() / MACHINE_PART / spec.kv_shape(format).block_bytes() as u64;
+    shared_blocks(blocks_of_one(spec, context), max_num_seqs, most)
+}
+
+/// The same in bytes.
 pub(crate) fn kv_reserve(
     spec: &ModelSpec,
     format: KvFormat,
     context: u32,
     max_num_seqs: u32,
 ) -> u64 {
-    let tokens = kv_tokens(context, max_num_seqs);
+    let blocks = kv_blocks(spec, format, context, max_num_seqs);
+    blocks.saturating_mul(spec.kv_shape(format).block_bytes() as u64)
+}
+
+/// The longest context of at most `longest` tokens, in steps of [`CONTEXT_STEP`], of which one sequence takes no more
+/// than an expert's part of the machine.
+pub(crate) fn context_that_fits(spec: &ModelSpec, format: KvFormat, longest: u32) -> u32 {
+    let most = machine_memory() / MACHINE_PART / spec.kv_shape(format).block_bytes() as u64;
+    fitting(longest, |tokens| blocks_of_one(spec, tokens) <= most)
+}
+
+fn fitting(longest: u32, fits: impl Fn(u32) -> bool) -> u32 {
+    let steps = (1..=longest / CONTEXT_STEP).rev().map(|step| step * CONTEXT_STEP);
+    let mut tokens = std::iter::once(longest).chain(steps);
+    tokens.find(|tokens| fits(*tokens)).unwrap_or(longest.min(CONTEXT_STEP))
+}
+
+/// How many sequences of `tokens` the reserve of an expert has room for.
+pub(crate) fn kv_sequences(
+    spec: &ModelSpec,
+    format: KvFormat,
+    (context, max_num_seqs): (u32, u32),
+    tokens: u32,
+) -> u64 {
+    let blocks = kv_blocks(spec, format, context, max_num_seqs);
+    (blocks / blocks_of_one(spec, tokens).max(1)).clamp(1, u64::from(max_num_seqs.max(1)))
+}
+
+/// Blocks that a sequence of `tokens` holds at most. A layer with a window holds that, a chunk that is being fed, and
+/// the rest of a block at either end.
+fn blocks_of_one(spec: &ModelSpec, tokens: u32) -> u64 {
     let picture = spec.vision.as_ref().map_or(0, |vision| vision.tokens());
     let beside = PREFILL_CHUNK_ALONE.max(picture) + 2 * BLOCK_TOKENS;
-    let held =
-        |window: usize| u64::from(max_num_seqs.max(1)).saturating_mul((window + beside) as u64);
-    let layers =
-        spec.layers.iter().map(|layer| layer.window.map_or(tokens, |w| tokens.min(held(w))));
-    layers.sum::<u64>().saturating_mul(spec.kv_shape(format).token_bytes() as u64)
+    let held = |window: Option<usize>| {
+        let held = window.map_or(usize::MAX, |window| window.saturating_add(beside));
+        held.min(tokens as usize).div_ceil(BLOCK_TOKENS) as u64
+    };
+    spec.layers.iter().map(|layer| held(layer.window)).sum()
+}
+
+/// Blocks for all sequences, of which one alone takes `one` and all together no more than `most`.
+fn shared_blocks(one: u64, max_num_seqs: u32, most: u64) -> u64 {
+    one.saturating_mul(KV_SEQUENCES_RESERVED.min(u64::from(max_num_seqs.max(1)))).min(most).max(one)
 }
 
 /// Bytes in words, rounded up to whole MiB.
@@ -47,17 +97,39 @@ mod tests {
     use crate::{checkpoint::Checkpoint, tokenizer::tests::toy};
 
     #[test]
-    fn windows_are_set_aside_for_every_sequence_and_no_longer_than_all_of_them() {
+    fn a_layer_with_a_window_holds_no_more_than_that_and_a_chunk() {
         let mut spec = Checkpoint::open(&toy("phi4_fast")).unwrap().spec().clone();
         spec.layers.truncate(2);
         spec.vision = None;
-        let bytes = spec.kv_shape(KvFormat::F16).token_bytes() as u64;
-        let mut reserve = |window, sequences| {
+        let mut blocks = |window, tokens| {
             spec.layers[1].window = window;
-            kv_reserve(&spec, KvFormat::F16, 10_000, sequences) / bytes
+            blocks_of_one(&spec, tokens)
         };
-        assert_eq!([reserve(None, 1), reserve(None, 9)], [20_000, 40_000]);
-        assert_eq!([reserve(Some(500), 1), reserve(Some(500), 9)], [11_140, 30_260]);
-        assert_eq!([reserve(Some(500), 99), reserve(Some(20_000), 1)], [40_000, 20_000]);
+        assert_eq!([blocks(None, 64), blocks(None, 65)], [2, 4]);
+        assert_eq!([blocks(Some(500), 6400), blocks(Some(20_000), 6400)], [100 + 18, 200]);
+    }
+
+    #[test]
+    fn a_context_is_as_long_as_fits() {
+        let check = |longest, most, expect| {
+            assert_eq!(fitting(longest, |tokens| tokens <= most), expect, "{longest} in {most}");
+        };
+        check(131_072, 200_000, 131_072);
+        check(131_072, 100_000, 99_328);
+        check(1000, 2000, 1000);
+        check(5000, 10, 1024);
+        check(500, 10, 500);
+    }
+
+    #[test]
+    fn two_sequences_are_set_aside_where_there_is_room_and_always_one() {
+        let check = |one, sequences, most, expect| {
+            assert_eq!(shared_blocks(one, sequences, most), expect, "{one}, {sequences}, {most}");
+        };
+        check(10, 8, 100, 20);
+        check(10, 1, 100, 10);
+        check(10, 0, 100, 10);
+        check(10, 8, 15, 15);
+        check(10, 8, 5, 10);
     }
 }

@@ -9,8 +9,10 @@ mod matrix;
 mod pictures;
 mod weights;
 
+use std::sync::Arc;
+
 use signalbox_kernels::{
-    Activations, Attending, Buffer, Compute, KvFormat, Rounding, attention, gelu_tanh_gate,
+    Activations, Attending, Buffer, Compute, KvFormat, KvPool, Rounding, attention, gelu_tanh_gate,
     layer_norm, rms_norm, rope, silu_gate,
 };
 
@@ -20,7 +22,7 @@ use crate::{
     vision::{Picture, Placed, Vision},
 };
 use batch::Batch;
-pub(crate) use chunk::{Chunk, PREFILL_CHUNK, PREFILL_CHUNK_ALONE};
+pub(crate) use chunk::{Chunk, PREFILL_CHUNK, PREFILL_CHUNK_ALONE, PREFILL_CHUNKS};
 pub(crate) use matrix::{Form, Matrix};
 pub(crate) use weights::Loaded;
 pub use weights::TokenCost;
@@ -41,7 +43,8 @@ pub(crate) struct Model {
     weights: Loaded,
     /// There when [`ModelSpec::vision`] is.
     vision: Option<Vision>,
-    kv: KvFormat,
+    /// Of the caches of its sequences.
+    blocks: Arc<KvPool>,
     compute: Compute,
 }
 
@@ -54,7 +57,8 @@ impl Model {
         kv: KvFormat,
         compute: Compute,
     ) -> Self {
-        Self { spec, weights, vision, kv, compute }
+        let blocks = KvPool::new(spec.kv_shape(kv));
+        Self { spec, weights, vision, blocks, compute }
     }
 
     /// The architecture and its numbers.
@@ -67,7 +71,12 @@ impl Model {
     pub(crate) fn new_cache(&self, tokens: usize) -> KvCache {
         let long = self.spec.is_long(tokens);
         let windows = self.spec.layers.iter().map(|layer| layer.window);
-        KvCache::new(self.spec.kv_shape(self.kv), windows, long)
+        KvCache::new(&self.blocks, windows, long)
+    }
+
+    /// What its caches are made of.
+    pub(crate) fn blocks(&self) -> &KvPool {
+        &self.blocks
     }
 
     /// Looks at a picture, so that it can be fed. The error says what went wrong.
@@ -86,11 +95,12 @@ impl Model {
         self.weights.token_cost()
     }
 
-    /// One batched step. Returns the logits `(vocab)` of every chunk's last token.
+    /// One batched step. Returns the logits `(vocab)` of every token of which they are wanted, chunk by chunk.
     pub(crate) fn forward(&self, chunks: &mut [Chunk<'_>]) -> Vec<Vec<f32>> {
         let batch = Batch::new(&self.spec, chunks);
         let x = self.decode(&batch, chunks); // (rows, hidden)
-        self.logits(&batch.last_rows(&x))
+        let wanted = batch.wanted_rows(&x, chunks);
+        if wanted.is_empty() { Vec::new() } else { self.logits(&wanted) }
     }
 
     /// One step of one sequence. Calls `see` with the logits `(vocab)` of every token.

@@ -148,6 +148,9 @@ pub struct Request {
     pub logprobs: Option<u32>,
     /// What much of the reply may be: it is tried before it is generated, and changes no token.
     pub prediction: Option<Arc<str>>,
+    /// Calls that begin alike share what was computed of it, within a scope: how fast an answer comes must not
+    /// tell one client what another asked.
+    pub scope: u64,
     /// Where the call stands, for whoever waits for it.
     pub progress: Progress,
 }
@@ -164,6 +167,7 @@ impl Request {
             format: Format::default(),
             logprobs: None,
             prediction: None,
+            scope: 0,
             progress: Progress::default(),
         }
     }
@@ -194,7 +198,7 @@ pub enum Finish {
 pub struct Usage {
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u32,
-    /// Those of them that were not computed for this call.
+    /// Those of them that were not computed for this call: it begins as one before it did.
     pub cached_tokens: u32,
     /// Tokens generated, the end token included.
     pub completion_tokens: u32,

@@ -96,7 +96,7 @@ impl Scorer {
             let from = cache.len();
             let end = vision::chunk_end(&spans, from, from.saturating_add(chunk).min(ids.len()));
             let (tokens, pictures) = (&ids[from..end], &pictures[..]);
-            self.model.score(Chunk { cache: &mut cache, tokens, pictures }, see);
+            self.model.score(Chunk { cache: &mut cache, tokens, wanted: 1, pictures }, see);
         }
         Ok(())
     }

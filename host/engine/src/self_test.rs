@@ -112,6 +112,7 @@ pub(crate) mod tests {
             quantization: None,
             dtype: DType::Auto,
             kv_cache_dtype: KvCacheDType::Auto,
+            prompt_lookup: true,
             max_model_len: None,
             max_num_seqs: 1,
             pinned: false,

@@ -106,6 +106,8 @@ pub struct ExpertSettings {
     pub dtype: DType,
     /// What its KV cache keeps keys and values as.
     pub kv_cache_dtype: KvCacheDType,
+    /// Whether tokens are guessed ahead where that pays. No reply changes by it.
+    pub prompt_lookup: bool,
     /// Longest prompt plus reply in tokens; bounded by the checkpoint's own limit.
     pub max_model_len: Option<u32>,
     /// Sequences that run at once; more wait.

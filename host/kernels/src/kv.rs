@@ -3,68 +3,26 @@
 
 mod narrow;
 mod number;
+mod pool;
+mod storage;
+
+use std::{mem, sync::Arc};
 
 use narrow::{halves, quantise};
 pub(crate) use number::{Half, Number};
-
-/// Tokens of a block.
-pub const BLOCK_TOKENS: usize = 64;
-
-/// What the keys and the values of a head's tokens are to be multiplied by.
-pub(crate) type Scales = [[f32; BLOCK_TOKENS]; 2];
-
-/// What a number of a KV cache is kept as. Arithmetic is f32 whatever it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KvFormat {
-    /// As it was computed.
-    F32,
-    /// IEEE half; what is beyond its range becomes the end of it.
-    F16,
-    /// 8 bits, with a scale for the key and one for the value of each token and head.
-    Int8,
-}
-
-/// What a KV cache holds of a token in one layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KvShape {
-    /// Key and value heads.
-    pub kv_heads: usize,
-    /// Elements of a head.
-    pub head_dim: usize,
-    /// What an element is kept as.
-    pub format: KvFormat,
-}
-
-impl KvShape {
-    /// Bytes that the key and the value of a token take.
-    pub fn token_bytes(self) -> usize {
-        let head = match self.format {
-            KvFormat::F32 => self.head_dim * size_of::<f32>(),
-            KvFormat::F16 => self.head_dim * size_of::<Half>(),
-            KvFormat::Int8 => self.head_dim + size_of::<f32>(),
-        };
-        2 * self.kv_heads * head
-    }
-
-    /// Elements of a key or of a value.
-    fn width(self) -> usize {
-        self.kv_heads * self.head_dim
-    }
-}
+pub use pool::KvPool;
+use storage::Numbers;
+pub(crate) use storage::Scales;
+pub use storage::{BLOCK_TOKENS, KvFormat, KvShape};
 
 /// Room for [`BLOCK_TOKENS`] tokens. Of each head first all keys, `(head_dim, tokens)`, so that one register
 /// holds the same element of many tokens, then all values, `(tokens, head_dim)`.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct KvBlock {
     shape: KvShape,
     numbers: Numbers,
-}
-
-#[derive(Debug, Clone)]
-enum Numbers {
-    F32(Box<[f32]>),
-    F16(Box<[Half]>),
-    Int8(Box<[i8]>, Box<[Scales]>),
+    /// Where its memory goes when it is dropped.
+    home: Option<Arc<KvPool>>,
 }
 
 /// One head of a block.
@@ -86,18 +44,14 @@ pub(crate) struct Sides<'a, N> {
 }
 
 impl KvBlock {
-    /// A block of zeros.
+    /// A block of zeros, of no pool.
     pub fn new(shape: KvShape) -> Self {
-        let len = 2 * shape.width() * BLOCK_TOKENS;
-        let numbers = match shape.format {
-            KvFormat::F32 => Numbers::F32(vec![0.0; len].into()),
-            KvFormat::F16 => Numbers::F16(vec![[0; 2]; len].into()),
-            KvFormat::Int8 => {
-                let scales = vec![[[0.0; BLOCK_TOKENS]; 2]; shape.kv_heads];
-                Numbers::Int8(vec![0; len].into(), scales.into())
-            }
-        };
-        Self { shape, numbers }
+        Self { shape, numbers: Numbers::zeros(shape), home: None }
+    }
+
+    /// A block of zeros, whose memory goes back to the pool.
+    pub fn of(pool: &Arc<KvPool>) -> Self {
+        Self { shape: pool.shape(), numbers: pool.zeros(), home: Some(Arc::clone(pool)) }
     }
 
     /// What it holds of a token.
@@ -147,6 +101,25 @@ impl KvBlock {
             Numbers::Int8(numbers, scales) => {
                 HeadOf::Int8(sides(numbers, head_dim, head, Some(&scales[head])))
             }
+        }
+    }
+}
+
+/// The copy is of the same pool.
+impl Clone for KvBlock {
+    fn clone(&self) -> Self {
+        let numbers = match &self.home {
+            Some(home) => home.copy(&self.numbers),
+            None => self.numbers.clone(),
+        };
+        Self { shape: self.shape, numbers, home: self.home.clone() }
+    }
+}
+
+impl Drop for KvBlock {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            home.take_back(mem::replace(&mut self.numbers, Numbers::F32(Box::default())));
         }
     }
 }

@@ -52,7 +52,7 @@ pub use bytes::{Bytes, Mapping};
 pub use compute::Compute;
 pub use gate::{gelu_tanh_gate, silu_gate};
 pub use isa::Isa;
-pub use kv::{BLOCK_TOKENS, KvBlock, KvFormat, KvShape};
+pub use kv::{BLOCK_TOKENS, KvBlock, KvFormat, KvPool, KvShape};
 pub use matmul::matmul;
 pub use norm::{layer_norm, rms_norm};
 pub use packed::{Packed, Packing};

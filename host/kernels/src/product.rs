@@ -10,7 +10,7 @@ use crate::{
     columns::Columns,
     packed::Stored,
 };
-use strips::{STREAM_ROWS, STRIPS};
+use strips::{STRIPS, stream_rows};
 
 /// Packed bytes that are worth handing out, where there are few rows.
 const TASK_BYTES: usize = 1 << 17;
@@ -60,7 +60,7 @@ pub fn product(x: &Activations<'_>, weight: &Packed, y: &mut [f32], compute: &Co
 fn share(rows: usize, weight: &Packed, compute: &Compute) -> usize {
     let strips = weight.rows().div_ceil(ROWS);
     let even = strips.div_ceil(compute.threads());
-    if rows > 2 * STREAM_ROWS {
+    if rows > stream_rows(compute.isa()) {
         // A few tasks for each thread: none waits long for the others, and each uses its room many times.
         return even.div_ceil(4).next_multiple_of(STRIPS).min(even);
     }

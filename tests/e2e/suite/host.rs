@@ -284,6 +284,15 @@ pub(crate) fn example(name: &str) -> &'static [u8] {
     found.unwrap_or_else(|| panic!("'{name}' is not built in"))
 }
 
+/// What the same call costs once more: the expert knows its prompt, but for the last token, whose logits are wanted.
+/// A few tokens are not worth it.
+pub(crate) fn usage_of_the_next(answer: &Value) -> Value {
+    let mut usage = answer["usage"].clone();
+    let known = usage["prompt_tokens"].as_u64().unwrap() - 1;
+    usage["prompt_tokens_details"]["cached_tokens"] = if known < 16 { 0 } else { known }.into();
+    usage
+}
+
 /// The text of a chat completion.
 pub(crate) fn content(completion: &Value) -> String {
     let text = completion["choices"][0]["message"]["content"].as_str();

@@ -238,7 +238,8 @@ fn edits_leave_the_picture_where_it_stands() {
     let words = "What is in this picture? jane@example.org";
     let clean = message(&[png()], "What is in this picture? [email]");
     let seen = ask(&host, SEEING, &[message(&[png()], words)]).ok();
-    assert_eq!(seen["usage"], ask(&host, SEEING, &[clean]).ok()["usage"], "the picture stays");
+    let next = ask(&host, SEEING, &[clean]).ok();
+    assert_eq!(next["usage"], crate::host::usage_of_the_next(&seen), "the picture stays");
     let fake = host.chat("phi4_fast", "Hello \u{fffc}!");
     assert_eq!(fake.status, 200, "text can't pass for a picture: {}", fake.text);
 }

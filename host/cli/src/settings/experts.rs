@@ -142,6 +142,7 @@ fn expert<'s>(
         quantization: section.choice("quantization", QUANTIZATIONS).flatten(),
         dtype: section.choice("dtype", DTYPES).unwrap_or_default(),
         kv_cache_dtype: section.choice("kv_cache_dtype", KV_CACHE_DTYPES).unwrap_or_default(),
+        prompt_lookup: section.flag("prompt_lookup").unwrap_or(true),
         max_model_len: section.integer("max_model_len", 16..=16_777_216),
         max_num_seqs: section.integer("max_num_seqs", 1..=65_536).unwrap_or(SEQUENCES_DEFAULT),
         pinned: section.flag("pinned").unwrap_or(false),

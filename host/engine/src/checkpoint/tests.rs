@@ -48,7 +48,7 @@ fn logits_of(model: &Model) -> Vec<Vec<f32>> {
     let tokens = TOKENS.map(|token| token % vocab);
     let mut cache = model.new_cache(tokens.len());
     let mut logits = Vec::new();
-    let chunk = Chunk { cache: &mut cache, tokens: &tokens, pictures: &[] };
+    let chunk = Chunk { cache: &mut cache, tokens: &tokens, wanted: 1, pictures: &[] };
     model.score(chunk, &mut |row| logits.push(row.to_vec()));
     logits
 }

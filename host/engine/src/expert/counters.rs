@@ -21,6 +21,13 @@ pub(crate) struct Counters {
     pub(crate) prompt_tokens: AtomicU64,
     /// Tokens generated.
     pub(crate) completion_tokens: AtomicU64,
+    /// Tokens that were guessed ahead by prompt lookup, and those of them that were right.
+    pub(crate) guessed: AtomicU64,
+    pub(crate) guessed_right: AtomicU64,
+    /// Times that a sequence gave its memory to others, to be computed anew.
+    pub(crate) yielded: AtomicU64,
+    /// Prompt tokens that were not computed anew.
+    pub(crate) cached_tokens: AtomicU64,
     /// Sequences running now.
     pub(crate) running: AtomicUsize,
     /// Bytes of KV cache now.

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use signalbox_kernels::BLOCK_TOKENS;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
@@ -28,6 +27,10 @@ pub(crate) struct Job {
     pub(crate) prompt: Vec<u32>,
     /// Pictures to look at, and their places in the prompt.
     pub(crate) images: Vec<Placed>,
+    /// What much of the reply may be: it is tried, and changes no token.
+    pub(crate) prediction: Vec<u32>,
+    /// Beginnings that calls have in common are computed once within a scope.
+    pub(crate) scope: u64,
     /// At least one; together with the prompt within the context.
     pub(crate) max_tokens: u32,
     /// So many come before anything but `max_tokens` ends the reply.
@@ -61,11 +64,6 @@ impl Job {
     pub(super) fn most_tokens(&self) -> usize {
         self.prompt.len() + self.max_tokens as usize
     }
-
-    /// Tokens that its KV cache has room for then: whole blocks.
-    pub(super) fn most_kv_tokens(&self) -> usize {
-        self.most_tokens().next_multiple_of(BLOCK_TOKENS)
-    }
 }
 
 /// How much one expert may do at once.
@@ -73,7 +71,8 @@ impl Job {
 pub(crate) struct Bounds {
     /// Sequences that run together.
     pub(crate) sequences: usize,
-    /// Tokens of KV cache that running sequences may come to hold together. One sequence always
-    /// runs.
-    pub(crate) kv_tokens: u64,
+    /// Blocks of KV cache that they and what is kept of others hold together. One sequence always runs.
+    pub(crate) kv_blocks: usize,
+    /// Tokens of a reply are guessed ahead where that pays.
+    pub(crate) guesses: bool,
 }

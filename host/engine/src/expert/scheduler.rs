@@ -1,23 +1,29 @@
 //! The scheduler of an expert's thread, continuous batching: take commands, admit sequences, step. They
-//! join and leave between any two steps.
+//! join and leave between any two steps. A token does not depend on who else is in the step, on where its prompt was
+//! cut, or on what was computed before, so all of this is a matter of speed alone.
 
 use std::{
     collections::VecDeque,
     sync::{
         Arc,
+        atomic::Ordering::Relaxed,
         mpsc::{Receiver, TryRecvError},
     },
+    time::Instant,
 };
 
 use super::{
     Counters,
-    job::{Bounds, Command, Job},
+    job::{Bounds, Command},
+    pace::Pace,
+    plan::{Part, guess, plan},
+    prefixes::{Prefixes, common},
     sequence::Sequence,
 };
-use crate::{
-    EngineError, Event, Stage,
-    model::{Model, PREFILL_CHUNK, PREFILL_CHUNK_ALONE},
-};
+use crate::{EngineError, cache::KvCache, executor::Seat, model::Model};
+
+/// Tokens that a sequence waits for which another one, with the same beginning, is about to compute.
+const WORTH_WAITING: usize = 64;
 
 /// The state of an expert's thread.
 pub(super) struct Scheduler {
@@ -26,7 +32,11 @@ pub(super) struct Scheduler {
     inbox: Receiver<Command>,
     bounds: Bounds,
     counters: Arc<Counters>,
-    waiting: VecDeque<Box<Job>>,
+    seat: Seat,
+    pace: Pace,
+    prefixes: Prefixes,
+    waiting: VecDeque<Sequence>,
+    /// Oldest first.
     running: Vec<Sequence>,
     stopped: bool,
 }
@@ -38,9 +48,12 @@ impl Scheduler {
         inbox: Receiver<Command>,
         bounds: Bounds,
         counters: Arc<Counters>,
+        seat: Seat,
     ) -> Self {
+        let (pace, prefixes) = (Pace::default(), Prefixes::default());
         let (waiting, running) = (VecDeque::new(), Vec::new());
-        Self { id, model, inbox, bounds, counters, waiting, running, stopped: false }
+        let stopped = false;
+        Self { id, model, inbox, bounds, counters, seat, pace, prefixes, waiting, running, stopped }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -60,6 +73,7 @@ impl Scheduler {
     /// Obeys what has come; waits for something when there is nothing to do. False ends the loop.
     fn listen(&mut self) -> bool {
         if self.idle() {
+            self.seat.replies(None);
             match self.inbox.recv() {
                 Ok(command) => self.obey(command),
                 Err(_) => return false,
@@ -80,33 +94,96 @@ impl Scheduler {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Submit(job) => self.waiting.push_back(job),
+            Command::Submit(job) => self.waiting.push_back(Sequence::new(job, &self.model)),
             Command::Stop => self.stopped = true,
         }
     }
 
-    /// Lets go of what is over: answered, failed, or abandoned by its client.
+    /// Lets go of what is over: answered, failed, or abandoned by its client. What was computed is kept for
+    /// those that begin alike.
     fn clear(&mut self) {
-        self.running.retain(|sequence| !sequence.over());
-        self.waiting.retain(|job| !job.events.is_closed());
+        for over in self.running.extract_if(.., |sequence| sequence.over()) {
+            self.prefixes.keep(over.into_prefix());
+        }
+        self.waiting.retain(|sequence| !sequence.over());
     }
 
     /// Starts waiting calls, first come first served, as far as the bounds allow.
     fn admit(&mut self) {
-        while let Some(next) = self.waiting.front() {
-            let full = self.running.len() >= self.bounds.sequences.max(1);
-            let held: usize = self.running.iter().map(Sequence::most_kv_tokens).sum();
-            let fits = (held + next.most_kv_tokens()) as u64 <= self.bounds.kv_tokens;
-            if full || !(fits || self.running.is_empty()) {
+        while self.running.len() < self.bounds.sequences.max(1) {
+            let Some(mut next) = self.waiting.pop_front() else { break };
+            if let Some(beginning) = self.kept_beginning(&next) {
+                next.adopt(beginning);
+            }
+            if !self.has_room_for(&next) {
+                next.yield_memory(&self.model);
+                self.waiting.push_front(next);
                 break;
             }
-            if let Some(job) = self.waiting.pop_front() {
-                self.running.push(Sequence::start(job, &self.model));
+            next.admit();
+            self.running.push(next);
+        }
+        for (before, sequence) in self.waiting.iter().enumerate() {
+            sequence.wait_behind(before);
+        }
+    }
+
+    /// Whether one more sequence can be computed and the others can go on for a block, without what is kept of
+    /// those that are over. Who can't give its memory back has to have room for all of its reply.
+    fn has_room_for(&mut self, next: &Sequence) -> bool {
+        if self.running.is_empty() {
+            return true;
+        }
+        let others = self.running.iter().filter(|sequence| !sequence.may_yield());
+        let pinned = |sequence: &Sequence| sequence.needs(sequence.to_come());
+        let committed: usize = others.map(pinned).sum();
+        let own = if next.may_yield() { next.needs(next.pending() + 1) } else { pinned(next) };
+        let ahead: usize = self.running.iter().map(|sequence| sequence.needs(1).max(1)).sum();
+        self.make_room(own + committed.max(ahead))
+    }
+
+    /// Whether so many more blocks fit, once all is gone that nobody uses.
+    fn make_room(&mut self, blocks: usize) -> bool {
+        let fits = |model: &Model| model.blocks().in_use() + blocks <= self.bounds.kv_blocks;
+        while !fits(&self.model) && self.prefixes.evict() {}
+        if !fits(&self.model) {
+            self.running.iter_mut().for_each(Sequence::forget_unseen);
+        }
+        fits(&self.model)
+    }
+
+    /// The longest beginning of a sequence that is kept of another.
+    fn kept_beginning(&mut self, sequence: &Sequence) -> Option<KvCache> {
+        let most = sequence.most_shared();
+        self.prefixes.find(sequence.scope(), &sequence.keys(), most, sequence.is_long())
+    }
+
+    /// Gives sequences that have not begun the beginnings that running ones have computed meanwhile. Returns
+    /// those that do better to wait for one that is about to.
+    fn share_beginnings(&mut self) -> Vec<usize> {
+        let mut held = Vec::new();
+        for index in 0..self.running.len() {
+            let sequence = &self.running[index];
+            if !sequence.waits_for_its_first_step() {
+                continue;
+            }
+            let (keys, most) = (sequence.keys(), sequence.most_shared());
+            let same = |other: &&Sequence| {
+                other.scope() == sequence.scope() && other.is_long() == sequence.is_long()
+            };
+            let alike = self.running[..index].iter().filter(same);
+            let alike = alike.map(|other| (common(&other.keys(), &keys).min(most), other));
+            let Some((tokens, other)) = alike.max_by_key(|(tokens, _)| *tokens) else { continue };
+            let computed = other.computed();
+            if tokens >= computed.max(sequence.computed()) + WORTH_WAITING {
+                held.push(index);
+            } else if tokens.min(computed) >= sequence.computed() + WORTH_WAITING
+                && let Some(beginning) = other.beginning(tokens.min(computed))
+            {
+                self.running[index].adopt(beginning);
             }
         }
-        for (before, job) in self.waiting.iter().enumerate() {
-            job.progress.is_at(Stage::Queued { before });
-        }
+        held
     }
 
     /// Encodes one picture of the oldest call that waits for one. It takes as long as many steps do, so
@@ -120,40 +197,76 @@ impl Scheduler {
         self.clear();
     }
 
-    /// One batched forward pass: a token for each decoding sequence, a chunk for the oldest
-    /// prompts.
+    /// One batched forward pass.
     fn step(&mut self) {
-        let replying = self.running.iter().any(Sequence::decodes);
-        let mut budget = if replying { PREFILL_CHUNK } else { PREFILL_CHUNK_ALONE };
-        let (mut part, mut chunks) = (Vec::new(), Vec::new());
-        for (index, sequence) in self.running.iter_mut().enumerate() {
-            if let Some(chunk) = sequence.next_chunk(&mut budget) {
-                part.push(index);
-                chunks.push(chunk);
-            }
-        }
-        if !chunks.is_empty() {
-            let logits = self.model.forward(&mut chunks);
-            for (index, mut row) in part.into_iter().zip(logits) {
-                self.running[index].advance(&mut row, &self.id, &self.counters);
+        let parts = self.parts();
+        if !parts.is_empty() {
+            let (mut logits, rows) = self.forward(&parts);
+            let mut logits = logits.as_mut_slice();
+            for (part, rows) in parts.iter().zip(rows) {
+                let (own, rest) = logits.split_at_mut(rows);
+                self.running[part.index].advance(own, &self.id, &self.counters);
+                logits = rest;
             }
         }
         self.clear();
-        self.counters.now(self.running.len(), self.running.iter().map(Sequence::kv_bytes).sum());
+        let blocks = self.model.blocks();
+        let bytes = blocks.in_use() * blocks.shape().block_bytes();
+        self.counters.now(self.running.len(), bytes as u64);
+    }
+
+    /// What the step consists of. Where there is no memory for it, the youngest sequences wait for the others to
+    /// end.
+    fn parts(&mut self) -> Vec<Part> {
+        loop {
+            let held = self.share_beginnings();
+            let mut parts = plan(&self.running, &held, &self.pace, self.seat.others_reply());
+            if self.bounds.guesses {
+                guess(&mut parts, &self.running, &self.pace);
+            }
+            let needs =
+                parts.iter().map(|part| self.running[part.index].needs(part.share + part.guess));
+            let fits = self.make_room(needs.sum());
+            let youngest = self.running.iter().rposition(Sequence::may_yield);
+            let Some(youngest) = youngest.filter(|at| !fits && *at > 0) else { return parts };
+            let mut sequence = self.running.remove(youngest);
+            sequence.yield_memory(&self.model);
+            self.counters.yielded.fetch_add(1, Relaxed);
+            self.waiting.push_front(sequence);
+        }
+    }
+
+    /// The logits of the step, and how many rows of them are whose.
+    fn forward(&mut self, parts: &[Part]) -> (Vec<Vec<f32>>, Vec<usize>) {
+        let replies = self.running.iter().filter(|sequence| sequence.decodes()).count();
+        self.seat.replies(self.pace.step(replies).filter(|_| replies > 0));
+        let mut chunks = Vec::new();
+        let mut parts = parts.iter().peekable();
+        for (index, sequence) in self.running.iter_mut().enumerate() {
+            if let Some(part) = parts.next_if(|part| part.index == index) {
+                chunks.push(sequence.chunk(part.share, part.guess));
+            }
+        }
+        let rows = chunks.iter().map(|chunk| chunk.tokens.len()).sum();
+        let wanted = chunks.iter().map(|chunk| chunk.wanted).collect();
+        let turn = self.seat.turn();
+        let began = Instant::now();
+        let logits = self.model.forward(&mut chunks);
+        drop(turn);
+        self.pace.measured(rows, began.elapsed());
+        (logits, wanted)
     }
 
     /// Fails every call that is still here.
     pub(super) fn abandon(&mut self, error: &EngineError) {
-        for sequence in &mut self.running {
-            sequence.fail(error.clone());
-        }
         while let Ok(command) = self.inbox.try_recv() {
             self.obey(command);
         }
-        for job in self.waiting.drain(..) {
-            let _ = job.events.send(Event::Failed(error.clone()));
+        for sequence in self.running.iter_mut().chain(&mut self.waiting) {
+            sequence.fail(error.clone());
         }
         self.running.clear();
+        self.waiting.clear();
         self.counters.now(0, 0);
     }
 }

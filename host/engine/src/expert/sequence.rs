@@ -1,12 +1,21 @@
 //! One running call: its cache, what is still to be fed, and the text that leaves it.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeSet, VecDeque},
+    ops::Range,
     sync::atomic::Ordering::Relaxed,
     time::Instant,
 };
 
-use super::{Counters, Job, logprobs::weigh};
+use super::{
+    Counters, Job,
+    logprobs::weigh,
+    lookup::Lookup,
+    prefixes::{Key, Prefix},
+};
 use crate::{
     EngineError, Event, Finish, Stage, Timings, Usage,
     cache::KvCache,
@@ -16,21 +25,30 @@ use crate::{
     vision::{Picture, Placed, chunk_end},
 };
 
-/// A call between its first step and its end.
+/// A call between its first step and its end, or until it yields its memory to others and begins anew.
 pub(super) struct Sequence {
     job: Box<Job>,
     cache: KvCache,
     /// The prompt and what was generated so far.
     tokens: Vec<u32>,
-    /// How many of them are in the cache.
+    /// How many of them are in the cache, or in the step under way.
     fed: usize,
+    /// Tokens behind them in the step under way that are a guess.
+    guess: Vec<u32>,
     /// Pictures of the prompt that are not encoded yet.
     unseen: VecDeque<Placed>,
     /// Pictures that are encoded and not fed yet.
     pictures: Vec<Picture>,
+    /// Where pictures stand in the prompt, and what tells them apart.
+    fingerprints: Vec<(Range<usize>, u64)>,
+    /// It has taken part in a step since it last began.
+    begun: bool,
+    /// Prompt tokens that were not computed for this call; `None` before its first step.
+    cached: Option<usize>,
     generated: u32,
+    lookup: Lookup,
     detokenizer: Detokenizer,
-    started: Instant,
+    admitted: Option<Instant>,
     first_token: Option<Instant>,
     ended: bool,
 }
@@ -38,33 +56,41 @@ pub(super) struct Sequence {
 impl Sequence {
     /// Models with two rotary regimes use the long one from a certain length on, and keys of one mean
     /// nothing in the other: the longest that this call can grow decides.
-    pub(super) fn start(mut job: Box<Job>, model: &Model) -> Self {
-        let tokens = job.prompt.clone();
+    pub(super) fn new(mut job: Box<Job>, model: &Model) -> Self {
         job.progress.spend_prompt(job.prompt_tokens());
-        job.progress.is_at(Stage::Prefill { done: 0, of: tokens.len() });
-        let detokenizer = Detokenizer::new(job.prompt_format.tokenizer.clone());
+        let images = std::mem::take(&mut job.images);
+        let fingerprint = |placed: &Placed| (placed.span.clone(), placed.image.fingerprint());
         Self {
             cache: model.new_cache(job.most_tokens()),
-            unseen: std::mem::take(&mut job.images).into(),
-            pictures: Vec::new(),
-            job,
-            tokens,
+            tokens: job.prompt.clone(),
             fed: 0,
+            guess: Vec::new(),
+            fingerprints: images.iter().map(fingerprint).collect(),
+            unseen: images.into(),
+            pictures: Vec::new(),
+            begun: false,
+            cached: None,
             generated: 0,
-            detokenizer,
-            started: Instant::now(),
+            lookup: Lookup::new(&job.prediction, &job.prompt),
+            detokenizer: Detokenizer::new(job.prompt_format.tokenizer.clone()),
+            job,
+            admitted: None,
             first_token: None,
             ended: false,
         }
     }
 
-    /// Tokens the cache may come to hold.
-    pub(super) fn most_kv_tokens(&self) -> usize {
-        self.job.most_kv_tokens()
+    /// From now on it is among those that run.
+    pub(super) fn admit(&mut self) {
+        self.admitted.get_or_insert_with(Instant::now);
+        self.tell_prefill();
     }
 
-    pub(super) fn kv_bytes(&self) -> u64 {
-        self.cache.bytes()
+    /// So many calls are before it.
+    pub(super) fn wait_behind(&self, before: usize) {
+        if self.first_token.is_none() {
+            self.job.progress.is_at(Stage::Queued { before });
+        }
     }
 
     /// Finished, failed, or nobody listens.
@@ -87,26 +113,139 @@ impl Sequence {
         self.tokens.len() == self.fed + 1 && self.first_token.is_some()
     }
 
-    /// Takes this sequence's part of the next step: one token when decoding, else a chunk of what
-    /// is not fed yet, out of what is left of the step's `budget`. `None` waits for a later step.
-    pub(super) fn next_chunk(&mut self, budget: &mut usize) -> Option<Chunk<'_>> {
-        let share = match self.tokens.len() - self.fed {
-            1 => 1,
-            _ => {
-                let share = self.chunk_tokens(*budget);
-                *budget = budget.saturating_sub(share);
-                share
-            }
-        };
-        let tokens = &self.tokens[self.fed..self.fed + share];
+    /// Whether nothing was computed of it but what it shares with others.
+    pub(super) fn waits_for_its_first_step(&self) -> bool {
+        !self.begun
+    }
+
+    /// Whose sequences share beginnings with it.
+    pub(super) fn scope(&self) -> u64 {
+        self.job.scope
+    }
+
+    /// Whether its keys are rotated for long contexts.
+    pub(super) fn is_long(&self) -> bool {
+        self.cache.is_long()
+    }
+
+    /// What stands at every position: a token, or a part of a picture.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = self.tokens.iter().map(|token| Key::from(*token)).collect();
+        for (span, fingerprint) in &self.fingerprints {
+            // Above all tokens.
+            keys[span.clone()].fill(fingerprint | 1 << 63);
+        }
+        keys
+    }
+
+    /// The most of it that may be somebody else's beginning: all but the last token, whose logits are
+    /// wanted, and no part of a picture.
+    pub(super) fn most_shared(&self) -> usize {
+        self.whole_pictures(self.tokens.len() - 1)
+    }
+
+    /// At most `tokens`, so that no picture is split.
+    fn whole_pictures(&self, tokens: usize) -> usize {
+        let end = chunk_end(self.fingerprints.iter().map(|(span, _)| span), 0, tokens);
+        if end > tokens { 0 } else { end }
+    }
+
+    /// Goes on behind a beginning that was computed already.
+    pub(super) fn adopt(&mut self, beginning: KvCache) {
+        self.fed = beginning.len();
+        self.cache = beginning;
+        self.unseen.retain(|placed| placed.span.start >= self.fed);
+        self.tell_prefill();
+    }
+
+    /// What it has computed, for those that begin alike. Empty when it failed.
+    pub(super) fn into_prefix(mut self) -> Prefix {
+        let computed = self.cache.len();
+        let mut keys = self.keys();
+        keys.truncate(computed);
+        self.cache.truncate(keys.len());
+        Prefix { scope: self.job.scope, keys, cache: self.cache }
+    }
+
+    /// A look at it for a sequence that begins alike: how far both go together, and that much of its cache.
+    pub(super) fn beginning(&self, tokens: usize) -> Option<KvCache> {
+        self.cache.prefix(tokens)
+    }
+
+    /// How many of its tokens are computed.
+    pub(super) fn computed(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// Gives its memory to others. What it had computed is computed anew, later and with the same result;
+    /// not where pictures are in it, which are gone.
+    pub(super) fn yield_memory(&mut self, model: &Model) {
+        self.cache = model.new_cache(self.job.most_tokens());
+        self.fed = 0;
+        self.begun = false;
+    }
+
+    /// Whether it may be asked to.
+    pub(super) fn may_yield(&self) -> bool {
+        self.fingerprints.is_empty()
+    }
+
+    /// Lets go of what it sees no more.
+    pub(super) fn forget_unseen(&mut self) {
+        self.cache.forget_unseen();
+    }
+
+    /// Blocks of the KV cache that it takes for `tokens` more, beyond those it has.
+    pub(super) fn needs(&self, tokens: usize) -> usize {
+        self.cache.needs(tokens)
+    }
+
+    /// Tokens that it has, and that are not computed.
+    pub(super) fn pending(&self) -> usize {
+        self.tokens.len() - self.cache.len()
+    }
+
+    /// Tokens that may come behind those that are computed.
+    pub(super) fn to_come(&self) -> usize {
+        self.job.most_tokens() - self.cache.len()
+    }
+
+    /// A guess at no more than `most` tokens that come next.
+    pub(super) fn lookahead(&self, most: usize) -> &[u32] {
+        let rest = (self.job.max_tokens - self.generated).saturating_sub(1) as usize;
+        if self.decodes() { self.lookup.guess(most.min(rest)) } else { &[] }
+    }
+
+    /// The chance that a guessed token is right.
+    pub(super) fn chance(&self) -> f32 {
+        self.lookup.chance()
+    }
+
+    /// Takes this sequence's part of the next step: `share` tokens of those that are not fed yet, and a guess
+    /// of at most `guessed` behind them.
+    pub(super) fn chunk(&mut self, share: usize, guessed: usize) -> Chunk<'_> {
+        self.begun = true;
+        self.cached.get_or_insert(self.fed);
+        self.guess = self.lookahead(guessed).to_vec();
+        let from = self.fed;
         self.fed += share;
-        let pictures = &self.pictures[..];
-        (share > 0).then_some(Chunk { cache: &mut self.cache, tokens, pictures })
+        let whole = self.fed == self.tokens.len();
+        self.tokens.extend(&self.guess);
+        Chunk {
+            cache: &mut self.cache,
+            tokens: &self.tokens[from..from + share + self.guess.len()],
+            wanted: if whole { 1 + self.guess.len() } else { 0 },
+            pictures: &self.pictures,
+        }
     }
 
     /// How many tokens are fed next: up to the first picture that is not encoded, without splitting
-    /// any, and within `budget`. A picture longer than all of it has a step of its own.
-    fn chunk_tokens(&self, budget: usize) -> usize {
+    /// any, and within `budget`. A picture longer than all of it has a step of its own. Zero waits for a later
+    /// step.
+    pub(super) fn share(&self, budget: usize) -> usize {
+        if self.tokens.len() - self.fed == 1 {
+            return 1;
+        }
         let known = self.unseen.front().map_or(self.tokens.len(), |next| next.span.start);
         let to = known.min(self.fed + budget);
         let spans = self.pictures.iter().map(|picture| &picture.span);
@@ -115,25 +254,54 @@ impl Sequence {
         if waits { 0 } else { share }
     }
 
-    /// Takes the logits `(vocab)` of the step; they mean something once everything is fed.
-    pub(super) fn advance(&mut self, logits: &mut [f32], expert: &str, counters: &Counters) {
+    /// Takes the logits `(wanted)(vocab)` of the step: the token behind what was fed, and then the guess as far
+    /// as the model agrees with it, each with the token behind it.
+    pub(super) fn advance(&mut self, logits: &mut [Vec<f32>], expert: &str, counters: &Counters) {
         self.pictures.retain(|picture| picture.span.end > self.fed);
-        if self.fed < self.tokens.len() {
-            let (done, of) = (self.fed, self.tokens.len());
-            return self.job.progress.is_at(Stage::Prefill { done, of });
+        if logits.is_empty() {
+            return self.tell_prefill();
         }
         if self.first_token.is_none() {
             self.first_token = Some(Instant::now());
             self.job.progress.is_at(Stage::Generating);
         }
-        let token = match self.draw(logits, expert) {
-            Ok(token) => token,
-            Err(error) => return self.fail(error),
-        };
-        counters.completion_tokens.fetch_add(1, Relaxed);
-        self.job.progress.spend_token();
-        if let Some(reason) = self.accept(token) {
-            self.finish(reason, counters);
+        let guess = std::mem::take(&mut self.guess);
+        self.tokens.truncate(self.fed);
+        // What was not tried tells as well what guesses are worth now.
+        let untried = guess.is_empty().then(|| self.lookup.guess(1).first().copied()).flatten();
+        let mut right = 0;
+        for (index, logits) in logits.iter_mut().enumerate() {
+            let token = match self.draw(logits, expert) {
+                Ok(token) => token,
+                Err(error) => return self.fail(error),
+            };
+            counters.completion_tokens.fetch_add(1, Relaxed);
+            self.job.progress.spend_token();
+            if let Some(untried) = untried {
+                self.lookup.fared(usize::from(untried == token), 1);
+            }
+            if let Some(reason) = self.accept(token) {
+                self.finish(reason, counters);
+                break;
+            }
+            if guess.get(index) != Some(&token) {
+                break;
+            }
+            right += 1;
+            self.fed += 1;
+        }
+        if !guess.is_empty() {
+            counters.guessed.fetch_add(guess.len() as u64, Relaxed);
+            counters.guessed_right.fetch_add(right as u64, Relaxed);
+            self.lookup.fared(right, guess.len());
+        }
+        self.cache.truncate(self.fed);
+    }
+
+    fn tell_prefill(&self) {
+        if self.first_token.is_none() {
+            let (done, of) = (self.fed, self.tokens.len());
+            self.job.progress.is_at(Stage::Prefill { done, of });
         }
     }
 
@@ -159,6 +327,7 @@ impl Sequence {
     }
 
     fn accept(&mut self, token: u32) -> Option<Finish> {
+        self.lookup.push(token);
         self.tokens.push(token);
         self.generated += 1;
         if self.job.ends.contains(&token) {
@@ -204,16 +373,19 @@ impl Sequence {
     }
 
     fn finish(&mut self, reason: Finish, counters: &Counters) {
-        let first_token = self.first_token.unwrap_or(self.started);
+        let admitted = self.admitted.unwrap_or(self.job.submitted);
+        let first_token = self.first_token.unwrap_or(admitted);
         let timings = Timings {
-            queued: self.started - self.job.submitted,
+            queued: admitted - self.job.submitted,
             loading: self.job.loading,
-            prefill: first_token - self.started,
+            prefill: first_token - admitted,
             decode: first_token.elapsed(),
         };
         let prompt_tokens = self.job.prompt_tokens();
-        let usage = Usage { prompt_tokens, cached_tokens: 0, completion_tokens: self.generated };
-        counters.finished(self.generated - 1, timings.decode, self.started.elapsed());
+        let cached_tokens = u32::try_from(self.cached.unwrap_or(0)).unwrap_or(prompt_tokens);
+        let usage = Usage { prompt_tokens, cached_tokens, completion_tokens: self.generated };
+        counters.cached_tokens.fetch_add(u64::from(cached_tokens), Relaxed);
+        counters.finished(self.generated - 1, timings.decode, admitted.elapsed());
         let _ = self.job.events.send(Event::Finished { reason, usage, timings });
         self.ended = true;
     }
@@ -222,93 +394,6 @@ impl Sequence {
     pub(super) fn fail(&mut self, error: EngineError) {
         let _ = self.job.events.send(Event::Failed(error));
         self.ended = true;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use signalbox_kernels::Compute;
-
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::{
-        Progress, TokenStream,
-        checkpoint::Checkpoint,
-        prompt_format::tests::toy_format,
-        sampler::{Rules, Sampler},
-        tokenizer::{Stops, tests::toy},
-    };
-
-    fn sequence(prompt: usize, max_tokens: u32) -> Sequence {
-        let path = toy("phi4_fast");
-        let rules = Rules { temperature: 0.0, ..Rules::default() };
-        let job = Job {
-            prompt: vec![1; prompt],
-            images: Vec::new(),
-            max_tokens,
-            sampler: Sampler::new(rules, &[]),
-            stops: Stops::new(&[]).unwrap(),
-            constraint: None,
-            logprobs: None,
-            ends: BTreeSet::new(),
-            min_tokens: 0,
-            progress: Progress::default(),
-            prompt_format: Arc::new(toy_format("phi4_fast")),
-            events: TokenStream::open("a", 1).0,
-            submitted: Instant::now(),
-            loading: None,
-            _hold: Box::new(()),
-        };
-        Sequence::start(
-            Box::new(job),
-            &Checkpoint::open(&path).unwrap().load(&Compute::serving()).unwrap(),
-        )
-    }
-
-    #[test]
-    fn the_rotary_regime_is_that_of_the_longest_it_can_become() {
-        let is_long = |prompt, max_tokens| sequence(prompt, max_tokens).cache.is_long();
-        assert!(!is_long(500, 12));
-        assert!(is_long(500, 13));
-        assert!(is_long(1, 512));
-        assert!(is_long(513, 1));
-    }
-
-    /// Feeds a step with `budget`, and says how many tokens it took.
-    fn feed(sequence: &mut Sequence, mut budget: usize) -> Option<usize> {
-        let chunk = sequence.next_chunk(&mut budget)?;
-        let tokens = chunk.tokens.len();
-        chunk.cache.advance(tokens);
-        Some(tokens)
-    }
-
-    fn seen(span: std::ops::Range<usize>) -> Picture {
-        Picture { span, features: Vec::new() }
-    }
-
-    #[test]
-    fn a_picture_longer_than_a_chunk_waits_for_a_step_of_its_own() {
-        let mut sequence = sequence(400, 1);
-        sequence.pictures = vec![seen(10..266), seen(270..290)];
-        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), Some(10), "up to the picture");
-        assert_eq!(feed(&mut sequence, PREFILL_CHUNK - 1), None, "others have a part of the step");
-        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), Some(256), "whole");
-        assert_eq!(feed(&mut sequence, 20), Some(4));
-        assert_eq!(feed(&mut sequence, 19), None);
-        assert_eq!(feed(&mut sequence, 20), Some(20));
-        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), Some(110), "the rest");
-    }
-
-    #[test]
-    fn nothing_is_fed_beyond_a_picture_that_was_not_looked_at() {
-        let mut sequence = sequence(40, 1);
-        let image = crate::Image::raw(1, 1, vec![0; 3]);
-        sequence.unseen = [Placed { span: 10..14, image }].into();
-        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), Some(10));
-        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), None);
-        sequence.unseen.clear();
-        sequence.pictures = vec![seen(10..14)];
-        assert_eq!(feed(&mut sequence, PREFILL_CHUNK), Some(30));
+        self.cache.truncate(0); // nobody is to go on with it
     }
 }

@@ -64,6 +64,8 @@ impl Drop for Ticket {
 /// A request turned into what the expert needs.
 struct Prepared {
     prompt: Encoded,
+    prediction: Vec<u32>,
+    scope: u64,
     max_tokens: u32,
     min_tokens: u32,
     sampler: Sampler,
@@ -100,6 +102,8 @@ impl Handle {
         let job = Job {
             prompt: ids,
             images,
+            prediction: prepared.prediction,
+            scope: prepared.scope,
             max_tokens: prepared.max_tokens,
             min_tokens: prepared.min_tokens,
             sampler: prepared.sampler,
@@ -175,6 +179,10 @@ impl Handle {
                     other => other,
                 },
             )?;
+        let prediction = request.prediction.as_deref().unwrap_or_default();
+        // A guess that can't be read is none.
+        let mut prediction = prompt_format.tokenizer.encode_text(prediction).unwrap_or_default();
+        prediction.truncate(context as usize);
         let rest = context - u32::try_from(prompt.ids.len()).unwrap_or(context);
         let max_tokens = request.max_tokens.map_or(rest, |most| most.min(rest));
         let sampler = Sampler::new(rules, &prompt.ids).biased(request.sampling.bias.clone());
@@ -184,6 +192,8 @@ impl Handle {
         let progress = request.progress.clone();
         Ok(Prepared {
             prompt,
+            prediction,
+            scope: request.scope,
             max_tokens,
             min_tokens,
             sampler,

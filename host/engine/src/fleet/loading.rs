@@ -19,7 +19,7 @@ use crate::{
     EngineError, Finding, Stage,
     checkpoint::{Checkpoint, Loading, Ready},
     expert::{Bounds, Expert, Notice, panic_words},
-    memory::kv_tokens,
+    memory::kv_blocks,
 };
 
 #[cfg(test)]
@@ -137,13 +137,24 @@ impl Handle {
         }
         let context = self.inspection().context_length.unwrap_or(0);
         let sequences = member.settings.max_num_seqs;
-        let bounds =
-            Bounds { sequences: sequences as usize, kv_tokens: kv_tokens(context, sequences) };
+        let kv_blocks =
+            kv_blocks(model.spec(), opened.checkpoint.kv_format(compute.isa()), context, sequences);
+        let bounds = Bounds {
+            sequences: sequences as usize,
+            kv_blocks: kv_blocks as usize,
+            guesses: member.settings.prompt_lookup,
+        };
         let (home, at) = (Arc::downgrade(&self.shared), self.at);
         let notify = move |notice| ended(&home, at, notice);
-        let expert =
-            Expert::spawn(&member.settings.id, model, bounds, member.counters.clone(), notify)
-                .map_err(|error| self.no_thread("run", &error))?;
+        let expert = Expert::spawn(
+            &member.settings.id,
+            model,
+            bounds,
+            member.counters.clone(),
+            self.shared.executor.seat(),
+            notify,
+        )
+        .map_err(|error| self.no_thread("run", &error))?;
         Ok((expert, began.elapsed()))
     }
 

@@ -11,6 +11,7 @@ use super::residency::{Queue, Residency, Slot, SlotState};
 use crate::{
     EngineError, ExpertSettings, FleetLimits, FleetSettings, Inspection, LazyLoading, PackFiles,
     Templates,
+    executor::Executor,
     expert::{Counters, Expert},
     inspect::{Severity, inspect_opened},
     memory::mib,
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) templates: Templates,
     pub(super) pack_files: PackFiles,
     pub(super) renderers: Renderers,
+    pub(super) executor: Arc<Executor>,
 }
 
 /// What belongs to one expert, beside its slot.
@@ -101,6 +103,7 @@ impl Shared {
             renderers,
             templates: settings.templates,
             pack_files: settings.pack_files,
+            executor: Arc::default(),
         }
     }
 

@@ -65,7 +65,7 @@ pub struct ExpertStatus {
     pub state: ExpertState,
     /// Bytes of weights in memory when loaded; 0 while unknown.
     pub weight_bytes: u64,
-    /// Bytes of KV cache held by running sequences now.
+    /// Bytes of KV cache held now, by running sequences and as beginnings for further ones.
     pub kv_bytes: u64,
     /// Calls running and waiting.
     pub queue_depth: usize,
@@ -85,8 +85,16 @@ pub struct ExpertStatus {
     pub requests_total: u64,
     /// Prompt tokens of those calls.
     pub prompt_tokens_total: u64,
+    /// Prompt tokens that were not computed, for their calls began as others before them.
+    pub cached_tokens_total: u64,
     /// Tokens generated since the start.
     pub completion_tokens_total: u64,
+    /// Tokens that prompt lookup guessed ahead.
+    pub guessed_tokens_total: u64,
+    /// Those of them that were right, and so took no step of their own.
+    pub accepted_tokens_total: u64,
+    /// Times that a call gave its KV cache to others and was computed anew.
+    pub yields_total: u64,
     /// Decode speed of one sequence, tokens per second, measured; `None` before the first reply.
     pub tokens_per_second: Option<f32>,
     /// Time since the last call ended; `None` while cold or answering.

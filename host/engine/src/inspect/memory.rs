@@ -1,6 +1,6 @@
 //! What an expert takes of memory, and what would make it fit.
 
-use signalbox_kernels::Isa;
+use signalbox_kernels::{Isa, KvFormat};
 
 use super::finding::{
     Inspection,
@@ -10,11 +10,13 @@ use crate::{
     ExpertSettings,
     checkpoint::Checkpoint,
     machine::machine_memory,
-    memory::{kv_reserve, kv_tokens, mib},
+    memory::{context_that_fits, kv_bytes_per_token, kv_reserve, kv_sequences, kv_tokens, mib},
 };
 
 /// A shorter context than this is nothing to recommend.
 const CONTEXT_MIN: u64 = 256;
+/// Tokens of a sequence as there are many.
+const TYPICAL: u32 = 1024;
 
 /// Counts it, and holds it against the machine.
 pub(super) fn survey(
@@ -23,8 +25,11 @@ pub(super) fn survey(
     inspection: &mut Inspection,
 ) {
     let weights = inspection.weight_bytes.unwrap_or(0);
-    let context = inspection.context_length.unwrap_or(0);
     let format = checkpoint.kv_format(Isa::best());
+    if settings.max_model_len.is_none() {
+        shorten(checkpoint, format, inspection);
+    }
+    let context = inspection.context_length.unwrap_or(0);
     let kv = kv_reserve(checkpoint.spec(), format, context, settings.max_num_seqs);
     let total = weights.saturating_add(kv);
     inspection.memory_bytes = Some(total);
@@ -34,9 +39,34 @@ pub(super) fn survey(
         let mend = memory_mend(settings, inspection, machine);
         inspection.add(Error, "memory-short", message, mend);
     } else {
-        let message =
-            format!("it takes {}: weights {}, KV cache {}", mib(total), mib(weights), mib(kv));
+        let sequences = (context, settings.max_num_seqs);
+        let room = |tokens| kv_sequences(checkpoint.spec(), format, sequences, tokens);
+        let (full, typical) = (room(context), context.min(TYPICAL));
+        let message = format!(
+            "it takes {}: weights {}, KV cache {}, which is {full} of {context} tokens at once or {} of {typical}",
+            mib(total),
+            mib(weights),
+            mib(kv),
+            room(typical),
+        );
         inspection.add(Note, "memory-needed", message, "");
+    }
+}
+
+/// A context that nobody asked for is no longer than the machine has room for.
+fn shorten(checkpoint: &Checkpoint, format: KvFormat, inspection: &mut Inspection) {
+    let spec = checkpoint.spec();
+    let longest = inspection.context_length.unwrap_or(0);
+    let context = context_that_fits(spec, format, longest);
+    if context < longest {
+        let all = kv_bytes_per_token(spec, format).saturating_mul(u64::from(longest));
+        let message = format!(
+            "it is served with {context} tokens of the {longest} that it knows: a KV cache of all takes {}",
+            mib(all)
+        );
+        let mend = "set max_model_len to the length that you need";
+        inspection.add(Note, "context-shortened", message, mend);
+        inspection.context_length = Some(context);
     }
 }
 

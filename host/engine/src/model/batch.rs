@@ -77,10 +77,14 @@ impl Batch {
         &self.angles[rope]
     }
 
-    /// Every chunk's last row of `x`: (rows, width) to (chunks, width).
-    pub(super) fn last_rows(&self, x: &[f32]) -> Vec<f32> {
+    /// The rows of `x` whose logits are wanted: (rows, width) to (wanted, width).
+    pub(super) fn wanted_rows(&self, x: &[f32], chunks: &[Chunk<'_>]) -> Vec<f32> {
         let width = x.len() / self.rows.len();
-        self.last.iter().flat_map(|row| &x[row * width..][..width]).copied().collect()
+        let wanted = self.last.iter().zip(chunks).flat_map(|(last, chunk)| {
+            let end = (last + 1) * width;
+            &x[end - chunk.wanted * width..end]
+        });
+        wanted.copied().collect()
     }
 }
 

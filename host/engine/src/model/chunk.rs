@@ -11,12 +11,17 @@ pub(crate) const PREFILL_CHUNK: usize = 128;
 /// The same while no reply is running: unpacked weights meet more tokens before they are forgotten.
 pub(crate) const PREFILL_CHUNK_ALONE: usize = 512;
 
+/// The same when the replies that run are another expert's, or this one's and have to be waited for: the sizes to choose from.
+pub(crate) const PREFILL_CHUNKS: [usize; 7] = [8, 16, 32, 48, 64, 96, PREFILL_CHUNK];
+
 /// One sequence's share of a step: `tokens` are appended to `cache` at `cache.len()`.
 pub(crate) struct Chunk<'a> {
     /// The sequence so far.
     pub(crate) cache: &'a mut KvCache,
     /// Token ids below the vocabulary size; at least one.
     pub(crate) tokens: &'a [u32],
+    /// Of so many of the last tokens the logits are wanted.
+    pub(crate) wanted: usize,
     /// Pictures of the sequence; those among `tokens` must be here, and none may begin or end elsewhere.
     pub(crate) pictures: &'a [Picture],
 }

@@ -39,7 +39,9 @@ fn best(logits: &[f32]) -> u32 {
 fn greedy(model: &Model, prompt: &[u32], count: usize) -> Vec<u32> {
     let mut cache = model.new_cache(prompt.len() + count);
     let mut step = |tokens: &[u32]| {
-        best(&model.forward(&mut [Chunk { cache: &mut cache, tokens, pictures: &[] }])[0])
+        best(
+            &model.forward(&mut [Chunk { cache: &mut cache, tokens, wanted: 1, pictures: &[] }])[0],
+        )
     };
     let mut answer = vec![step(prompt)];
     while answer.len() < count {
@@ -88,14 +90,14 @@ fn check_batching(expert: &str) {
     let (a, b) = (&entries[0].prompt_ids, &entries[1].prompt_ids);
     let mut caches: Vec<_> = (0..3).map(|_| model.new_cache(a.len())).collect();
     let [whole, split, beside] = &mut caches[..] else { unreachable!() };
-    let alone = model.forward(&mut [Chunk { cache: whole, tokens: a, pictures: &[] }]);
+    let alone = model.forward(&mut [Chunk { cache: whole, tokens: a, wanted: 1, pictures: &[] }]);
     let (head, tail) = a.split_at(a.len() / 2);
     let mut other = model.new_cache(b.len());
-    model.forward(&mut [Chunk { cache: split, tokens: head, pictures: &[] }]);
+    model.forward(&mut [Chunk { cache: split, tokens: head, wanted: 1, pictures: &[] }]);
     let together = model.forward(&mut [
-        Chunk { cache: &mut other, tokens: b, pictures: &[] },
-        Chunk { cache: split, tokens: tail, pictures: &[] },
-        Chunk { cache: beside, tokens: a, pictures: &[] },
+        Chunk { cache: &mut other, tokens: b, wanted: 1, pictures: &[] },
+        Chunk { cache: split, tokens: tail, wanted: 1, pictures: &[] },
+        Chunk { cache: beside, tokens: a, wanted: 1, pictures: &[] },
     ]);
     assert_eq!(alone[0].len(), model.spec.vocab_size as usize, "{expert}");
     assert_eq!(alone[0], together[1], "{expert}: in two pieces");

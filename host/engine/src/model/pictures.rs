@@ -51,7 +51,7 @@ impl Scene {
             let spans = pictures.iter().map(|picture| &picture.span);
             let end = chunk_end(spans, cache.len(), self.ids.len().min(cache.len() + size));
             let tokens = &self.ids[cache.len()..end];
-            let chunk = Chunk { cache: &mut cache, tokens, pictures };
+            let chunk = Chunk { cache: &mut cache, tokens, wanted: 1, pictures };
             self.model.score(chunk, &mut |row| logits.push(row.to_vec()));
         }
         logits
@@ -93,17 +93,25 @@ fn every_chunking_gives_the_same_logits() {
 fn every_split_outside_of_a_picture_continues_the_same_conversation() {
     let Scene { model, ids, pictures } = scene();
     let mut cache = model.new_cache(ids.len());
-    let whole =
-        model.forward(&mut [Chunk { cache: &mut cache, tokens: &ids, pictures: &pictures }]);
+    let whole = model.forward(&mut [Chunk {
+        cache: &mut cache,
+        tokens: &ids,
+        wanted: 1,
+        pictures: &pictures,
+    }]);
     let inside = |at: usize| pictures.iter().any(|p| p.span.start < at && at < p.span.end);
     for split in (1..ids.len()).filter(|split| !inside(*split)) {
         let mut cache = model.new_cache(ids.len());
         let (head, tail) = ids.split_at(split);
         let (seen, rest): (Vec<Picture>, Vec<Picture>) =
             pictures.iter().cloned().partition(|picture| picture.span.end <= split);
-        model.forward(&mut [Chunk { cache: &mut cache, tokens: head, pictures: &seen }]);
-        let logits =
-            model.forward(&mut [Chunk { cache: &mut cache, tokens: tail, pictures: &rest }]);
+        model.forward(&mut [Chunk { cache: &mut cache, tokens: head, wanted: 1, pictures: &seen }]);
+        let logits = model.forward(&mut [Chunk {
+            cache: &mut cache,
+            tokens: tail,
+            wanted: 1,
+            pictures: &rest,
+        }]);
         assert!(logits == whole, "split at {split}");
     }
 }
@@ -115,12 +123,14 @@ fn a_picture_and_plain_text_do_not_notice_each_other() {
     let mut caches: Vec<_> = (0..5).map(|_| model.new_cache(ids.len())).collect();
     let [seen, read, first, second, third] = &mut caches[..] else { unreachable!() };
     let (tokens, pictures) = (&ids[..], &pictures[..]);
-    let seen = model.forward(&mut [Chunk { cache: seen, tokens, pictures }]).remove(0);
-    let read = model.forward(&mut [Chunk { cache: read, tokens: words, pictures: &[] }]).remove(0);
+    let seen = model.forward(&mut [Chunk { cache: seen, tokens, wanted: 1, pictures }]).remove(0);
+    let read = model
+        .forward(&mut [Chunk { cache: read, tokens: words, wanted: 1, pictures: &[] }])
+        .remove(0);
     let together = model.forward(&mut [
-        Chunk { cache: first, tokens: words, pictures: &[] },
-        Chunk { cache: second, tokens, pictures },
-        Chunk { cache: third, tokens: words, pictures: &[] },
+        Chunk { cache: first, tokens: words, wanted: 1, pictures: &[] },
+        Chunk { cache: second, tokens, wanted: 1, pictures },
+        Chunk { cache: third, tokens: words, wanted: 1, pictures: &[] },
     ]);
     assert!(together == [read.clone(), seen, read]);
 }
@@ -131,5 +141,5 @@ fn half_a_picture_is_refused() {
     let Scene { model, ids, pictures } = scene();
     let mut cache = model.new_cache(ids.len());
     let tokens = &ids[..pictures[0].span.start + 1];
-    model.forward(&mut [Chunk { cache: &mut cache, tokens, pictures: &pictures }]);
+    model.forward(&mut [Chunk { cache: &mut cache, tokens, wanted: 1, pictures: &pictures }]);
 }

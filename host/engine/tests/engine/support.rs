@@ -41,6 +41,7 @@ pub(crate) fn toy(id: &str) -> ExpertSettings {
         quantization: None,
         dtype: DType::Auto,
         kv_cache_dtype: KvCacheDType::Auto,
+        prompt_lookup: true,
         max_model_len: None,
         max_num_seqs: 8,
         pinned: false,
@@ -162,6 +163,13 @@ pub(crate) async fn read(mut stream: TokenStream) -> Result<Reply, EngineError> 
         }
     }
     panic!("a reply ended without saying why")
+}
+
+/// What the same call costs once more: its prompt is known but for the last token, whose logits are wanted. A few
+/// tokens are not worth it.
+pub(crate) fn again(usage: Usage) -> Usage {
+    let known = usage.prompt_tokens - 1;
+    Usage { cached_tokens: if known < 16 { 0 } else { known }, ..usage }
 }
 
 pub(crate) async fn ask(fleet: &Fleet, id: &str, request: Request) -> Result<Reply, EngineError> {

@@ -4,7 +4,7 @@ use std::fs;
 
 use signalbox_engine::{Blame, EngineError, Fleet, Message, Request};
 
-use crate::support::{TOYS, ask, chat, copy, fleet, settings};
+use crate::support::{TOYS, again, ask, chat, copy, fleet, settings};
 
 fn conversation(turns: &[(&str, &str)]) -> Request {
     let messages: Vec<Message> =
@@ -26,8 +26,6 @@ async fn a_refused_conversation_is_answered_in_the_template_s_words() {
         let expected = format!("the chat template of '{id}' refuses these messages: {alternate}");
         assert_eq!(error.to_string(), expected);
     }
-    let error = refusal("mistral_balanced", &[("user", "2+2?"), ("tool", "4")]).await;
-    assert!(error.to_string().ends_with("Only user and assistant roles are supported!"), "{error}");
 }
 
 #[tokio::test]
@@ -43,7 +41,7 @@ async fn check_same(turns: &[(&str, &str)], as_if: &[(&str, &str)]) {
         let ours = ask(&fleet, id, conversation(turns)).await.unwrap();
         let theirs = ask(&fleet, id, conversation(as_if)).await.unwrap();
         assert_eq!(ours.text, theirs.text, "{id}: {turns:?}");
-        assert_eq!(ours.usage, theirs.usage, "{id}: {turns:?}");
+        assert_eq!(theirs.usage, again(ours.usage), "{id}: {turns:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What attention is asked for.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use crate::kv::{BLOCK_TOKENS, KvBlock};
 
@@ -26,7 +26,7 @@ pub struct Attending<'a> {
     /// Position of the first token in the blocks: a multiple of [`BLOCK_TOKENS`].
     pub first: usize,
     /// Keys, already rotated, and values of one layer, oldest first. All that is seen has been written.
-    pub blocks: &'a [KvBlock],
+    pub blocks: &'a [Arc<KvBlock>],
 }
 
 impl Attending<'_> {
@@ -43,7 +43,7 @@ impl Attending<'_> {
                 "no block holds what a row sees"
             );
         }
-        let fits = |block: &KvBlock| {
+        let fits = |block: &Arc<KvBlock>| {
             (block.shape().kv_heads, block.shape().head_dim) == (heads.kv_heads, heads.head_dim)
         };
         assert!(self.blocks.iter().all(fits), "the cache has other heads");

@@ -1,6 +1,6 @@
 //! Attention against the naive formula, and that nothing but its own sequence changes a row.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::*;
 use crate::{BLOCK_TOKENS, Isa, KvBlock, KvFormat, KvShape, samples::noise};
@@ -23,7 +23,7 @@ impl Sequence {
         Self { heads, q, keys, values: numbers(kv_heads, 3) }
     }
 
-    fn blocks(&self, format: KvFormat) -> Vec<KvBlock> {
+    fn blocks(&self, format: KvFormat) -> Vec<Arc<KvBlock>> {
         let Heads { kv_heads, head_dim, .. } = self.heads;
         let width = kv_heads * head_dim;
         let sides = [&self.keys, &self.values].map(|side| side.chunks(BLOCK_TOKENS * width));
@@ -33,7 +33,7 @@ impl Sequence {
             for (at, (key, value)) in keys.chunks(width).zip(values.chunks(width)).enumerate() {
                 block.write(at, key, value);
             }
-            block
+            Arc::new(block)
         };
         keys.zip(values).map(block).collect()
     }
@@ -43,7 +43,7 @@ impl Sequence {
         &self,
         tokens: Range<usize>,
         sees: impl Fn(usize) -> Range<usize>,
-        (first, blocks): (usize, &[KvBlock]),
+        (first, blocks): (usize, &[Arc<KvBlock>]),
         compute: &Compute,
     ) -> Vec<f32> {
         let row = self.heads.heads * self.heads.head_dim;

@@ -1,6 +1,6 @@
 //! Query vectors that share a key and value head, and what they see of its cache.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use crate::kv::{BLOCK_TOKENS, KvBlock};
 
@@ -25,7 +25,7 @@ pub(crate) struct Tile {
 pub(crate) struct Vectors<'a> {
     pub(crate) tiles: Vec<Tile>,
     /// Blocks of the cache, and the position of the first token in them.
-    pub(crate) blocks: &'a [KvBlock],
+    pub(crate) blocks: &'a [Arc<KvBlock>],
     pub(crate) first: usize,
     pub(crate) kv_head: usize,
     pub(crate) head_dim: usize,
@@ -59,7 +59,7 @@ impl Vectors<'_> {
         let start = start.max(span * SPAN_TOKENS).max(self.first) - self.first;
         let end = end.min((span + 1) * SPAN_TOKENS).max(self.first) - self.first;
         let indices = start / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS);
-        indices.map(|index| (self.first + index * BLOCK_TOKENS, &self.blocks[index]))
+        indices.map(|index| (self.first + index * BLOCK_TOKENS, &*self.blocks[index]))
     }
 }
 

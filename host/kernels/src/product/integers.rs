@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::strips::{STREAM_ROWS, STRIPS, groups};
+use super::strips::{STRIPS, groups, stream_rows};
 use crate::{
     Packed,
     activations::{Block, Rounded, Step},
@@ -34,7 +34,7 @@ impl Task<'_> {
         let chunks: Vec<Chunk> = (0..self.chunks()).map(|chunk| self.chunk(chunk)).collect();
         let mut panel = Panel::new(self.layout);
         // Few rows wait for memory, which is read from front to back.
-        let streams = rows <= STREAM_ROWS;
+        let streams = rows <= stream_rows(ops.isa);
         let together = if streams { 1 } else { STRIPS };
         let mut out = vec![[0.0; ROWS]; together * rows]; // (strips, rows)(32)
         for group in groups(&self.strips, together) {
@@ -63,7 +63,7 @@ impl Task<'_> {
         out: &mut [[f32; ROWS]],
     ) {
         let layout = self.layout;
-        if out.len() > STREAM_ROWS {
+        if out.len() > stream_rows(ops.isa) {
             (ops.expand)(layout, packed, panel);
             (ops.sweep)(panel, chunk.blocks, BLOCKS, out);
             (ops.sweep_steps)(panel, chunk.outliers, out);

@@ -57,6 +57,7 @@ pub(super) fn request(call: &Call, bounds: &Bounds) -> Request {
         format: call.wishes.format.clone(),
         logprobs: call.wishes.logprobs,
         prediction: call.wishes.prediction.clone(),
+        scope: call.caller.number(),
         progress: call.progress.clone(),
     }
 }

@@ -66,8 +66,20 @@ pub struct Expert {
     pub total_requests: u64,
     /// Prompt tokens of those calls.
     pub prompt_tokens_total: u64,
+    /// Prompt tokens that were not computed, for their calls began as others before them.
+    #[serde(default)]
+    pub cached_tokens_total: u64,
     /// Tokens generated.
     pub completion_tokens_total: u64,
+    /// Tokens that prompt lookup guessed ahead.
+    #[serde(default)]
+    pub guessed_tokens_total: u64,
+    /// Those of them that were right, and so took no step of their own.
+    #[serde(default)]
+    pub accepted_tokens_total: u64,
+    /// Times that a call gave its KV cache to others and was computed anew.
+    #[serde(default)]
+    pub yields_total: u64,
     /// Decode speed of one sequence, measured.
     pub tokens_per_second: Option<f32>,
     /// Time since the last call ended.

@@ -24,6 +24,7 @@ fn fleet() -> Fleet {
         quantization: None,
         dtype: DType::Auto,
         kv_cache_dtype: KvCacheDType::Auto,
+        prompt_lookup: true,
         max_model_len: None,
         max_num_seqs: 4,
         pinned: false,
@@ -76,6 +77,7 @@ async fn crash(fleet: &Fleet) {
     let job = Job {
         prompt: vec![1],
         images: Vec::new(),
+        prediction: Vec::new(),
         max_tokens: 1,
         sampler: Sampler::new(rules, &[]),
         stops: Stops::new(&[]).unwrap(),
@@ -83,6 +85,7 @@ async fn crash(fleet: &Fleet) {
         logprobs: None,
         ends: BTreeSet::new(),
         min_tokens: 0,
+        scope: 0,
         progress: Progress::default(),
         prompt_format,
         events: TokenStream::open("a", 1).0,

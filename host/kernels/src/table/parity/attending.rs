@@ -1,5 +1,7 @@
 //! Attention of spans: vectors of every number and head length, caches of every format.
 
+use std::sync::Arc;
+
 use super::{SCALAR, close};
 use crate::{
     Isa, KvBlock, KvFormat, KvShape,
@@ -11,7 +13,7 @@ use crate::{
 /// Two spans, the second of them ragged.
 const TOKENS: usize = 600;
 
-fn blocks(head_dim: usize, format: KvFormat) -> Vec<KvBlock> {
+fn blocks(head_dim: usize, format: KvFormat) -> Vec<Arc<KvBlock>> {
     let shape = KvShape { kv_heads: 2, head_dim, format };
     let block = |seed: u32| {
         let mut block = KvBlock::new(shape);
@@ -19,7 +21,7 @@ fn blocks(head_dim: usize, format: KvFormat) -> Vec<KvBlock> {
             let side = |side: u32| noise(2 * head_dim, 1 + seed * 128 + 2 * at as u32 + side);
             block.write(at, &side(0), &side(1));
         }
-        block
+        Arc::new(block)
     };
     (0..TOKENS.div_ceil(64) as u32).map(block).collect()
 }

@@ -1,0 +1,169 @@
+//! A reply is the same whatever else the expert does: alone, in company, behind a beginning that was computed for
+//! another, with guesses, and after its memory went to others. Each is held against decoding token by token.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+use signalbox_kernels::Compute;
+
+use super::*;
+use crate::{
+    Event, Progress, TokenStream, Usage,
+    checkpoint::Checkpoint,
+    executor::Executor,
+    model::Chunk,
+    prompt_format::{PromptFormat, tests::toy_format},
+    sampler::{Rules, Sampler},
+    tokenizer::{Detokenizer, Stops, tests::toy},
+};
+
+const TOY: &str = "qwen_coder";
+
+fn model() -> Model {
+    Checkpoint::open(&toy(TOY)).unwrap().load(&Compute::serving()).unwrap()
+}
+
+/// Replies of one length, to prompts that begin alike.
+struct Scene {
+    format: Arc<PromptFormat>,
+    tokens: u32,
+    rules: Rules,
+}
+
+impl Scene {
+    fn new(tokens: u32, temperature: f32) -> Self {
+        let rules = Rules { temperature, seed: Some(7), ..Rules::default() };
+        Self { format: Arc::new(toy_format(TOY)), tokens, rules }
+    }
+
+    /// The same hundred tokens and then others.
+    fn prompt(which: u32) -> Vec<u32> {
+        (0..100).map(|at| 20 + at % 60).chain([30 + which, 31, 32 + which]).collect()
+    }
+
+    /// Token by token, from the first on.
+    fn plainly(&self, model: &Model, which: u32) -> String {
+        let (mut cache, mut tokens) = (model.new_cache(300), Self::prompt(which));
+        let mut sampler = Sampler::new(self.rules, &tokens);
+        let mut words = Detokenizer::new(self.format.tokenizer.clone());
+        let (mut fed, mut text) = (0, String::new());
+        for _ in 0..self.tokens {
+            let mut logits = Vec::new();
+            for token in tokens[fed..].chunks(1) {
+                let chunk = Chunk { cache: &mut cache, tokens: token, wanted: 1, pictures: &[] };
+                logits = model.forward(&mut [chunk]).remove(0);
+            }
+            fed = tokens.len();
+            let token = sampler.sample(&mut logits, None, &BTreeSet::new()).unwrap();
+            text += &words.push(token);
+            tokens.push(token);
+        }
+        text + &words.finish()
+    }
+
+    fn job(&self, which: u32) -> (Box<Job>, TokenStream) {
+        let prompt = Self::prompt(which);
+        let (events, stream) = TokenStream::open(TOY, prompt.len() as u32);
+        let job = Job {
+            sampler: Sampler::new(self.rules, &prompt),
+            prompt,
+            images: Vec::new(),
+            prediction: Vec::new(),
+            scope: 1,
+            max_tokens: self.tokens,
+            min_tokens: 0,
+            stops: Stops::new(&[]).unwrap(),
+            constraint: None,
+            logprobs: None,
+            ends: BTreeSet::new(),
+            prompt_format: self.format.clone(),
+            events,
+            progress: Progress::default(),
+            submitted: Instant::now(),
+            loading: None,
+            _hold: Box::new(()),
+        };
+        (Box::new(job), stream)
+    }
+}
+
+fn start(kv_blocks: usize) -> (Expert, Arc<Counters>) {
+    let counters = Arc::new(Counters::default());
+    let bounds = Bounds { sequences: 8, kv_blocks, guesses: true };
+    let seat = Arc::new(Executor::default()).seat();
+    let expert = Expert::spawn(TOY, model(), bounds, counters.clone(), seat, |_| {}).unwrap();
+    (expert, counters)
+}
+
+async fn read(mut stream: TokenStream) -> (String, Usage) {
+    let mut text = String::new();
+    while let Some(event) = stream.next().await {
+        match event {
+            Event::Text(piece) => text += &piece,
+            Event::Finished { usage, .. } => return (text, usage),
+            Event::Failed(error) => return (error.to_string(), Usage::default()),
+            Event::Logprobs(_) => {}
+        }
+    }
+    (text, Usage::default())
+}
+
+/// Eight prompts, one after the other or all at once, with memory for so many blocks.
+async fn check(temperature: f32, at_once: bool, kv_blocks: usize) -> Arc<Counters> {
+    let (scene, model) = (Scene::new(120, temperature), model());
+    let (expert, counters) = start(kv_blocks);
+    let mut streams = Vec::new();
+    for which in 0..8 {
+        let (job, stream) = scene.job(which);
+        assert!(expert.commands().submit(job).is_ok());
+        match at_once {
+            true => streams.push((which, stream)),
+            false => assert_eq!(read(stream).await.0, scene.plainly(&model, which), "{which}"),
+        }
+    }
+    for (which, stream) in streams {
+        let (text, usage) = read(stream).await;
+        assert_eq!(text, scene.plainly(&model, which), "{which} of eight at once");
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (103, 120));
+    }
+    counters
+}
+
+/// Room for all of them.
+const ROOMY: usize = 10_000;
+
+#[tokio::test]
+async fn one_after_the_other_begins_where_the_first_had_begun() {
+    for temperature in [0.0, 0.9] {
+        let counters = check(temperature, false, ROOMY).await;
+        assert_eq!(counters.cached_tokens.load(Relaxed), 7 * 100, "of the seven that came later");
+    }
+}
+
+#[tokio::test]
+async fn in_company_a_beginning_is_computed_once() {
+    for temperature in [0.0, 0.9] {
+        let counters = check(temperature, true, ROOMY).await;
+        assert_eq!(counters.cached_tokens.load(Relaxed), 7 * 100);
+        assert_eq!(counters.yielded.load(Relaxed), 0);
+    }
+}
+
+#[tokio::test]
+async fn where_memory_is_short_the_youngest_wait_and_say_the_same() {
+    let layers = model().spec().layers.len();
+    // One sequence takes four blocks of each layer, of which it shares one.
+    let counters = check(0.9, true, 9 * layers).await;
+    assert!(counters.yielded.load(Relaxed) > 0);
+}
+
+#[tokio::test]
+async fn guesses_that_are_right_are_kept_and_others_change_nothing() {
+    let counters = check(0.0, false, ROOMY).await;
+    let [guessed, right] =
+        [&counters.guessed, &counters.guessed_right].map(|counter| counter.load(Relaxed));
+    assert!(right > 0 && right <= guessed, "{right} of {guessed}");
+}
