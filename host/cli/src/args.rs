@@ -339,6 +339,16 @@ pub(crate) enum PolicyCommand {
         #[arg(default_value = ".")]
         dir: PathBuf,
     },
+    /// Show what a component is, as a host would judge it, without one.
+    Inspect {
+        /// A .wasm file, a policy crate's folder, or the name of a built-in example.
+        policy: String,
+    },
+    /// Hand out the contract, for toolchains of other languages.
+    Wit {
+        /// The folder that the .wit files are written to; made if it is missing.
+        dir: PathBuf,
+    },
     /// Upload a component; experts stay loaded.
     Push {
         /// A .wasm file, a policy crate's folder, or the name of a built-in example.

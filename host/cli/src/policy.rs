@@ -21,6 +21,8 @@ use crate::{
     term::{self, Spinner, say, say_json, short_revision},
 };
 
+mod contract;
+mod inspect;
 mod report;
 mod scaffold;
 
@@ -43,6 +45,11 @@ pub(crate) fn run(args: Policy) -> Result<()> {
             }
             Ok(())
         }
+        PolicyCommand::Inspect { policy } => {
+            let Upload { name, bytes } = Upload::find(&policy)?;
+            inspect::run(&name, &bytes, &revision(&bytes), json)
+        }
+        PolicyCommand::Wit { dir } => contract::hand_out(&dir),
         PolicyCommand::Push { policy, name, activate } => {
             admin.push(Upload::find(&policy)?, name, activate)
         }

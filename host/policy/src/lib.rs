@@ -60,4 +60,5 @@ pub use status::{
     Activation, Cause, Change, HookCounters, OutOfService, PipelineStatus, PolicyStatus,
     RevisionStatus, Uploaded,
 };
+pub use surface::Surface;
 pub use verdict::{ConsensusMode, Decision, Plan, PolicyRef, PreVerdict, Release};

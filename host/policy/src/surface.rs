@@ -16,17 +16,20 @@ use problem::{malformed, problem};
 
 /// What a component exports and imports, as far as policies are concerned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Surface {
+pub struct Surface {
     /// Hooks, in the order a call meets them.
-    pub(crate) hooks: Vec<Hook>,
+    pub hooks: Vec<Hook>,
     /// Interfaces, sorted.
-    pub(crate) imports: Vec<String>,
+    pub imports: Vec<String>,
 }
 
 impl Surface {
     /// Reads and judges `bytes`: first what they are, then how much of everything there is, then
     /// every instruction and every type.
-    pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Surface, UploadProblem> {
+    ///
+    /// # Errors
+    /// What a host would refuse it for before it compiles anything.
+    pub fn read(bytes: &[u8], limits: &Limits) -> Result<Surface, UploadProblem> {
         glance(bytes, limits)?;
         shape::check(bytes, limits)?;
         let names = Names::parse(bytes).map_err(malformed)?;

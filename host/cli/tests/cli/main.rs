@@ -1,6 +1,7 @@
 //! The `signalbox` command as a program.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
+mod authors;
 mod bench;
 mod broken;
 mod check;
