@@ -17,7 +17,7 @@ use super::{
     job::{Bounds, Command},
     pace::Pace,
     plan::{Part, guess, plan},
-    prefixes::{Prefixes, common},
+    prefixes::{Key, Prefixes, common},
     sequence::Sequence,
 };
 use crate::{EngineError, cache::KvCache, executor::Seat, model::Model};
@@ -162,17 +162,21 @@ impl Scheduler {
     /// those that do better to wait for one that is about to.
     fn share_beginnings(&mut self) -> Vec<usize> {
         let mut held = Vec::new();
+        if !self.running.iter().any(Sequence::waits_for_its_first_step) {
+            return held;
+        }
+        let keys: Vec<Vec<Key>> = self.running.iter().map(Sequence::keys).collect();
         for index in 0..self.running.len() {
             let sequence = &self.running[index];
             if !sequence.waits_for_its_first_step() {
                 continue;
             }
-            let (keys, most) = (sequence.keys(), sequence.most_shared());
+            let (own, most) = (&keys[index], sequence.most_shared());
             let same = |other: &&Sequence| {
                 other.scope() == sequence.scope() && other.is_long() == sequence.is_long()
             };
-            let alike = self.running[..index].iter().filter(same);
-            let alike = alike.map(|other| (common(&other.keys(), &keys).min(most), other));
+            let alike = self.running[..index].iter().zip(&keys).filter(|(other, _)| same(other));
+            let alike = alike.map(|(other, keys)| (common(keys, own).min(most), other));
             let Some((tokens, other)) = alike.max_by_key(|(tokens, _)| *tokens) else { continue };
             let computed = other.computed();
             if tokens >= computed.max(sequence.computed()) + WORTH_WAITING {
