@@ -112,13 +112,13 @@ impl Scheduler {
     fn admit(&mut self) {
         while self.running.len() < self.bounds.sequences.max(1) {
             let Some(mut next) = self.waiting.pop_front() else { break };
-            if let Some(beginning) = self.kept_beginning(&next) {
-                next.adopt(beginning);
-            }
-            if !self.has_room_for(&next) {
-                next.yield_memory(&self.model);
+            let beginning = self.kept_beginning(&next);
+            if !self.has_room_for(next.takes(beginning.as_ref())) {
                 self.waiting.push_front(next);
                 break;
+            }
+            if let Some(beginning) = beginning {
+                next.adopt(beginning);
             }
             next.admit();
             self.running.push(next);
@@ -128,18 +128,16 @@ impl Scheduler {
         }
     }
 
-    /// Whether one more sequence can be computed and the others can go on for a block, without what is kept of
-    /// those that are over. Who can't give its memory back has to have room for all of its reply.
-    fn has_room_for(&mut self, next: &Sequence) -> bool {
+    /// Whether one more sequence that takes so many blocks can be computed and the others can go on for a block,
+    /// without what is kept of those that are over.
+    fn has_room_for(&mut self, blocks: usize) -> bool {
         if self.running.is_empty() {
             return true;
         }
         let others = self.running.iter().filter(|sequence| !sequence.may_yield());
-        let pinned = |sequence: &Sequence| sequence.needs(sequence.to_come());
-        let committed: usize = others.map(pinned).sum();
-        let own = if next.may_yield() { next.needs(next.pending() + 1) } else { pinned(next) };
+        let committed: usize = others.map(|sequence| sequence.takes(None)).sum();
         let ahead: usize = self.running.iter().map(|sequence| sequence.needs(1).max(1)).sum();
-        self.make_room(own + committed.max(ahead))
+        self.make_room(blocks + committed.max(ahead))
     }
 
     /// Whether so many more blocks fit, once all is gone that nobody uses.

@@ -150,7 +150,8 @@ impl Sequence {
         if end > tokens { 0 } else { end }
     }
 
-    /// Goes on behind a beginning that was computed already.
+    /// Goes on behind a beginning that was computed already. Its pictures are looked at no more, so it can't give the
+    /// beginning back where there are some.
     pub(super) fn adopt(&mut self, beginning: KvCache) {
         self.fed = beginning.len();
         self.cache = beginning;
@@ -167,7 +168,7 @@ impl Sequence {
         Prefix { scope: self.job.scope, keys, cache: self.cache }
     }
 
-    /// A look at it for a sequence that begins alike: how far both go together, and that much of its cache.
+    /// The cache of its first `tokens`, for a sequence that begins alike.
     pub(super) fn beginning(&self, tokens: usize) -> Option<KvCache> {
         self.cache.prefix(tokens)
     }
@@ -200,14 +201,13 @@ impl Sequence {
         self.cache.needs(tokens)
     }
 
-    /// Tokens that it has, and that are not computed.
-    pub(super) fn pending(&self) -> usize {
-        self.tokens.len() - self.cache.len()
-    }
-
-    /// Tokens that may come behind those that are computed.
-    pub(super) fn to_come(&self) -> usize {
-        self.job.most_tokens() - self.cache.len()
+    /// Blocks that it takes beyond those of a beginning, or of what it has: for its tokens and one more, or for all
+    /// that may come where it can't give them back.
+    pub(super) fn takes(&self, beginning: Option<&KvCache>) -> usize {
+        let cache = beginning.unwrap_or(&self.cache);
+        let yields = self.may_yield();
+        let end = if yields { self.tokens.len() + 1 } else { self.job.most_tokens() };
+        cache.needs(end - cache.len())
     }
 
     /// A guess at no more than `most` tokens that come next.

@@ -179,9 +179,9 @@ impl Handle {
                     other => other,
                 },
             )?;
-        let prediction = request.prediction.as_deref().unwrap_or_default();
         // A guess that can't be read is none.
-        let mut prediction = prompt_format.tokenizer.encode_text(prediction).unwrap_or_default();
+        let read = |text: &str| prompt_format.tokenizer.encode_text(text).ok();
+        let mut prediction = request.prediction.as_deref().and_then(read).unwrap_or_default();
         prediction.truncate(context as usize);
         let rest = context - u32::try_from(prompt.ids.len()).unwrap_or(context);
         let max_tokens = request.max_tokens.map_or(rest, |most| most.min(rest));

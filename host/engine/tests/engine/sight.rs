@@ -96,6 +96,25 @@ async fn pictures_are_answered_together_as_alone() {
 }
 
 #[tokio::test]
+async fn pictures_whose_beginning_is_known_wait_for_memory_and_are_answered_the_same() {
+    let copy = rewritten(sharp);
+    let mut settings = settings(&[SEES]);
+    settings.experts[0].path = copy.path().into();
+    settings.experts[0].max_model_len = Some(128); // two replies fit, of which none gives way
+    let fleet = Fleet::start(settings);
+    let request = || about(&[image(2)], "What is in this picture?");
+    let alone = ask(&fleet, SEES, request()).await.unwrap();
+    let together = [(); 6].map(|()| {
+        let fleet = fleet.clone();
+        tokio::spawn(async move { ask(&fleet, SEES, request()).await.unwrap() })
+    });
+    for reply in together {
+        let reply = reply.await.unwrap();
+        assert_eq!((&reply.text, reply.usage), (&alone.text, again(alone.usage)));
+    }
+}
+
+#[tokio::test]
 async fn a_blind_expert_names_those_that_see_and_stays_cold() {
     let fleet = fleet(&[BLIND, SEES]);
     let error = ask(&fleet, BLIND, about(&[image(2)], "What is it?")).await.unwrap_err();
