@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor, safetensors};
 use serde_json::Value;
 use signalbox_engine::{
     EngineError, ExpertSettings, Fleet, Image, ImageLimits, KvCacheDType, Message, Part, Request,
-    Scorer, Scoring, Severity, Templates, inspect,
+    Scorer, Scoring, Severity, Templates, Usage, inspect,
 };
 use tempfile::TempDir;
 
@@ -104,13 +104,15 @@ async fn pictures_whose_beginning_is_known_wait_for_memory_and_are_answered_the_
     let fleet = Fleet::start(settings);
     let request = || about(&[image(2)], "What is in this picture?");
     let alone = ask(&fleet, SEES, request()).await.unwrap();
-    let together = [(); 6].map(|()| {
+    let together = [(); 40].map(|()| {
         let fleet = fleet.clone();
         tokio::spawn(async move { ask(&fleet, SEES, request()).await.unwrap() })
     });
     for reply in together {
         let reply = reply.await.unwrap();
-        assert_eq!((&reply.text, reply.usage), (&alone.text, again(alone.usage)));
+        // What is kept goes when memory is short, so some compute the picture anew.
+        let counts = |usage: Usage| (usage.prompt_tokens, usage.completion_tokens);
+        assert_eq!((&reply.text, counts(reply.usage)), (&alone.text, counts(alone.usage)));
     }
 }
 
