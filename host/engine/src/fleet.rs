@@ -21,6 +21,7 @@ mod residency;
 mod shared;
 mod status;
 mod unloading;
+mod words;
 
 use handle::Handle;
 use shared::Shared;
@@ -93,6 +94,14 @@ impl Fleet {
         let expert = self.find(id)?;
         expert.reset_failure();
         expert.resident(None).await.map(|_| ())
+    }
+
+    /// Loads an expert as a call would that asks for it: one that failed stays failed.
+    ///
+    /// # Errors
+    /// An unknown expert, no memory, files that can't be loaded.
+    pub async fn warm(&self, id: &str) -> Result<(), EngineError> {
+        self.find(id)?.resident(None).await.map(|_| ())
     }
 
     /// Unloads an expert and frees its memory, pinned or not; a cold one stays cold.

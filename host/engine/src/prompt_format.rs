@@ -101,7 +101,8 @@ impl PromptFormat {
             Prompt::Text(text) => {
                 (self.tokenizer.encode_prompt(text).map_err(invalid)?, Vec::new())
             }
-            Prompt::Tokens(ids) => (ids.clone(), Vec::new()),
+            Prompt::Tokens(ids) => (self.known(ids)?.to_vec(), Vec::new()),
+            Prompt::Infill { before, behind } => (self.infill(expert, before, behind)?, Vec::new()),
             Prompt::Chat(conversation) => self.encode_chat(expert, conversation, context)?,
         };
         self.check_ids(expert, &ids, context)?;
@@ -175,6 +176,23 @@ impl PromptFormat {
 
     fn defuse(&self, text: &str) -> Result<String, String> {
         self.tokenizer.defuse(text).map(std::borrow::Cow::into_owned)
+    }
+
+    /// Ids that a client sent.
+    pub(crate) fn known<'i>(&self, ids: &'i [u32]) -> Result<&'i [u32], EngineError> {
+        match ids.iter().find(|&&id| id >= self.vocab_size) {
+            Some(id) => {
+                let size = self.vocab_size;
+                Err(invalid(format!("there is no token {id}; the vocabulary has {size}")))
+            }
+            None => Ok(ids),
+        }
+    }
+
+    fn infill(&self, expert: &str, before: &str, behind: &str) -> Result<Vec<u32>, EngineError> {
+        let ids = self.tokenizer.encode_infill(before, behind).map_err(invalid)?;
+        let missing = "has no marks for filling in; leave 'suffix' out, or name another expert";
+        ids.ok_or_else(|| invalid(format!("'{expert}' {missing}")))
     }
 
     fn check_ids(&self, expert: &str, ids: &[u32], context: u32) -> Result<(), EngineError> {
@@ -254,6 +272,7 @@ fn check_size(expert: &str, prompt: &Prompt, context: u32) -> Result<(), EngineE
     let bytes: usize = match prompt {
         Prompt::Text(text) => text.len(),
         Prompt::Tokens(ids) => ids.len(),
+        Prompt::Infill { before, behind } => before.len() + behind.len(),
         Prompt::Chat(Conversation { messages, tools, .. }) => {
             let calls = messages.iter().flat_map(|message| &message.calls);
             let called: usize = calls.map(|call| call.name.len() + call.arguments.len()).sum();
@@ -269,7 +288,12 @@ fn tool_bytes(tool: &Tool) -> usize {
     tool.definition().to_string().len()
 }
 
-fn check_bytes(expert: &str, what: &str, bytes: usize, context: u32) -> Result<(), EngineError> {
+pub(crate) fn check_bytes(
+    expert: &str,
+    what: &str,
+    bytes: usize,
+    context: u32,
+) -> Result<(), EngineError> {
     let most = (context as usize).saturating_mul(BYTES_PER_TOKEN_MAX);
     if bytes > most {
         let expert = expert.to_owned();

@@ -89,6 +89,13 @@ pub enum Prompt {
     Text(String),
     /// Tokens of the expert's own.
     Tokens(Vec<u32>),
+    /// What is missing between two texts, for experts whose vocabulary has marks for that.
+    Infill {
+        /// What stands before it.
+        before: String,
+        /// What stands behind it.
+        behind: String,
+    },
 }
 
 impl From<Vec<Message>> for Conversation {
@@ -187,8 +194,10 @@ pub struct Ends {
 /// Why a reply ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// The expert said so, or a stop string appeared.
+    /// The expert said so.
     Stop,
+    /// This one of the request's stop strings appeared.
+    StopString(usize),
     /// `max_tokens` or the context was reached.
     Length,
 }

@@ -2,8 +2,10 @@
 //! it answers, and the handler.
 
 mod activations;
+mod asked;
 mod chat;
 mod completions;
+mod conversation;
 mod decisions;
 mod experts;
 mod fields;
@@ -11,12 +13,16 @@ mod format;
 mod health;
 mod input;
 mod logprobs;
+mod messages;
 mod metrics;
 mod models;
+mod ollama;
 mod parameters;
+mod parts;
 mod pipeline;
 mod policies;
 pub(crate) mod reply;
+mod responses;
 mod root;
 pub(crate) mod route;
 mod sampling;
@@ -50,11 +56,17 @@ use crate::{
         completions::Completion,
         experts::{Expert, ExpertList},
         health::{Health, Ready},
+        messages::{MessageAnswer, MessagesRequest, TokenCount},
         models::{Model, ModelList, Root},
+        ollama::{
+            GenerateRequest, OllamaAnswer, OllamaChatRequest, OllamaModels, OllamaVersion,
+            ShowAnswer, ShowRequest,
+        },
         policies::{
             Activation, ActivationList, Pipeline, PipelineStatus, Policy, PolicyList, Uploaded,
         },
         requests::{Activate, ChatRequest, TextRequest},
+        responses::{ResponseAnswer, ResponseDeleted, ResponsesRequest},
         stats::Stats,
     },
 };
@@ -81,6 +93,42 @@ fn data_table() -> Vec<Route> {
         post("/v1/chat/completions", "Answers a conversation; whole, or as events.", chat::create)
             .takes::<ChatRequest>()
             .answers::<Completion>(),
+        post(
+            "/v1/responses",
+            "Answers items; may follow a response that is kept.",
+            responses::create,
+        )
+        .takes::<ResponsesRequest>()
+        .answers::<ResponseAnswer>(),
+        get("/v1/responses/{id}", "A response that is kept.", responses::show)
+            .answers::<ResponseAnswer>(),
+        delete("/v1/responses/{id}", "Forgets a response.", responses::delete)
+            .answers::<ResponseDeleted>(),
+        post("/v1/messages", "Answers a conversation in Anthropic's words.", messages::create)
+            .takes::<MessagesRequest>()
+            .answers::<MessageAnswer>(),
+        post(
+            "/v1/messages/count_tokens",
+            "What a conversation costs as a prompt.",
+            messages::count,
+        )
+        .takes::<MessagesRequest>()
+        .answers::<TokenCount>(),
+        post("/api/generate", "Answers a prompt in Ollama's words.", ollama::generate)
+            .takes::<GenerateRequest>()
+            .answers::<OllamaAnswer>(),
+        post("/api/chat", "Answers a conversation in Ollama's words.", ollama::chat)
+            .takes::<OllamaChatRequest>()
+            .answers::<OllamaAnswer>(),
+        get("/api/tags", "What a call may name, in Ollama's words.", ollama::models::tags)
+            .answers::<OllamaModels>(),
+        get("/api/ps", "Which experts are in memory.", ollama::models::resident)
+            .answers::<OllamaModels>(),
+        post("/api/show", "One expert in Ollama's words.", ollama::models::show)
+            .takes::<ShowRequest>()
+            .answers::<ShowAnswer>(),
+        get("/api/version", "The version of Ollama whose API this is.", ollama::models::version)
+            .answers::<OllamaVersion>(),
         post("/v1/completions", "Continues a text; whole, or as events.", completions::create)
             .takes::<TextRequest>()
             .answers::<Completion>(),

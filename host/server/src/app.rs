@@ -20,6 +20,7 @@ use crate::{
     images::Images,
     limits::FIXED,
     pipeline::{Bounds, Pipeline},
+    responses::Responses,
     telemetry::Telemetry,
     world::FleetWorld,
 };
@@ -34,6 +35,7 @@ struct Shared {
     images: Images,
     bodies: Bodies,
     uploads: Bodies,
+    responses: Responses,
     settings: ServerSettings,
     warm: AtomicBool,
     draining: AtomicBool,
@@ -73,6 +75,7 @@ impl App {
             images: Images::new(&settings),
             bodies: Bodies::new(settings.limits.body_memory_bytes_max),
             uploads: Bodies::new(settings.limits.upload_memory_bytes_max),
+            responses: Responses::new(&settings.limits),
             settings,
             warm: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -102,6 +105,11 @@ impl App {
     /// What clients send.
     pub(crate) fn bodies(&self) -> &Bodies {
         &self.0.bodies
+    }
+
+    /// What was answered and is kept.
+    pub(crate) fn responses(&self) -> &Responses {
+        &self.0.responses
     }
 
     /// What operators send.

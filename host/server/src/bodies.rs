@@ -292,6 +292,17 @@ impl Held {
         usize::try_from(self.bytes).unwrap_or(usize::MAX)
     }
 
+    /// Holds so many more.
+    ///
+    /// # Errors
+    /// The budget is taken.
+    pub(crate) async fn hold_also(&mut self, bytes: usize) -> Result<(), Unread> {
+        match bytes {
+            0 => Ok(()),
+            bytes => self.grow(self.bytes().saturating_add(bytes)).await,
+        }
+    }
+
     /// Holds no more than `bytes` from now on.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let bytes = bytes as u64;

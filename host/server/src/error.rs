@@ -3,6 +3,7 @@
 //! here; what strangers wrote stands in it on one line and cut.
 
 mod codes;
+pub(crate) mod dialects;
 mod outward;
 
 use std::time::Duration;
@@ -145,6 +146,7 @@ impl IntoResponse for ApiError {
         if self.0.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.extensions_mut().insert(self); // for whoever asked in another dialect
         response
     }
 }

@@ -20,6 +20,7 @@ mod openai;
 mod openapi;
 mod pipeline;
 mod request_id;
+mod responses;
 mod scrape;
 mod serve;
 mod settings;

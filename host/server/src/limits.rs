@@ -45,6 +45,10 @@ limits! {
         decisions_kept: usize = 1000, 1..=100_000, "decisions";
         /// Memory of these; the oldest give way.
         decisions_bytes_max: usize = 16 * MIB, 64 * KIB..=GIB, "bytes";
+        /// Responses of `/v1/responses` that are kept for those that follow them.
+        responses_kept: usize = 1000, 1..=100_000, "responses";
+        /// Memory of these, each with its conversation; the oldest give way.
+        responses_bytes_max: usize = 64 * MIB, 64 * KIB..=16 * GIB, "bytes";
     }
 }
 

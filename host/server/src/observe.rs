@@ -11,7 +11,12 @@ use axum::{
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use crate::{App, api::reply::EXPERT_HEADER, error::ApiError, request_id::RequestId};
+use crate::{
+    App,
+    api::reply::EXPERT_HEADER,
+    error::{ApiError, dialects::Shape},
+    request_id::RequestId,
+};
 
 const REQUEST_ID_HEADER: &str = "x-request-id";
 /// What is asked by whoever watches a host.
@@ -24,7 +29,9 @@ pub(crate) async fn exchange(State(app): State<App>, mut request: Request, next:
     request.extensions_mut().insert(id.clone());
     let endpoint = endpoint(&request);
     let span = tracing::info_span!("request", id = id.as_str(), endpoint);
-    let mut response = caught(&id, request, next).instrument(span.clone()).await;
+    let shape = Shape::of(request.uri());
+    let response = caught(&id, request, next).instrument(span.clone()).await;
+    let mut response = shape.shaped(response, &id);
     response.headers_mut().insert(REQUEST_ID_HEADER, id.header());
     let status = response.status().as_u16();
     let expert = expert(response.headers());

@@ -7,7 +7,7 @@ use crate::pipeline::end::Ending;
 /// `finish_reason`: why a reply ended.
 pub(crate) fn finish_reason(ending: &Ending) -> &'static str {
     match ending {
-        Ending::Expert(Finish::Stop) => "stop",
+        Ending::Expert(Finish::Stop | Finish::StopString(_)) => "stop",
         Ending::Expert(Finish::Length) => "length",
         Ending::Called => "tool_calls",
         Ending::Stopped(_) => "content_filter",

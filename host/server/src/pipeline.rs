@@ -24,13 +24,13 @@ mod tests;
 
 use std::sync::Arc;
 
-use signalbox_engine::EngineError;
+use signalbox_engine::{EngineError, Prompt};
 use signalbox_policy::{Policies, PreVerdict};
 use tracing::Instrument;
 
 pub(crate) use call::{Attached, Bounds, Call, Form, Wishes};
 pub(crate) use choice::Route;
-pub(crate) use choose::find;
+pub(crate) use choose::{find, find_begun};
 pub(crate) use convert::expert_view;
 pub(crate) use deadline::Deadline;
 pub(crate) use end::{End, Performance};
@@ -84,6 +84,14 @@ impl Pipeline {
             }
             Err(refusal) => Err(trace.refused(refusal)),
         }
+    }
+
+    /// Whom a call would reach if no policy had a say, and the prompt that this expert would get: for those
+    /// who want no reply.
+    pub(crate) fn addressed(&self, mut call: Call) -> Result<(String, Prompt), Refusal> {
+        self.name_expert(&mut call);
+        let expert = choose::unrouted(&self.experts.menu(), &call)?;
+        Ok((expert, convert::request(&call, &self.bounds).prompt))
     }
 
     /// Policies see the expert under its own name, whatever tag the client put behind it.

@@ -30,6 +30,9 @@ fn server(app: &App) {
     for (plane, bodies) in [("data", app.bodies()), ("admin", app.uploads())] {
         gauge!("signalbox_body_bytes_held", "plane" => plane).set(bytes(bodies.held_bytes()));
     }
+    let (kept, held) = app.responses().held();
+    gauge!("signalbox_responses_kept").set(count(kept));
+    gauge!("signalbox_responses_bytes").set(bytes(held as u64));
     let memory = app.fleet().memory();
     gauge!("signalbox_memory_bytes_max").set(bytes(memory.max_bytes));
     gauge!("signalbox_memory_bytes_reserved").set(bytes(memory.reserved_bytes));

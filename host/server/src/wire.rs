@@ -5,9 +5,12 @@ pub mod completions;
 pub mod error;
 pub mod experts;
 pub mod health;
+pub mod messages;
 pub mod models;
+pub mod ollama;
 pub mod policies;
 pub mod requests;
+pub mod responses;
 pub mod stats;
 
 use std::borrow::Cow;

@@ -16,6 +16,8 @@ mod answers;
 mod bodies;
 #[path = "http/clients.rs"]
 mod clients;
+#[path = "http/dialects.rs"]
+mod dialects;
 #[path = "http/documents.rs"]
 mod documents;
 #[path = "http/errors.rs"]

@@ -334,8 +334,8 @@ impl Sequence {
             return Some(self.say_rest(Finish::Stop));
         }
         let piece = self.detokenizer.push(token);
-        if self.say(&piece) {
-            return Some(Finish::Stop);
+        if let Some(which) = self.say(&piece) {
+            return Some(Finish::StopString(which));
         }
         if self.job.constraint.as_ref().is_some_and(Constraint::is_over) {
             return Some(self.say_rest(Finish::Stop));
@@ -343,11 +343,11 @@ impl Sequence {
         (self.generated >= self.job.max_tokens).then(|| self.say_rest(Finish::Length))
     }
 
-    /// Sends what of this text may be shown; true when a stop string ends the reply.
-    fn say(&mut self, piece: &str) -> bool {
+    /// Sends what of this text may be shown; says which stop string ends the reply.
+    fn say(&mut self, piece: &str) -> Option<usize> {
         if self.generated < self.job.min_tokens {
             self.send_text(piece.to_owned());
-            return false;
+            return None;
         }
         let released = self.job.stops.push(piece);
         self.send_text(released.text);
@@ -357,8 +357,8 @@ impl Sequence {
     /// Sends all that was held back, unless a stop string ends the reply before.
     fn say_rest(&mut self, reason: Finish) -> Finish {
         let rest = self.detokenizer.finish();
-        if self.say(&rest) {
-            return Finish::Stop;
+        if let Some(which) = self.say(&rest) {
+            return Finish::StopString(which);
         }
         let held = self.job.stops.finish();
         self.send_text(held);

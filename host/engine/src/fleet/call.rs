@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{handle::Handle, residency::SlotState};
 use crate::{
@@ -140,11 +140,7 @@ impl Handle {
     /// Templates and tokenizers take milliseconds on long prompts, which would hold up other tasks.
     async fn prepare_aside(&self, request: Request) -> Result<Prepared, EngineError> {
         let aside = self.clone();
-        let turn = match &request.prompt {
-            // An error would mean that the semaphore was closed, which it never is.
-            Prompt::Chat(_) => self.member().rendering.clone().acquire_owned().await.ok(),
-            Prompt::Text(_) | Prompt::Tokens(_) => None,
-        };
+        let turn = self.turn(&request.prompt).await;
         let prepare = move || {
             let _turn = turn; // given back when the work is done, whoever still waits for it
             aside.prepare(&request)
@@ -160,6 +156,20 @@ impl Handle {
         })
     }
 
+    /// A template's child renders one conversation at a time.
+    pub(super) async fn turn(&self, prompt: &Prompt) -> Option<OwnedSemaphorePermit> {
+        match prompt {
+            // An error would mean that the semaphore was closed, which it never is.
+            Prompt::Chat(_) => self.member().rendering.clone().acquire_owned().await.ok(),
+            Prompt::Text(_) | Prompt::Tokens(_) | Prompt::Infill { .. } => None,
+        }
+    }
+
+    /// Longest prompt plus reply; 0 while unknown.
+    pub(super) fn context(&self) -> u32 {
+        self.inspection().context_length.unwrap_or(0)
+    }
+
     fn prepare(&self, request: &Request) -> Result<Prepared, EngineError> {
         let stops = Stops::new(&request.stop)?;
         if request.max_tokens == Some(0) {
@@ -168,7 +178,7 @@ impl Handle {
         }
         let prompt_format = self.prompt_format()?;
         let rules = prompt_format.generation.rules(&request.sampling)?;
-        let context = self.inspection().context_length.unwrap_or(0);
+        let context = self.context();
         let expert = self.id();
         let prompt =
             prompt_format.encode(expert, &request.prompt, context).map_err(
@@ -215,7 +225,7 @@ impl Handle {
         let none = Tools::default();
         let tools = match &request.prompt {
             Prompt::Chat(conversation) => &*conversation.tools,
-            Prompt::Text(_) | Prompt::Tokens(_) => &none,
+            Prompt::Text(_) | Prompt::Tokens(_) | Prompt::Infill { .. } => &none,
         };
         let wrong = |words: String| EngineError::InvalidRequest {
             message: format!("the form that the reply is to have can't be followed: {words}"),

@@ -203,10 +203,10 @@ async fn stop_strings_end_a_reply_before_themselves() {
     let middle: Vec<char> = whole.chars().skip(4).take(5).collect();
     let stop: String = middle.into_iter().collect();
     let mut request = chat("Hello");
-    request.stop = vec![stop.clone(), "never".into()];
+    request.stop = vec!["never".into(), stop.clone()];
     let reply = ask(&fleet, A, request).await.unwrap();
     assert_eq!(reply.text, whole.split(&stop).next().unwrap());
-    assert_eq!(reply.reason, Finish::Stop);
+    assert_eq!(reply.reason, Finish::StopString(1));
 }
 
 #[tokio::test]

@@ -3,33 +3,33 @@
 
 use std::borrow::Cow;
 
-use axum::{Extension, extract::State, http::StatusCode, response::Response};
+use axum::{Extension, extract::State, response::Response};
 use serde_json::value::RawValue;
 use signalbox_confine::clean;
-use signalbox_engine::{MESSAGES_MAX, Opening, ToolCall, write_calls};
-use signalbox_policy::{IMAGE_MARK, Message};
+use signalbox_engine::{MESSAGES_MAX, Opening, ToolCall};
 
 use super::{
+    asked::{Asked, Granted},
+    conversation::{Content, Conversation, Turn},
     fields::{Fields, Names, NoList, is_empty, list, text},
     format,
-    input::{Admitted, Json},
-    logprobs, parameters,
-    reply::Sending,
-    sampling::{self, Delivery, Draft},
+    input::Admitted,
+    logprobs, parameters, parts,
+    sampling::{self, Prompt},
     tools,
+    writer::Writer,
 };
+#[cfg(any(test, fuzzing))]
+use crate::pipeline::Pictures;
 use crate::{
     App,
-    bodies::Held,
     caller::Caller,
     error::ApiError,
-    images::{Images, Sent},
-    limits::PARTS_MAX,
-    pipeline::{Attached, Form, Pictures, Refused, Wishes},
+    pipeline::{Attached, Form, Wishes},
     request_id::RequestId,
 };
 
-/// Bytes of a role or a kind of part that an error repeats.
+/// Bytes of a role that an error repeats.
 const SHOWN: usize = 100;
 
 const NAMES: Names = &[
@@ -47,8 +47,6 @@ const NAMES: Names = &[
 const ENDING: &[&str] = &["continue_final_message", "add_generation_prompt"];
 const MESSAGE_NAMES: Names =
     &[&["role", "content", "refusal", "tool_calls", "tool_call_id", "function_call"]];
-const PART_NAMES: Names = &[&["type", "text", "refusal", "image_url"]];
-const IMAGE_NAMES: Names = &[&["url"]];
 
 /// Who speaks, as clients write it and as chat templates know it.
 const ROLES: [(&str, &str); 6] = [
@@ -60,23 +58,6 @@ const ROLES: [(&str, &str); 6] = [
     ("function", "tool"),
 ];
 
-/// A conversation as it was sent: text with marks, and the images that belong there.
-#[derive(Debug, Default)]
-struct Conversation {
-    messages: Vec<Message>,
-    /// By message.
-    attached: Vec<Attached>,
-    /// Each with the message it stands in.
-    images: Vec<(usize, Sent)>,
-}
-
-/// What a body asks for.
-struct Asked {
-    draft: Draft,
-    delivery: Delivery,
-    images: Vec<(usize, Sent)>,
-}
-
 /// Answers a conversation.
 pub(super) async fn create(
     State(app): State<App>,
@@ -84,17 +65,20 @@ pub(super) async fn create(
     Extension(caller): Extension<Caller>,
     Admitted { body, permit }: Admitted,
 ) -> Result<Response, ApiError> {
-    let pipeline = app.pipeline();
-    let deadline = pipeline.deadline();
-    let (asked, mut held) = read(&app, body, id.clone(), caller).await?;
-    let Asked { draft, delivery, images } = asked;
-    let late = |refusal| Refused { id: id.as_str().to_owned(), refusal };
-    let looking = deadline.within(pictures(app.images(), draft.messages(), images));
-    let call = draft.with(looking.await.map_err(late)??);
-    held.shrink(call.text_bytes());
-    let progress = call.progress.clone();
-    let sending = Sending { form: Form::Chat, delivery, id, progress };
-    sending.send(app.clone(), call, permit.holding(held), deadline).await
+    let deadline = app.pipeline().deadline();
+    let (settings, name) = (app.clone(), id.clone());
+    let reading = move |mut fields: Fields<'_>| {
+        let settings = settings.settings();
+        let Conversation { messages, attached, images, .. } =
+            conversation(&mut fields, settings.images.per_call_max)?;
+        let wishes = wishes(&mut fields, attached)?;
+        let prompt = Prompt { form: Form::Chat, messages, wishes, streams: false };
+        let (draft, delivery) = sampling::read(&mut fields, (&name, caller), prompt, settings)?;
+        Ok(Asked { draft, delivery, images })
+    };
+    let (asked, held) = body.read(&app, NAMES, reading).await?;
+    let writer = Writer::new(Form::Chat, &asked.delivery, &id);
+    asked.answer(app, Granted { permit, held, deadline, id }, writer).await
 }
 
 /// Reads any bytes as a body, for fuzzers.
@@ -103,37 +87,18 @@ pub(crate) fn read_any(bytes: &[u8]) {
     let settings = crate::ServerSettings::default();
     let Ok(mut fields) = Fields::parse(bytes, NAMES) else { return };
     let caller = (&RequestId::of(None), Caller::at(None));
-    let Ok(Conversation { messages, attached, images }) = conversation(&mut fields, 8) else {
+    let Ok(Conversation { messages, attached, images, .. }) = conversation(&mut fields, 8) else {
         return;
     };
     let Ok(wishes) = wishes(&mut fields, attached) else { return };
-    let prompt = (messages, wishes);
-    let Ok((draft, _)) = sampling::read(&mut fields, caller, Form::Chat, prompt, &settings) else {
+    let prompt = Prompt { form: Form::Chat, messages, wishes, streams: false };
+    let Ok((draft, _)) = sampling::read(&mut fields, caller, prompt, &settings) else {
         return;
     };
     let call = draft.with(Pictures::default());
     assert!(call.view.messages.len() <= MESSAGES_MAX, "more messages than are taken");
     assert!(images.len() <= 8, "more images than are taken");
     assert!(call.text_bytes() <= bytes.len(), "more text than was sent");
-}
-
-async fn read(
-    app: &App,
-    body: Json,
-    id: RequestId,
-    caller: Caller,
-) -> Result<(Asked, Held), ApiError> {
-    let settings = app.clone();
-    let reading = move |mut fields: Fields<'_>| {
-        let settings = settings.settings();
-        let Conversation { messages, attached, images } =
-            conversation(&mut fields, settings.images.per_call_max)?;
-        let prompt = (messages, wishes(&mut fields, attached)?);
-        let (draft, delivery) =
-            sampling::read(&mut fields, (&id, caller), Form::Chat, prompt, settings)?;
-        Ok(Asked { draft, delivery, images })
-    };
-    body.read(app, NAMES, reading).await
 }
 
 /// What a conversation asks for beyond words.
@@ -152,21 +117,6 @@ fn wishes(fields: &mut Fields<'_>, attached: Vec<Attached>) -> Result<Wishes, Ap
     Ok(Wishes { tools: tools::read(fields)?.into(), attached, opening, ..Wishes::default() })
 }
 
-/// Decodes the images and sorts them by message.
-async fn pictures(
-    images: &Images,
-    messages: usize,
-    sent: Vec<(usize, Sent)>,
-) -> Result<Pictures, ApiError> {
-    let (places, sent): (Vec<usize>, Vec<Sent>) = sent.into_iter().unzip();
-    let (taken, room) = images.take(sent).await?;
-    let mut of_message = vec![Vec::new(); messages];
-    for (place, image) in places.into_iter().zip(taken) {
-        of_message[place].push(image);
-    }
-    Ok(Pictures::new(of_message, room))
-}
-
 fn conversation(fields: &mut Fields<'_>, images_max: usize) -> Result<Conversation, ApiError> {
     let wrong = |text: String| Err(ApiError::value("messages", text));
     let messages = match list(fields.need("messages")?, MESSAGES_MAX) {
@@ -179,49 +129,31 @@ fn conversation(fields: &mut Fields<'_>, images_max: usize) -> Result<Conversati
         }
         Err(NoList::Other) => return wrong("'messages' must be an array of messages".to_owned()),
     };
-    let mut conversation = Conversation::default();
+    let mut conversation = Conversation::new(images_max);
     for (index, value) in messages.into_iter().enumerate() {
-        conversation.read(index, value)?;
-        if let Some((_, surplus)) = conversation.images.get(images_max) {
-            let text = format!("there are more than {images_max} images; send fewer in one call");
-            let refused = ApiError::client(StatusCode::BAD_REQUEST, "too_many_images", text);
-            return Err(refused.at(&surplus.at));
-        }
+        conversation.push(turn(index, value)?)?;
     }
     Ok(conversation)
 }
 
-impl Conversation {
-    /// Reads one more message.
-    fn read(&mut self, index: usize, value: &RawValue) -> Result<(), ApiError> {
-        let at = format!("messages[{index}]");
-        let mut fields = Fields::of(value, MESSAGE_NAMES, format!("{at}.")).ok_or_else(|| {
-            ApiError::value(at, "a message is an object with a 'role' and a 'content'")
-        })?;
-        if fields.take("function_call").is_some_and(|call| !is_empty(call)) {
-            let text = "write the call as one of 'tool_calls'";
-            return Err(ApiError::unsupported(fields.at("function_call"), text));
-        }
-        let role = role(&mut fields)?;
-        let calls = calls(&mut fields, &role)?;
-        let (content, images) = match fields.take("content") {
-            Some(content) => content_text(content, &fields.at("content"))?,
-            None if role == "assistant" || role == "tool" => (refusal(&mut fields), vec![]),
-            None => return Err(fields.missing("content")),
-        };
-        if let Some(image) = images.first().filter(|_| role != "user") {
-            let text =
-                format!("a message of the role '{role}' has no images; let the user send them");
-            return Err(ApiError::unsupported(&image.at, text));
-        }
-        self.images.extend(images.into_iter().map(|image| (index, image)));
-        let answers = fields.read("tool_call_id")?.filter(|_| role == "tool");
-        let content = write_calls(content, &calls);
-        let ids = calls.into_iter().map(|call| call.id).collect();
-        self.attached.push(Attached { calls: ids, answers });
-        self.messages.push(Message { role, content, origin: Some(index) });
-        Ok(())
+fn turn(index: usize, value: &RawValue) -> Result<Turn, ApiError> {
+    let at = format!("messages[{index}]");
+    let mut fields = Fields::of(value, MESSAGE_NAMES, format!("{at}.")).ok_or_else(|| {
+        ApiError::value(at, "a message is an object with a 'role' and a 'content'")
+    })?;
+    if fields.take("function_call").is_some_and(|call| !is_empty(call)) {
+        let text = "write the call as one of 'tool_calls'";
+        return Err(ApiError::unsupported(fields.at("function_call"), text));
     }
+    let role = role(&mut fields)?;
+    let calls = calls(&mut fields, role)?;
+    let content = match fields.take("content") {
+        Some(content) => parts::content(content, &fields.at("content"))?,
+        None if role == "assistant" || role == "tool" => refusal(&mut fields),
+        None => return Err(fields.missing("content")),
+    };
+    let answers = fields.read("tool_call_id")?.filter(|_| role == "tool");
+    Ok(Turn { role, content, calls, answers })
 }
 
 /// What an assistant called.
@@ -229,24 +161,16 @@ fn calls(fields: &mut Fields<'_>, role: &str) -> Result<Vec<ToolCall>, ApiError>
     let at = fields.at("tool_calls");
     match fields.take("tool_calls").filter(|calls| !is_empty(calls)) {
         None => Ok(vec![]),
-        Some(calls) if role == "assistant" => {
-            let mut calls = tools::calls(calls, &at)?;
-            for call in &mut calls {
-                if let Cow::Owned(plain) = unmarked(&call.arguments) {
-                    call.arguments = plain;
-                }
-            }
-            Ok(calls)
-        }
+        Some(calls) if role == "assistant" => tools::calls(calls, &at),
         Some(_) => Err(ApiError::value(at, "only an assistant calls tools")),
     }
 }
 
-fn role(fields: &mut Fields<'_>) -> Result<String, ApiError> {
+fn role(fields: &mut Fields<'_>) -> Result<&'static str, ApiError> {
     let sent: Cow<'_, str> = text(fields.need("role")?)
         .ok_or_else(|| ApiError::value(fields.at("role"), "a role is a string"))?;
     match ROLES.iter().find(|(name, _)| *name == sent) {
-        Some((_, known)) => Ok((*known).to_owned()),
+        Some((_, known)) => Ok(known),
         None => {
             let names = ROLES.map(|(sent, _)| sent).join(", ");
             let text = format!("there is no role '{}'; use one of {names}", clean(&sent, SHOWN));
@@ -256,86 +180,14 @@ fn role(fields: &mut Fields<'_>) -> Result<String, ApiError> {
 }
 
 /// What an assistant said instead of a content, which is nothing where it called a tool.
-fn refusal(fields: &mut Fields<'_>) -> String {
-    let said = fields.take("refusal").and_then(text);
-    said.map(|said| unmarked(&said).into_owned()).unwrap_or_default()
-}
-
-/// Text with a mark for each image, and the images.
-fn content_text(content: &RawValue, at: &str) -> Result<(String, Vec<Sent>), ApiError> {
-    if let Some(text) = text(content) {
-        return Ok((unmarked(&text).into_owned(), vec![]));
-    }
-    let parts = list(content, PARTS_MAX).map_err(|why| match why {
-        NoList::Long => ApiError::value(at, format!("'{at}' has over {PARTS_MAX} parts")),
-        NoList::Other => {
-            ApiError::value(at, format!("'{at}' must be a string or an array of parts"))
-        }
-    })?;
-    let (mut text, mut images) = (String::new(), vec![]);
-    for (i, value) in parts.into_iter().enumerate() {
-        match part(value, &format!("{at}[{i}]"))? {
-            Part::Text(more) => text.push_str(&unmarked(&more)),
-            Part::Image(image) => {
-                text.push(IMAGE_MARK);
-                images.push(image);
-            }
-        }
-    }
-    Ok((text, images))
-}
-
-/// Text in which nothing passes for an image.
-pub(super) fn unmarked(text: &str) -> Cow<'_, str> {
-    match text.contains(IMAGE_MARK) {
-        true => Cow::Owned(text.replace(IMAGE_MARK, "\u{fffd}")),
-        false => Cow::Borrowed(text),
-    }
-}
-
-/// One part of a message.
-enum Part<'b> {
-    Text(Cow<'b, str>),
-    Image(Sent),
-}
-
-fn part<'b>(part: &'b RawValue, at: &str) -> Result<Part<'b>, ApiError> {
-    let unreadable = || {
-        let text = format!(
-            "'{at}' must be like {{\"type\": \"text\", \"text\": \"...\"}} or {{\"type\": \
-             \"image_url\", \"image_url\": {{\"url\": \"data:image/png;base64,...\"}}}}"
-        );
-        ApiError::value(at, text)
-    };
-    let mut part = Fields::of(part, PART_NAMES, format!("{at}.")).ok_or_else(unreadable)?;
-    let kind = part.take("type").and_then(text).ok_or_else(unreadable)?;
-    match &*kind {
-        "text" | "input_text" | "output_text" => {
-            part.take("text").and_then(text).map(Part::Text).ok_or_else(unreadable)
-        }
-        "refusal" => part.take("refusal").and_then(text).map(Part::Text).ok_or_else(unreadable),
-        "image_url" | "input_image" => {
-            let url = image_url(&mut part).ok_or_else(unreadable)?.into_owned();
-            Ok(Part::Image(Sent { at: at.to_owned(), url }))
-        }
-        other => {
-            let other = clean(other, SHOWN);
-            let text =
-                format!("parts of type '{other}' can't be read; send 'text' and 'image_url'");
-            Err(ApiError::unsupported(at, text))
-        }
-    }
-}
-
-/// Either of OpenAI's forms: an object with a `url`, or the URL itself.
-fn image_url<'b>(part: &mut Fields<'b>) -> Option<Cow<'b, str>> {
-    let image = part.take("image_url")?;
-    text(image).or_else(|| text(Fields::of(image, IMAGE_NAMES, "")?.take("url")?))
+fn refusal(fields: &mut Fields<'_>) -> Content {
+    fields.take("refusal").and_then(text).map(|said| Content::of(&said)).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::images::Sent;
 
     fn parse(list: &str) -> Result<Conversation, ApiError> {
         let body = format!(r#"{{"messages": {list}}}"#);

@@ -4,19 +4,20 @@ use axum::{Extension, extract::State, response::Response};
 use signalbox_policy::Message;
 
 use super::{
-    chat,
+    asked::{Asked, Granted},
+    conversation::unmarked,
     fields::{Fields, Names, list, text},
     format,
     input::Admitted,
     logprobs, parameters,
-    reply::Sending,
-    sampling,
+    sampling::{self, Prompt},
+    writer::Writer,
 };
 use crate::{
     App,
     caller::Caller,
     error::ApiError,
-    pipeline::{Form, Pictures, Wishes},
+    pipeline::{Form, Wishes},
     request_id::RequestId,
 };
 
@@ -37,19 +38,20 @@ pub(super) async fn create(
     Extension(caller): Extension<Caller>,
     Admitted { body, permit }: Admitted,
 ) -> Result<Response, ApiError> {
+    let deadline = app.pipeline().deadline();
     let (settings, name) = (app.clone(), id.clone());
     let reading = move |mut fields: Fields<'_>| {
         let content = prompt(&mut fields)?;
-        let prompt = vec![Message { role: "user".to_owned(), content, origin: Some(0) }];
-        let prompt = (prompt, Wishes::default());
-        sampling::read(&mut fields, (&name, caller), Form::Text, prompt, settings.settings())
+        let messages = vec![Message { role: "user".to_owned(), content, origin: Some(0) }];
+        let (form, wishes) = (Form::Text, Wishes::default());
+        let prompt = Prompt { form, messages, wishes, streams: false };
+        let read = sampling::read(&mut fields, (&name, caller), prompt, settings.settings());
+        let (draft, delivery) = read?;
+        Ok(Asked { draft, delivery, images: vec![] })
     };
-    let ((draft, delivery), mut held) = body.read(&app, NAMES, reading).await?;
-    let call = draft.with(Pictures::default());
-    held.shrink(call.text_bytes());
-    let (deadline, progress) = (app.pipeline().deadline(), call.progress.clone());
-    let sending = Sending { form: Form::Text, delivery, id, progress };
-    sending.send(app, call, permit.holding(held), deadline).await
+    let (asked, held) = body.read(&app, NAMES, reading).await?;
+    let writer = Writer::new(Form::Text, &asked.delivery, &id);
+    asked.answer(app, Granted { permit, held, deadline, id }, writer).await
 }
 
 /// One string, or an array of one.
@@ -57,7 +59,7 @@ fn prompt(fields: &mut Fields<'_>) -> Result<String, ApiError> {
     let sent = fields.need("prompt")?;
     let one = list(sent, 1).ok().and_then(|prompts| prompts.first().copied());
     match text(one.unwrap_or(sent)) {
-        Some(text) if !text.is_empty() => Ok(chat::unmarked(&text).into_owned()),
+        Some(text) if !text.is_empty() => Ok(unmarked(&text).into_owned()),
         _ => Err(ApiError::value("prompt", "'prompt' must be one string that is not empty")),
     }
 }

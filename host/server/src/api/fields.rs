@@ -61,6 +61,16 @@ impl<'b> Fields<'b> {
         Some(Self { names, values, unknown, path: path.into() })
     }
 
+    /// Takes the fields of another object in, in place of its own of the same names.
+    pub(super) fn absorb(&mut self, other: Self) {
+        for (name, value) in other.values {
+            self.values.retain(|(is, _)| *is != name);
+            self.values.push((name, value));
+        }
+        self.unknown.extend(other.unknown);
+        self.unknown.truncate(UNKNOWN_MAX);
+    }
+
     /// Names in it that nobody knows, the first of them, as one line each.
     pub(super) fn unknown(&self) -> &[String] {
         &self.unknown
@@ -76,6 +86,12 @@ impl<'b> Fields<'b> {
         debug_assert!(self.names.iter().any(|group| group.contains(&name)), "{name} was skipped");
         let place = self.values.iter().position(|(is, _)| *is == name)?;
         Some(self.values.swap_remove(place).1).filter(|value| value.get() != "null")
+    }
+
+    /// A field that stays there for whoever reads it.
+    pub(super) fn see(&self, name: &str) -> Option<&'b RawValue> {
+        let (_, value) = self.values.iter().find(|(is, _)| *is == name)?;
+        Some(*value).filter(|value| value.get() != "null")
     }
 
     /// A field of a type that is small: a flag, a number, a short string.

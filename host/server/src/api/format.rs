@@ -29,7 +29,7 @@ const SHOWN: usize = 100;
 type Reader = (&'static str, fn(&RawValue, &str) -> Result<Format, ApiError>);
 
 const READERS: [Reader; 8] = [
-    ("response_format", response_format),
+    ("response_format", typed),
     ("structured_outputs", structured),
     ("guided_json", schema),
     ("guided_regex", regex),
@@ -58,13 +58,16 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Format, ApiError> {
     Ok(found.map_or(Format::Text, |(_, format)| format))
 }
 
-fn response_format(value: &RawValue, at: &str) -> Result<Format, ApiError> {
+/// A format by its `type`, with the schema within, or within one more object.
+pub(super) fn typed(value: &RawValue, at: &str) -> Result<Format, ApiError> {
     let unreadable = || {
-        let text = "'response_format' must be like {\"type\": \"json_object\"} or {\"type\": \
-                    \"json_schema\", \"json_schema\": {\"name\": \"...\", \"schema\": {...}}}";
+        let text = format!(
+            "'{at}' must be like {{\"type\": \"json_object\"}} or {{\"type\": \"json_schema\", \
+             \"json_schema\": {{\"name\": \"...\", \"schema\": {{...}}}}}}"
+        );
         ApiError::value(at, text)
     };
-    let mut format = Fields::of(value, FORMAT_NAMES, "response_format.").ok_or_else(unreadable)?;
+    let mut format = Fields::of(value, FORMAT_NAMES, format!("{at}.")).ok_or_else(unreadable)?;
     let kind = format.take("type").and_then(text).ok_or_else(unreadable)?;
     let direct = format.take("schema");
     match &*kind {
@@ -72,10 +75,10 @@ fn response_format(value: &RawValue, at: &str) -> Result<Format, ApiError> {
         "json_object" => direct.map_or(Ok(Format::JsonObject), |direct| schema(direct, at)),
         "json_schema" => {
             let sent = format.take("json_schema").or(direct).ok_or_else(unreadable)?;
-            let path = "response_format.json_schema.";
-            let mut named = Fields::of(sent, SCHEMA_NAMES, path).ok_or_else(unreadable)?;
+            let path = format!("{at}.json_schema.");
+            let mut named = Fields::of(sent, SCHEMA_NAMES, path.as_str()).ok_or_else(unreadable)?;
             // llama.cpp's clients write the schema itself there.
-            schema(named.take("schema").unwrap_or(sent), "response_format.json_schema.schema")
+            schema(named.take("schema").unwrap_or(sent), &format!("{path}schema"))
         }
         other => {
             let other = clean(other, SHOWN);
@@ -126,7 +129,7 @@ fn short<'v>(value: &'v RawValue, at: &str) -> Result<&'v RawValue, ApiError> {
 }
 
 /// A schema, or a string that holds one.
-fn schema(value: &RawValue, at: &str) -> Result<Format, ApiError> {
+pub(super) fn schema(value: &RawValue, at: &str) -> Result<Format, ApiError> {
     let value = short(value, at)?;
     let within = text(value);
     let read = serde_json::from_str(within.as_deref().unwrap_or(value.get()));

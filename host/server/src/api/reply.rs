@@ -1,37 +1,32 @@
-//! A reply as HTTP: one JSON object, or server-sent events. `writer` says what stands in them.
-//!
-//! A stream that fails in the middle sends `data: {"error": ...}` and ends without `[DONE]`:
-//! OpenAI's clients raise on the first, and whoever waits for `[DONE]` sees that the reply is torn.
+//! A reply as HTTP: one JSON object, or a stream of them. A [`Dialect`] says what stands in them; heads that go out
+//! early, what is said while a call waits, and the errors of its beginning are the same for all.
 
 mod early;
+mod frames;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
     http::{HeaderMap, HeaderName, HeaderValue},
-    response::{
-        AppendHeaders, IntoResponse, Response,
-        sse::{KeepAlive, Sse},
-    },
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use futures_util::{FutureExt, StreamExt, future::try_join_all, stream};
+use serde::Serialize;
 use signalbox_confine::clean;
-use signalbox_engine::{Progress, Sampling};
+use signalbox_engine::{Progress, Sampling, Stage};
 
-use super::{
-    sampling::Delivery,
-    writer::{Writer, event},
-};
+use super::sampling::Delivery;
 use crate::{
     App,
     admission::Permit,
     error::ApiError,
-    pipeline::{Call, Deadline, Form, Refused, Reply},
-    request_id::RequestId,
+    pipeline::{Call, Deadline, Piece, Refused, Reply, Whole},
     telemetry::Telemetry,
 };
-use early::{Answering, Events};
+use early::{Answering, Waiter};
+use frames::Frames;
+pub(super) use frames::{Frame, Framing};
 
 /// Names the expert that answered, or the policy that answered instead.
 pub(crate) const EXPERT_HEADER: &str = "x-signalbox-expert";
@@ -50,16 +45,39 @@ const PULSE: Duration = Duration::from_secs(3);
 /// Bytes of a header made from a policy's words.
 const HEADER_BYTES_MAX: usize = 200;
 
+/// How one dialect writes the replies to a call down.
+pub(super) trait Dialect: Send + 'static {
+    /// How its streams are framed.
+    const FRAMING: Framing = Framing::Events;
+    /// What it answers when all is there.
+    type Whole: Serialize;
+
+    /// These begin, of which there is one at least. Called once, before everything but `waits` and `failed`.
+    fn begin(&mut self, replies: &[Reply]);
+    /// Before the first text.
+    fn opening(&mut self) -> Vec<Frame>;
+    /// A piece of the reply `at`.
+    fn frames(&mut self, at: usize, piece: Piece) -> Vec<Frame>;
+    /// The call did not begin, after the head of its stream went out.
+    fn failed(&mut self, error: &ApiError) -> Vec<Frame>;
+    /// All of them.
+    fn whole(self, replies: Vec<Whole>) -> Self::Whole;
+
+    /// What is said while the call waits.
+    fn waits(&mut self, stage: &Stage) -> Frame {
+        Frame::Comment(stage.to_string())
+    }
+}
+
 /// A call on its way to its reply, and how that is to be written down.
-pub(super) struct Sending {
-    pub(super) form: Form,
+pub(super) struct Sending<D> {
+    pub(super) dialect: D,
     pub(super) delivery: Delivery,
-    pub(super) id: RequestId,
     /// Where the call stands.
     pub(super) progress: Progress,
 }
 
-impl Sending {
+impl<D: Dialect> Sending<D> {
     /// Has a call answered, and sends the reply the way the client asked for it.
     pub(super) async fn send(
         self,
@@ -87,11 +105,11 @@ impl Sending {
         Ok((AppendHeaders(warning), response).into_response())
     }
 
-    async fn whole(self, replies: Vec<Reply>) -> Result<Response, ApiError> {
+    async fn whole(mut self, replies: Vec<Reply>) -> Result<Response, ApiError> {
         let headers = headers(&replies);
-        let writer = self.writer(&replies);
+        self.dialect.begin(&replies);
         let replies = try_join_all(replies.into_iter().map(Reply::whole)).await?;
-        Ok((headers, Json(writer.whole(replies))).into_response())
+        Ok((headers, Json(self.dialect.whole(replies))).into_response())
     }
 
     async fn stream(
@@ -99,46 +117,58 @@ impl Sending {
         answering: Answering<Answered>,
         telemetry: Arc<Telemetry>,
     ) -> Result<Response, ApiError> {
-        let (headers, events) = match early::soon(answering, PATIENCE).await {
+        let Self { dialect, progress, .. } = self;
+        let (headers, frames) = match early::soon(answering, PATIENCE).await {
             Ok(known) => {
                 let replies = known?;
-                (headers(&replies), self.events(replies))
+                (headers(&replies), written(dialect, replies))
             }
             Err(answering) => {
-                let progress = self.progress.clone();
-                let begin = move |answered: Answered| match answered {
-                    Ok(replies) => self.events(replies),
-                    Err(refused) => {
-                        telemetry.reply_failed(""); // its status was counted as 200 long ago
-                        stream::iter([Ok(event(&ApiError::from(refused).to_json()))]).boxed()
-                    }
-                };
-                let comments = early::comments(answering, progress, PULSE, begin);
-                (HeaderMap::new(), comments.boxed())
+                let waiter = Early { dialect, telemetry };
+                (HeaderMap::new(), early::comments(answering, progress, PULSE, waiter))
             }
         };
-        let events = Sse::new(events).keep_alive(KeepAlive::default());
-        Ok((headers, AppendHeaders([UNBUFFERED]), events).into_response())
+        let body = frames::respond(D::FRAMING, frames);
+        Ok((headers, AppendHeaders([UNBUFFERED]), body).into_response())
     }
+}
 
-    fn writer(&self, replies: &[Reply]) -> Writer {
-        Writer::new(replies, self.form, &self.delivery, &self.id)
-    }
-
-    /// Dropping this stream drops the replies, which cancels the generation.
-    fn events(&self, replies: Vec<Reply>) -> Events {
-        let mut writer = self.writer(&replies);
-        let opening = stream::iter(writer.opening());
-        let pieces = replies.into_iter().enumerate().map(|(at, reply)| {
-            let pieces = stream::unfold(reply, async |mut reply| {
-                let piece = reply.next().await?;
-                Some((piece, reply))
-            });
-            pieces.map(move |piece| (at, piece)).boxed()
+/// Dropping this stream drops the replies, which cancels the generation.
+fn written<D: Dialect>(mut dialect: D, replies: Vec<Reply>) -> Frames {
+    dialect.begin(&replies);
+    let opening = stream::iter(dialect.opening());
+    let pieces = replies.into_iter().enumerate().map(|(at, reply)| {
+        let pieces = stream::unfold(reply, async |mut reply| {
+            let piece = reply.next().await?;
+            Some((piece, reply))
         });
-        let written = stream::select_all(pieces)
-            .flat_map(move |(at, piece)| stream::iter(writer.events(at, piece)));
-        opening.chain(written).map(Ok).boxed()
+        pieces.map(move |piece| (at, piece)).boxed()
+    });
+    let written = stream::select_all(pieces)
+        .flat_map(move |(at, piece)| stream::iter(dialect.frames(at, piece)));
+    opening.chain(written).boxed()
+}
+
+/// A stream whose head went out before its call began.
+struct Early<D> {
+    dialect: D,
+    telemetry: Arc<Telemetry>,
+}
+
+impl<D: Dialect> Waiter<Answered> for Early<D> {
+    fn waits(&mut self, stage: &Stage) -> Frame {
+        self.dialect.waits(stage)
+    }
+
+    fn begins(self, answered: Answered) -> Frames {
+        let Self { mut dialect, telemetry } = self;
+        match answered {
+            Ok(replies) => written(dialect, replies),
+            Err(refused) => {
+                telemetry.reply_failed(""); // its status was counted as 200 long ago
+                stream::iter(dialect.failed(&refused.into())).boxed()
+            }
+        }
     }
 }
 

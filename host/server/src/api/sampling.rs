@@ -5,7 +5,7 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde_json::value::RawValue;
-use signalbox_engine::{Ends, Progress, STOP_BYTES_MAX, STOPS_MAX, Sampling};
+use signalbox_engine::{Ends, Format, Progress, STOP_BYTES_MAX, STOPS_MAX, Sampling};
 
 use super::{
     fields::{Fields, Names, is_empty, list, text},
@@ -19,7 +19,7 @@ use crate::{
         BIASES_MAX, CHOICES_PER_CALL_MAX, MODEL_BYTES_MAX, PARTS_MAX, PREDICTION_BYTES_MAX,
         TOP_K_MAX,
     },
-    pipeline::{Call, Form, Pictures, Wishes},
+    pipeline::{self, Call, Form, Pictures, Wishes},
     request_id::RequestId,
 };
 
@@ -79,6 +79,19 @@ pub(super) struct Delivery {
     pub(super) warnings: Vec<String>,
 }
 
+/// Where OpenAI's replies have more room than others.
+const ELSEWHERE: &str = "it has no place in this reply; ask for it at /v1/chat/completions";
+
+impl Delivery {
+    /// Refuses several replies, where there is place for one.
+    pub(super) fn check_single(&self) -> Result<(), ApiError> {
+        match self.choices {
+            1 => Ok(()),
+            _ => Err(ApiError::unsupported("n", format!("'n': {ELSEWHERE}"))),
+        }
+    }
+}
+
 /// A call as its body says it, before anybody looked at its images.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -97,6 +110,32 @@ impl Draft {
         self.view.messages.len()
     }
 
+    /// What the reply ends before.
+    pub(super) fn stops(&self) -> Vec<String> {
+        self.stop.clone()
+    }
+
+    /// Whom it names.
+    pub(super) fn model(&self) -> Option<&str> {
+        self.view.model.as_deref()
+    }
+
+    /// Completes a name of which the beginning will do, where that is the beginning of one id only.
+    pub(super) fn complete_name<'m>(&mut self, ids: impl Iterator<Item = &'m str> + Clone) {
+        let found = self.model().and_then(|named| pipeline::find_begun(named, ids));
+        if let Some(id) = found {
+            self.view.model = Some(id.to_owned());
+        }
+    }
+
+    /// Refuses log probabilities, where a reply has no place for them.
+    pub(super) fn check_unweighed(&self) -> Result<(), ApiError> {
+        match self.wishes.logprobs {
+            None => Ok(()),
+            Some(_) => Err(ApiError::unsupported("logprobs", format!("'logprobs': {ELSEWHERE}"))),
+        }
+    }
+
     /// The call with its images; policies get to know how many.
     pub(super) fn with(self, pictures: Pictures) -> Call {
         let Draft { view, caller, form, sampling, stop, ends, wishes } = self;
@@ -106,23 +145,37 @@ impl Draft {
     }
 }
 
-/// The common fields around `messages`, which are the prompt.
+/// What was read of a body before the fields that all dialects share.
+#[derive(Debug)]
+pub(super) struct Prompt {
+    pub(super) form: Form,
+    pub(super) messages: Vec<signalbox_policy::Message>,
+    pub(super) wishes: Wishes,
+    /// Whether a call that does not say so is answered as a stream.
+    pub(super) streams: bool,
+}
+
+/// The common fields around a prompt.
 pub(super) fn read(
     fields: &mut Fields<'_>,
     (id, caller): (&RequestId, Caller),
-    form: Form,
-    (messages, wishes): (Vec<signalbox_policy::Message>, Wishes),
+    prompt: Prompt,
     settings: &ServerSettings,
 ) -> Result<(Draft, Delivery), ApiError> {
+    let Prompt { form, messages, wishes, streams } = prompt;
+    let format = match format::read(fields)? {
+        Format::Text => wishes.format,
+        other => other,
+    };
     let wishes = Wishes {
-        format: format::read(fields)?,
+        format,
         logprobs: logprobs::read(fields, form)?,
         prediction: prediction(fields)?,
         ..wishes
     };
     parameters::refuse(fields, form)?;
     let warnings = parameters::warnings(fields);
-    let delivery = Delivery { warnings, ..delivery(fields)? };
+    let delivery = Delivery { warnings, ..delivery(fields, streams)? };
     let view = signalbox_policy::Call {
         id: id.as_str().to_owned(),
         caller: caller.number(),
@@ -152,7 +205,8 @@ fn endpoint(form: Form) -> &'static str {
     }
 }
 
-fn model(fields: &mut Fields<'_>) -> Result<Option<String>, ApiError> {
+/// Whom a call names; nobody, where that leaves the choice to the router.
+pub(super) fn model(fields: &mut Fields<'_>) -> Result<Option<String>, ApiError> {
     let Some(model) = fields.read::<String>("model")? else { return Ok(None) };
     if model.len() > MODEL_BYTES_MAX {
         let message = format!("'model' is longer than {MODEL_BYTES_MAX} bytes");
@@ -345,8 +399,8 @@ fn choices(fields: &mut Fields<'_>) -> Result<u32, ApiError> {
     }
 }
 
-fn delivery(fields: &mut Fields<'_>) -> Result<Delivery, ApiError> {
-    let stream = fields.read("stream")?.unwrap_or(false);
+fn delivery(fields: &mut Fields<'_>, streams: bool) -> Result<Delivery, ApiError> {
+    let stream = fields.read("stream")?.unwrap_or(streams);
     let include_usage = match fields.take("stream_options") {
         None => false,
         Some(_) if !stream => {

@@ -23,7 +23,7 @@ const SHOWN: usize = 100;
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Tools, ApiError> {
     let offered = match fields.take("tools") {
         None => vec![],
-        Some(sent) => offered(sent)?,
+        Some(sent) => each(sent, tool)?,
     };
     let choice = match fields.take("tool_choice") {
         None => ToolChoice::Auto,
@@ -33,7 +33,11 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Tools, ApiError> {
     Ok(Tools { offered, choice, parallel })
 }
 
-fn offered(sent: &RawValue) -> Result<Vec<Tool>, ApiError> {
+/// A list of tools, each read by `tool`.
+pub(super) fn each(
+    sent: &RawValue,
+    tool: fn(&RawValue, &str) -> Result<Tool, ApiError>,
+) -> Result<Vec<Tool>, ApiError> {
     if sent.get().len() > TOOLS_BYTES_MAX {
         let message = format!("'tools' is longer than {TOOLS_BYTES_MAX} bytes; offer fewer");
         return Err(ApiError::value("tools", message));
@@ -65,16 +69,32 @@ fn tool(value: &RawValue, at: &str) -> Result<Tool, ApiError> {
         ApiError::value(at, text)
     };
     let mut fields = Fields::of(value, TOOL_NAMES, format!("{at}.")).ok_or_else(unreadable)?;
-    let kind = fields.take("type").and_then(text).unwrap_or("function".into());
-    if kind != "function" {
-        let kind = clean(&kind, SHOWN);
-        let message = format!("tools of type '{kind}' are not run here; offer functions");
-        return Err(ApiError::unsupported(at, message));
-    }
+    only_of_kinds(&mut fields, &["function"], at)?;
     let function = fields.take("function").ok_or_else(unreadable)?;
     let path = format!("{at}.function.");
     let mut function = Fields::of(function, FUNCTION_NAMES, path).ok_or_else(unreadable)?;
-    let name = function.take("name").and_then(text).ok_or_else(unreadable)?.into_owned();
+    described(&mut function, "parameters")?.ok_or_else(unreadable)
+}
+
+/// Refuses the tools that a vendor runs.
+pub(super) fn only_of_kinds(
+    tool: &mut Fields<'_>,
+    kinds: &[&str],
+    at: &str,
+) -> Result<(), ApiError> {
+    match tool.take("type").and_then(text) {
+        Some(kind) if !kinds.contains(&&*kind) => {
+            let kind = clean(&kind, SHOWN);
+            let message = format!("tools of type '{kind}' are not run here; offer functions");
+            Err(ApiError::unsupported(at, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A tool by its name, its description, and its schema in the field `schema`; `None` where it has no name.
+pub(super) fn described(function: &mut Fields<'_>, schema: &str) -> Result<Option<Tool>, ApiError> {
+    let Some(name) = function.take("name").and_then(text) else { return Ok(None) };
     if !is_name(&name) {
         let message = format!(
             "'{}' is no name of a tool; use up to {TOOL_NAME_BYTES_MAX} letters, digits and _-.:/",
@@ -82,16 +102,17 @@ fn tool(value: &RawValue, at: &str) -> Result<Tool, ApiError> {
         );
         return Err(ApiError::value(function.at("name"), message));
     }
-    let parameters = match function.read("parameters")? {
+    let parameters = match function.read(schema)? {
         None => serde_json::json!({ "type": "object", "properties": {} }),
         Some(schema @ serde_json::Value::Object(_)) => schema,
         Some(_) => {
-            let at = function.at("parameters");
-            return Err(ApiError::value(at, "'parameters' must be a JSON Schema, an object"));
+            let message = format!("'{schema}' must be a JSON Schema, an object");
+            return Err(ApiError::value(function.at(schema), message));
         }
     };
     let (description, strict) = (function.read("description")?, function.read("strict")?);
-    Ok(Tool { name, description, parameters, strict: strict.unwrap_or(false) })
+    let (name, strict) = (name.into_owned(), strict.unwrap_or(false));
+    Ok(Some(Tool { name, description, parameters, strict }))
 }
 
 fn is_name(name: &str) -> bool {
@@ -107,8 +128,7 @@ fn read_choice(sent: &RawValue, offered: &[Tool]) -> Result<ToolChoice, ApiError
         Some("required" | "any") => ToolChoice::Required,
         Some(_) => return wrong("'tool_choice' is auto, none, required, or names a function"),
         None => match named(sent) {
-            Some(name) if offered.iter().any(|tool| tool.name == name) => ToolChoice::Named(name),
-            Some(_) => return wrong("'tool_choice' names a function that 'tools' does not offer"),
+            Some(name) => ToolChoice::Named(name),
             None => {
                 return wrong(
                     "'tool_choice' must be like {\"type\": \"function\", \"function\": {\"name\": \
@@ -117,7 +137,16 @@ fn read_choice(sent: &RawValue, offered: &[Tool]) -> Result<ToolChoice, ApiError
             }
         },
     };
+    possible(choice, offered)
+}
+
+/// A choice that can be heeded with these tools.
+pub(super) fn possible(choice: ToolChoice, offered: &[Tool]) -> Result<ToolChoice, ApiError> {
+    let wrong = |message: &str| Err(ApiError::value("tool_choice", message));
     match choice {
+        ToolChoice::Named(name) if !offered.iter().any(|tool| tool.name == name) => {
+            wrong("'tool_choice' names a function that 'tools' does not offer")
+        }
         ToolChoice::Required if offered.is_empty() => {
             wrong("'tool_choice' asks for a call, and 'tools' offers none")
         }

@@ -1,13 +1,18 @@
 //! Writes replies down in OpenAI's form: as one object, or as the chunks of a stream. The choices of a call are
 //! replies of their own, which a stream carries as they come.
+//!
+//! A stream that fails in the middle sends `data: {"error": ...}` and ends without `[DONE]`: OpenAI's clients
+//! raise on the first, and whoever waits for `[DONE]` sees that the reply is torn.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::response::sse::Event;
-use serde::Serialize;
 use signalbox_engine::{TokenLogprobs, Usage as Counted};
 
-use super::{logprobs, sampling::Delivery};
+use super::{
+    logprobs,
+    reply::{Dialect, Frame},
+    sampling::Delivery,
+};
 use crate::{
     error::ApiError,
     openai::finish_reason,
@@ -44,8 +49,8 @@ struct Written {
 }
 
 impl Writer {
-    /// For these replies, of which there is one at least.
-    pub(super) fn new(replies: &[Reply], form: Form, delivery: &Delivery, id: &RequestId) -> Self {
+    /// For the replies to a call.
+    pub(super) fn new(form: Form, delivery: &Delivery, id: &RequestId) -> Self {
         let (prefix, object) = match (form, delivery.stream) {
             (Form::Chat, false) => ("chatcmpl", "chat.completion"),
             (Form::Chat, true) => ("chatcmpl", "chat.completion.chunk"),
@@ -55,30 +60,13 @@ impl Writer {
             id: format!("{prefix}-{}", id.as_str()),
             object: object.into(),
             created: unix_seconds(SystemTime::now()),
-            model: replies[0].model().to_owned(),
+            model: String::new(),
             choices: vec![],
             usage: None,
             performance: None,
         };
-        let choices = replies.iter().map(|_| Written::default()).collect();
         let spent = Some(Counted::default());
-        Self { form, include_usage: delivery.include_usage, choices, spent, blank }
-    }
-
-    /// All of it; the first reply's times are the call's.
-    pub(super) fn whole(mut self, replies: Vec<Whole>) -> Completion {
-        let measured = replies.first().map(|whole| whole.end.performance);
-        let choice = |(index, whole): (u32, Whole)| {
-            self.count(whole.end.usage);
-            self.choice(index, whole)
-        };
-        let choices = (0..).zip(replies).map(choice).collect();
-        Completion {
-            choices,
-            usage: self.spent.map(|spent| Some(spent.into())),
-            performance: measured.map(|measured| performance(&measured, &self.blank.model)),
-            ..self.blank
-        }
+        Self { form, include_usage: delivery.include_usage, choices: vec![], spent, blank }
     }
 
     fn choice(&self, index: u32, whole: Whole) -> Choice {
@@ -96,35 +84,6 @@ impl Writer {
         Choice { index, content, logprobs, finish_reason }
     }
 
-    /// Before the first text: who speaks.
-    pub(super) fn opening(&mut self) -> Vec<Event> {
-        let speaker = || Message { role: Some("assistant".into()), ..Message::said(String::new()) };
-        let spoken = if self.form == Form::Chat { self.choices.len() } else { 0 };
-        (0..spoken).map(|at| event(&self.chunk(at, Content::Delta(speaker()), None))).collect()
-    }
-
-    /// A piece of the choice `at`.
-    pub(super) fn events(&mut self, at: usize, piece: Piece) -> Vec<Event> {
-        match piece {
-            Piece::Text(text) => {
-                let delta = self.delta(text);
-                vec![event(&self.chunk(at, delta, None))]
-            }
-            Piece::Call(call) => {
-                let tool_calls = vec![ToolCall::new(call, Some(self.choices[at].calls))];
-                self.choices[at].calls += 1;
-                let delta = Message { tool_calls, ..Message::default() };
-                vec![event(&self.chunk(at, Content::Delta(delta), None))]
-            }
-            Piece::Logprobs(tokens) => {
-                self.choices[at].weighed.extend(tokens);
-                vec![]
-            }
-            Piece::End(end) => self.closing(at, &end),
-            Piece::Failed(refused) => vec![event(&ApiError::from(refused).to_json())],
-        }
-    }
-
     fn delta(&self, text: String) -> Content {
         match self.form {
             Form::Chat => Content::Delta(Message::said(text)),
@@ -133,7 +92,7 @@ impl Writer {
     }
 
     /// Why a choice ended; behind the last one what all cost, where that was asked for, and the end mark.
-    fn closing(&mut self, at: usize, end: &End) -> Vec<Event> {
+    fn closing(&mut self, at: usize, end: &End) -> Vec<Frame> {
         let empty = match self.form {
             Form::Chat => Content::Delta(Message::default()),
             Form::Text => Content::Text(String::new()),
@@ -142,15 +101,15 @@ impl Writer {
         self.choices[at].over = true;
         let mut last = self.chunk(at, empty, Some(finish_reason(&end.ending).into()));
         last.performance = Some(performance(&end.performance, &self.blank.model));
-        let mut events = vec![event(&last)];
+        let mut frames = vec![Frame::json(&last)];
         if self.choices.iter().all(|choice| choice.over) {
             if self.include_usage {
                 let usage = Some(self.spent.map(Usage::from));
-                events.push(event(&Completion { usage, ..self.blank.clone() }));
+                frames.push(Frame::json(&Completion { usage, ..self.blank.clone() }));
             }
-            events.push(Event::default().data("[DONE]"));
+            frames.push(Frame::mark("[DONE]"));
         }
-        events
+        frames
     }
 
     /// All choices answer one prompt, which is counted once.
@@ -174,9 +133,62 @@ impl Writer {
     }
 }
 
-#[expect(clippy::expect_used, reason = "these types have string keys and finite numbers only")]
-pub(super) fn event(value: &impl Serialize) -> Event {
-    Event::default().json_data(value).expect("serialises")
+impl Dialect for Writer {
+    type Whole = Completion;
+
+    fn begin(&mut self, replies: &[Reply]) {
+        replies[0].model().clone_into(&mut self.blank.model);
+        self.choices = replies.iter().map(|_| Written::default()).collect();
+    }
+
+    /// Who speaks.
+    fn opening(&mut self) -> Vec<Frame> {
+        let speaker = || Message { role: Some("assistant".into()), ..Message::said(String::new()) };
+        let spoken = if self.form == Form::Chat { self.choices.len() } else { 0 };
+        let chunk = |at| Frame::json(&self.chunk(at, Content::Delta(speaker()), None));
+        (0..spoken).map(chunk).collect()
+    }
+
+    fn frames(&mut self, at: usize, piece: Piece) -> Vec<Frame> {
+        match piece {
+            Piece::Text(text) => {
+                let delta = self.delta(text);
+                vec![Frame::json(&self.chunk(at, delta, None))]
+            }
+            Piece::Call(call) => {
+                let tool_calls = vec![ToolCall::new(call, Some(self.choices[at].calls))];
+                self.choices[at].calls += 1;
+                let delta = Message { tool_calls, ..Message::default() };
+                vec![Frame::json(&self.chunk(at, Content::Delta(delta), None))]
+            }
+            Piece::Logprobs(tokens) => {
+                self.choices[at].weighed.extend(tokens);
+                vec![]
+            }
+            Piece::End(end) => self.closing(at, &end),
+            Piece::Failed(refused) => self.failed(&refused.into()),
+        }
+    }
+
+    fn failed(&mut self, error: &ApiError) -> Vec<Frame> {
+        vec![Frame::json(&error.to_json())]
+    }
+
+    /// All of it; the first reply's times are the call's.
+    fn whole(mut self, replies: Vec<Whole>) -> Completion {
+        let measured = replies.first().map(|whole| whole.end.performance);
+        let choice = |(index, whole): (u32, Whole)| {
+            self.count(whole.end.usage);
+            self.choice(index, whole)
+        };
+        let choices = (0..).zip(replies).map(choice).collect();
+        Completion {
+            choices,
+            usage: self.spent.map(|spent| Some(spent.into())),
+            performance: measured.map(|measured| performance(&measured, &self.blank.model)),
+            ..self.blank
+        }
+    }
 }
 
 fn performance(measured: &Measured, model: &str) -> Performance {

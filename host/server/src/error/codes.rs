@@ -69,6 +69,7 @@ const HOST: &[&str] = &[
     "registry_locked",
     "registry_storage",
     "reply_timeout",
+    "response_not_found",
     "revision_ambiguous",
     "revision_in_use",
     "revision_not_found",

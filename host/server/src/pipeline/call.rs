@@ -46,6 +46,8 @@ pub(crate) struct Wishes {
     pub(crate) tools: Arc<Tools>,
     /// By the client's message; shorter where nothing is attached.
     pub(crate) attached: Vec<Attached>,
+    /// Whether the second message of a text is what stands behind a gap, which the reply fills.
+    pub(crate) infill: bool,
     /// What comes behind the last message.
     pub(crate) opening: Opening,
     /// What the reply has to look like.

@@ -36,12 +36,16 @@ pub(super) async fn choose(
 }
 
 fn client_named(named: &str, menu: &[ExpertView]) -> Result<Choice, Refusal> {
-    if let Some(expert) = find(named, menu.iter().map(|expert| expert.id.as_str())) {
-        let reason = "the client named this expert".to_owned();
-        return Ok(plain(Route::Client, expert, reason));
-    }
-    let known = menu.iter().map(|expert| expert.id.clone()).collect();
-    Err(Refusal::UnknownExpert { asked: named.to_owned(), known })
+    let expert = by_name(named, menu)?;
+    Ok(plain(Route::Client, expert, "the client named this expert".to_owned()))
+}
+
+fn by_name<'m>(named: &str, menu: &'m [ExpertView]) -> Result<&'m str, Refusal> {
+    let ids = menu.iter().map(|expert| expert.id.as_str());
+    find(named, ids.clone()).ok_or_else(|| {
+        let known = ids.map(str::to_owned).collect();
+        Refusal::UnknownExpert { asked: named.to_owned(), known }
+    })
 }
 
 /// Whether a name has the tag that Ollama's clients put behind names.
@@ -55,31 +59,55 @@ pub(crate) fn find<'m>(named: &str, ids: impl Iterator<Item = &'m str> + Clone) 
     ids.clone().find(|id| *id == named).or_else(|| ids.clone().find(|id| *id == untagged))
 }
 
+/// The same, or the one id that begins so.
+pub(crate) fn find_begun<'m>(
+    named: &str,
+    ids: impl Iterator<Item = &'m str> + Clone,
+) -> Option<&'m str> {
+    let untagged = named.strip_suffix(LATEST).unwrap_or(named);
+    let mut begun = ids.clone().filter(|id| !untagged.is_empty() && id.starts_with(untagged));
+    find(named, ids).or(match (begun.next(), begun.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
+    })
+}
+
 fn routed(decision: Decision) -> Choice {
     let Decision { policy, plan, reason, confidence, tags } = decision;
     Choice { route: Route::Policy(policy), plan, reason, confidence: Some(confidence), tags }
 }
 
-/// Without a router, or when it failed: the general expert of highest priority that can answer, else any other. A call
-/// with images prefers one that can see.
+/// Whom a call reaches if no policy has a say.
+pub(super) fn unrouted(menu: &[ExpertView], call: &Call) -> Result<String, Refusal> {
+    match &call.view.model {
+        Some(named) => by_name(named, menu).map(str::to_owned),
+        None => default(menu, call.has_images()).map(|(expert, _)| expert.id.clone()),
+    }
+}
+
+/// Without a router, or when it failed.
 fn native(
     menu: &[ExpertView],
     images: bool,
     failing: Option<&PolicyRef>,
 ) -> Result<Choice, Refusal> {
+    let (expert, seeing) = default(menu, images)?;
+    let what = if seeing { "seeing" } else { &expert.domain };
+    let router = failing.map_or("no router".to_owned(), |id| format!("failing router {id}"));
+    let reason = format!("{router}; {what} expert of highest priority");
+    Ok(plain(Route::Default, &expert.id, reason))
+}
+
+/// The general expert of highest priority that can answer, else any other. A call with images prefers one that
+/// can see; says whether it was chosen for that.
+fn default(menu: &[ExpertView], images: bool) -> Result<(&ExpertView, bool), Refusal> {
     let able = || menu.iter().filter(|e| !matches!(e.state, ExpertState::Failed(_)));
     let highest = |e: &&ExpertView| Reverse(e.priority); // min_by_key keeps the operator's order
     let sees = |e: &&ExpertView| e.capabilities.iter().any(|known| known == IMAGES);
     let seeing = able().filter(|e| images && sees(e)).min_by_key(highest);
     let general = || able().filter(|e| e.domain == GENERAL).min_by_key(highest);
     match seeing.or_else(general).or_else(|| able().min_by_key(highest)) {
-        Some(expert) => {
-            let what = if seeing.is_some() { "seeing" } else { &expert.domain };
-            let router =
-                failing.map_or("no router".to_owned(), |id| format!("failing router {id}"));
-            let reason = format!("{router}; {what} expert of highest priority");
-            Ok(plain(Route::Default, &expert.id, reason))
-        }
+        Some(expert) => Ok((expert, seeing.is_some())),
         None => Err(Refusal::NoExpert { failed: menu.iter().map(ailment).collect() }),
     }
 }
@@ -172,6 +200,18 @@ mod tests {
         check("phi:latest", &["phi", "phi:latest"], Some("phi:latest"));
         check("phi:7b", &["phi"], None);
         check(":latest", &["phi"], None);
+    }
+
+    #[test]
+    fn the_beginning_of_one_name_will_do() {
+        let check = |named, ids: &[&str], expect| {
+            assert_eq!(find_begun(named, ids.iter().copied()), expect, "{named}");
+        };
+        check("phi4", &["phi4_fast", "qwen"], Some("phi4_fast"));
+        check("phi4:latest", &["phi4_fast", "qwen"], Some("phi4_fast"));
+        check("phi", &["phi3", "phi4"], None);
+        check("phi3", &["phi3", "phi3_long"], Some("phi3"));
+        check("", &["phi3"], None);
     }
 
     #[test]

@@ -71,11 +71,21 @@ fn prompt(call: &Call) -> Prompt {
             tools: call.wishes.tools.clone(),
             opening: call.wishes.opening,
         }),
+        Form::Text if call.wishes.infill => infill(messages),
         Form::Text => {
             let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
             Prompt::Text(texts.join("\n"))
         }
     }
+}
+
+/// What stands before the gap, with what policies put beside it, and what stands behind it.
+fn infill(messages: &[signalbox_policy::Message]) -> Prompt {
+    let texts = |behind: bool| -> String {
+        let side = messages.iter().filter(|message| (message.origin == Some(1)) == behind);
+        side.map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n")
+    };
+    Prompt::Infill { before: texts(false), behind: texts(true) }
 }
 
 #[cfg(test)]

@@ -98,6 +98,11 @@ impl Reply {
         &self.source.model
     }
 
+    /// What it has cost until now.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// Why this expert, in the router's words.
     pub(crate) fn reason(&self) -> String {
         self.meter.reason()
@@ -192,8 +197,10 @@ impl Reply {
         };
         let mut said = calls.push(&text);
         if let State::Ending(end) = &mut self.state {
-            said.extend(calls.finish(end.ending != Ending::Expert(Finish::Stop)));
-            if calls.calls() > 0 && end.ending == Ending::Expert(Finish::Stop) {
+            let stopped =
+                matches!(end.ending, Ending::Expert(Finish::Stop | Finish::StopString(_)));
+            said.extend(calls.finish(!stopped));
+            if calls.calls() > 0 && stopped {
                 end.ending = Ending::Called;
             }
         }

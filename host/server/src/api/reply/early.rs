@@ -2,22 +2,16 @@
 //! own; after that the head goes out, so that no proxy takes the silence for an end, and comments say
 //! what the call waits for until its text comes. An error is then an event.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
-use axum::response::sse::Event;
-use futures_util::{
-    Stream, StreamExt,
-    future::BoxFuture,
-    stream::{self, BoxStream},
-};
-use signalbox_engine::Progress;
+use futures_util::{StreamExt, future::BoxFuture, stream};
+use signalbox_engine::{Progress, Stage};
 use tokio::time::{Instant, Interval, interval_at, timeout};
+
+use super::frames::{Frame, Frames};
 
 /// A call on its way to its first text.
 pub(super) type Answering<T> = BoxFuture<'static, T>;
-
-/// Events of a stream.
-pub(super) type Events = BoxStream<'static, Result<Event, Infallible>>;
 
 /// Waits for what is known soon, or gives the rest of the waiting back.
 pub(super) async fn soon<T>(
@@ -30,47 +24,46 @@ pub(super) async fn soon<T>(
     }
 }
 
-/// A call that is waited for, what is said meanwhile, and what becomes of it.
-struct Waiting<T, B> {
+/// Who waits for a call: says so meanwhile, and goes on when it is known how it begins.
+pub(super) trait Waiter<T>: Send + 'static {
+    /// What is said while the call stands there.
+    fn waits(&mut self, stage: &Stage) -> Frame;
+    /// The rest of the stream.
+    fn begins(self, known: T) -> Frames;
+}
+
+struct Waiting<T, W> {
     answering: Answering<T>,
     progress: Progress,
     ticks: Interval,
-    begin: B,
+    waiter: W,
 }
 
-/// Comments on where a call stands, until it is known how it begins; then the events of that.
-pub(super) fn comments<T: 'static, B>(
+/// What is said of where a call stands, until it is known how it begins; then the frames of that.
+pub(super) fn comments<T: 'static>(
     answering: Answering<T>,
     progress: Progress,
     pulse: Duration,
-    begin: B,
-) -> impl Stream<Item = Result<Event, Infallible>>
-where
-    B: FnOnce(T) -> Events + Send + 'static,
-{
+    waiter: impl Waiter<T>,
+) -> Frames {
     let ticks = interval_at(Instant::now(), pulse);
-    let waiting = Waiting { answering, progress, ticks, begin };
-    stream::unfold(Some(waiting), async |waiting| {
+    let waiting = Waiting { answering, progress, ticks, waiter };
+    let frames = stream::unfold(Some(waiting), async |waiting| {
         let mut waiting = waiting?;
         tokio::select! {
             biased;
-            known = &mut waiting.answering => Some(((waiting.begin)(known), None)),
+            known = &mut waiting.answering => Some((waiting.waiter.begins(known), None)),
             _ = waiting.ticks.tick() => {
-                let stage = waiting.progress.stage().to_string();
-                let comment = stream::iter([Ok(Event::default().comment(stage))]);
-                Some((comment.boxed(), Some(waiting)))
+                let frame = waiting.waiter.waits(&waiting.progress.stage());
+                Some((stream::iter([frame]).boxed(), Some(waiting)))
             }
         }
-    })
-    .flatten()
+    });
+    frames.flatten().boxed()
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::{
-        body::to_bytes,
-        response::{IntoResponse, Sse},
-    };
     use futures_util::FutureExt;
     use tokio::time::sleep;
 
@@ -93,13 +86,25 @@ mod tests {
         assert_eq!(rest.await, "begun");
     }
 
+    struct Patient;
+
+    impl Waiter<&'static str> for Patient {
+        fn waits(&mut self, stage: &Stage) -> Frame {
+            Frame::Comment(stage.to_string())
+        }
+
+        fn begins(self, word: &'static str) -> Frames {
+            stream::iter([Frame::mark(word)]).boxed()
+        }
+    }
+
     #[tokio::test]
     async fn a_stream_says_what_it_waits_for_until_it_begins() {
-        let begin = |word: &str| stream::iter([Ok(Event::default().data(word))]).boxed();
-        let events = comments(later(PULSE * 5), Progress::default(), PULSE, begin);
-        let body = Sse::new(events).into_response().into_body();
-        let text = String::from_utf8(to_bytes(body, 4096).await.unwrap().to_vec()).unwrap();
-        assert!(text.matches(": preparing\n\n").count() >= 2, "{text}");
-        assert!(text.ends_with("data: begun\n\n"), "{text}");
+        let frames = comments(later(PULSE * 5), Progress::default(), PULSE, Patient);
+        let said: Vec<Frame> = frames.collect().await;
+        let (last, waited) = said.split_last().unwrap();
+        let preparing = Frame::Comment("preparing".to_owned());
+        assert!(waited.len() >= 2 && waited.iter().all(|frame| *frame == preparing), "{said:?}");
+        assert_eq!(*last, Frame::mark("begun"));
     }
 }

@@ -13,8 +13,9 @@ fn parse(body: &str) -> Result<(Draft, Delivery), ApiError> {
     ];
     let mut fields = Fields::parse(body.as_bytes(), names)?;
     let id = RequestId::of(None);
-    let prompt = (vec![], Wishes::default());
-    read(&mut fields, (&id, Caller::at(None)), Form::Chat, prompt, &ServerSettings::default())
+    let (form, wishes) = (Form::Chat, Wishes::default());
+    let prompt = Prompt { form, messages: vec![], wishes, streams: false };
+    read(&mut fields, (&id, Caller::at(None)), prompt, &ServerSettings::default())
 }
 
 const UNSUPPORTED: &str = "unsupported_parameter";

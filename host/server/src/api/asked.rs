@@ -1,0 +1,63 @@
+//! What a body asks for, whatever its dialect, and the way from there to the reply: its images are looked at, it
+//! becomes a call, and the call's reply is sent in that dialect's words.
+
+use axum::response::Response;
+
+use super::{
+    conversation::pictures,
+    reply::{Dialect, Sending},
+    sampling::{Delivery, Draft},
+};
+use crate::{
+    App,
+    admission::Permit,
+    bodies::Held,
+    error::ApiError,
+    images::Sent,
+    pipeline::{Call, Deadline, Refused},
+    request_id::RequestId,
+};
+
+/// What a body asks for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) draft: Draft,
+    pub(super) delivery: Delivery,
+    /// Each with the message it stands in.
+    pub(super) images: Vec<(usize, Sent)>,
+}
+
+/// What a call has while it is answered.
+pub(super) struct Granted {
+    pub(super) permit: Permit,
+    /// The memory of its body.
+    pub(super) held: Held,
+    pub(super) deadline: Deadline,
+    pub(super) id: RequestId,
+}
+
+impl Asked {
+    /// The call, when its images are there.
+    pub(super) async fn call(self, app: &App) -> Result<Call, ApiError> {
+        let Self { draft, images, .. } = self;
+        let pictures = pictures(app.images(), draft.messages(), images).await?;
+        Ok(draft.with(pictures))
+    }
+
+    /// Answers it in a dialect.
+    pub(super) async fn answer<D: Dialect>(
+        self,
+        app: App,
+        granted: Granted,
+        dialect: D,
+    ) -> Result<Response, ApiError> {
+        let Granted { permit, mut held, deadline, id } = granted;
+        let delivery = self.delivery.clone();
+        let late = |refusal| Refused { id: id.as_str().to_owned(), refusal };
+        let call = deadline.within(self.call(&app)).await.map_err(late)??;
+        held.shrink(call.text_bytes());
+        let progress = call.progress.clone();
+        let sending = Sending { dialect, delivery, progress };
+        sending.send(app, call, permit.holding(held), deadline).await
+    }
+}

@@ -1,0 +1,116 @@
+//! Ollama's `POST /api/generate` and `POST /api/chat`. Without anything to answer they load an expert, as its
+//! clients ask for ahead of time.
+
+mod date;
+pub(super) mod models;
+mod read;
+mod writer;
+
+use axum::{Extension, Json, extract::State, response::IntoResponse, response::Response};
+
+use super::{
+    asked::{Asked, Granted},
+    fields::{Fields, Names},
+    input::Admitted,
+    sampling::{self, Prompt},
+};
+use crate::{
+    App,
+    caller::Caller,
+    error::ApiError,
+    images::Sent,
+    pipeline::{Deadline, Refusal, Refused},
+    request_id::RequestId,
+};
+use writer::{Endpoint, Writer};
+
+/// What is read of a body: what it asks for, or only whom.
+enum Read {
+    Call(Box<Asked>),
+    Load { model: Option<String>, leaves: bool },
+}
+
+/// What stands around a prompt: `None` where there is nothing to answer.
+type Prompted = Option<(Prompt, Vec<(usize, Sent)>)>;
+
+/// Reads what an endpoint is asked.
+type Reader = fn(&mut Fields<'_>, usize) -> Result<Prompted, ApiError>;
+
+/// Answers a prompt.
+pub(super) async fn generate(
+    state: State<App>,
+    Extension(id): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
+    admitted: Admitted,
+) -> Result<Response, ApiError> {
+    answer(state, (id, caller), admitted, Endpoint::Generate).await
+}
+
+/// Answers a conversation.
+pub(super) async fn chat(
+    state: State<App>,
+    Extension(id): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
+    admitted: Admitted,
+) -> Result<Response, ApiError> {
+    answer(state, (id, caller), admitted, Endpoint::Chat).await
+}
+
+async fn answer(
+    State(app): State<App>,
+    (id, caller): (RequestId, Caller),
+    Admitted { body, permit }: Admitted,
+    endpoint: Endpoint,
+) -> Result<Response, ApiError> {
+    let deadline = app.pipeline().deadline();
+    let (names, reader): (Names, Reader) = match endpoint {
+        Endpoint::Generate => (read::GENERATE, read::generate),
+        Endpoint::Chat => (read::CHAT, read::chat),
+    };
+    let (settings, name) = (app.clone(), id.clone());
+    let reading = move |mut fields: Fields<'_>| {
+        let settings = settings.settings();
+        read::options(&mut fields)?;
+        let leaves = read::leaves(&mut fields)?;
+        let Some((prompt, images)) = reader(&mut fields, settings.images.per_call_max)? else {
+            return Ok(Read::Load { model: sampling::model(&mut fields)?, leaves });
+        };
+        let read = sampling::read(&mut fields, (&name, caller), prompt, settings);
+        let (draft, delivery) = read?;
+        delivery.check_single()?;
+        Ok(Read::Call(Box::new(Asked { draft, delivery, images })))
+    };
+    let (read, held) = body.read(&app, names, reading).await?;
+    match read {
+        Read::Load { model, leaves } => load(&app, &id, deadline, endpoint, model, leaves).await,
+        Read::Call(mut asked) => {
+            let menu = app.fleet().menu();
+            asked.draft.complete_name(menu.iter().map(|expert| expert.id.as_str()));
+            let writer = Writer::new(endpoint, asked.draft.model());
+            asked.answer(app, Granted { permit, held, deadline, id }, writer).await
+        }
+    }
+}
+
+/// Has an expert in memory, as its next call would have. That one leaves is for operators to say.
+async fn load(
+    app: &App,
+    id: &RequestId,
+    deadline: Deadline,
+    endpoint: Endpoint,
+    model: Option<String>,
+    leaves: bool,
+) -> Result<Response, ApiError> {
+    let refused = |refusal| ApiError::from(Refused { id: id.as_str().to_owned(), refusal });
+    let loaded = match &model {
+        Some(named) if !leaves => {
+            let expert = models::find(app, named).map_err(refused)?;
+            let loading = deadline.within(app.fleet().warm(&expert.id)).await.map_err(refused)?;
+            loading.map_err(|error| refused(Refusal::Engine(error)))?;
+            true
+        }
+        Some(named) => models::find(app, named).map(|_| false).map_err(refused)?,
+        None => false,
+    };
+    Ok(Json(writer::without_reply(endpoint, model, loaded)).into_response())
+}

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Have people's own client libraries use a host, and print what works: client by feature.
+
+    tests/clients/run.py                                        the clients of every full check, on the demo
+    tests/clients/run.py all                                    every client
+    tests/clients/run.py openai-python --host http://127.0.0.1:8080
+
+Each client is installed from its registry, pinned, into a virtual environment of its own under
+$SIGNALBOX_CLIENT_CACHE, or else ~/.cache/signalbox/clients; one that is there is kept. The demo is started from
+$SIGNALBOX_BINARY, or else `signalbox` on the path. Ends with 1 when anything fails.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).parent
+# Name, script, what is installed, whether every full check runs it.
+CLIENTS = [
+    ("openai-python", "openai_python.py", ["openai==3.57.0"], True),
+    ("anthropic-python", "anthropic_python.py", ["anthropic==2.14.0"], True),
+    ("ollama-python", "ollama_python.py", ["ollama==0.6.3"], True),
+]
+READY_S = 60
+CHECKS_S = 600
+
+
+def cache():
+    chosen = os.environ.get("SIGNALBOX_CLIENT_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "signalbox" / "clients"
+
+
+def installed(name, packages):
+    """The interpreter that has a client. Its pins name its folder, so that other pins are another one."""
+    folder = cache() / "_".join([name, *packages]).replace("==", "-").replace("[", "-").replace("]", "")
+    python = folder / "bin" / "python"
+    done = folder / ".installed"
+    if not done.exists():
+        venv.create(folder, with_pip=True, clear=True)
+        quiet = ["-q", "--disable-pip-version-check"]
+        subprocess.run([python, "-m", "pip", "install", *quiet, *packages], check=True)
+        done.touch()
+    return python
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def demo():
+    """A demo of its own, ready."""
+    binary = os.environ.get("SIGNALBOX_BINARY", "signalbox")
+    port = free_port()
+    command = [binary, "demo", "--port", str(port), "--admin-port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    host = f"http://127.0.0.1:{port}"
+    try:
+        wait(host, process)
+        yield host
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait(host, process):
+    late = time.monotonic() + READY_S
+    while time.monotonic() < late and process.poll() is None:
+        with contextlib.suppress(OSError):
+            if urllib.request.urlopen(f"{host}/ready", timeout=5).status == 200:
+                return
+        time.sleep(0.2)
+    raise SystemExit(f"the demo was not ready within {READY_S} s")
+
+
+def ask(name, script, packages, host):
+    """The outcomes of one client, by feature."""
+    python = installed(name, packages)
+    environment = os.environ | {"SIGNALBOX_CLIENTS_HOST": host, "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [python, HERE / script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=CHECKS_S)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    outcomes = {line["feature"]: line for line in lines}
+    if not outcomes or (done.returncode and not any(line["outcome"] == "fails" for line in lines)):
+        outcomes["start"] = {"outcome": "fails", "detail": done.stderr.strip()[-400:]}
+    return outcomes
+
+
+def table(results):
+    """Markdown, a client a row."""
+    features = list(dict.fromkeys(feature for outcomes in results.values() for feature in outcomes))
+    rows = [["client", *features], ["---"] * (len(features) + 1)]
+    for name, outcomes in results.items():
+        rows.append([name, *(outcomes.get(feature, {}).get("outcome", "") for feature in features)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clients", nargs="*", help="by name, or all")
+    parser.add_argument("--host", help="a host that serves the demo's experts")
+    asked = parser.parse_args()
+    known = [name for name, *_ in CLIENTS]
+    for name in asked.clients:
+        if name not in [*known, "all"]:
+            parser.error(f"there is no client {name}; there are {', '.join(known)} and all")
+    chosen = [
+        client
+        for client in CLIENTS
+        if "all" in asked.clients or client[0] in asked.clients or (not asked.clients and client[3])
+    ]
+    with contextlib.nullcontext(asked.host) if asked.host else demo() as host:
+        results = {name: ask(name, script, packages, host) for name, script, packages, _ in chosen}
+    print(table(results))
+    other = [
+        (name, feature, line)
+        for name, outcomes in results.items()
+        for feature, line in outcomes.items()
+        if line["outcome"] != "works"
+    ]
+    for name, feature, line in other:
+        print(f"{name}, {feature}: {line['outcome']}: {line['detail']}")
+    sys.exit(any(line["outcome"] == "fails" for *_, line in other))
+
+
+if __name__ == "__main__":
+    main()
