@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod access;
+mod aliases;
 mod experts;
 mod models;
 mod pack_files;
@@ -140,9 +141,11 @@ fn settings(
     let places = Places { folder, home: environment("HOME").map(PathBuf::from) };
     let section = root.section("policies");
     let policies = policies::read(&section, &limits, &places, &front.server);
+    let sections = root.sections("experts");
+    let aliases = aliases::read(&sections);
     let fleet = FleetSettings {
         pack_files: pack_files::read(&root.section("pack_files"), &places, environment),
-        ..experts::read(root, &limits, &places, machine, &policies)
+        ..experts::read((root, sections), &limits, &places, machine, &policies)
     };
     let ids: BTreeSet<&str> = fleet.experts.iter().map(|expert| expert.id.as_str()).collect();
     for (name, _) in policies.components.iter().filter(|(name, _)| ids.contains(name.as_str())) {
@@ -152,7 +155,7 @@ fn settings(
     Settings {
         fleet,
         policies,
-        server: front.server,
+        server: ServerSettings { aliases, ..front.server },
         data: front.data,
         admin: front.admin,
         log_level: front.log_level,

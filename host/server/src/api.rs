@@ -4,6 +4,7 @@
 mod activations;
 mod asked;
 mod chat;
+mod completion;
 mod completions;
 mod conversation;
 mod decisions;
@@ -27,6 +28,7 @@ mod root;
 pub(crate) mod route;
 mod sampling;
 mod stats;
+mod tokens;
 mod tools;
 mod writer;
 
@@ -53,6 +55,7 @@ use crate::{
     openapi::{self, Document},
     scrape,
     wire::{
+        completion::CompletionAnswer,
         completions::Completion,
         experts::{Expert, ExpertList},
         health::{Health, Ready},
@@ -68,6 +71,7 @@ use crate::{
         requests::{Activate, ChatRequest, TextRequest},
         responses::{ResponseAnswer, ResponseDeleted, ResponsesRequest},
         stats::Stats,
+        tokens::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest},
     },
 };
 
@@ -76,6 +80,12 @@ const SHOWN: usize = 200;
 
 /// What clients use.
 fn data_table() -> Vec<Route> {
+    let tables = [about_table(), openai_table(), anthropic_table(), ollama_table(), text_table()];
+    tables.into_iter().flatten().collect()
+}
+
+/// What there is, and how it is.
+fn about_table() -> Vec<Route> {
     vec![
         get("/", "What this is.", root::show).answers::<Root>(),
         get("/health", "Whether the process lives.", health::health).answers::<Health>(),
@@ -90,8 +100,17 @@ fn data_table() -> Vec<Route> {
             .answers::<Value>(),
         get("/v1/models", "What a call may name.", models::list).answers::<ModelList>(),
         get("/v1/models/{id}", "One model.", models::show).answers::<Model>(),
+    ]
+}
+
+/// OpenAI's words.
+fn openai_table() -> Vec<Route> {
+    vec![
         post("/v1/chat/completions", "Answers a conversation; whole, or as events.", chat::create)
             .takes::<ChatRequest>()
+            .answers::<Completion>(),
+        post("/v1/completions", "Continues a text; whole, or as events.", completions::create)
+            .takes::<TextRequest>()
             .answers::<Completion>(),
         post(
             "/v1/responses",
@@ -104,6 +123,12 @@ fn data_table() -> Vec<Route> {
             .answers::<ResponseAnswer>(),
         delete("/v1/responses/{id}", "Forgets a response.", responses::delete)
             .answers::<ResponseDeleted>(),
+    ]
+}
+
+/// Anthropic's words.
+fn anthropic_table() -> Vec<Route> {
+    vec![
         post("/v1/messages", "Answers a conversation in Anthropic's words.", messages::create)
             .takes::<MessagesRequest>()
             .answers::<MessageAnswer>(),
@@ -114,6 +139,12 @@ fn data_table() -> Vec<Route> {
         )
         .takes::<MessagesRequest>()
         .answers::<TokenCount>(),
+    ]
+}
+
+/// Ollama's words.
+fn ollama_table() -> Vec<Route> {
+    vec![
         post("/api/generate", "Answers a prompt in Ollama's words.", ollama::generate)
             .takes::<GenerateRequest>()
             .answers::<OllamaAnswer>(),
@@ -129,9 +160,21 @@ fn data_table() -> Vec<Route> {
             .answers::<ShowAnswer>(),
         get("/api/version", "The version of Ollama whose API this is.", ollama::models::version)
             .answers::<OllamaVersion>(),
-        post("/v1/completions", "Continues a text; whole, or as events.", completions::create)
+    ]
+}
+
+/// Texts and tokens, in the words of vLLM and llama.cpp.
+fn text_table() -> Vec<Route> {
+    vec![
+        post("/completion", "Continues a text in llama.cpp's words.", completion::create)
             .takes::<TextRequest>()
-            .answers::<Completion>(),
+            .answers::<CompletionAnswer>(),
+        post("/tokenize", "The tokens of a text.", tokens::tokenize)
+            .takes::<TokenizeRequest>()
+            .answers::<TokenizeAnswer>(),
+        post("/detokenize", "The text of tokens.", tokens::detokenize)
+            .takes::<DetokenizeRequest>()
+            .answers::<DetokenizeAnswer>(),
     ]
 }
 

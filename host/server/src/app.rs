@@ -192,5 +192,6 @@ fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipe
             tokens_max: settings.limits.max_tokens_max,
             member_tokens_max: settings.limits.consensus_tokens_max,
         },
+        aliases: settings.aliases.clone(),
     }
 }

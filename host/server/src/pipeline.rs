@@ -22,15 +22,15 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use signalbox_engine::{EngineError, Prompt};
 use signalbox_policy::{Policies, PreVerdict};
 use tracing::Instrument;
 
-pub(crate) use call::{Attached, Bounds, Call, Form, Wishes};
+pub(crate) use call::{Attached, Bounds, Call, Form, TokenPrompt, Wishes};
 pub(crate) use choice::Route;
-pub(crate) use choose::{find, find_begun};
+pub(crate) use choose::find_begun;
 pub(crate) use convert::expert_view;
 pub(crate) use deadline::Deadline;
 pub(crate) use end::{End, Performance};
@@ -55,6 +55,8 @@ pub(crate) struct Pipeline {
     pub(crate) decisions: Decisions,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) bounds: Bounds,
+    /// Other names of experts, each with the id that it stands for.
+    pub(crate) aliases: BTreeMap<String, String>,
 }
 
 impl Pipeline {
@@ -90,17 +92,30 @@ impl Pipeline {
     /// who want no reply.
     pub(crate) fn addressed(&self, mut call: Call) -> Result<(String, Prompt), Refusal> {
         self.name_expert(&mut call);
-        let expert = choose::unrouted(&self.experts.menu(), &call)?;
+        let expert =
+            choose::unrouted(&self.experts.menu(), call.view.model.as_deref(), call.has_images())?;
         Ok((expert, convert::request(&call, &self.bounds).prompt))
     }
 
-    /// Policies see the expert under its own name, whatever tag the client put behind it.
+    /// Whom a call that names this expert, or none, would reach if no policy had a say.
+    pub(crate) fn unrouted(&self, named: Option<&str>) -> Result<String, Refusal> {
+        let meant = named.map(|named| self.meant(named).unwrap_or_else(|| named.to_owned()));
+        choose::unrouted(&self.experts.menu(), meant.as_deref(), false)
+    }
+
+    /// The id of the expert that a name stands for: it is one, or one with a tag, or an alias of one.
+    pub(crate) fn meant(&self, named: &str) -> Option<String> {
+        let menu = self.experts.menu();
+        let ids = menu.iter().map(|expert| expert.id.as_str());
+        let alias = choose::find(named, self.aliases.keys().map(String::as_str));
+        let alias = alias.and_then(|alias| self.aliases.get(alias)).map(String::as_str);
+        choose::find(named, ids).or(alias).map(str::to_owned)
+    }
+
+    /// Policies see the expert under its own name, whatever the client calls it.
     fn name_expert(&self, call: &mut Call) {
-        if let Some(named) = call.view.model.as_mut().filter(|named| choose::is_tagged(named)) {
-            let menu = self.experts.menu();
-            if let Some(id) = choose::find(named, menu.iter().map(|expert| expert.id.as_str())) {
-                *named = id.to_owned();
-            }
+        if let Some(id) = call.view.model.as_deref().and_then(|named| self.meant(named)) {
+            call.view.model = Some(id);
         }
     }
 

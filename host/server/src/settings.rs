@@ -1,6 +1,6 @@
 //! What an operator may set about serving.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use signalbox_confine::{Bounded, OutOfBounds};
 
@@ -26,6 +26,8 @@ pub struct ServerSettings {
     /// than the scheme's own. A name that leads to an address which is not public is not followed,
     /// unless that address is in the list too, or the name is `localhost`. Default none.
     pub image_hosts: Vec<String>,
+    /// Other names of experts, each with the id that it stands for. Default none.
+    pub aliases: BTreeMap<String, String>,
 }
 
 /// Never shows the token; [`Access`] never shows a key.
@@ -37,6 +39,7 @@ impl std::fmt::Debug for ServerSettings {
             .field("limits", &self.limits)
             .field("images", &self.images)
             .field("image_hosts", &self.image_hosts)
+            .field("aliases", &self.aliases)
             .finish()
     }
 }

@@ -1,6 +1,7 @@
 //! What both planes answer, as types: written by the handlers, read by whoever talks to a host from Rust,
 //! and described in the OpenAPI documents. Plain data; what it is made from is converted here.
 
+pub mod completion;
 pub mod completions;
 pub mod error;
 pub mod experts;
@@ -12,6 +13,7 @@ pub mod policies;
 pub mod requests;
 pub mod responses;
 pub mod stats;
+pub mod tokens;
 
 use std::borrow::Cow;
 

@@ -5,6 +5,8 @@
 
 #[path = "http/fixture.rs"]
 mod fixture;
+#[path = "http/transcript.rs"]
+mod transcript;
 
 #[path = "http/access.rs"]
 mod access;
@@ -26,5 +28,7 @@ mod errors;
 mod fetches;
 #[path = "http/limits.rs"]
 mod limits;
+#[path = "http/responses.rs"]
+mod responses;
 #[path = "http/stopping.rs"]
 mod stopping;

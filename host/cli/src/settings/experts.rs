@@ -74,13 +74,12 @@ const KV_CACHE_DTYPES: &[(&str, KvCacheDType)] = &[
 
 /// Reads the engine's settings.
 pub(super) fn read(
-    root: &Section<'_>,
+    (root, sections): (&Section<'_>, Vec<Section<'_>>),
     limits: &Section<'_>,
     places: &Places<'_>,
     machine: Machine,
     policies: &Deployment,
 ) -> FleetSettings {
-    let sections = root.sections("experts");
     if sections.is_empty() || sections.len() > EXPERTS_MAX {
         root.mistake("experts", format!("must list 1 to {EXPERTS_MAX} experts"));
     }

@@ -4,7 +4,7 @@
 use axum::response::Response;
 
 use super::{
-    conversation::pictures,
+    conversation::{Placed, pictures},
     reply::{Dialect, Sending},
     sampling::{Delivery, Draft},
 };
@@ -13,8 +13,7 @@ use crate::{
     admission::Permit,
     bodies::Held,
     error::ApiError,
-    images::Sent,
-    pipeline::{Call, Deadline, Refused},
+    pipeline::{Call, Deadline, Pictures, Refused},
     request_id::RequestId,
 };
 
@@ -22,9 +21,10 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) draft: Draft,
+    /// Further calls beside it, which have no images.
+    pub(super) others: Vec<Draft>,
     pub(super) delivery: Delivery,
-    /// Each with the message it stands in.
-    pub(super) images: Vec<(usize, Sent)>,
+    pub(super) images: Placed,
 }
 
 /// What a call has while it is answered.
@@ -46,18 +46,21 @@ impl Asked {
 
     /// Answers it in a dialect.
     pub(super) async fn answer<D: Dialect>(
-        self,
+        mut self,
         app: App,
         granted: Granted,
         dialect: D,
     ) -> Result<Response, ApiError> {
         let Granted { permit, mut held, deadline, id } = granted;
         let delivery = self.delivery.clone();
+        let others = std::mem::take(&mut self.others);
         let late = |refusal| Refused { id: id.as_str().to_owned(), refusal };
         let call = deadline.within(self.call(&app)).await.map_err(late)??;
-        held.shrink(call.text_bytes());
-        let progress = call.progress.clone();
+        let others = others.into_iter().map(|draft| draft.with(Pictures::default()));
+        let calls: Vec<Call> = [call].into_iter().chain(others).collect();
+        held.shrink(calls.iter().map(Call::text_bytes).sum());
+        let progress = calls[0].progress.clone();
         let sending = Sending { dialect, delivery, progress };
-        sending.send(app, call, permit.holding(held), deadline).await
+        sending.send(app, calls, permit.holding(held), deadline).await
     }
 }

@@ -74,7 +74,7 @@ pub(super) async fn create(
         let wishes = wishes(&mut fields, attached)?;
         let prompt = Prompt { form: Form::Chat, messages, wishes, streams: false };
         let (draft, delivery) = sampling::read(&mut fields, (&name, caller), prompt, settings)?;
-        Ok(Asked { draft, delivery, images })
+        Ok(Asked { draft, others: vec![], delivery, images })
     };
     let (asked, held) = body.read(&app, NAMES, reading).await?;
     let writer = Writer::new(Form::Chat, &asked.delivery, &id);

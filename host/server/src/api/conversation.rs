@@ -13,6 +13,9 @@ use crate::{
     pipeline::{Attached, Pictures},
 };
 
+/// Images, each with the message it stands in.
+pub(super) type Placed = Vec<(usize, Sent)>;
+
 /// A conversation as it was sent: text with marks, and the images that belong there.
 #[derive(Debug)]
 pub(super) struct Conversation {
@@ -20,7 +23,7 @@ pub(super) struct Conversation {
     /// By message.
     pub(super) attached: Vec<Attached>,
     /// Each with the message it stands in.
-    pub(super) images: Vec<(usize, Sent)>,
+    pub(super) images: Placed,
     images_max: usize,
 }
 
@@ -114,7 +117,7 @@ pub(super) fn unmarked(text: &str) -> Cow<'_, str> {
 pub(super) async fn pictures(
     images: &Images,
     messages: usize,
-    sent: Vec<(usize, Sent)>,
+    sent: Placed,
 ) -> Result<Pictures, ApiError> {
     let (places, sent): (Vec<usize>, Vec<Sent>) = sent.into_iter().unzip();
     let (taken, room) = images.take(sent).await?;

@@ -61,6 +61,6 @@ fn reading(
         let (draft, delivery) = sampling::read(&mut fields, (&id, caller), prompt, settings)?;
         draft.check_unweighed()?;
         delivery.check_single()?;
-        Ok(Asked { draft, delivery, images })
+        Ok(Asked { draft, others: vec![], delivery, images })
     }
 }

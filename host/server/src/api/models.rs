@@ -1,4 +1,5 @@
-//! `GET /v1/models`: the experts in OpenAI's words, behind `auto`, which lets the router decide.
+//! `GET /v1/models`: the experts in OpenAI's words, behind `auto`, which lets the router decide, and before their
+//! aliases.
 
 use std::time::SystemTime;
 
@@ -9,7 +10,7 @@ use super::{input::Named, root, writer::unix_seconds};
 use crate::{
     App,
     error::ApiError,
-    pipeline::{self, Refusal, Refused},
+    pipeline::{Refusal, Refused},
     request_id::RequestId,
     wire::models::{Model, ModelList},
 };
@@ -23,8 +24,14 @@ pub(super) async fn list(State(app): State<App>) -> Json<ModelList> {
     let menu = app.fleet().menu();
     // Where nobody can answer, there is nobody to choose.
     let auto = (root::models(&menu).models_available > 0).then(|| auto(created));
+    let other = |(alias, id): (&String, &String)| {
+        let expert = app.fleet().status(id)?;
+        Some(Model { id: alias.clone(), ..model(expert, created) })
+    };
+    let aliases = app.pipeline().aliases.iter().filter_map(other);
     let experts = menu.into_iter().map(|expert| model(expert, created));
-    Json(ModelList { object: "list".into(), data: auto.into_iter().chain(experts).collect() })
+    let data = auto.into_iter().chain(experts).chain(aliases).collect();
+    Json(ModelList { object: "list".into(), data })
 }
 
 /// One model by its name.
@@ -34,13 +41,16 @@ pub(super) async fn show(
     Named(id): Named<String>,
 ) -> Result<Json<Model>, ApiError> {
     let created = created(&app);
-    let menu = app.fleet().menu();
-    let named = pipeline::find(&id, menu.iter().map(|expert| expert.id.as_str()));
-    match named.and_then(|named| app.fleet().status(named)) {
-        Some(expert) => Ok(Json(model(expert, created))),
+    let meant = app.pipeline().meant(&id);
+    match meant.and_then(|meant| app.fleet().status(&meant)) {
+        Some(expert) => {
+            let alias = app.pipeline().aliases.contains_key(&id);
+            let named = model(expert, created);
+            Ok(Json(if alias { Model { id, ..named } } else { named }))
+        }
         None if id == AUTO => Ok(Json(auto(created))),
         None => {
-            let known = menu.into_iter().map(|expert| expert.id).collect();
+            let known = app.fleet().menu().into_iter().map(|expert| expert.id).collect();
             let refusal = Refusal::UnknownExpert { asked: id, known };
             Err(Refused { id: request.as_str().to_owned(), refusal }.into())
         }

@@ -10,6 +10,7 @@ use axum::{Extension, Json, extract::State, response::IntoResponse, response::Re
 
 use super::{
     asked::{Asked, Granted},
+    conversation::Placed,
     fields::{Fields, Names},
     input::Admitted,
     sampling::{self, Prompt},
@@ -18,7 +19,6 @@ use crate::{
     App,
     caller::Caller,
     error::ApiError,
-    images::Sent,
     pipeline::{Deadline, Refusal, Refused},
     request_id::RequestId,
 };
@@ -31,7 +31,7 @@ enum Read {
 }
 
 /// What stands around a prompt: `None` where there is nothing to answer.
-type Prompted = Option<(Prompt, Vec<(usize, Sent)>)>;
+type Prompted = Option<(Prompt, Placed)>;
 
 /// Reads what an endpoint is asked.
 type Reader = fn(&mut Fields<'_>, usize) -> Result<Prompted, ApiError>;
@@ -78,14 +78,17 @@ async fn answer(
         let read = sampling::read(&mut fields, (&name, caller), prompt, settings);
         let (draft, delivery) = read?;
         delivery.check_single()?;
-        Ok(Read::Call(Box::new(Asked { draft, delivery, images })))
+        Ok(Read::Call(Box::new(Asked { draft, others: vec![], delivery, images })))
     };
     let (read, held) = body.read(&app, names, reading).await?;
     match read {
         Read::Load { model, leaves } => load(&app, &id, deadline, endpoint, model, leaves).await,
         Read::Call(mut asked) => {
-            let menu = app.fleet().menu();
-            asked.draft.complete_name(menu.iter().map(|expert| expert.id.as_str()));
+            let named = asked.draft.model().map(str::to_owned);
+            if named.is_some_and(|named| app.pipeline().meant(&named).is_none()) {
+                let menu = app.fleet().menu();
+                asked.draft.complete_name(menu.iter().map(|expert| expert.id.as_str()));
+            }
             let writer = Writer::new(endpoint, asked.draft.model());
             asked.answer(app, Granted { permit, held, deadline, id }, writer).await
         }

@@ -78,11 +78,11 @@ pub(super) struct Sending<D> {
 }
 
 impl<D: Dialect> Sending<D> {
-    /// Has a call answered, and sends the reply the way the client asked for it.
+    /// Has calls answered, of which there is one at least, and sends the replies the way the client asked for them.
     pub(super) async fn send(
         self,
         app: App,
-        call: Call,
+        calls: Vec<Call>,
         permit: Permit,
         deadline: Deadline,
     ) -> Result<Response, ApiError> {
@@ -91,7 +91,7 @@ impl<D: Dialect> Sending<D> {
             tracing::warn!(warnings, "a call has unknown fields");
         }
         let telemetry = app.pipeline().telemetry.clone();
-        let calls = several(&app, call, permit, self.delivery.choices)?;
+        let calls = several(&app, calls, permit, self.delivery.choices)?;
         let answering = calls.into_iter().map(|(call, permit)| {
             let app = app.clone();
             async move { app.pipeline().answer(call, permit, deadline).await }
@@ -172,23 +172,29 @@ impl<D: Dialect> Waiter<Answered> for Early<D> {
     }
 }
 
-/// A call for each choice that is wanted, with a permit of its own. They differ in their dice alone.
+/// A call for each choice that is wanted, with a permit of its own. Those of one prompt differ in their dice alone.
 fn several(
     app: &App,
-    call: Call,
+    calls: Vec<Call>,
     permit: Permit,
     choices: u32,
 ) -> Result<Vec<(Call, Permit)>, ApiError> {
-    let other = |at: u32| {
-        let seed = call.sampling.seed.map(|seed| seed.wrapping_add(u64::from(at)));
-        let sampling = Sampling { seed, ..call.sampling.clone() };
-        let other = Call { sampling, progress: Progress::default(), ..call.clone() };
-        let permit = app.pipeline().admission.admit();
-        let late = |refusal| Refused { id: call.view.id.clone(), refusal };
-        Ok::<_, ApiError>((other, permit.map_err(late)?))
-    };
-    let others: Vec<_> = (1..choices).map(other).collect::<Result<_, _>>()?;
-    Ok(std::iter::once((call, permit)).chain(others).collect())
+    let mut first = Some(permit);
+    let mut drawn = Vec::with_capacity(calls.len() * choices as usize);
+    for call in calls {
+        for at in 0..choices {
+            let seed = call.sampling.seed.map(|seed| seed.wrapping_add(u64::from(at)));
+            let sampling = Sampling { seed, ..call.sampling.clone() };
+            let progress = if at == 0 { call.progress.clone() } else { Progress::default() };
+            let late = |refusal| Refused { id: call.view.id.clone(), refusal };
+            let permit = match first.take() {
+                Some(permit) => permit,
+                None => app.pipeline().admission.admit().map_err(late)?,
+            };
+            drawn.push((Call { sampling, progress, ..call.clone() }, permit));
+        }
+    }
+    Ok(drawn)
 }
 
 /// How a call begins.

@@ -58,7 +58,7 @@ pub(super) async fn create(
         let (draft, delivery) = sampling::read(&mut fields, (&name, owner), prompt, settings)?;
         draft.check_unweighed()?;
         delivery.check_single()?;
-        let asked = Asked { draft, delivery, images };
+        let asked = Asked { draft, others: vec![], delivery, images };
         Ok(Read { asked, echo, history: (followed, items) })
     };
     let (read, mut held) = body.read(&app, read::NAMES, reading).await?;

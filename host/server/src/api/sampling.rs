@@ -19,7 +19,7 @@ use crate::{
         BIASES_MAX, CHOICES_PER_CALL_MAX, MODEL_BYTES_MAX, PARTS_MAX, PREDICTION_BYTES_MAX,
         TOP_K_MAX,
     },
-    pipeline::{self, Call, Form, Pictures, Wishes},
+    pipeline::{self, Call, Form, Pictures, TokenPrompt, Wishes},
     request_id::RequestId,
 };
 
@@ -93,7 +93,7 @@ impl Delivery {
 }
 
 /// A call as its body says it, before anybody looked at its images.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Draft {
     view: signalbox_policy::Call,
     caller: Caller,
@@ -108,6 +108,16 @@ impl Draft {
     /// How many messages there are, each of which may have images.
     pub(super) fn messages(&self) -> usize {
         self.view.messages.len()
+    }
+
+    /// The same with this as its first message, and the tokens that were sent for it.
+    pub(super) fn saying(&self, text: String, ids: Option<Vec<u32>>) -> Self {
+        let mut other = self.clone();
+        other.wishes.tokens = ids.map(|ids| TokenPrompt { ids, text: text.clone() }.into());
+        if let Some(first) = other.view.messages.first_mut() {
+            first.content = text;
+        }
+        other
     }
 
     /// What the reply ends before.
@@ -212,8 +222,12 @@ pub(super) fn model(fields: &mut Fields<'_>) -> Result<Option<String>, ApiError>
         let message = format!("'model' is longer than {MODEL_BYTES_MAX} bytes");
         return Err(ApiError::value("model", message));
     }
-    let auto = |model: &str| AUTO.contains(&model.strip_suffix(":latest").unwrap_or(model));
-    Ok(Some(model).filter(|model| !auto(model)))
+    Ok(Some(model).filter(|model| !is_auto(model)))
+}
+
+/// Whether a name leaves the choice to the router.
+pub(super) fn is_auto(model: &str) -> bool {
+    AUTO.contains(&model.strip_suffix(":latest").unwrap_or(model))
 }
 
 /// OpenAI's newer name wins over the older one, and both over those of other servers.

@@ -30,6 +30,10 @@ use crate::{
 pub(super) struct Writer {
     form: Form,
     include_usage: bool,
+    /// Replies to each prompt.
+    each: usize,
+    /// The prompts, where they stand before their replies.
+    echo: Vec<String>,
     choices: Vec<Written>,
     /// What those cost that are over; `None` once one did not say.
     spent: Option<Counted>,
@@ -66,7 +70,19 @@ impl Writer {
             performance: None,
         };
         let spent = Some(Counted::default());
-        Self { form, include_usage: delivery.include_usage, choices: vec![], spent, blank }
+        let (include_usage, each) = (delivery.include_usage, delivery.choices as usize);
+        let (echo, choices) = (vec![], vec![]);
+        Self { form, include_usage, each, echo, choices, spent, blank }
+    }
+
+    /// The same, with these prompts before their replies.
+    pub(super) fn echoing(self, echo: Vec<String>) -> Self {
+        Self { echo, ..self }
+    }
+
+    /// What stands before the reply `at`.
+    fn echo(&self, at: usize) -> Option<&str> {
+        self.echo.get(at / self.each).map(String::as_str)
     }
 
     fn choice(&self, index: u32, whole: Whole) -> Choice {
@@ -77,7 +93,10 @@ impl Writer {
                 content: Some((calls.is_empty() || !text.is_empty()).then_some(text)),
                 tool_calls: calls.into_iter().map(|call| ToolCall::new(call, None)).collect(),
             }),
-            Form::Text => Content::Text(text),
+            Form::Text => {
+                let echo = self.echo(index as usize).unwrap_or_default();
+                Content::Text(format!("{echo}{text}"))
+            }
         };
         let logprobs = logprobs::written(self.form, logprobs, &mut 0);
         let finish_reason = Some(finish_reason(&end.ending).into());
@@ -97,7 +116,7 @@ impl Writer {
             Form::Chat => Content::Delta(Message::default()),
             Form::Text => Content::Text(String::new()),
         };
-        self.count(end.usage);
+        self.count(at, end.usage);
         self.choices[at].over = true;
         let mut last = self.chunk(at, empty, Some(finish_reason(&end.ending).into()));
         last.performance = Some(performance(&end.performance, &self.blank.model));
@@ -112,11 +131,14 @@ impl Writer {
         frames
     }
 
-    /// All choices answer one prompt, which is counted once.
-    fn count(&mut self, usage: Option<Counted>) {
-        self.spent = self.spent.zip(usage).map(|(spent, usage)| {
-            let completion_tokens = spent.completion_tokens.saturating_add(usage.completion_tokens);
-            Counted { completion_tokens, ..usage }
+    /// The choices of one prompt share it, and it is counted once.
+    fn count(&mut self, at: usize, usage: Option<Counted>) {
+        let first = at.is_multiple_of(self.each);
+        let prompt = |usage: Counted| if first { usage } else { Counted::default() };
+        self.spent = self.spent.zip(usage).map(|(spent, usage)| Counted {
+            prompt_tokens: spent.prompt_tokens.saturating_add(prompt(usage).prompt_tokens),
+            cached_tokens: spent.cached_tokens.saturating_add(prompt(usage).cached_tokens),
+            completion_tokens: spent.completion_tokens.saturating_add(usage.completion_tokens),
         });
     }
 
@@ -141,12 +163,21 @@ impl Dialect for Writer {
         self.choices = replies.iter().map(|_| Written::default()).collect();
     }
 
-    /// Who speaks.
+    /// Who speaks, or what stands before the text.
     fn opening(&mut self) -> Vec<Frame> {
-        let speaker = || Message { role: Some("assistant".into()), ..Message::said(String::new()) };
-        let spoken = if self.form == Form::Chat { self.choices.len() } else { 0 };
-        let chunk = |at| Frame::json(&self.chunk(at, Content::Delta(speaker()), None));
-        (0..spoken).map(chunk).collect()
+        let mut frames = vec![];
+        for at in 0..self.choices.len() {
+            let content = match (self.form, self.echo(at)) {
+                (Form::Chat, _) => {
+                    let role = Some("assistant".into());
+                    Content::Delta(Message { role, ..Message::said(String::new()) })
+                }
+                (Form::Text, Some(echo)) => Content::Text(echo.to_owned()),
+                (Form::Text, None) => continue,
+            };
+            frames.push(Frame::json(&self.chunk(at, content, None)));
+        }
+        frames
     }
 
     fn frames(&mut self, at: usize, piece: Piece) -> Vec<Frame> {
@@ -178,7 +209,7 @@ impl Dialect for Writer {
     fn whole(mut self, replies: Vec<Whole>) -> Completion {
         let measured = replies.first().map(|whole| whole.end.performance);
         let choice = |(index, whole): (u32, Whole)| {
-            self.count(whole.end.usage);
+            self.count(index as usize, whole.end.usage);
             self.choice(index, whole)
         };
         let choices = (0..).zip(replies).map(choice).collect();

@@ -39,6 +39,14 @@ pub(crate) struct Attached {
     pub(crate) answers: Option<String>,
 }
 
+/// A text that was sent as tokens of one expert's own. Policies see it as text.
+#[derive(Debug)]
+pub(crate) struct TokenPrompt {
+    pub(crate) ids: Vec<u32>,
+    /// What they stand for.
+    pub(crate) text: String,
+}
+
 /// What a call asks for beyond words, whatever the dialect it came in.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wishes {
@@ -46,6 +54,8 @@ pub(crate) struct Wishes {
     pub(crate) tools: Arc<Tools>,
     /// By the client's message; shorter where nothing is attached.
     pub(crate) attached: Vec<Attached>,
+    /// The tokens of a text, where it was sent as such.
+    pub(crate) tokens: Option<Arc<TokenPrompt>>,
     /// Whether the second message of a text is what stands behind a gap, which the reply fills.
     pub(crate) infill: bool,
     /// What comes behind the last message.

@@ -48,13 +48,8 @@ fn by_name<'m>(named: &str, menu: &'m [ExpertView]) -> Result<&'m str, Refusal> 
     })
 }
 
-/// Whether a name has the tag that Ollama's clients put behind names.
-pub(super) fn is_tagged(named: &str) -> bool {
-    named.ends_with(LATEST)
-}
-
 /// The id that a client means: it as it is, or without the tag that Ollama's clients put behind names.
-pub(crate) fn find<'m>(named: &str, ids: impl Iterator<Item = &'m str> + Clone) -> Option<&'m str> {
+pub(super) fn find<'m>(named: &str, ids: impl Iterator<Item = &'m str> + Clone) -> Option<&'m str> {
     let untagged = named.strip_suffix(LATEST).unwrap_or(named);
     ids.clone().find(|id| *id == named).or_else(|| ids.clone().find(|id| *id == untagged))
 }
@@ -78,10 +73,14 @@ fn routed(decision: Decision) -> Choice {
 }
 
 /// Whom a call reaches if no policy has a say.
-pub(super) fn unrouted(menu: &[ExpertView], call: &Call) -> Result<String, Refusal> {
-    match &call.view.model {
+pub(super) fn unrouted(
+    menu: &[ExpertView],
+    named: Option<&str>,
+    images: bool,
+) -> Result<String, Refusal> {
+    match named {
         Some(named) => by_name(named, menu).map(str::to_owned),
-        None => default(menu, call.has_images()).map(|(expert, _)| expert.id.clone()),
+        None => default(menu, images).map(|(expert, _)| expert.id.clone()),
     }
 }
 

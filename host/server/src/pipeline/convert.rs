@@ -74,7 +74,11 @@ fn prompt(call: &Call) -> Prompt {
         Form::Text if call.wishes.infill => infill(messages),
         Form::Text => {
             let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
-            Prompt::Text(texts.join("\n"))
+            match &call.wishes.tokens {
+                // What a policy changed is another text, and its tokens are others.
+                Some(sent) if texts == [sent.text.as_str()] => Prompt::Tokens(sent.ids.clone()),
+                _ => Prompt::Text(texts.join("\n")),
+            }
         }
     }
 }

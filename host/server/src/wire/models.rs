@@ -28,12 +28,12 @@ pub struct Models {
     pub models_available: usize,
 }
 
-/// `GET /v1/models`: the experts in OpenAI's words, behind `auto`.
+/// `GET /v1/models`: the experts in OpenAI's words, behind `auto` and before their aliases.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ModelList {
     /// `list`.
     pub object: Word,
-    /// One per expert, behind `auto`.
+    /// One per expert, behind `auto`, and one per alias.
     pub data: Vec<Model>,
 }
 
@@ -50,7 +50,7 @@ pub struct Model {
     pub owned_by: Word,
     /// Always empty; older clients look for it.
     pub permission: [(); 0],
-    /// The same as `id`; older clients look for it.
+    /// The expert's id, which is the same as `id` unless that is an alias.
     pub root: String,
     /// Always null; older clients look for it.
     pub parent: Option<()>,

@@ -34,11 +34,37 @@ pub struct ChatRequest {
 /// `POST /v1/completions`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TextRequest {
-    /// What to continue.
-    pub prompt: String,
+    /// What to continue: a string or a list of tokens, or several of them.
+    pub prompt: TextPrompt,
+    /// What stands behind the gap that the reply fills.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suffix: Option<String>,
+    /// With the prompt before the reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echo: Option<bool>,
     /// How to continue it.
     #[serde(flatten)]
     pub common: Common,
+}
+
+/// What a text completion continues. Tokens are those of the expert that the call names.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum TextPrompt {
+    /// One text.
+    Text(String),
+    /// Several.
+    Texts(Vec<String>),
+    /// One, as tokens.
+    Tokens(Vec<u32>),
+    /// Several, as tokens.
+    TokenLists(Vec<Vec<u32>>),
+}
+
+impl Default for TextPrompt {
+    fn default() -> Self {
+        Self::Text(String::new())
+    }
 }
 
 /// What chat and text have in common.

@@ -8,14 +8,13 @@ use signalbox_engine::{MESSAGES_MAX, Opening, Tool, ToolCall, ToolChoice, Tools}
 
 use crate::{
     api::{
-        conversation::{Content, Conversation, Turn},
+        conversation::{Content, Conversation, Placed, Turn},
         fields::{Fields, Names, NoList, is_empty, list, text},
         format, logprobs, parameters,
         sampling::{self, Prompt},
         tools,
     },
     error::ApiError,
-    images::Sent,
     limits::PARTS_MAX,
     pipeline::{Form, Wishes},
 };
@@ -63,7 +62,7 @@ const BILLING: &str = "x-anthropic-billing-header:";
 pub(super) fn prompt(
     fields: &mut Fields<'_>,
     images_max: usize,
-) -> Result<(Prompt, Vec<(usize, Sent)>), ApiError> {
+) -> Result<(Prompt, Placed), ApiError> {
     for name in ["mcp_servers", "container"] {
         if fields.take(name).is_some_and(|value| !is_empty(value)) {
             let message = format!("'{name}': nothing is run here; leave it out");

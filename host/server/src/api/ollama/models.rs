@@ -35,7 +35,13 @@ pub(in crate::api) async fn tags(State(app): State<App>) -> Json<OllamaModels> {
     let able = |expert: &&ExpertStatus| !matches!(expert.state, ExpertState::Failed(_));
     let auto = menu.iter().any(|expert| able(&expert)).then(|| auto(&app));
     let experts = menu.iter().map(|expert| model(&app, expert));
-    Json(OllamaModels { models: auto.into_iter().chain(experts).collect() })
+    let other = |(alias, id): (&String, &String)| {
+        let name = if alias.contains(':') { alias.clone() } else { format!("{alias}:latest") };
+        let expert = app.fleet().status(id)?;
+        Some(OllamaModel { model: name.clone(), name, ..model(&app, &expert) })
+    };
+    let aliases = app.pipeline().aliases.iter().filter_map(other);
+    Json(OllamaModels { models: auto.into_iter().chain(experts).chain(aliases).collect() })
 }
 
 /// What is in memory.
@@ -79,8 +85,12 @@ pub(in crate::api) async fn version() -> Json<OllamaVersion> {
 /// The expert that a name means, of which a beginning will do.
 pub(super) fn find(app: &App, named: &str) -> Result<ExpertStatus, Refusal> {
     let menu = app.fleet().menu();
-    let found = pipeline::find_begun(named, menu.iter().map(|expert| expert.id.as_str()));
-    found.and_then(|id| app.fleet().status(id)).ok_or_else(|| {
+    let begun = || {
+        let ids = menu.iter().map(|expert| expert.id.as_str());
+        pipeline::find_begun(named, ids).map(str::to_owned)
+    };
+    let found = app.pipeline().meant(named).or_else(begun);
+    found.and_then(|id| app.fleet().status(&id)).ok_or_else(|| {
         let known = menu.iter().map(|expert| expert.id.clone()).collect();
         Refusal::UnknownExpert { asked: named.to_owned(), known }
     })

@@ -10,7 +10,7 @@ use signalbox_policy::Message;
 use super::Prompted;
 use crate::{
     api::{
-        conversation::{Content, Conversation, Turn, unmarked},
+        conversation::{Content, Conversation, Placed, Turn, unmarked},
         fields::{Fields, Names, is_empty, list, text},
         format, logprobs, parameters,
         sampling::{self, Prompt},
@@ -144,10 +144,7 @@ fn text_prompt(text: String, behind: &str, format: Format) -> Prompt {
     Prompt { form: Form::Text, messages, wishes, streams: true }
 }
 
-fn chat_prompt(
-    conversation: Conversation,
-    wishes: Wishes,
-) -> (Prompt, Vec<(usize, crate::images::Sent)>) {
+fn chat_prompt(conversation: Conversation, wishes: Wishes) -> (Prompt, Placed) {
     let Conversation { messages, attached, images, .. } = conversation;
     let wishes = Wishes { attached, ..wishes };
     (Prompt { form: Form::Chat, messages, wishes, streams: true }, images)

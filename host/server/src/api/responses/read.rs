@@ -6,14 +6,13 @@ use signalbox_engine::{Format, MESSAGES_MAX, Tool, ToolCall, ToolChoice, Tools};
 
 use crate::{
     api::{
-        conversation::{Content, Conversation, Turn},
+        conversation::{Content, Conversation, Placed, Turn},
         fields::{Fields, Names, NoList, is_empty, list, text},
         format, logprobs, parameters, parts,
         sampling::{self, Prompt},
         tools,
     },
     error::ApiError,
-    images::Sent,
     limits::TOOLS_BYTES_MAX,
     pipeline::{Form, Wishes},
 };
@@ -89,7 +88,7 @@ pub(super) fn prompt(
     echo: &Echo,
     followed: Option<&str>,
     (images_max, bytes_max): (usize, usize),
-) -> Result<(Prompt, Vec<(usize, Sent)>, String), ApiError> {
+) -> Result<(Prompt, Placed, String), ApiError> {
     refuse(fields)?;
     let mut turns = Turns { conversation: Conversation::new(images_max), pending: None };
     if let Some(instructions) = &echo.instructions {

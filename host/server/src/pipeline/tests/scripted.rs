@@ -157,6 +157,7 @@ impl Bed {
             decisions: Decisions::new(10, 1 << 20),
             telemetry: Arc::new(Telemetry::new()),
             bounds: Bounds { answer, tokens_default: 8, tokens_max: 8, member_tokens_max: 8 },
+            aliases: std::collections::BTreeMap::new(),
         };
         drop(inside);
         Self { runtime, pipeline, at_work, _registry: registry }
