@@ -2,7 +2,7 @@
 
 import instructor
 from openai import OpenAI
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from harness import GENERAL, V1, holds, run
 
@@ -10,6 +10,8 @@ SAID = [{"role": "user", "content": "Hello"}]
 
 
 class Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")  # a toy that may write more never ends
+
     fine: bool
 
 

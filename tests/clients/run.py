@@ -28,6 +28,10 @@ CLIENTS = [
     ("openai-python", "openai_python.py", ["openai==3.57.0"], True),
     ("anthropic-python", "anthropic_python.py", ["anthropic==2.14.0"], True),
     ("ollama-python", "ollama_python.py", ["ollama==0.6.3"], True),
+    ("LiteLLM", "litellm_check.py", ["litellm==1.110.2"], False),
+    ("instructor", "instructor_check.py", ["instructor==1.17.0"], False),
+    ("pydantic-ai", "pydantic_ai_check.py", ["pydantic-ai-slim[openai]==2.68.0"], False),
+    ("llm", "llm_check.py", ["llm==0.36"], False),
 ]
 READY_S = 60
 CHECKS_S = 600

@@ -51,3 +51,35 @@ fn problem(name: &str, ids: &[&str], taken: &BTreeMap<String, String>) -> Option
     let other = taken.get(name)?;
     Some(format!("\"{name}\" is an alias of \"{other}\" already"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    /// Reads two experts, `a` and `b`, with these aliases.
+    fn parse(first: &str, second: &str) -> (BTreeMap<String, String>, Vec<String>) {
+        let expert =
+            |id: &str, aliases: &str| format!(r#"{{ "expert_id": "{id}", "aliases": {aliases} }}"#);
+        let text = format!(r#"{{ "experts": [{}, {}] }}"#, expert("a", first), expert("b", second));
+        let (aliases, findings) = config::read(&text, |root| read(&root.sections("experts")));
+        let mistakes = findings.mistakes.iter().map(ToString::to_string).collect();
+        (aliases.unwrap_or_default(), mistakes)
+    }
+
+    #[test]
+    fn aliases_are_other_names_of_one_expert() {
+        let (aliases, mistakes) = parse(r#"["gpt-4o-mini", "phi4:mini"]"#, r#"["org/b"]"#);
+        assert_eq!((aliases.len(), mistakes.len()), (3, 0), "{mistakes:?}");
+        assert_eq!((aliases["phi4:mini"].as_str(), aliases["org/b"].as_str()), ("a", "b"));
+        let wrong = |second: &str, words: &str| {
+            let (_, mistakes) = parse(r#"["x"]"#, second);
+            assert!(mistakes[0].contains(words), "{mistakes:?}");
+        };
+        wrong(r#"["x"]"#, "\"x\" is an alias of \"a\" already");
+        wrong(r#"["a"]"#, "\"a\" is the id of an expert");
+        wrong(r#"["auto"]"#, "\"auto\" means that the router decides");
+        wrong(r#"["two words"]"#, "letters, digits");
+        wrong("[7]", "must be a list of strings");
+    }
+}

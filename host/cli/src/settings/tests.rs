@@ -206,29 +206,6 @@ fn domains_that_the_router_does_not_know_are_named() {
 }
 
 #[test]
-fn aliases_are_other_names_of_one_expert() {
-    let of = |first: &str, second: &str| {
-        let expert = |id: &str, aliases: &str| {
-            format!(r#"{{ "expert_id": "{id}", "model_path": "m", "aliases": {aliases} }}"#)
-        };
-        format!(r#"{{ "experts": [{}, {}] }}"#, expert("a", first), expert("b", second))
-    };
-    let settings = parse(&of(r#"["gpt-4o-mini", "phi4:mini"]"#, r#"["org/b"]"#)).unwrap();
-    let aliases = settings.server.aliases;
-    assert_eq!(aliases["phi4:mini"], "a");
-    assert_eq!((aliases.len(), aliases["org/b"].as_str()), (3, "b"));
-    let wrong = |second: &str, words: &str| {
-        let mistakes = parse(&of(r#"["x"]"#, second)).unwrap_err();
-        assert!(mistakes[0].to_string().contains(words), "{mistakes:?}");
-    };
-    wrong(r#"["x"]"#, "\"x\" is an alias of \"a\" already");
-    wrong(r#"["a"]"#, "\"a\" is the id of an expert");
-    wrong(r#"["auto"]"#, "\"auto\" means that the router decides");
-    wrong(r#"["two words"]"#, "letters, digits");
-    wrong(r#"[7]"#, "must be a list of strings");
-}
-
-#[test]
 fn a_tilde_is_the_user_s_folder() {
     let at = |path: &str| {
         let text =

@@ -10,10 +10,9 @@ use axum::{Extension, Json, extract::State, response::IntoResponse, response::Re
 
 use super::{
     asked::{Asked, Granted},
-    conversation::Placed,
     fields::{Fields, Names},
     input::Admitted,
-    sampling::{self, Prompt},
+    sampling,
 };
 use crate::{
     App,
@@ -30,11 +29,8 @@ enum Read {
     Load { model: Option<String>, leaves: bool },
 }
 
-/// What stands around a prompt: `None` where there is nothing to answer.
-type Prompted = Option<(Prompt, Placed)>;
-
 /// Reads what an endpoint is asked.
-type Reader = fn(&mut Fields<'_>, usize) -> Result<Prompted, ApiError>;
+type Reader = fn(&mut Fields<'_>, usize) -> Result<read::Prompted, ApiError>;
 
 /// Answers a prompt.
 pub(super) async fn generate(

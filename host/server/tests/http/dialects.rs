@@ -7,32 +7,30 @@ use crate::{
     transcript::{Transcript, weather},
 };
 
-#[test]
-fn messages_are_anthropics() {
-    let mut said = Transcript::new();
-    let (prompt, expected, tokens, _) = recorded(GENERAL);
-    let path = "/v1/messages";
-    let messages = json!([{ "role": "user", "content": prompt }]);
-    let plain =
-        json!({ "model": GENERAL, "max_tokens": 64, "temperature": 0, "messages": messages });
-    let with = |more: Value| {
-        let mut body = plain.clone();
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        body
-    };
-    let whole = said.post(path, &plain);
-    assert_eq!(serde_json::from_str::<Value>(&whole).unwrap()["content"][0]["text"], expected);
-    said.post(path, &with(json!({ "stream": true })));
-    let stop: String = expected.chars().skip(2).take(3).collect();
-    said.post(path, &with(json!({ "stop_sequences": ["never", stop] })));
-    said.post(path, &with(json!({ "max_tokens": 1, "stream": true })));
+const MESSAGES: &str = "/v1/messages";
+
+/// The same object with these fields.
+fn with(body: &Value, more: Value) -> Value {
+    let mut body = body.clone();
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+/// A greedy call with the recorded prompt.
+fn plain_message() -> Value {
+    let messages = json!([{ "role": "user", "content": recorded(GENERAL).0 }]);
+    json!({ "model": GENERAL, "max_tokens": 64, "temperature": 0, "messages": messages })
+}
+
+/// Calls of tools, and what they answered.
+fn message_tools(said: &mut Transcript, plain: &Value) {
     let tools = json!([{ "name": "weather", "description": "Now.", "input_schema": weather() }]);
     let any = json!({ "max_tokens": 200, "tools": tools, "tool_choice": { "type": "any", "disable_parallel_tool_use": true } });
-    said.post(path, &with(any.clone()));
+    said.post(MESSAGES, &with(plain, any.clone()));
     let mut streamed = any;
     streamed["stream"] = json!(true);
-    said.post(path, &with(streamed));
-    said.post(path, &with(json!({
+    said.post(MESSAGES, &with(plain, streamed));
+    said.post(MESSAGES, &with(plain, json!({
         "tools": tools,
         "system": [
             { "type": "text", "text": "x-anthropic-billing-header: cc_version=2; cch=a1b2c;" },
@@ -52,9 +50,9 @@ fn messages_are_anthropics() {
             ]},
         ],
     })));
-    let counted =
-        said.post("/v1/messages/count_tokens", &json!({ "model": GENERAL, "messages": messages }));
-    assert_eq!(serde_json::from_str::<Value>(&counted).unwrap()["input_tokens"], tokens);
+}
+
+fn refused_messages(said: &mut Transcript, plain: &Value) {
     for refused in [
         json!({ "model": "nobody" }),
         json!({ "messages": [] }),
@@ -68,13 +66,32 @@ fn messages_are_anthropics() {
     ] {
         let long = refused["messages"][0]["content"].as_str().is_some_and(|text| text.len() > 100);
         let before = said.text.len();
-        said.post(path, &with(refused));
+        said.post(MESSAGES, &with(plain, refused));
         if long {
             assert!(said.text[before..].contains("prompt is too long"), "{}", &said.text[before..]);
             said.text.truncate(before);
         }
     }
-    said.exchange("GET", path, &Value::Null);
+}
+
+#[test]
+fn messages_are_anthropics() {
+    let mut said = Transcript::new();
+    let (_, expected, tokens, _) = recorded(GENERAL);
+    let plain = plain_message();
+    let whole = said.post(MESSAGES, &plain);
+    assert_eq!(serde_json::from_str::<Value>(&whole).unwrap()["content"][0]["text"], expected);
+    said.post(MESSAGES, &with(&plain, json!({ "stream": true })));
+    let stop: String = expected.chars().skip(2).take(3).collect();
+    said.post(MESSAGES, &with(&plain, json!({ "stop_sequences": ["never", stop] })));
+    said.post(MESSAGES, &with(&plain, json!({ "max_tokens": 1, "stream": true })));
+    message_tools(&mut said, &plain);
+    let messages = &plain["messages"];
+    let counted =
+        said.post("/v1/messages/count_tokens", &json!({ "model": GENERAL, "messages": messages }));
+    assert_eq!(serde_json::from_str::<Value>(&counted).unwrap()["input_tokens"], tokens);
+    refused_messages(&mut said, &plain);
+    said.exchange("GET", MESSAGES, &Value::Null);
     said.hold("messages.txt");
 }
 
@@ -122,51 +139,67 @@ fn anthropics_clients_have_their_headers() {
     assert_eq!(ask(&[("authorization", "Bearer sixteen-or-more-1")]).status, 200);
 }
 
-#[test]
-fn ollamas_words_are_lines() {
-    let mut said = Transcript::new();
+const GENERATE: &str = "/api/generate";
+const CHAT: &str = "/api/chat";
+
+fn generated(said: &mut Transcript, plain: &Value) {
     let (prompt, expected, ..) = recorded(GENERAL);
-    let greedy = json!({ "temperature": 0, "num_predict": 64, "num_ctx": 4096, "num_gpu": 0 });
-    let body = |more: Value| {
-        let mut body = json!({ "model": "phi4_fast:latest", "options": greedy });
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        body
-    };
-    let (generate, chat) = ("/api/generate", "/api/chat");
-    let whole = said.post(generate, &body(json!({ "prompt": prompt, "stream": false })));
+    let whole = said.post(GENERATE, &with(plain, json!({ "prompt": prompt, "stream": false })));
     assert_eq!(serde_json::from_str::<Value>(&whole).unwrap()["response"], expected);
-    said.post(generate, &body(json!({ "prompt": prompt, "keep_alive": "5m" })));
-    said.post(generate, &body(json!({ "model": "phi4", "prompt": prompt, "stream": false })));
-    said.post(generate, &body(json!({})));
-    said.post(generate, &body(json!({ "keep_alive": 0 })));
+    said.post(GENERATE, &with(plain, json!({ "prompt": prompt, "keep_alive": "5m" })));
+    said.post(
+        GENERATE,
+        &with(plain, json!({ "model": "phi4", "prompt": prompt, "stream": false })),
+    );
+    said.post(GENERATE, &with(plain, json!({})));
+    said.post(GENERATE, &with(plain, json!({ "keep_alive": 0 })));
     let schema = json!({ "enum": ["yes", "no"] });
-    said.post(generate, &body(json!({ "prompt": prompt, "format": schema, "stream": false })));
+    said.post(
+        GENERATE,
+        &with(plain, json!({ "prompt": prompt, "format": schema, "stream": false })),
+    );
     let raw = json!({ "prompt": "Once", "raw": true, "stream": false, "options": { "num_predict": 2, "seed": 1 } });
-    let raw = said.post(generate, &body(raw));
+    let raw = said.post(GENERATE, &with(plain, raw));
     assert_eq!(serde_json::from_str::<Value>(&raw).unwrap()["eval_count"], 2);
     let between =
         json!({ "model": "qwen_coder", "prompt": "def", "suffix": "return", "stream": false });
-    said.post(generate, &body(between.clone()));
+    said.post(GENERATE, &with(plain, between.clone()));
     let mut blind = between;
     blind["model"] = json!(GENERAL);
-    said.post(generate, &body(blind));
+    said.post(GENERATE, &with(plain, blind));
+}
+
+fn chatted(said: &mut Transcript, plain: &Value) {
+    let (prompt, ..) = recorded(GENERAL);
     let messages = json!([{ "role": "user", "content": prompt }]);
-    said.post(chat, &body(json!({ "messages": messages })));
+    said.post(CHAT, &with(plain, json!({ "messages": messages })));
     let tools =
         json!([{ "type": "function", "function": { "name": "weather", "parameters": weather() } }]);
     let required = json!({ "messages": messages, "tools": tools, "tool_choice": "required",
         "options": { "temperature": 0, "num_predict": 200 } });
-    said.post(chat, &body(required));
+    said.post(CHAT, &with(plain, required));
     said.post(
-        chat,
-        &body(json!({ "stream": false, "tools": tools, "messages": [
-            { "role": "user", "content": "Vigo?" },
-            { "role": "assistant", "content": "", "tool_calls": [
-                { "function": { "name": "weather", "arguments": { "city": "Vigo" } } } ] },
-            { "role": "tool", "tool_name": "weather", "content": "Rain" },
-        ]})),
+        CHAT,
+        &with(
+            plain,
+            json!({ "stream": false, "tools": tools, "messages": [
+                { "role": "user", "content": "Vigo?" },
+                { "role": "assistant", "content": "", "tool_calls": [
+                    { "function": { "name": "weather", "arguments": { "city": "Vigo" } } } ] },
+                { "role": "tool", "tool_name": "weather", "content": "Rain" },
+            ]}),
+        ),
     );
-    said.post(chat, &body(json!({ "messages": [] })));
+    said.post(CHAT, &with(plain, json!({ "messages": [] })));
+}
+
+#[test]
+fn ollamas_words_are_lines() {
+    let mut said = Transcript::new();
+    let greedy = json!({ "temperature": 0, "num_predict": 64, "num_ctx": 4096, "num_gpu": 0 });
+    let plain = &json!({ "model": "phi4_fast:latest", "options": greedy });
+    generated(&mut said, plain);
+    chatted(&mut said, plain);
     for refused in [
         json!({ "model": "nobody", "prompt": "x" }),
         json!({ "prompt": "x", "template": "{{ .Prompt }}" }),
@@ -177,7 +210,7 @@ fn ollamas_words_are_lines() {
         json!({ "prompt": 7 }),
         json!({ "prompt": "x", "keep_alive": "soon" }),
     ] {
-        said.post(generate, &body(refused));
+        said.post(GENERATE, &with(plain, refused));
     }
     said.exchange("GET", "/api/version", &Value::Null);
     said.exchange("GET", "/api/tags", &Value::Null);

@@ -7,7 +7,6 @@ use signalbox_confine::clean;
 use signalbox_engine::{Format, MESSAGES_MAX, ToolCall};
 use signalbox_policy::Message;
 
-use super::Prompted;
 use crate::{
     api::{
         conversation::{Content, Conversation, Placed, Turn, unmarked},
@@ -79,6 +78,9 @@ const CALL_NAMES: Names = &[&["id", "type", "function"]];
 const CALLED_NAMES: Names = &[&["name", "arguments", "index"]];
 /// Bytes of a role that an error repeats.
 const SHOWN: usize = 100;
+
+/// A prompt and its images; `None` where there is nothing to answer.
+pub(super) type Prompted = Option<(Prompt, Placed)>;
 
 /// Puts what stands in `options` beside the rest.
 pub(super) fn options(fields: &mut Fields<'_>) -> Result<(), ApiError> {
