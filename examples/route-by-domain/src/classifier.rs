@@ -21,8 +21,9 @@ pub(crate) type Scores = [f32; CLASSES];
 pub(crate) fn scores(seen: &Seen) -> Scores {
     let mut sums = [0.0; CLASSES];
     for feature in &seen.features {
-        for (class, sum) in sums.iter_mut().enumerate() {
-            *sum += feature.weight * weight(feature.bucket, class);
+        let row = row(feature.bucket);
+        for (sum, weight) in sums.iter_mut().zip(row) {
+            *sum += feature.weight * weight;
         }
     }
     softmax(sums)
@@ -33,13 +34,14 @@ pub(crate) fn grounds(seen: &Seen, class: usize) -> Vec<&str> {
     let mut points = vec![0.0f32; seen.words.len()];
     for feature in &seen.features {
         let Some(word) = feature.word else { continue };
-        let others: f32 = (0..CLASSES).map(|other| weight(feature.bucket, other)).sum();
-        points[word] += feature.weight * (weight(feature.bucket, class) - others / CLASSES as f32);
+        let row = row(feature.bucket);
+        let others: f32 = row.iter().sum();
+        points[usize::from(word)] += feature.weight * (row[class] - others / CLASSES as f32);
     }
     let mut order: Vec<usize> = (0..points.len()).filter(|&word| points[word] > 0.0).collect();
     order.sort_by(|&a, &b| points[b].total_cmp(&points[a]).then(a.cmp(&b)));
     let mut words: Vec<&str> = Vec::new();
-    for word in order.into_iter().map(|at| seen.words[at].as_str()) {
+    for word in order.into_iter().filter_map(|at| seen.words.get(at)) {
         if !words.contains(&word) {
             words.push(word);
         }
@@ -47,14 +49,16 @@ pub(crate) fn grounds(seen: &Seen, class: usize) -> Vec<&str> {
     words
 }
 
-fn weight(bucket: usize, class: usize) -> f32 {
-    let scale = f32::from_le_bytes([
+/// The weights of one bucket.
+fn row(bucket: u16) -> Scores {
+    const SCALE: f32 = f32::from_le_bytes([
         WEIGHTS[TABLE],
         WEIGHTS[TABLE + 1],
         WEIGHTS[TABLE + 2],
         WEIGHTS[TABLE + 3],
     ]);
-    f32::from(WEIGHTS[bucket * CLASSES + class].cast_signed()) * scale
+    let at = usize::from(bucket) * CLASSES;
+    std::array::from_fn(|class| f32::from(WEIGHTS[at + class].cast_signed()) * SCALE)
 }
 
 pub(crate) fn softmax(sums: Scores) -> Scores {

@@ -40,8 +40,3 @@ pub(crate) fn taught(name: &str) -> Option<&'static str> {
         |(domain, also): &&(&str, &[&str])| *domain == name || also.contains(&name.as_str());
     ALSO.iter().find(meant).map(|(domain, _)| *domain)
 }
-
-/// Whether an expert of domain `name` is one for `domain`.
-pub(crate) fn is_of(name: &str, domain: &str) -> bool {
-    name == domain || taught(name).is_some_and(|taught| taught == domain)
-}

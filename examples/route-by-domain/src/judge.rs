@@ -1,11 +1,13 @@
 //! What a call is about: its newest message, or the conversation that the message goes on with.
 
-use signalbox_sdk::{Expert, Request, config};
+use signalbox_sdk::{Request, config};
 
+use crate::candidate::Candidate;
 use crate::classifier::{FOLLOW_UP, Scores, grounds, scores};
 use crate::domains::DOMAINS;
 use crate::features::Seen;
 use crate::operator::{Operator, Own};
+use crate::stems::{Stems, is_empty};
 use crate::verdict::Verdict;
 
 /// Messages that are looked back at.
@@ -20,7 +22,7 @@ const TO_CHANGE: f32 = 1.5;
 
 /// The domain of the newest message of the user, or of the conversation when the message stands on it; `refuge`
 /// when none stands out.
-pub(crate) fn judge(request: &Request, experts: &[Expert], refuge: &str) -> Verdict {
+pub(crate) fn judge(request: &Request, experts: &[Candidate], refuge: &str) -> Verdict {
     let operator = Operator::of(experts);
     let least = config::parse("confidence-min", CONFIDENCE_MIN);
     let newest = Reading::of(&request.last_user_text(), &operator);
@@ -60,9 +62,10 @@ impl Reading {
     fn of(text: &str, operator: &Operator) -> Self {
         let seen = Seen::of(text);
         let found = scores(&seen);
-        let taught = best(&operator.nudged(&found, &seen.words));
-        let own = operator.own(&seen.words).filter(|own| own.outweighs(taught));
-        let verdict = own.map_or_else(|| verdict(&seen, taught, operator), Own::into_verdict);
+        let stems = Stems::of([&seen.words]);
+        let taught = best(&operator.nudged(&found, &stems));
+        let own = operator.own(&seen.words, &stems).filter(|own| own.outweighs(taught));
+        let verdict = own.map_or_else(|| verdict(&seen, taught), Own::into_verdict);
         let is_empty = !seen.words.iter().any(|word| word.starts_with(char::is_alphanumeric));
         let follow_up = if is_empty { 1.0 } else { found[FOLLOW_UP] };
         Self { verdict, follow_up, is_empty }
@@ -76,8 +79,8 @@ fn best(found: &Scores) -> (usize, f32) {
 }
 
 /// The verdict, with the words that speak most for it: not those that say nothing to people.
-fn verdict(seen: &Seen, (class, confidence): (usize, f32), operator: &Operator) -> Verdict {
-    let words = grounds(seen, class).into_iter().filter(|word| !operator.is_empty(word));
+fn verdict(seen: &Seen, (class, confidence): (usize, f32)) -> Verdict {
+    let words = grounds(seen, class).into_iter().filter(|word| !is_empty(word));
     let words: Vec<_> = words.take(GROUNDS_MAX).map(|word| format!("'{word}'")).collect();
     let why = if words.is_empty() { "the look of it".to_owned() } else { words.join(", ") };
     Verdict { domain: DOMAINS[class].to_owned(), confidence, why }

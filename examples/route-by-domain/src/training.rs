@@ -106,7 +106,7 @@ fn shares(samples: &[Sample]) -> Scores {
 fn learn(seen: &Seen, class: usize, share: f32, weights: &mut [Scores], steps: &mut [Scores]) {
     let mut sums = [0.0f32; CLASSES];
     for feature in &seen.features {
-        for (sum, weight) in sums.iter_mut().zip(&weights[feature.bucket]) {
+        for (sum, weight) in sums.iter_mut().zip(&weights[usize::from(feature.bucket)]) {
             *sum += feature.weight * weight;
         }
     }
@@ -116,9 +116,9 @@ fn learn(seen: &Seen, class: usize, share: f32, weights: &mut [Scores], steps: &
         let error = (found - wanted) * share;
         for feature in &seen.features {
             let slope = error * feature.weight;
-            let step = &mut steps[feature.bucket][at];
+            let step = &mut steps[usize::from(feature.bucket)][at];
             *step += slope * slope;
-            weights[feature.bucket][at] -= RATE * slope / step.sqrt();
+            weights[usize::from(feature.bucket)][at] -= RATE * slope / step.sqrt();
         }
     }
 }

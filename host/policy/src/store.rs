@@ -162,6 +162,10 @@ impl State {
     fn last_words(&self, error: &wasmtime::Error) -> String {
         let mut message = match (error.downcast_ref::<I32Exit>(), error.downcast_ref::<Trap>()) {
             (Some(exit), _) => format!("it called exit({})", exit.0),
+            // Where the stack lies first in memory, as Rust has it, what is too deep leaves memory.
+            (None, Some(trap @ Trap::MemoryOutOfBounds)) => {
+                format!("{trap} (as a recursion does that is too deep)")
+            }
             (None, Some(trap)) => trap.to_string(),
             (None, None) => error.root_cause().to_string(),
         };

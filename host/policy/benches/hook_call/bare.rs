@@ -84,7 +84,7 @@ impl Bare {
     }
 }
 
-/// As in `src/runtime.rs`.
+/// As in `src/engine.rs`.
 fn config() -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(256)
@@ -97,6 +97,7 @@ fn config() -> Config {
         .max_memories_per_component(2)
         .max_memory_size(64 << 20)
         .table_elements(100_000)
+        .linear_memory_keep_resident(512 << 10)
         .table_keep_resident(128 << 10);
     let mut config = Config::new();
     config

@@ -32,7 +32,7 @@ async fn every_misbehaviour_ends_in_time_and_the_next_call_is_fine() {
     check("eat", "policy_memory", "may have 134217728").await;
     check("panic", "policy_trapped", "boom").await;
     check("exit", "policy_trapped", "exit(1)").await;
-    check("recurse", "policy_trapped", "call stack exhausted").await;
+    check("recurse", "policy_trapped", "a recursion does that is too deep").await;
     check("handles", "policy_invalid_answer", "10000 handles").await;
     check("huge", "policy_output_too_large", "262144 bytes").await;
     check("nobody", "policy_invalid_answer", "it chose 'nobody'").await;

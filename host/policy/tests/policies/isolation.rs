@@ -94,7 +94,7 @@ async fn replies_whose_readers_are_slow_stop_no_call() {
 #[tokio::test]
 async fn memory_of_all_together_is_bounded_on_the_hosts_account() {
     let scene = Scene::new(|settings| {
-        settings.limits.memory_bytes = 64 << 20;
+        settings.limits.memory_bytes = 128 << 20;
         settings.limits.memory_total_bytes = 64 << 20;
     })
     .await;
@@ -108,7 +108,7 @@ async fn memory_of_all_together_is_bounded_on_the_hosts_account() {
 #[tokio::test]
 async fn a_guard_that_the_host_has_no_room_for_is_not_skipped() {
     let scene = Scene::new(|settings| {
-        settings.limits.memory_bytes = 64 << 20;
+        settings.limits.memory_bytes = 128 << 20;
         settings.limits.memory_total_bytes = 64 << 20;
         settings.failure_defaults = PerHook::from_fn(|_| OnFailure::Skip);
     })
