@@ -9,13 +9,16 @@ wit_bindgen::generate!({ path: "../wit", world: "imports", generate_all });
 /// The imports under the names that `native` has too.
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod host {
-    pub(crate) use super::signalbox::policy::{experts::menu, tokens::count, types::Expert};
+    pub(crate) use super::signalbox::policy::{
+        annotations::annotate, experts::menu, tokens::count, types::Expert,
+    };
     pub(crate) use super::wasi::{config::store::get, logging::logging::log};
 
     use super::signalbox::policy::types;
 
     pub(crate) type Request<'a> = &'a types::Request;
     pub(crate) type Edits<'a> = &'a types::Edits;
+    pub(crate) type Ending<'a> = &'a types::Ending;
 }
 
 /// The world of one hook: its types, its `Guest` trait, its export macro.
@@ -28,9 +31,11 @@ macro_rules! hook {
                 path: "../wit",
                 world: $world,
                 with: {
-                    "signalbox:policy/types@0.1.0": crate::bindings::signalbox::policy::types,
-                    "signalbox:policy/experts@0.1.0": crate::bindings::signalbox::policy::experts,
-                    "signalbox:policy/tokens@0.1.0": crate::bindings::signalbox::policy::tokens,
+                    "signalbox:policy/types@0.2.0": crate::bindings::signalbox::policy::types,
+                    "signalbox:policy/experts@0.2.0": crate::bindings::signalbox::policy::experts,
+                    "signalbox:policy/tokens@0.2.0": crate::bindings::signalbox::policy::tokens,
+                    "signalbox:policy/annotations@0.2.0":
+                        crate::bindings::signalbox::policy::annotations,
                     "wasi:logging/logging@0.1.0-draft": crate::bindings::wasi::logging::logging,
                     "wasi:config/store@0.2.0-rc.1": crate::bindings::wasi::config::store,
                 },

@@ -1,7 +1,10 @@
 //! The call under way: what a policy may read of it, and what a `pre` policy may change.
 
+use std::time::Duration;
+
 use crate::bindings::signalbox::policy::types;
 use crate::host;
+use crate::{ResponseFormat, Tool, ToolChoice};
 
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +97,72 @@ impl Request<'_> {
         self.0.hints()
     }
 
+    /// What the reply may call, in the client's order. Their calls and results stand in the messages.
+    pub fn tools(&self) -> Vec<Tool> {
+        self.0.tools().into_iter().map(Tool::from).collect()
+    }
+
+    /// Whether tools may or have to be called.
+    pub fn tool_choice(&self) -> ToolChoice {
+        self.0.tool_choice().into()
+    }
+
+    /// What the reply has to look like.
+    pub fn response_format(&self) -> ResponseFormat {
+        self.0.response_format().into()
+    }
+
+    /// The share of probability that is drawn from, when set.
+    pub fn top_p(&self) -> Option<f32> {
+        self.0.top_p()
+    }
+
+    /// Where the chance of drawing starts, when set: the same seed draws the same tokens.
+    pub fn seed(&self) -> Option<u64> {
+        self.0.seed()
+    }
+
+    /// The reply ends before the first of these.
+    pub fn stop(&self) -> Vec<String> {
+        self.0.stop()
+    }
+
+    /// Whether the client wants log probabilities, and of how many other tokens for each.
+    pub fn logprobs(&self) -> Option<u32> {
+        self.0.logprobs()
+    }
+
+    /// Who calls: `key:NAME` for a key of that name, `peer:ADDRESS` where there are no keys.
+    pub fn caller(&self) -> String {
+        self.0.caller()
+    }
+
+    /// The client's name for the conversation, where it gave one; it is not checked.
+    pub fn session(&self) -> Option<String> {
+        self.0.session()
+    }
+
+    /// A header of the call, by its name in lower case; only those that the operator lets policies see.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.0.header(name)
+    }
+
+    /// The expert that answered the conversation before its newest messages; `None` for a new
+    /// conversation, and when the host has forgotten.
+    pub fn previous_expert(&self) -> Option<String> {
+        self.0.previous_expert()
+    }
+
+    /// Whether the newest message is the result of a tool: the expert that called it waits to go on.
+    pub fn tool_loop_open(&self) -> bool {
+        self.0.tool_loop_open()
+    }
+
+    /// How much of its own time this hook has left.
+    pub fn time_left(&self) -> Duration {
+        Duration::from_millis(self.0.time_left_ms().into())
+    }
+
     /// How many images the call has. An expert that [can](crate::Expert::can) `images` sees them.
     pub fn image_count(&self) -> usize {
         self.hint("has-images").and_then(|count| count.parse().ok()).unwrap_or(0)
@@ -144,6 +213,37 @@ impl Edits<'_> {
     /// Leaves a fact for later policies and the router.
     pub fn add_hint(&self, key: &str, value: &str) {
         self.0.add_hint(key, value);
+    }
+
+    /// Leaves only these of the tools that the client offered, by their names. A name that it did not offer
+    /// makes the policy's answer invalid.
+    pub fn keep_tools(&self, names: &[String]) {
+        self.0.keep_tools(names);
+    }
+
+    /// Sets whether tools may or have to be called.
+    pub fn set_tool_choice(&self, choice: ToolChoice) {
+        self.0.set_tool_choice(&choice.into());
+    }
+
+    /// Sets what the reply has to look like.
+    pub fn set_response_format(&self, format: ResponseFormat) {
+        self.0.set_response_format(&format.into());
+    }
+
+    /// Sets the share of probability that is drawn from: above 0, at most 1.
+    pub fn set_top_p(&self, top_p: f32) {
+        self.0.set_top_p(top_p);
+    }
+
+    /// Sets where the chance of drawing starts.
+    pub fn set_seed(&self, seed: u64) {
+        self.0.set_seed(seed);
+    }
+
+    /// Sets what the reply ends before, in place of what the client set: at most 16, none empty.
+    pub fn set_stop(&self, stop: &[String]) {
+        self.0.set_stop(stop);
     }
 }
 

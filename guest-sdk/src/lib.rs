@@ -48,6 +48,7 @@
 pub mod bindings;
 mod call;
 pub mod config;
+mod ending;
 mod expert;
 pub mod experts;
 #[doc(hidden)]
@@ -56,6 +57,8 @@ mod level;
 pub mod log;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+mod notes;
+mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 pub mod tokens;
@@ -67,5 +70,8 @@ use bindings::host;
 use native as host;
 
 pub use call::{Edits, IMAGE_MARK, Message, Request};
+pub use ending::{Ending, FinishReason};
 pub use expert::{Expert, State};
 pub use hooks::{Action, Decision, Mode, Outcome, Plan, Post, Pre, Refusal, RefusalKind, Route};
+pub use notes::annotate;
+pub use parameters::{ResponseFormat, Tool, ToolChoice};

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use crate::bindings::signalbox::policy::{tokens, types};
 use crate::bindings::wasi::{config::store, logging::logging};
 use crate::level::Level;
+use crate::{ResponseFormat, ToolChoice};
 
 thread_local! {
     pub(crate) static WORLD: RefCell<World> = RefCell::default();
@@ -19,10 +20,15 @@ pub(crate) struct World {
     pub(crate) settings: BTreeMap<String, String>,
     pub(crate) menu: Vec<Expert>,
     pub(crate) logs: Vec<(Level, String)>,
+    pub(crate) notes: Vec<(String, String)>,
 }
 
 pub(crate) fn get(key: &str) -> Result<Option<String>, store::Error> {
     Ok(WORLD.with_borrow(|world| world.settings.get(key).cloned()))
+}
+
+pub(crate) fn annotate(key: &str, value: &str) {
+    WORLD.with_borrow_mut(|world| world.notes.push((key.to_owned(), value.to_owned())));
 }
 
 pub(crate) fn menu() -> Vec<Expert> {
@@ -59,6 +65,17 @@ pub(crate) struct Request<'a> {
     pub(crate) temperature: Option<f32>,
     pub(crate) streaming: bool,
     pub(crate) hints: Vec<(String, String)>,
+    pub(crate) tools: Vec<types::Tool>,
+    pub(crate) tool_choice: ToolChoice,
+    pub(crate) response_format: ResponseFormat,
+    pub(crate) top_p: Option<f32>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) stop: Vec<String>,
+    pub(crate) logprobs: Option<u32>,
+    pub(crate) caller: String,
+    pub(crate) session: Option<String>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) previous_expert: Option<String>,
     pub(crate) borrow: PhantomData<&'a ()>,
 }
 
@@ -103,6 +120,88 @@ impl Request<'_> {
     pub(crate) fn hints(&self) -> Vec<(String, String)> {
         self.hints.clone()
     }
+
+    pub(crate) fn tools(&self) -> Vec<types::Tool> {
+        self.tools.clone()
+    }
+
+    pub(crate) fn tool_choice(&self) -> types::ToolChoice {
+        self.tool_choice.clone().into()
+    }
+
+    pub(crate) fn response_format(&self) -> types::ResponseFormat {
+        self.response_format.clone().into()
+    }
+
+    pub(crate) fn top_p(&self) -> Option<f32> {
+        self.top_p
+    }
+
+    pub(crate) fn seed(&self) -> Option<u64> {
+        self.seed
+    }
+
+    pub(crate) fn stop(&self) -> Vec<String> {
+        self.stop.clone()
+    }
+
+    pub(crate) fn logprobs(&self) -> Option<u32> {
+        self.logprobs
+    }
+
+    pub(crate) fn caller(&self) -> String {
+        self.caller.clone()
+    }
+
+    pub(crate) fn session(&self) -> Option<String> {
+        self.session.clone()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone())
+    }
+
+    pub(crate) fn previous_expert(&self) -> Option<String> {
+        self.previous_expert.clone()
+    }
+
+    pub(crate) fn tool_loop_open(&self) -> bool {
+        self.messages.last().is_some_and(|message| message.role == "tool")
+    }
+
+    /// A host's default for `pre`.
+    pub(crate) fn time_left_ms(&self) -> u32 {
+        1000
+    }
+}
+
+/// How a reply ended, as a test has it end.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending<'a> {
+    pub(crate) reason: types::FinishReason,
+    pub(crate) prompt_tokens: Option<u32>,
+    pub(crate) cached_tokens: Option<u32>,
+    pub(crate) completion_tokens: Option<u32>,
+    pub(crate) borrow: PhantomData<&'a ()>,
+}
+
+impl Ending<'_> {
+    pub(crate) fn reason(&self) -> types::FinishReason {
+        self.reason.clone()
+    }
+
+    pub(crate) fn prompt_tokens(&self) -> Option<u32> {
+        self.prompt_tokens
+    }
+
+    pub(crate) fn cached_tokens(&self) -> Option<u32> {
+        self.cached_tokens
+    }
+
+    pub(crate) fn completion_tokens(&self) -> Option<u32> {
+        self.completion_tokens
+    }
 }
 
 /// One change, as it was asked for.
@@ -113,6 +212,12 @@ pub(crate) enum Edit {
     MaxTokens(u32),
     Temperature(f32),
     Hint(String, String),
+    KeepTools(Vec<String>),
+    ToolChoice(types::ToolChoice),
+    ResponseFormat(types::ResponseFormat),
+    TopP(f32),
+    Seed(u64),
+    Stop(Vec<String>),
 }
 
 #[derive(Debug, Default)]
@@ -140,6 +245,30 @@ impl Edits<'_> {
 
     pub(crate) fn add_hint(&self, key: &str, value: &str) {
         self.made.borrow_mut().push(Edit::Hint(key.to_owned(), value.to_owned()));
+    }
+
+    pub(crate) fn keep_tools(&self, names: &[String]) {
+        self.made.borrow_mut().push(Edit::KeepTools(names.to_vec()));
+    }
+
+    pub(crate) fn set_tool_choice(&self, choice: &types::ToolChoice) {
+        self.made.borrow_mut().push(Edit::ToolChoice(choice.clone()));
+    }
+
+    pub(crate) fn set_response_format(&self, format: &types::ResponseFormat) {
+        self.made.borrow_mut().push(Edit::ResponseFormat(format.clone()));
+    }
+
+    pub(crate) fn set_top_p(&self, top_p: f32) {
+        self.made.borrow_mut().push(Edit::TopP(top_p));
+    }
+
+    pub(crate) fn set_seed(&self, seed: u64) {
+        self.made.borrow_mut().push(Edit::Seed(seed));
+    }
+
+    pub(crate) fn set_stop(&self, stop: &[String]) {
+        self.made.borrow_mut().push(Edit::Stop(stop.to_vec()));
     }
 }
 

@@ -10,12 +10,16 @@
 //! assert_eq!(call.hint("tenant").as_deref(), Some("acme"));
 //! ```
 
+mod call;
+
 use std::time::Duration;
+
+pub use call::{RequestBuilder, conversation, request};
 
 use crate::bindings::signalbox::policy::types::{self, ExpertState};
 use crate::log::Level;
 use crate::native::{self, Edit, WORLD};
-use crate::{Action, Edits, Expert, Message, Post, Request, State};
+use crate::{Action, Edits, Ending, Expert, Post, Request, State};
 
 /// Sets what [`config::get`](crate::config::get) finds under `key`.
 pub fn set_config(key: &str, value: &str) {
@@ -32,79 +36,9 @@ pub fn logs() -> Vec<(Level, String)> {
     WORLD.with_borrow_mut(|world| std::mem::take(&mut world.logs))
 }
 
-/// A call with one user message. Finish with [`RequestBuilder::build`].
-pub fn request(text: &str) -> RequestBuilder {
-    conversation([("user", text)])
-}
-
-/// A call with these (role, content) messages, oldest first.
-pub fn conversation<'a>(messages: impl IntoIterator<Item = (&'a str, &'a str)>) -> RequestBuilder {
-    let messages = messages.into_iter().map(|(role, text)| Message::new(role, text).into());
-    let request = native::Request {
-        id: "test-call".to_owned(),
-        messages: messages.collect(),
-        ..Default::default()
-    };
-    RequestBuilder(request)
-}
-
-/// Makes a [`Request`].
-#[derive(Clone, Debug)]
-pub struct RequestBuilder(native::Request<'static>);
-
-impl RequestBuilder {
-    /// The id of the call; `test-call` otherwise.
-    #[must_use]
-    pub fn id(mut self, id: &str) -> Self {
-        self.0.id = id.to_owned();
-        self
-    }
-
-    /// The expert that the client named.
-    #[must_use]
-    pub fn model(mut self, expert: &str) -> Self {
-        self.0.model = Some(expert.to_owned());
-        self
-    }
-
-    /// Upper bound on generated tokens.
-    #[must_use]
-    pub fn max_tokens(mut self, tokens: u32) -> Self {
-        self.0.max_tokens = Some(tokens);
-        self
-    }
-
-    /// Sampling temperature.
-    #[must_use]
-    pub fn temperature(mut self, temperature: f32) -> Self {
-        self.0.temperature = Some(temperature);
-        self
-    }
-
-    /// The client reads the reply as a stream.
-    #[must_use]
-    pub fn streaming(mut self) -> Self {
-        self.0.streaming = true;
-        self
-    }
-
-    /// The call has this many images. Their marks are for the test to write.
-    #[must_use]
-    pub fn images(self, count: usize) -> Self {
-        self.hint("has-images", &count.to_string())
-    }
-
-    /// A fact about the call.
-    #[must_use]
-    pub fn hint(mut self, key: &str, value: &str) -> Self {
-        self.0.hints.push((key.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// The call.
-    pub fn build(self) -> Request<'static> {
-        Request(self.0)
-    }
+/// Takes what was [noted](crate::annotate) on this thread so far, oldest first.
+pub fn notes() -> Vec<(String, String)> {
+    WORLD.with_borrow_mut(|world| std::mem::take(&mut world.notes))
 }
 
 /// A resident expert of domain `general`, idle, that nothing was measured of yet. Finish with
@@ -270,7 +204,47 @@ fn apply_one(call: &mut native::Request, inserted: &mut Vec<(usize, types::Messa
             call.temperature = Some(temperature);
         }
         Edit::Hint(key, value) => call.hints.push((key, value)),
+        other => apply_parameter(call, other),
     }
+}
+
+/// What a call asks for beyond words.
+fn apply_parameter(call: &mut native::Request, edit: Edit) {
+    match edit {
+        Edit::KeepTools(names) => {
+            let strange = names.iter().find(|name| !call.tools.iter().any(|t| t.name == **name));
+            assert!(strange.is_none(), "keep_tools({strange:?}): the call offers no such tool");
+            call.tools.retain(|tool| names.contains(&tool.name));
+        }
+        Edit::ToolChoice(choice) => call.tool_choice = choice.into(),
+        Edit::ResponseFormat(format) => call.response_format = format.into(),
+        Edit::TopP(top_p) => {
+            assert!(top_p > 0.0 && top_p <= 1.0, "set_top_p({top_p}): above 0, at most 1");
+            call.top_p = Some(top_p);
+        }
+        Edit::Seed(seed) => call.seed = Some(seed),
+        Edit::Stop(stop) => {
+            let taken = stop.len() <= 16 && !stop.iter().any(String::is_empty);
+            assert!(taken, "set_stop({stop:?}): at most 16, none empty");
+            call.stop = stop;
+        }
+        Edit::Content(..)
+        | Edit::Insert(..)
+        | Edit::MaxTokens(_)
+        | Edit::Temperature(_)
+        | Edit::Hint(..) => {}
+    }
+}
+
+/// How the replies of tests end: complete, after one token of prompt and one of reply.
+pub fn ending() -> Ending<'static> {
+    Ending(native::Ending {
+        reason: types::FinishReason::Stop,
+        prompt_tokens: Some(1),
+        cached_tokens: Some(0),
+        completion_tokens: Some(1),
+        borrow: Default::default(),
+    })
 }
 
 /// What the client reads when `expert` answers `request` in these chunks and `P` looks on.
@@ -291,7 +265,7 @@ pub fn reply<'a, P: Post>(
             return sent;
         }
     }
-    let action = policy.finish(&window);
+    let action = policy.finish(&window, &ending());
     let ended = release(action, &mut window, &mut sent);
     assert!(matches!(ended, Released::AndEnded) || window.is_empty(), "finish kept '{window}'");
     sent
@@ -328,7 +302,7 @@ fn panic_about_keep(keep: usize, window: &str) -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Outcome, Pre, Refusal, experts, tokens};
+    use crate::{Message, Outcome, Pre, Refusal, experts, tokens};
 
     struct Shout;
 

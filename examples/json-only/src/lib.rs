@@ -6,7 +6,7 @@ mod repair;
 mod tests;
 
 use repair::Repair;
-use signalbox_sdk::{Action, Post, Request, config, export};
+use signalbox_sdk::{Action, Ending, Post, Request, ResponseFormat, config, export};
 
 /// So much prose, in bytes, and there is no JSON to come.
 const PROSE_MAX: usize = 4096;
@@ -40,7 +40,7 @@ impl Post for JsonOnly {
         }
     }
 
-    fn finish(&mut self, window: &str) -> Action {
+    fn finish(&mut self, window: &str, _ended: &Ending) -> Action {
         let Some(repair) = &mut self.repair else { return Action::Emit };
         let mut text = repair.feed(window);
         match repair.has_begun() {
@@ -53,8 +53,11 @@ impl Post for JsonOnly {
 
 export!(JsonOnly: post);
 
-/// Whether the newest message or a system prompt speaks of JSON.
+/// Whether the call asks for JSON as its format, or the newest message or a system prompt speaks of it.
 fn asks_for_json(request: &Request) -> bool {
+    if matches!(request.response_format(), ResponseFormat::Json | ResponseFormat::JsonSchema(_)) {
+        return true;
+    }
     let speaks = |text: &str| text.to_ascii_lowercase().contains("json");
     let first = request.message(0).filter(|message| message.role == "system");
     first.is_some_and(|message| speaks(&message.content)) || speaks(&request.last_user_text())

@@ -1,5 +1,5 @@
 //! Refuses calls that show signs of prompt injection or of a jailbreak, or marks them for later policies. It reads what users
-//! and tools say; a system prompt is the operator's. Signs are words that come together, in English and Spanish, the marks
+//! and tools say, and what tools say of themselves; a system prompt is the operator's. Signs are words that come together, in English and Spanish, the marks
 //! of chat templates, and letters that nobody sees. It catches what is known and tried often, and no more than that.
 
 mod signs;
@@ -20,9 +20,10 @@ impl Pre for PromptGuard {
         let marks_only = config::get("action").is_some_and(|action| action == "mark");
         let newest = (0..request.message_count()).rev().take(READ_MESSAGES);
         let messages = newest.filter_map(|at| request.message(at));
-        let mut strange = messages.filter(|m| m.role == "user" || m.role == "tool");
-        let sign = strange.find_map(|message| {
-            let (head, tail) = ends(&message.content);
+        let strange = messages.filter(|m| m.role == "user" || m.role == "tool").map(|m| m.content);
+        let offered = request.tools().into_iter().map(|tool| tool.description);
+        let sign = strange.chain(offered).find_map(|text| {
+            let (head, tail) = ends(&text);
             signs::first(head).or_else(|| signs::first(tail))
         });
         let Some(sign) = sign else { return Ok(Outcome::Proceed) };

@@ -9,7 +9,7 @@ mod tests;
 use std::borrow::Cow;
 
 use find::{spans, unfinished};
-use signalbox_sdk::{Action, Edits, Outcome, Post, Pre, Refusal, Request, export};
+use signalbox_sdk::{Action, Edits, Ending, Outcome, Post, Pre, Refusal, Request, export};
 
 struct RedactPii;
 
@@ -40,7 +40,7 @@ impl Post for RedactPii {
         }
     }
 
-    fn finish(&mut self, window: &str) -> Action {
+    fn finish(&mut self, window: &str, _ended: &Ending) -> Action {
         Action::Replace { text: redact(window).into(), keep: 0 }
     }
 }

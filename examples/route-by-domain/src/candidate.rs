@@ -20,6 +20,11 @@ impl<'a> Candidate<'a> {
         Self { expert, taught: taught(&domain), domain, state: expert.state() }
     }
 
+    /// Whether it did not fail.
+    pub(crate) fn can_answer(&self) -> bool {
+        !matches!(self.state, State::Failed(_))
+    }
+
     /// Whether it is one for `domain`.
     pub(crate) fn is_of(&self, domain: &str) -> bool {
         self.domain == domain || self.taught.is_some_and(|taught| taught == domain)
@@ -29,7 +34,7 @@ impl<'a> Candidate<'a> {
 /// The ids of those that suit and did not fail: loaded ones first, then by the wait that was
 /// measured, by their queue, and by the operator's preference.
 pub(crate) fn most_ready(experts: &[Candidate], suits: impl Fn(&Candidate) -> bool) -> Vec<String> {
-    let able = |c: &&Candidate| !matches!(c.state, State::Failed(_)) && suits(c);
+    let able = |c: &&Candidate| c.can_answer() && suits(c);
     let mut able: Vec<_> = experts.iter().filter(able).collect();
     able.sort_by_cached_key(|candidate| {
         let state = match candidate.state {

@@ -115,6 +115,20 @@ fn operators_may_name_a_taught_domain_otherwise() {
 }
 
 #[test]
+fn the_result_of_a_tool_goes_to_the_expert_that_called_it() {
+    let turns = [("user", "What is 3 + 4?"), ("assistant", "sum(3, 4)"), ("tool", "7")];
+    let check = |menu: &[Expert], previous: &str, expert: &str| {
+        let call = testing::conversation(turns).previous_expert(previous).build();
+        let decision = RouteByDomain::choose(&call, menu).unwrap();
+        assert_eq!(order(&decision)[0], expert, "{}", decision.reason);
+    };
+    check(&menu(), "aya_expanse_multilingual", "aya_expanse_multilingual");
+    check(&menu(), "qwen_coder", "qwen_coder");
+    let failed = |id: &str| testing::expert(id).state(State::Failed("torn".into())).build();
+    check(&[failed("lost"), testing::expert("phi4_fast").build()], "lost", "phi4_fast");
+}
+
+#[test]
 fn the_reason_names_what_was_seen() {
     let decision = decide("Write a Python function that adds", &menu());
     assert!(decision.reason.starts_with("coding: '"), "{}", decision.reason);

@@ -2,6 +2,7 @@
 
 use crate::bindings;
 use crate::call::Request;
+use crate::ending::Ending;
 
 bindings::hook!("post-policy");
 
@@ -16,10 +17,10 @@ pub trait Post: Sized + 'static {
     /// New text arrived.
     fn push(&mut self, window: &str) -> Action;
 
-    /// The reply is complete; `window` is what is still held and may be empty. [`Action::Hold`] and
-    /// a kept tail are invalid here.
-    fn finish(&mut self, window: &str) -> Action {
-        let _ = window;
+    /// The reply is complete, and `ended` says how; `window` is what is still held and may be empty.
+    /// [`Action::Hold`] and a kept tail are invalid here.
+    fn finish(&mut self, window: &str, ended: &Ending) -> Action {
+        let _ = (window, ended);
         Action::Emit
     }
 }
@@ -51,6 +52,7 @@ mod glue {
     use super::{Action, Post};
     use crate::bindings::signalbox::policy::types;
     use crate::call::Request;
+    use crate::ending::Ending;
     use crate::hooks::Exported;
 
     impl<P: Post> post::Guest for Exported<P> {
@@ -70,8 +72,8 @@ mod glue {
             self.0.borrow_mut().push(&window).into()
         }
 
-        fn finish(&self, window: String) -> post::Action {
-            self.0.borrow_mut().finish(&window).into()
+        fn finish(&self, window: String, ended: &types::Ending) -> post::Action {
+            self.0.borrow_mut().finish(&window, &Ending(ended)).into()
         }
     }
 

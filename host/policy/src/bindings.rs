@@ -15,5 +15,6 @@ wasmtime::component::bindgen!({
         "signalbox:policy/types.request": crate::import::shown::ShownRequest,
         "signalbox:policy/types.edits": crate::edits::Edits,
         "signalbox:policy/types.expert": crate::import::shown::ShownExpert,
+        "signalbox:policy/types.ending": crate::hook::post::Ending,
     },
 });

@@ -1,6 +1,10 @@
 //! What policies are shown of a call and of the experts: plain data with public fields.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+
+use crate::{Notes, Parameters};
 
 /// What stands in a text where an image stood: U+FFFC, Unicode's object replacement character.
 pub const IMAGE_MARK: char = '\u{fffc}';
@@ -39,6 +43,25 @@ pub struct Call {
     pub streaming: bool,
     /// Free-form facts for policies: key and value.
     pub hints: Vec<(String, String)>,
+    /// What it asks for beyond words.
+    pub parameters: Parameters,
+    /// Who sent it, and how.
+    pub sender: Arc<Sender>,
+    /// The expert that answered the conversation before its newest messages, where that is known.
+    pub previous_expert: Option<String>,
+    /// What policies noted about it.
+    pub notes: Notes,
+}
+
+/// Who sent a call, as far as policies may know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// `key:NAME`, or `peer:ADDRESS` where there are no keys.
+    pub caller: String,
+    /// The client's name for the conversation.
+    pub session: Option<String>,
+    /// The headers that the operator lets policies see: names in lower case, and values.
+    pub headers: Vec<(String, String)>,
 }
 
 /// What the host takes of one call, so that policies can't make of it what nobody would read. The

@@ -1,8 +1,10 @@
 //! Changes a `pre` policy asks for: checked as they come, applied all together or not at all.
 
+mod parameters;
+
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{Call, CallBounds, Failure, Message};
+use crate::{Call, CallBounds, Failure, Message, Parameters, ResponseFormat};
 
 /// Bytes that an edit costs beside its text, so that empty edits are not free.
 const EDIT_COST: u64 = 16;
@@ -25,6 +27,8 @@ pub struct Edits {
     max_tokens: Option<u32>,
     temperature: Option<f32>,
     hints: Vec<(String, String)>,
+    /// As they are to be, once one of them was set.
+    parameters: Option<Parameters>,
     bytes_left: u64,
     limit_bytes: u64,
 }
@@ -39,6 +43,7 @@ impl Edits {
             max_tokens: None,
             temperature: None,
             hints: Vec::new(),
+            parameters: None,
             bytes_left: limit_bytes,
             limit_bytes,
         }
@@ -61,7 +66,20 @@ impl Edits {
         if edited && (kept + set + inserted) as u64 > bounds.text_bytes_max {
             return Err(Failure::OutputTooLarge { limit_bytes: bounds.text_bytes_max });
         }
-        Ok(())
+        self.parameters.as_ref().map_or(Ok(()), Parameters::check)
+    }
+
+    /// What the call asks for beyond words, to be changed.
+    pub(crate) fn parameters(&mut self) -> &mut Parameters {
+        self.parameters.get_or_insert_with(|| self.shown.parameters.clone())
+    }
+
+    /// A schema counts as what the policy says.
+    pub(crate) fn set_response_format(&mut self, format: ResponseFormat) -> Result<(), Failure> {
+        if let ResponseFormat::JsonSchema(schema) = &format {
+            self.spend(schema.len())?;
+        }
+        self.parameters().set_response_format(format)
     }
 
     /// The call with the edits made.
@@ -73,6 +91,7 @@ impl Edits {
         call.messages = merge(call.messages, self.inserted);
         call.max_tokens = self.max_tokens.or(call.max_tokens);
         call.temperature = self.temperature.or(call.temperature);
+        call.parameters = self.parameters.unwrap_or(call.parameters);
         call.hints.extend(self.hints);
         call
     }

@@ -1,10 +1,13 @@
 //! What the host lends to policies while they run: one file per interface, and the names of them
 //! all.
 
+mod annotations;
 mod config;
 mod edits;
+mod ending;
 mod experts;
 mod log;
+mod parameters;
 mod request;
 pub(crate) mod shown;
 mod tokens;
@@ -12,10 +15,11 @@ mod tokens;
 use semver::Version;
 
 /// Everything a component may import, by interface. Any compatible version will do.
-pub(crate) const OFFERED: [&str; 11] = [
-    "signalbox:policy/types@0.1.0",
-    "signalbox:policy/experts@0.1.0",
-    "signalbox:policy/tokens@0.1.0",
+pub(crate) const OFFERED: [&str; 12] = [
+    "signalbox:policy/types@0.2.0",
+    "signalbox:policy/experts@0.2.0",
+    "signalbox:policy/tokens@0.2.0",
+    "signalbox:policy/annotations@0.2.0",
     "wasi:logging/logging@0.1.0-draft",
     "wasi:config/store@0.2.0-rc.1",
     "wasi:cli/*@0.2.12",
@@ -63,10 +67,10 @@ mod tests {
     #[test]
     fn compatible_versions_are_offered_and_others_are_not() {
         let check = |import, expect| assert_eq!(is_offered(import), expect, "{import}");
-        check("signalbox:policy/types@0.1.0", true);
-        check("signalbox:policy/types@0.1.7", true);
-        check("signalbox:policy/types@0.2.0", false);
-        check("signalbox:policy/inference@0.1.0", false);
+        check("signalbox:policy/types@0.2.0", true);
+        check("signalbox:policy/types@0.2.7", true);
+        check("signalbox:policy/types@0.1.0", false);
+        check("signalbox:policy/inference@0.2.0", false);
         check("wasi:logging/logging@0.1.0-draft", true);
         check("wasi:logging/logging@0.1.0", false);
         check("wasi:cli/stderr@0.2.6", true);

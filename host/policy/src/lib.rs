@@ -25,6 +25,8 @@ mod instance_log;
 mod instances;
 mod limits;
 mod meter;
+mod notes;
+mod parameters;
 mod pipeline;
 mod policy;
 mod program;
@@ -42,16 +44,19 @@ mod verdict;
 
 pub use breaker::BreakerSettings;
 pub use call::{
-    Call, CallBounds, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, TokenError, World,
+    Call, CallBounds, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, Sender, TokenError,
+    World,
 };
 pub use compile::{Compile, serve_compiler};
 pub use error::{Blame, Failure, Outage, PolicyError, RefusalKind, UploadProblem};
 pub use failure_mode::OnFailure;
 pub use hook::{
     Hook, PerHook,
-    post::{PostChain, Seats},
+    post::{Ending, PostChain, Reason, Seats},
 };
 pub use limits::Limits;
+pub use notes::{Note, Notes};
+pub use parameters::{Parameters, ResponseFormat, Tool, ToolChoice};
 pub use pipeline::Pipeline;
 pub use registry::Policies;
 pub use settings::PolicySettings;
@@ -60,5 +65,5 @@ pub use status::{
     Activation, Cause, Change, HookCounters, OutOfService, PipelineStatus, PolicyStatus,
     RevisionStatus, Uploaded,
 };
-pub use surface::Surface;
+pub use surface::{Contract, Surface, contract};
 pub use verdict::{ConsensusMode, Decision, Plan, PolicyRef, PreVerdict, Release};

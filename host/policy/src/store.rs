@@ -17,7 +17,7 @@ use wasmtime::{
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use crate::{
-    CallBounds, Failure, Limits, PolicyRef, World, bindings,
+    CallBounds, Failure, Limits, Notes, PolicyRef, World, bindings,
     engine::{CORE_INSTANCES, MEMORIES, TABLES},
     hostcall_fuel,
     instance_log::Log,
@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) log: Log,
     pub(crate) token_counts: Arc<TokenCounts>,
     pub(crate) turn: Turn,
+    /// Where it notes what it has to say of the call it works on.
+    pub(crate) notes: Notes,
     memory: Memory,
     wasi: Option<WasiCtx>,
     _held: Held,
@@ -98,6 +100,7 @@ impl State {
             wasi: None,
             token_counts: token_counts.clone(),
             turn,
+            notes: Notes::default(),
             lent: lent.clone(),
             _held: held,
         }
@@ -293,7 +296,7 @@ mod tests {
             "core::panicking::panic_fmt",
             true,
         );
-        check("signalbox:policy/route@0.1.0#choose", "signalbox:policy/route@0.1.0#choose", true);
+        check("signalbox:policy/route@0.2.0#choose", "signalbox:policy/route@0.2.0#choose", true);
         check("choose", "choose", false);
     }
 

@@ -49,7 +49,7 @@ pub(crate) fn not_runnable(error: wasmtime::Error) -> UploadProblem {
     problem(
         "upload_not_runnable",
         format!("the component can't be run here: {error:#}"),
-        "build it against this host's contract (signalbox:policy 0.1), within its limits",
+        "build it against this host's contract (signalbox:policy 0.2), within its limits",
     )
 }
 
@@ -143,7 +143,24 @@ fn check_imports(imports: &[String]) -> Result<(), UploadProblem> {
 }
 
 /// The version of the contract spoken here.
-const CONTRACT: &str = "0.1.0";
+const CONTRACT: &str = "0.2.0";
+
+/// What a policy may be built against here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contract {
+    /// The version of `signalbox:policy`. Components built against a compatible one run, too.
+    pub version: &'static str,
+    /// The interfaces that a policy may export, at least one of them.
+    pub hooks: Vec<String>,
+    /// The interfaces that it may import; `*` stands for every one of a package.
+    pub imports: &'static [&'static str],
+}
+
+/// The contract of this host.
+pub fn contract() -> Contract {
+    let hooks = Hook::ALL.map(interface).to_vec();
+    Contract { version: CONTRACT, hooks, imports: &import::OFFERED }
+}
 
 fn interface(hook: Hook) -> String {
     format!("signalbox:policy/{hook}@{CONTRACT}")
@@ -234,24 +251,24 @@ mod tests {
             "it imports acme:secrets/vault@1.0.0, wasi:http/types@0.2.4, which this host does not \
              offer"
         );
-        assert!(message.mend.contains("signalbox:policy/tokens@0.1.0"), "{}", message.mend);
+        assert!(message.mend.contains("signalbox:policy/tokens@0.2.0"), "{}", message.mend);
     }
 
     #[test]
     fn a_component_without_hooks_gets_their_names() {
         let message = refused(&component("(component)"));
         assert_eq!(message.code, "upload_no_hook");
-        assert!(message.mend.contains("signalbox:policy/route@0.1.0"), "{}", message.mend);
+        assert!(message.mend.contains("signalbox:policy/route@0.2.0"), "{}", message.mend);
     }
 
     #[test]
     fn hooks_count_at_the_outermost_level_only() {
         let inner = r#"(component (component
-            (instance $i) (export "signalbox:policy/route@0.1.0" (instance $i))))"#;
+            (instance $i) (export "signalbox:policy/route@0.2.0" (instance $i))))"#;
         assert_eq!(refused(&component(inner)).code, "upload_no_hook");
         let outer = r#"(component
-            (instance $i) (export "signalbox:policy/post@0.1.3" (instance $i))
-            (instance $j) (export "signalbox:policy/pre@0.1.0" (instance $j)))"#;
+            (instance $i) (export "signalbox:policy/post@0.2.3" (instance $i))
+            (instance $j) (export "signalbox:policy/pre@0.2.0" (instance $j)))"#;
         let surface = Surface::read(&component(outer), &Limits::default()).unwrap();
         assert_eq!(surface.hooks, [Hook::Pre, Hook::Post]);
     }
@@ -259,9 +276,9 @@ mod tests {
     #[test]
     fn another_version_of_the_contract_is_named() {
         let newer = r#"(component
-            (instance $i) (export "signalbox:policy/route@0.2.0" (instance $i)))"#;
+            (instance $i) (export "signalbox:policy/route@0.3.0" (instance $i)))"#;
         let message = refused(&component(newer));
         assert_eq!(message.code, "upload_contract_version");
-        assert_eq!(message.text, "it was built against version 0.2.0 of the contract");
+        assert_eq!(message.text, "it was built against version 0.3.0 of the contract");
     }
 }

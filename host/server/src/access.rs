@@ -88,6 +88,8 @@ pub(crate) async fn clients(
         (Some(answer), _) => answer,
         (None, Err(error)) => error.into_response(),
         (None, Ok(caller)) => {
+            let shown = &door.access.headers;
+            let caller = caller.sending(request.headers(), shown);
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

@@ -30,6 +30,7 @@ mod sampling;
 mod stats;
 mod tokens;
 mod tools;
+mod worlds;
 mod writer;
 
 use std::net::SocketAddr;
@@ -72,6 +73,7 @@ use crate::{
         responses::{ResponseAnswer, ResponseDeleted, ResponsesRequest},
         stats::Stats,
         tokens::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest},
+        worlds::Worlds,
     },
 };
 
@@ -207,6 +209,7 @@ fn policy_table() -> Vec<Route> {
             .answers_nothing(),
         post("/rollback", "Undoes the newest change of all.", activations::rollback)
             .answers::<Activation>(),
+        get("/worlds", "What a policy may be built against.", worlds::show).answers::<Worlds>(),
         get("/activations", "Every remembered change, oldest first.", activations::list)
             .answers::<ActivationList>(),
         get("/pipeline", "Which policies run, and in which order.", pipeline::show)
@@ -236,6 +239,12 @@ fn watch_table() -> Vec<Route> {
         get("/decisions", "Recent calls, newest first.", decisions::list)
             .reads(&[("limit", "how many, 50 when absent")])
             .answers::<decisions::List>(),
+        get(
+            "/decisions/{decision}",
+            "One recent call, by `x-signalbox-decision`.",
+            decisions::show,
+        )
+        .answers::<decisions::One>(),
         get("/metrics", "Counters and gauges for Prometheus.", metrics::show)
             .answers_text(scrape::CONTENT_TYPE),
         get("/openapi.json", "This plane as an OpenAPI document.", openapi::show)

@@ -19,7 +19,7 @@ use crate::{
     decisions::Decisions,
     images::Images,
     limits::FIXED,
-    pipeline::{Bounds, Pipeline},
+    pipeline::{Bounds, Pipeline, Recall},
     responses::Responses,
     telemetry::Telemetry,
     world::FleetWorld,
@@ -193,5 +193,6 @@ fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipe
             member_tokens_max: settings.limits.consensus_tokens_max,
         },
         aliases: settings.aliases.clone(),
+        recall: Recall::default(),
     }
 }

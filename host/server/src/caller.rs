@@ -9,39 +9,66 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use axum::http::HeaderMap;
+use signalbox_policy::Sender;
+
+/// The header in which clients name a conversation.
+const SESSION: &str = "x-session-id";
+/// Bytes of a header's value; longer ones are not shown to policies.
+const HEADER_BYTES_MAX: usize = 1024;
 /// Bits of an IPv6 address that one customer of a network does not choose.
 const NETWORK_BITS: u32 = 64;
 
 /// One caller: `key:app` or `peer:192.0.2.7`. Stands in the extensions of every request of the data
-/// plane. Cheap to clone.
+/// plane, with what policies may read of the request. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Caller(Arc<str>);
+pub(crate) struct Caller(Arc<Sender>);
 
 impl Caller {
     /// Whoever has the key of this name.
     pub(crate) fn key(name: &str) -> Self {
-        Self(format!("key:{name}").into())
+        Self::named(format!("key:{name}"))
     }
 
     /// Whoever is at the other end of the connection. IPv6 callers have a whole network to call
     /// from, so that network is one caller.
     pub(crate) fn at(address: Option<IpAddr>) -> Self {
         match address {
-            Some(address) => Self(format!("peer:{}", network(address)).into()),
-            None => Self("peer:unknown".into()),
+            Some(address) => Self::named(format!("peer:{}", network(address))),
+            None => Self::named("peer:unknown".to_owned()),
         }
+    }
+
+    fn named(caller: String) -> Self {
+        Self(Arc::new(Sender { caller, ..Sender::default() }))
+    }
+
+    /// The same, with the session of a request and those of its headers that policies may read.
+    pub(crate) fn sending(self, headers: &HeaderMap, shown: &[String]) -> Self {
+        let value = |name: &str| {
+            let value = headers.get(name)?.to_str().ok()?;
+            (value.len() <= HEADER_BYTES_MAX).then(|| value.to_owned())
+        };
+        let headers = shown.iter().filter_map(|name| Some((name.clone(), value(name)?)));
+        let caller = self.0.caller.clone();
+        Self(Arc::new(Sender { caller, session: value(SESSION), headers: headers.collect() }))
+    }
+
+    /// What policies may know.
+    pub(crate) fn sender(&self) -> Arc<Sender> {
+        self.0.clone()
     }
 
     /// For the policies.
     pub(crate) fn number(&self) -> u64 {
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        KEY.hash_one(&self.0)
+        KEY.hash_one(&self.0.caller)
     }
 }
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.0.caller)
     }
 }
 

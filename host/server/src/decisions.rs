@@ -5,6 +5,7 @@ mod record;
 
 use std::{
     collections::VecDeque,
+    hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +15,7 @@ use std::{
 
 use signalbox_confine::{LINE_BYTES, clean};
 use signalbox_engine::{EngineError, Progress, Usage};
-use signalbox_policy::PolicyRef;
+use signalbox_policy::{Notes, PolicyRef};
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -40,6 +41,8 @@ struct Log {
     kept: usize,
     bytes_max: usize,
     begun: AtomicU64,
+    /// Distinguishes the calls of this process from those of another.
+    process: u32,
 }
 
 #[derive(Default)]
@@ -52,7 +55,8 @@ impl Decisions {
     /// Keeps so many records, and fewer when they would take more than `bytes_max`.
     pub(crate) fn new(kept: usize, bytes_max: usize) -> Self {
         let (ring, begun) = (Mutex::default(), AtomicU64::new(0));
-        Self(Arc::new(Log { ring, kept, bytes_max, begun }))
+        let process = RandomState::new().hash_one(kept) as u32;
+        Self(Arc::new(Log { ring, kept, bytes_max, begun, process }))
     }
 
     /// Begins the record of one call.
@@ -60,9 +64,17 @@ impl Decisions {
         let received = Instant::now();
         let span = tracing::info_span!("call", id = call.view.id);
         let number = self.0.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        let record = Some(Box::new(Record::of(call, number)));
+        let decision = format!("{:08x}-{number}", self.0.process);
+        let record = Some(Box::new(Record::of(call, number, &decision)));
         let (id, progress) = (call.view.id.clone(), call.progress.clone());
-        Trace { id, record, received, progress, detour: String::new(), log: self.clone(), span }
+        let (notes, detour, log) = (call.view.notes.clone(), String::new(), self.clone());
+        Trace { id, decision, record, received, progress, notes, detour, log, span }
+    }
+
+    /// The record of this name, while it is kept.
+    pub(crate) fn find(&self, decision: &str) -> Option<Arc<Record>> {
+        let ring = self.0.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.records.iter().rev().find(|record| &*record.decision == decision).cloned()
     }
 
     /// The newest `limit` records, newest first.
@@ -85,9 +97,12 @@ impl Decisions {
 /// The record of one call under way; logged when the call ends or is dropped.
 pub(crate) struct Trace {
     id: String,
+    decision: String,
     record: Option<Box<Record>>,
     received: Instant,
     progress: Progress,
+    /// What policies note about the call.
+    notes: Notes,
     /// Experts that were asked before the one that answers, and what they said.
     detour: String,
     log: Decisions,
@@ -96,6 +111,11 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
+    /// What its record is called.
+    pub(crate) fn decision(&self) -> &str {
+        &self.decision
+    }
+
     /// Why this expert, and who was asked before it.
     pub(crate) fn reason(&self) -> String {
         let reason = self.record.as_ref().map_or("", |record| &record.reason);
@@ -217,6 +237,7 @@ impl Trace {
             }
         }
         record.outcome = outcome;
+        record.noted(&self.notes.all());
         self.log.push(*record);
     }
 }

@@ -15,7 +15,9 @@ pub(crate) mod end;
 mod experts;
 mod generate;
 mod meter;
+mod parameters;
 mod pictures;
+pub(crate) mod recall;
 pub(crate) mod refusal;
 mod source;
 mod stream;
@@ -24,8 +26,8 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use signalbox_engine::{EngineError, Prompt};
-use signalbox_policy::{Policies, PreVerdict};
+use signalbox_engine::{EngineError, Prompt, Tools};
+use signalbox_policy::{Notes, Policies, PreVerdict};
 use tracing::Instrument;
 
 pub(crate) use call::{Attached, Bounds, Call, Form, TokenPrompt, Wishes};
@@ -36,6 +38,7 @@ pub(crate) use deadline::Deadline;
 pub(crate) use end::{End, Performance};
 pub(crate) use experts::Experts;
 pub(crate) use pictures::Pictures;
+pub(crate) use recall::Recall;
 pub(crate) use refusal::{Refusal, Refused};
 pub(crate) use stream::{Piece, Reply, Whole};
 
@@ -45,6 +48,7 @@ use crate::{
     telemetry::Telemetry,
 };
 use meter::Meter;
+use recall::Place;
 use source::Source;
 
 /// What every call passes through.
@@ -57,6 +61,7 @@ pub(crate) struct Pipeline {
     pub(crate) bounds: Bounds,
     /// Other names of experts, each with the id that it stands for.
     pub(crate) aliases: BTreeMap<String, String>,
+    pub(crate) recall: Recall,
 }
 
 impl Pipeline {
@@ -72,15 +77,16 @@ impl Pipeline {
     /// Everything known before the first token. What goes wrong later ends the reply.
     pub(crate) async fn answer(
         &self,
-        call: Call,
+        mut call: Call,
         permit: Permit,
         deadline: Deadline,
     ) -> Result<Reply, Refused> {
+        call.view.notes = Notes::default(); // of several replies to one call each has its own
         let mut trace = self.decisions.begin(&call);
-        let (span, tools) = (trace.span(), call.wishes.tools.clone());
+        let span = trace.span();
         let run = self.run(call, &mut trace).instrument(span);
         match deadline.within(run).await.flatten() {
-            Ok((route, source)) => {
+            Ok(Answering { route, source, tools }) => {
                 let meter = Meter::begin(&source.model, trace, self.telemetry.clone());
                 Ok(Reply::new(route, source, deadline, meter, permit).calling(tools))
             }
@@ -120,18 +126,23 @@ impl Pipeline {
     }
 
     /// The steps in order.
-    async fn run(&self, mut call: Call, trace: &mut Trace) -> Result<(Route, Source), Refusal> {
+    async fn run(&self, mut call: Call, trace: &mut Trace) -> Result<Answering, Refusal> {
         let policies = self.policies.snapshot(); // fixed for this call, whatever is swapped now
         let seats = policies.seats()?; // or none at all: no reply is cut off for want of room
         if call.wishes.logprobs.is_some() && !seats.is_empty() {
             return Err(unexamined().into());
         }
         self.name_expert(&mut call);
+        let place = self.describe(&mut call);
+        let shown = call.view.parameters.clone();
         let call = match policies.pre(std::mem::take(&mut call.view)).await? {
-            PreVerdict::Proceed(view) => Call { view, ..call }.with_images_described(),
+            PreVerdict::Proceed(view) => {
+                parameters::applied(Call { view, ..call }, &shown).with_images_described()
+            }
             PreVerdict::Answer { policy, text, .. } => {
                 trace.answered_by(&policy);
-                return Ok((Route::Answered(policy.clone()), Source::said(policy.name, text)));
+                let (route, tools) = (Route::Answered(policy.clone()), Arc::default());
+                return Ok(Answering { route, source: Source::said(policy.name, text), tools });
             }
         };
         trace.examined();
@@ -139,9 +150,27 @@ impl Pipeline {
         trace.chose(&choice);
         let experts = self.experts.as_ref();
         let source = generate::generate(experts, &self.bounds, &choice.plan, &call, trace).await?;
+        self.recall.answered(place, &source.model);
         let post = seats.post(&call.view, &source.model);
-        Ok((choice.route, source.through(post))) // a stream, so the first token is not kept waiting
+        let source = source.through(post); // a stream, so the first token is not kept waiting
+        Ok(Answering { route: choice.route, source, tools: call.wishes.tools })
     }
+
+    /// Tells policies what is known of the call beyond its words; and where the conversation stands.
+    fn describe(&self, call: &mut Call) -> Place {
+        call.view.parameters = parameters::shown(call);
+        call.view.sender = call.caller.sender();
+        call.view.previous_expert = self.recall.previous(&call.view);
+        self.recall.place(&call.view)
+    }
+}
+
+/// A reply that begins.
+struct Answering {
+    route: Route,
+    source: Source,
+    /// What it may call.
+    tools: Arc<Tools>,
 }
 
 /// Tokens come as the expert draws them, so they would say what a policy takes out of the text.

@@ -14,6 +14,7 @@ pub mod requests;
 pub mod responses;
 pub mod stats;
 pub mod tokens;
+pub mod worlds;
 
 use std::borrow::Cow;
 

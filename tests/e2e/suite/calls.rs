@@ -3,8 +3,10 @@
 
 use serde_json::{Value, json};
 
+use ::guests::{TAKES_TOOLS, request_for};
+
 use crate::{
-    host::{Host, content},
+    host::{Host, content, misbehaving_component},
     http::Events,
 };
 
@@ -37,6 +39,34 @@ fn check_call(call: &Value, names: &[&str]) {
     let arguments: Value = serde_json::from_str(arguments).unwrap();
     assert!(["Rome", "Oslo"].contains(&arguments["city"].as_str().unwrap()), "{call}");
     assert!((1..=3).contains(&arguments["days"].as_u64().unwrap()), "{call}");
+}
+
+#[test]
+fn a_policy_takes_tools_away_and_notes_what_it_saw() {
+    let host = Host::start();
+    host.deploy("misbehaving", &misbehaving_component());
+    let (hook, what) = TAKES_TOOLS;
+    let asks = json!({ "role": "user", "content": request_for(hook, what) });
+    let mut body = asked("qwen_coder", &tools(&json!("required")));
+    let calls = |body: &Value| {
+        let answer = host.post("/v1/chat/completions", body);
+        let decision = answer.header("x-signalbox-decision").to_owned();
+        let reason = answer.ok()["choices"][0]["finish_reason"].clone();
+        let logged = host.admin_get(&format!("/decisions/{decision}"));
+        (reason == "tool_calls", logged["decision"]["notes"].clone())
+    };
+    assert_eq!(calls(&body), (true, json!([])));
+    let said = json!({ "role": "assistant", "content": "what I said" });
+    body["messages"] = json!([body["messages"][0], said, asks]);
+    let note =
+        |key: &str, value: &str| json!({ "policy": "misbehaving", "key": key, "value": value });
+    let notes = json!([
+        note("tools", "weather forecast"),
+        note("before", "qwen_coder"),
+        note("caller", "peer:127.0.0.1"),
+        note("tools left", "weather"),
+    ]);
+    assert_eq!(calls(&body), (false, notes));
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn component(bodies: &[(usize, Vec<u8>)]) -> Vec<u8> {
         section(10, &list(&bodies)),
     ];
     let hollow = r#"(component
-        (instance $i) (export "signalbox:policy/route@0.1.0" (instance $i)))"#;
+        (instance $i) (export "signalbox:policy/route@0.2.0" (instance $i)))"#;
     let hollow = wat::parse_str(hollow).unwrap();
     let (head, hook) = hollow.split_at(8);
     [head, &section(1, &module.concat()), hook].concat()

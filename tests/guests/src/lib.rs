@@ -4,10 +4,11 @@
 //! Natively the crate offers [`TROUBLES`], so that a test can go through all of them.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use signalbox_sdk::{
-    Action, Decision, Edits, Expert, Mode, Outcome, Plan, Post, Pre, Refusal, Request, Route,
-    config, export, log,
+    Action, Decision, Edits, Ending, Expert, Message, Mode, Outcome, Plan, Post, Pre, Refusal,
+    Request, ResponseFormat, Route, ToolChoice, annotate, config, experts, export, log,
 };
 
 /// Everything this policy can do wrong: the hook, and what it does there.
@@ -18,11 +19,33 @@ pub const TROUBLES: &[(&str, &str)] = &[
     ("pre", "exhaust memory"),
     ("pre", "answer hugely"),
     ("pre", "edit out of range"),
+    ("pre", "edit hugely"),
+    ("pre", "insert out of range"),
+    ("pre", "speak as nobody"),
+    ("pre", "insert without end"),
+    ("pre", "allow no tokens"),
+    ("pre", "boil"),
+    ("pre", "hint hugely"),
+    ("pre", "hint without end"),
+    ("pre", "keep a tool that is not there"),
+    ("pre", "require a tool that is not there"),
+    ("pre", "ask for a form that is none"),
+    ("pre", "end before nothing"),
+    ("pre", "draw from nothing"),
+    ("pre", "hoard handles"),
+    ("pre", "exit"),
+    ("pre", "sleep"),
+    ("pre", "refuse hugely"),
     ("route", "loop"),
     ("route", "trap"),
     ("route", "recurse"),
     ("route", "exhaust memory"),
     ("route", "explain hugely"),
+    ("route", "label without end"),
+    ("route", "exit"),
+    ("route", "sleep"),
+    ("route", "hoard handles"),
+    ("route", "name the same twice"),
     ("route", "name nobody"),
     ("route", "name nobody twice"),
     ("route", "fall back to nothing"),
@@ -32,6 +55,11 @@ pub const TROUBLES: &[(&str, &str)] = &[
     ("post", "trap"),
     ("post", "recurse"),
     ("post", "exhaust memory"),
+    ("post", "exit"),
+    ("post", "sleep"),
+    ("post", "loop at the beginning"),
+    ("post", "loop at the end"),
+    ("post", "trap at the end"),
     ("post", "replace hugely"),
     ("post", "keep more than there is"),
     ("post", "hold at the end"),
@@ -45,6 +73,9 @@ pub const FORGERIES: &[(&str, &str)] = &[
     ("route", "name a forged line"),
     ("route", "explain with a forged line"),
 ];
+
+/// What it does within its rights, and notes: the hook, and what.
+pub const TAKES_TOOLS: (&str, &str) = ("pre", "take all tools away but one");
 
 /// Ends a line of a log or a header, begins another, and turns the text around.
 pub const FORGED: &str = "no\r\n2026-11-25T00:00:00.000000Z ERROR forged: yes\r\nx-forged: \u{1b}[31myes\u{202e}\u{2028}";
@@ -69,6 +100,10 @@ fn asked(request: &Request, hook: &str) -> String {
     wanted.and_then(|text| text.strip_suffix(" in ")).unwrap_or_default().to_owned()
 }
 
+fn names_of_tools(request: &Request) -> Vec<String> {
+    request.tools().into_iter().map(|tool| tool.name).collect()
+}
+
 /// The troubles that every hook knows.
 fn crash(trouble: &str) {
     match trouble {
@@ -83,6 +118,14 @@ fn crash(trouble: &str) {
             let mut hoard = Vec::new();
             loop {
                 hoard.push(black_box(vec![1u8; 1 << 20]));
+            }
+        }
+        "exit" => std::process::exit(0),
+        "sleep" => std::thread::sleep(Duration::from_secs(3600)),
+        "hoard handles" => {
+            let mut hoard = Vec::new();
+            loop {
+                hoard.push(black_box(experts::menu()));
             }
         }
         _ => {}
@@ -110,7 +153,36 @@ impl Pre for Guest {
         crash(&trouble);
         match trouble.as_str() {
             "answer hugely" => return Ok(Outcome::Answer("x".repeat(HUGE))),
+            "take all tools away but one" => {
+                annotate("tools", names_of_tools(request).join(" "));
+                annotate("before", request.previous_expert().unwrap_or_default());
+                annotate("caller", request.caller());
+                edits.keep_tools(names_of_tools(request).get(..1).unwrap_or_default());
+                edits.set_tool_choice(ToolChoice::Auto);
+            }
             "edit out of range" => edits.set_content(1_000_000, "nowhere"),
+            "edit hugely" => edits.set_content(0, &"x".repeat(HUGE)),
+            "insert out of range" => edits.insert_message(99, Message::new("user", "nowhere")),
+            "speak as nobody" => edits.insert_message(0, Message::new("robot", "beep")),
+            "insert without end" => loop {
+                edits.insert_message(0, Message::new("user", ""));
+            },
+            "allow no tokens" => edits.set_max_tokens(0),
+            "boil" => edits.set_temperature(100.0),
+            "hint hugely" => edits.add_hint("k", &"x".repeat(1 << 20)),
+            "hint without end" => loop {
+                edits.add_hint("k", "v");
+            },
+            "keep a tool that is not there" => edits.keep_tools(&["nothing".to_owned()]),
+            "require a tool that is not there" => {
+                edits.set_tool_choice(ToolChoice::Tool("nothing".to_owned()));
+            }
+            "ask for a form that is none" => {
+                edits.set_response_format(ResponseFormat::JsonSchema("not JSON".to_owned()));
+            }
+            "end before nothing" => edits.set_stop(&[String::new()]),
+            "draw from nothing" => edits.set_top_p(0.0),
+            "refuse hugely" => return Err(Refusal::forbidden("x".repeat(HUGE))),
             "panic with a forged line" => panic_with(FORGED),
             "log a forged line" => log::error(FORGED),
             "refuse as the host" => return Err(Refusal::other("internal_panic", FORGED)),
@@ -129,6 +201,10 @@ impl Route for Guest {
         Ok(match trouble.as_str() {
             "explain hugely" => Decision::to(able).because("x".repeat(HUGE)),
             "name nobody" => Decision::to("nobody"),
+            "name the same twice" => Decision::first_of([able.clone(), able]),
+            "label without end" => {
+                (0..1000).fold(Decision::to(able), |decision, _| decision.tag("k", "v"))
+            }
             "name nobody twice" => Decision::first_of(["nobody", "no-one"]),
             "name a forged line" => Decision::to(FORGED),
             "explain with a forged line" => Decision::to(able).because(FORGED).tag(FORGED, FORGED),
@@ -145,7 +221,14 @@ impl Route for Guest {
 
 impl Post for Guest {
     fn open(request: &Request, _expert: &str) -> Self {
-        Self { trouble: asked(request, "post") }
+        let trouble = asked(request, "post");
+        if asked(request, "pre") == TAKES_TOOLS.1 {
+            annotate("tools left", names_of_tools(request).join(" "));
+        }
+        if let Some(trouble) = trouble.strip_suffix(" at the beginning") {
+            crash(trouble);
+        }
+        Self { trouble }
     }
 
     fn push(&mut self, window: &str) -> Action {
@@ -160,7 +243,10 @@ impl Post for Guest {
         }
     }
 
-    fn finish(&mut self, _window: &str) -> Action {
+    fn finish(&mut self, _window: &str, _ended: &Ending) -> Action {
+        if let Some(trouble) = self.trouble.strip_suffix(" at the end") {
+            crash(trouble);
+        }
         if self.trouble == "hold at the end" { Action::Hold } else { Action::Emit }
     }
 }

@@ -13,6 +13,7 @@ pub(super) fn read(section: &Section<'_>, environment: Environment<'_>) -> Acces
         keys: keys.iter().filter_map(|entry| key(entry, environment)).collect(),
         origins: section.texts("origins"),
         hosts: section.texts("hosts"),
+        headers: section.texts("headers"),
         open: section.flag("open").unwrap_or(false),
     };
     if let Err(error) = access.check() {
@@ -21,6 +22,7 @@ pub(super) fn read(section: &Section<'_>, environment: Environment<'_>) -> Acces
                 AccessError::Keys(_) => "keys",
                 AccessError::Origins(_) => "origins",
                 AccessError::Hosts(_) => "hosts",
+                AccessError::Headers(_) => "headers",
                 AccessError::Open => "open",
             },
             error.to_string(),

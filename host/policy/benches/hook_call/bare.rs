@@ -21,6 +21,7 @@ mod bindings {
             "signalbox:policy/types.request": signalbox_policy::Call,
             "signalbox:policy/types.expert": signalbox_policy::ExpertView,
             "signalbox:policy/types.edits": super::Edits,
+            "signalbox:policy/types.ending": super::Ending,
         },
     });
 }
@@ -28,7 +29,7 @@ mod bindings {
 use bindings::{
     RoutePolicyPre,
     exports::signalbox::policy::route::Decision,
-    signalbox::policy::{experts, tokens, types},
+    signalbox::policy::{annotations, experts, tokens, types},
     wasi::{config::store, logging::logging},
 };
 
@@ -152,6 +153,63 @@ impl types::HostRequest for Host {
         Ok(self.table.get(&this)?.hints.clone())
     }
 
+    fn tools(&mut self, this: Resource<Call>) -> Result<Vec<types::Tool>> {
+        let tool = |tool: &signalbox_policy::Tool| types::Tool {
+            name: tool.name.clone(),
+            description: tool.description.clone(),
+            parameters: tool.parameters.clone(),
+        };
+        Ok(self.table.get(&this)?.parameters.tools.iter().map(tool).collect())
+    }
+
+    fn tool_choice(&mut self, _: Resource<Call>) -> Result<types::ToolChoice> {
+        Ok(types::ToolChoice::Auto)
+    }
+
+    fn response_format(&mut self, _: Resource<Call>) -> Result<types::ResponseFormat> {
+        Ok(types::ResponseFormat::Text)
+    }
+
+    fn top_p(&mut self, this: Resource<Call>) -> Result<Option<f32>> {
+        Ok(self.table.get(&this)?.parameters.top_p)
+    }
+
+    fn seed(&mut self, this: Resource<Call>) -> Result<Option<u64>> {
+        Ok(self.table.get(&this)?.parameters.seed)
+    }
+
+    fn stop(&mut self, this: Resource<Call>) -> Result<Vec<String>> {
+        Ok(self.table.get(&this)?.parameters.stop.clone())
+    }
+
+    fn logprobs(&mut self, this: Resource<Call>) -> Result<Option<u32>> {
+        Ok(self.table.get(&this)?.parameters.logprobs)
+    }
+
+    fn caller(&mut self, this: Resource<Call>) -> Result<String> {
+        Ok(self.table.get(&this)?.sender.caller.clone())
+    }
+
+    fn session(&mut self, this: Resource<Call>) -> Result<Option<String>> {
+        Ok(self.table.get(&this)?.sender.session.clone())
+    }
+
+    fn header(&mut self, _: Resource<Call>, _: String) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn previous_expert(&mut self, this: Resource<Call>) -> Result<Option<String>> {
+        Ok(self.table.get(&this)?.previous_expert.clone())
+    }
+
+    fn tool_loop_open(&mut self, _: Resource<Call>) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn time_left_ms(&mut self, _: Resource<Call>) -> Result<u32> {
+        Ok(500)
+    }
+
     fn drop(&mut self, this: Resource<Call>) -> Result<()> {
         self.table.delete(this)?;
         Ok(())
@@ -241,7 +299,62 @@ impl types::HostEdits for Host {
         Ok(())
     }
 
+    fn keep_tools(&mut self, _: Resource<Edits>, _: Vec<String>) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_tool_choice(&mut self, _: Resource<Edits>, _: types::ToolChoice) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_response_format(&mut self, _: Resource<Edits>, _: types::ResponseFormat) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_top_p(&mut self, _: Resource<Edits>, _: f32) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_seed(&mut self, _: Resource<Edits>, _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_stop(&mut self, _: Resource<Edits>, _: Vec<String>) -> Result<()> {
+        Ok(())
+    }
+
     fn drop(&mut self, _: Resource<Edits>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A router sees no end of a reply.
+pub struct Ending;
+
+impl types::HostEnding for Host {
+    fn reason(&mut self, _: Resource<Ending>) -> Result<types::FinishReason> {
+        Ok(types::FinishReason::Stop)
+    }
+
+    fn prompt_tokens(&mut self, _: Resource<Ending>) -> Result<Option<u32>> {
+        Ok(None)
+    }
+
+    fn cached_tokens(&mut self, _: Resource<Ending>) -> Result<Option<u32>> {
+        Ok(None)
+    }
+
+    fn completion_tokens(&mut self, _: Resource<Ending>) -> Result<Option<u32>> {
+        Ok(None)
+    }
+
+    fn drop(&mut self, _: Resource<Ending>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl annotations::Host for Host {
+    fn annotate(&mut self, _: String, _: String) -> Result<()> {
         Ok(())
     }
 }

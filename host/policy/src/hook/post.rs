@@ -1,6 +1,7 @@
 //! The `post` hook: one instance for the life of a reply, called for every piece of it.
 
 mod chain;
+mod ending;
 mod reply;
 pub(crate) mod window;
 
@@ -8,18 +9,18 @@ use std::{future::ready, sync::Arc, time::Duration};
 
 use wasmtime::{
     Store,
-    component::{Instance, ResourceAny},
+    component::{Instance, Resource, ResourceAny},
 };
 
 use super::Spec;
 use crate::{
     Call, ExpertView, Failure, Hook, OnFailure,
     bindings::exports::signalbox::policy::post::{self, Guest, GuestIndices},
-    import::shown::ShownRequest,
     instances::InstancePermit,
     policy::{Policy, no_hook},
     store::{Held, State, Turn},
 };
+pub use ending::{Ending, Reason};
 pub use reply::{PostChain, Seats};
 use window::{Action, Window};
 
@@ -47,7 +48,14 @@ pub(crate) enum Step {
     /// New text arrived.
     Push,
     /// The reply is complete.
-    Finish,
+    Finish(Ending),
+}
+
+impl Step {
+    /// Whether nothing may stay held after it.
+    pub(crate) fn is_last(self) -> bool {
+        matches!(self, Self::Finish(_))
+    }
 }
 
 impl Policy {
@@ -95,7 +103,13 @@ impl Session {
         let session = self.guest.session();
         match step {
             Step::Push => session.call_push(&mut self.store, self.handle, window).await,
-            Step::Finish => session.call_finish(&mut self.store, self.handle, window).await,
+            Step::Finish(ending) => {
+                let shown = self.store.data_mut().table.push(ending)?;
+                let lent = Resource::new_borrow(shown.rep());
+                let said = session.call_finish(&mut self.store, self.handle, window, lent).await?;
+                self.store.data_mut().table.delete(shown)?;
+                Ok(said)
+            }
         }
     }
 }
@@ -110,11 +124,12 @@ pub(super) async fn probe(
     let mut session = policy.open(call, &menu[0].id, room).await?;
     let mut window = Window::new(&policy.lent.limits);
     let pushes = PROBE.map(|text| (Step::Push, text));
-    for (step, text) in pushes.into_iter().chain([(Step::Finish, "")]) {
+    let finish = Step::Finish(Ending::probe(PROBE.len() as u32));
+    for (step, text) in pushes.into_iter().chain([(finish, "")]) {
         window.extend(text, Duration::ZERO);
         let (same, action, took) = policy.step(session, step, window.text()).await?;
         session = same;
-        if window.apply(action, step == Step::Finish, took)?.stop {
+        if window.apply(action, step.is_last(), took)?.stop {
             break;
         }
     }
@@ -129,7 +144,7 @@ async fn open(
     expert: &str,
 ) -> wasmtime::Result<(Guest, ResourceAny)> {
     let guest = guest.load(&mut *store, instance)?;
-    let request = store.data_mut().table.push(ShownRequest(call.clone()))?;
+    let request = store.data_mut().show(call.clone())?;
     let handle = guest.session().call_constructor(&mut *store, request, expert).await?;
     Ok((guest, handle))
 }

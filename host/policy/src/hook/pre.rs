@@ -13,7 +13,6 @@ use crate::{
     Call, Failure, Hook, OnFailure, PolicyError, PreVerdict,
     bindings::exports::signalbox::policy::pre::{GuestIndices, Outcome},
     edits::Edits,
-    import::shown::ShownRequest,
     policy::{Policy, no_hook},
     seat::Seat,
     snapshot::Snapshot,
@@ -31,7 +30,7 @@ pub(crate) static SPEC: Spec = Spec {
 /// What a `pre` policy made of a call.
 pub(crate) enum Handled {
     /// Go on with these edits made.
-    Proceed(Edits),
+    Proceed(Box<Edits>),
     /// The policy answers by itself.
     Answer(String),
 }
@@ -104,7 +103,7 @@ impl Policy {
         match answer {
             Ok(Outcome::Proceed) => {
                 edits.check(&self.lent.bounds)?;
-                Ok(Ok(Handled::Proceed(edits)))
+                Ok(Ok(Handled::Proceed(Box::new(edits))))
             }
             Ok(Outcome::Answer(text)) => {
                 bounds::output(text.len(), self.lent.limits.answer_bytes(text_bytes))?;
@@ -126,9 +125,8 @@ async fn handle(
 ) -> wasmtime::Result<(Answer<Outcome>, Edits)> {
     let guest = guest.load(&mut *store, instance)?;
     let limit = store.data().lent.limits.answer_bytes(call.text_bytes());
-    let table = &mut store.data_mut().table;
-    let edits = table.push(Edits::new(call.clone(), limit))?;
-    let request = table.push(ShownRequest(call))?;
+    let edits = store.data_mut().table.push(Edits::new(call.clone(), limit))?;
+    let request = store.data_mut().show(call)?;
     let lent = Resource::new_borrow(edits.rep());
     let answer = guest.call_handle(&mut *store, request, lent).await?;
     let edits = store.data_mut().table.delete(edits)?;

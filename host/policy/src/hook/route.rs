@@ -10,7 +10,6 @@ use crate::{
     Call, CallBounds, ConsensusMode, Decision, ExpertView, Failure, Hook, OnFailure, Plan,
     PolicyError, PolicyRef,
     bindings::exports::signalbox::policy::route::{self, GuestIndices},
-    import::shown::ShownRequest,
     policy::{Policy, no_hook},
     snapshot::Snapshot,
     store::State,
@@ -94,7 +93,7 @@ async fn choose(
     menu: &Arc<[ExpertView]>,
 ) -> wasmtime::Result<Answer<route::Decision>> {
     let guest = guest.load(&mut *store, instance)?;
-    let request = store.data_mut().table.push(ShownRequest(call.clone()))?;
+    let request = store.data_mut().show(call.clone())?;
     let experts = store.data_mut().show_menu(menu)?;
     let answer = guest.call_choose(&mut *store, request, &experts).await?;
     Ok(answer.map_err(Refusal::from))

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use signalbox_policy::{Hook, OnFailure, PolicyError, PostChain};
+use signalbox_policy::{Ending, Hook, OnFailure, PolicyError, PostChain, Reason};
 
 use crate::scene::{Scene, variant};
 
 fn reply(scene: &Scene) -> PostChain {
     scene.reply()
+}
+
+fn ending() -> Ending {
+    Ending::of(Reason::Length, 12, 4, 7)
 }
 
 async fn push(reply: &mut PostChain, text: &str) -> Result<String, PolicyError> {
@@ -22,7 +26,7 @@ async fn text_is_passed_held_and_replaced() {
     assert_eq!(push(&mut reply, "two").await.unwrap(), "one two");
     assert_eq!(push(&mut reply, "up").await.unwrap(), "UP");
     assert_eq!(push(&mut reply, "end ").await.unwrap(), "");
-    assert_eq!(reply.finish().await.unwrap().text, "end ");
+    assert_eq!(reply.finish(ending()).await.unwrap().text, "end ");
 }
 
 #[tokio::test]
@@ -35,13 +39,22 @@ async fn a_policy_may_end_the_reply() {
 }
 
 #[tokio::test]
+async fn a_policy_is_told_how_the_reply_ended_and_what_it_cost() {
+    let scene = Scene::new(|_| {}).await;
+    let mut reply = reply(&scene);
+    assert_eq!(push(&mut reply, "cost").await.unwrap(), "");
+    let said = reply.finish(ending()).await.unwrap().text;
+    assert_eq!(said, "FinishReason::Length (Some(12), Some(7))");
+}
+
+#[tokio::test]
 async fn every_policy_keeps_its_own_instance_and_window() {
     let scene = Scene::new(|_| {}).await;
     scene.put("second", &variant(1)).await;
     let mut reply = reply(&scene);
     assert_eq!(push(&mut reply, "a ").await.unwrap(), "");
     assert_eq!(push(&mut reply, "b").await.unwrap(), "a b");
-    assert_eq!(reply.finish().await.unwrap().text, "");
+    assert_eq!(reply.finish(ending()).await.unwrap().text, "");
     for name in ["guest", "second"] {
         let counters = &scene.policies.show(name).unwrap().counters[&signalbox_policy::Hook::Post];
         assert_eq!(counters.instances, 1, "{name}");
@@ -56,7 +69,7 @@ async fn a_guard_that_fails_lets_nothing_more_through() {
     let error = push(&mut reply, "spin").await.unwrap_err();
     assert_eq!(error.code(), "policy_deadline");
     assert_eq!(push(&mut reply, "more").await.unwrap_err(), error);
-    assert_eq!(reply.finish().await.unwrap_err(), error);
+    assert_eq!(reply.finish(ending()).await.unwrap_err(), error);
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn a_component_that_claims_a_hook_of_another_shape_is_refused() {
             (core instance $i (instantiate $m))
             (func $f (canon lift (core func $i "f")))
             (instance $route (export "choose" (func $f)))
-            (export "signalbox:policy/route@0.1.0" (instance $route)))"#,
+            (export "signalbox:policy/route@0.2.0" (instance $route)))"#,
     );
     let error = refused(&scene, "wrong", &wrong.unwrap()).await;
     assert_eq!(error.code(), "upload_probe_failed", "{error}");

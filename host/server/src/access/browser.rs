@@ -17,7 +17,7 @@ const METHODS: &str = "GET, POST";
 /// Seconds that a browser may remember a preflight.
 const PREFLIGHT_SECONDS: &str = "600";
 /// Headers of replies that pages may read.
-const READABLE: &str = "x-request-id, x-signalbox-expert, x-signalbox-route, x-signalbox-reason, x-signalbox-warning, retry-after";
+const READABLE: &str = "x-request-id, x-signalbox-expert, x-signalbox-route, x-signalbox-reason, x-signalbox-decision, x-signalbox-warning, retry-after";
 const FETCH_SITE: &str = "sec-fetch-site";
 const ASKS_PRIVATE: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const GRANTS_PRIVATE: HeaderName = HeaderName::from_static("access-control-allow-private-network");

@@ -14,6 +14,8 @@ pub struct Access {
     pub origins: Vec<String>,
     /// Names of this host besides loopback's and the addresses it listens on. Up to 64.
     pub hosts: Vec<String>,
+    /// Headers of calls that policies may read, in lower case; never those that carry keys. Up to 64.
+    pub headers: Vec<String>,
     /// Serve strangers beyond loopback without keys.
     pub open: bool,
 }
@@ -30,6 +32,9 @@ pub enum AccessError {
     /// Too many, or one that is no host.
     #[error("{0}")]
     Hosts(String),
+    /// Too many, or one that is no header or carries a secret.
+    #[error("{0}")]
+    Headers(String),
     /// Open to everybody and closed at once.
     #[error("\"open\": true lets everybody in and \"keys\" does not; keep one of them")]
     Open,
@@ -58,6 +63,8 @@ impl Access {
         listed(&self.origins, is_origin, origin).map_err(AccessError::Origins)?;
         let host = "write a name or an address, without scheme, port, path or wildcard";
         listed(&self.hosts, is_name, host).map_err(AccessError::Hosts)?;
+        let header = "write its name in lower case; those that carry keys are shown to no policy";
+        listed(&self.headers, is_header, header).map_err(AccessError::Headers)?;
         if self.open && !self.keys.is_empty() { Err(AccessError::Open) } else { Ok(()) }
     }
 }
@@ -70,6 +77,14 @@ fn listed(list: &[String], is_one: fn(&str) -> bool, mend: &str) -> Result<(), S
         Some(odd) => Err(format!("\"{odd}\" is none; {mend}")),
         None => Ok(()),
     }
+}
+
+/// Headers that carry what nobody but this host is to know.
+const SECRET: [&str; 4] = ["authorization", "x-api-key", "cookie", "proxy-authorization"];
+
+fn is_header(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    !text.is_empty() && text.chars().all(plain) && !SECRET.contains(&text)
 }
 
 fn is_name(text: &str) -> bool {

@@ -1,13 +1,14 @@
-//! `GET /decisions?limit=N`: recent calls, newest first: what was chosen, why, and how it ended.
+//! `GET /decisions?limit=N`: recent calls, newest first: what was chosen, why, and how it ended. `GET /decisions/{decision}`:
+//! one of them.
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::input::Asked;
-use crate::{App, decisions::Record};
+use super::input::{Asked, Named};
+use crate::{App, decisions::Record, error::ApiError};
 
 /// Records given when the client does not say.
 const LIMIT_DEFAULT: usize = 50;
@@ -30,6 +31,34 @@ pub(super) struct List {
 /// The records are the log's own; only their text is copied.
 fn each<S: Serializer>(records: &[Arc<Record>], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(records.iter().map(|record| &**record))
+}
+
+/// One call.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Decision")]
+pub(super) struct One {
+    #[serde(serialize_with = "one")]
+    #[schemars(with = "Record")]
+    decision: Arc<Record>,
+}
+
+fn one<S: Serializer>(record: &Arc<Record>, to: S) -> Result<S::Ok, S::Error> {
+    record.serialize(to)
+}
+
+/// The call that a client read this name of.
+pub(super) async fn show(
+    State(app): State<App>,
+    Named(decision): Named<String>,
+) -> Result<Json<One>, ApiError> {
+    match app.pipeline().decisions.find(&decision) {
+        Some(decision) => Ok(Json(One { decision })),
+        None => {
+            let message = "no call of this name is kept; 'limits.decisions_kept' says how many are, \
+                           and none is from before the last start";
+            Err(ApiError::client(StatusCode::NOT_FOUND, "decision_not_found", message))
+        }
+    }
 }
 
 /// Lists recent calls.

@@ -32,6 +32,8 @@ pub(super) use frames::{Frame, Framing};
 pub(crate) const EXPERT_HEADER: &str = "x-signalbox-expert";
 const ROUTE_HEADER: &str = "x-signalbox-route";
 const REASON_HEADER: &str = "x-signalbox-reason";
+/// Names the call's record in the decision log.
+const DECISION_HEADER: &str = "x-signalbox-decision";
 /// What the caller should know about the call.
 const WARNING_HEADER: &str = "x-signalbox-warning";
 
@@ -207,6 +209,7 @@ fn headers(replies: &[Reply]) -> HeaderMap {
         (EXPERT_HEADER, reply.model().to_owned()),
         (ROUTE_HEADER, reply.route.to_string()),
         (REASON_HEADER, reply.reason()),
+        (DECISION_HEADER, reply.decision().to_owned()),
     ];
     let named = |(name, value): (_, String)| (HeaderName::from_static(name), header_text(&value));
     values.into_iter().map(named).collect()

@@ -195,6 +195,7 @@ pub(super) fn read(
         temperature: temperature(fields)?,
         streaming: delivery.stream,
         hints: vec![("endpoint".to_owned(), endpoint(form).to_owned())],
+        ..signalbox_policy::Call::default()
     };
     let draft = Draft {
         view,

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use signalbox_confine::clean;
 use signalbox_engine::Usage;
-use signalbox_policy::{ConsensusMode, Plan};
+use signalbox_policy::{ConsensusMode, Note, Plan};
 
 use crate::{
     openai::finish_reason,
@@ -19,7 +19,7 @@ use crate::{
 
 /// Most memory of one record.
 #[cfg(test)]
-pub(crate) const RECORD_BYTES_MAX: usize = 20 << 10;
+pub(crate) const RECORD_BYTES_MAX: usize = 30 << 10;
 /// Bytes of the name of a call, an expert or a policy.
 const NAME_BYTES_MAX: usize = 128;
 /// Bytes of a reason.
@@ -41,6 +41,8 @@ type Text = Box<str>;
 pub(crate) struct Record {
     /// Counts the calls since the start. Clients may give several calls the same id.
     number: u64,
+    /// Its name in the header `x-signalbox-decision`, which no other call has.
+    pub(super) decision: Text,
     pub(super) id: Text,
     /// When it was received, milliseconds since 1970.
     at_ms: u64,
@@ -55,6 +57,8 @@ pub(crate) struct Record {
     pub(super) reason: Text,
     confidence: Option<f32>,
     tags: Vec<(Text, Text)>,
+    /// What policies noted.
+    notes: Vec<NoteView>,
     /// Experts that were asked and did not begin to answer.
     tried: Vec<Tried>,
     /// Who answered.
@@ -74,6 +78,14 @@ enum PlanView {
     Expert(Text),
     Fallback(Vec<Text>),
     Consensus { members: Vec<Text>, judge: Option<Text>, mode: &'static str },
+}
+
+/// What a policy noted.
+#[derive(Debug, Serialize, JsonSchema)]
+struct NoteView {
+    policy: Text,
+    key: Text,
+    value: Text,
 }
 
 /// An expert that did not begin to answer.
@@ -113,9 +125,10 @@ impl Record {
         self.completion_tokens = counted.map(|spent| spent.completion_tokens);
     }
 
-    pub(super) fn of(call: &Call, number: u64) -> Self {
+    pub(super) fn of(call: &Call, number: u64, decision: &str) -> Self {
         Self {
             number,
+            decision: decision.into(),
             id: name(&call.view.id),
             at_ms: unix_millis(),
             caller: name(&call.caller.to_string()),
@@ -126,6 +139,7 @@ impl Record {
             reason: Text::default(),
             confidence: None,
             tags: vec![],
+            notes: vec![],
             tried: vec![],
             expert: None,
             outcome: Outcome::Cancelled,
@@ -156,6 +170,19 @@ impl Record {
         }
     }
 
+    pub(super) fn noted(&mut self, notes: &[Note]) {
+        let view = |note: &Note| NoteView {
+            policy: name(&note.policy),
+            key: cut(&note.key, TAG_BYTES_MAX.0),
+            value: cut(&note.value, TAG_BYTES_MAX.1),
+        };
+        let rest = |more| {
+            let (policy, value) = (Text::default(), Text::default());
+            NoteView { policy, key: left_out(more), value }
+        };
+        self.notes = some(notes, view, rest);
+    }
+
     pub(super) fn answering(&mut self, model: &str) {
         self.expert = Some(name(model));
     }
@@ -183,9 +210,12 @@ impl Record {
             }
         };
         let tags = self.tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        let notes = self.notes.iter();
+        let notes = notes.map(|note| note.policy.len() + note.key.len() + note.value.len());
         let tried = self.tried.iter().map(|tried| tried.expert.len() + tried.error.len());
         let texts = [&self.asked_for, &self.route, &self.expert, &self.error];
         size_of::<Self>()
+            + self.decision.len()
             + self.id.len()
             + self.caller.len()
             + self.reason.len()
@@ -193,6 +223,8 @@ impl Record {
             + plan
             + self.tags.capacity() * size_of::<(Text, Text)>()
             + tags
+            + self.notes.capacity() * size_of::<NoteView>()
+            + notes.sum::<usize>()
             + self.tried.capacity() * size_of::<Tried>()
             + tried.sum::<usize>()
     }

@@ -19,6 +19,7 @@ const HOST: &[&str] = &[
     "body_unreadable",
     "compiler_unavailable",
     "context_length_exceeded",
+    "decision_not_found",
     "expert_busy",
     "expert_crashed",
     "expert_unavailable",

@@ -124,6 +124,7 @@ mod tests {
             temperature: Some(0.0),
             streaming: false,
             hints: vec![],
+            ..signalbox_policy::Call::default()
         };
         let pictures = Pictures::default();
         let stop = vec!["END".into()];

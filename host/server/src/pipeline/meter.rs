@@ -33,6 +33,11 @@ impl Meter {
         self.trace.progress()
     }
 
+    /// What the call's record in the decision log is called.
+    pub(super) fn decision(&self) -> &str {
+        self.trace.decision()
+    }
+
     /// Why this expert, in the router's words.
     pub(super) fn reason(&self) -> String {
         self.trace.reason()

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use futures_util::StreamExt;
 use signalbox_engine::{Event, Finish, Timings, Usage};
-use signalbox_policy::{PostChain, Release};
+use signalbox_policy::{Ending, PostChain, Release};
 use tokio::time::Instant;
 
 use super::{
@@ -85,10 +85,10 @@ impl Source {
         }
     }
 
-    /// What the post policies still hold at the end.
-    pub(super) async fn finish(&mut self) -> Result<Release, Refusal> {
+    /// What the post policies still hold at the end, which is this.
+    pub(super) async fn finish(&mut self, ending: Ending) -> Result<Release, Refusal> {
         match &mut self.post {
-            Some(post) => Ok(post.finish().await?),
+            Some(post) => Ok(post.finish(ending).await?),
             None => Ok(Release { text: String::new(), stop: None }),
         }
     }

@@ -72,6 +72,16 @@ pub(crate) struct Whole {
     pub(crate) end: End,
 }
 
+/// How a reply ended, as policies are told.
+fn ending_view(reason: &Finish, cost: Usage) -> signalbox_policy::Ending {
+    let reason = match reason {
+        Finish::Stop | Finish::StopString(_) => signalbox_policy::Reason::Stop,
+        Finish::Length => signalbox_policy::Reason::Length,
+    };
+    let Usage { prompt_tokens, cached_tokens, completion_tokens } = cost;
+    signalbox_policy::Ending::of(reason, prompt_tokens, cached_tokens, completion_tokens)
+}
+
 impl Reply {
     pub(super) fn new(
         route: Route,
@@ -101,6 +111,11 @@ impl Reply {
     /// What it has cost until now.
     pub(crate) fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// What the call's record in the decision log is called.
+    pub(crate) fn decision(&self) -> &str {
+        self.meter.decision()
     }
 
     /// Why this expert, in the router's words.
@@ -177,8 +192,9 @@ impl Reply {
                     continue;
                 }
                 Event::Finished { reason, usage, timings } => {
+                    let ending = ending_view(&reason, self.source.cost(usage));
                     self.state = State::Ending(self.finished(reason, usage, timings));
-                    self.source.finish().await?
+                    self.source.finish(ending).await?
                 }
                 Event::Failed(error) => return Err(error.into()),
             };

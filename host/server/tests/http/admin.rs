@@ -34,6 +34,7 @@ fn policies_that_are_not_there_and_uploads_that_are_no_good() {
     check("PUT", "/pipeline", br#"{"pre": ["none"]}"#, 404, "policy_not_found");
     check("PUT", "/pipeline", br#"{"prae": []}"#, 400, "invalid_value");
     check("GET", "/decisions?limit=x", b"", 400, "invalid_value");
+    check("GET", "/decisions/none", b"", 404, "decision_not_found");
     check("GET", "/nowhere", b"", 404, "unknown_endpoint");
     let garbage = server.operate("POST", "/policies/router?activate=true", b"not wasm");
     assert_eq!(garbage.status, 422, "{}", garbage.text);
@@ -55,6 +56,30 @@ fn experts_are_loaded_and_unloaded_by_hand() {
     let unpinned = server.operate("POST", &format!("/experts/{GENERAL}/unpin"), b"").json();
     assert_eq!(unpinned["pinned"], false);
     assert_eq!(code(&server, "POST", "/experts/none/load", b"").1, "model_not_found");
+}
+
+#[test]
+fn the_contract_is_told() {
+    let told = Server::start().operate("GET", "/worlds", b"").json();
+    let world = &told["worlds"][0];
+    assert_eq!(
+        (&world["package"], &world["version"]),
+        (&json!("signalbox:policy"), &json!("0.2.0"))
+    );
+    assert_eq!(world["exports"][0], "signalbox:policy/pre@0.2.0");
+    assert!(world["imports"].as_array().unwrap().contains(&json!("wasi:config/store@0.2.0-rc.1")));
+}
+
+#[test]
+fn a_reply_names_its_decision() {
+    let server = Server::start();
+    let (prompt, ..) = recorded(GENERAL);
+    let name = server.chat(&prompt, "").header("x-signalbox-decision").to_owned();
+    let one = server.operate("GET", &format!("/decisions/{name}"), b"").json();
+    assert_eq!(one["decision"]["decision"], json!(name));
+    assert_eq!(one["decision"]["expert"], GENERAL);
+    let other = server.chat(&prompt, "");
+    assert_ne!(other.header("x-signalbox-decision"), name);
 }
 
 #[test]

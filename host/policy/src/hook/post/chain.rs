@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use super::{
-    Step,
+    Ending, Step,
     window::{Action, Window},
 };
 use crate::{Failure, Limits, PolicyError, PolicyRef, Release, fallback::Next};
@@ -62,12 +62,12 @@ impl<R: Review> Chain<R> {
         text: String,
         waited: Duration,
     ) -> Result<Release, PolicyError> {
-        self.run(text, waited, false).await
+        self.run(text, waited, None).await
     }
 
     /// The reply is complete.
-    pub(crate) async fn finish(&mut self) -> Result<Release, PolicyError> {
-        self.run(String::new(), Duration::ZERO, true).await
+    pub(crate) async fn finish(&mut self, ending: Ending) -> Result<Release, PolicyError> {
+        self.run(String::new(), Duration::ZERO, Some(ending)).await
     }
 
     /// Once ended, nothing comes out of a chain any more.
@@ -75,7 +75,7 @@ impl<R: Review> Chain<R> {
         &mut self,
         text: String,
         waited: Duration,
-        last: bool,
+        last: Option<Ending>,
     ) -> Result<Release, PolicyError> {
         match self.end.clone() {
             Some(End::Stopped(policy)) => {
@@ -97,16 +97,16 @@ impl<R: Review> Chain<R> {
         &mut self,
         mut text: String,
         waited: Duration,
-        mut last: bool,
+        mut last: Option<Ending>,
     ) -> Result<Release, PolicyError> {
         let mut stop = None;
         for link in &mut self.links {
-            if text.is_empty() && !last {
+            if text.is_empty() && last.is_none() {
                 break;
             }
             let (through, stopped) = link.run(text, waited, last).await?;
             text = through;
-            last |= stopped.is_some();
+            last = stopped.as_ref().map(|_| Ending::by_policy()).or(last);
             stop = stop.or(stopped);
         }
         Ok(Release { text, stop })
@@ -119,7 +119,7 @@ impl<R: Review> Link<R> {
         &mut self,
         text: String,
         waited: Duration,
-        last: bool,
+        last: Option<Ending>,
     ) -> Result<(String, Option<PolicyRef>), PolicyError> {
         let mut through = String::new();
         if !text.is_empty() {
@@ -129,10 +129,8 @@ impl<R: Review> Link<R> {
                 return Ok((through, stopped));
             }
         }
-        if !last {
-            return Ok((through, None));
-        }
-        let (released, stopped) = self.step(Step::Finish, "", Duration::ZERO).await?;
+        let Some(ending) = last else { return Ok((through, None)) };
+        let (released, stopped) = self.step(Step::Finish(ending), "", Duration::ZERO).await?;
         through.push_str(&released);
         Ok((through, stopped))
     }
@@ -165,7 +163,7 @@ async fn ask<R: Review>(
     window: &mut Window,
 ) -> Result<(String, Option<PolicyRef>), Failure> {
     let (action, took) = review.step(step, window.text()).await?;
-    let last = step == Step::Finish;
+    let last = step.is_last();
     let done = window.apply(action, last, took)?;
     if last || done.stop {
         review.ended();
@@ -250,7 +248,7 @@ mod tests {
         for chunk in chunks {
             out.push(chain.push((*chunk).into(), Duration::ZERO).await?.text);
         }
-        out.push(chain.finish().await?.text);
+        out.push(chain.finish(Ending::by_policy()).await?.text);
         Ok(out)
     }
 
@@ -286,7 +284,7 @@ mod tests {
         assert_eq!(chain.push("1".into(), Duration::ZERO).await.unwrap().text, "");
         let error = chain.push("2".into(), Duration::ZERO).await.unwrap_err();
         assert_eq!(chain.push("3".into(), Duration::ZERO).await.unwrap_err(), error);
-        assert_eq!(chain.finish().await.unwrap_err(), error);
+        assert_eq!(chain.finish(Ending::by_policy()).await.unwrap_err(), error);
     }
 
     #[tokio::test]

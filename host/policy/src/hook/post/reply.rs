@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    SPEC, Session, Step,
+    Ending, SPEC, Session, Step,
     chain::{Chain, Review},
     window::Action,
 };
@@ -73,12 +73,12 @@ impl PostChain {
         self.0.push(text, waited).await
     }
 
-    /// The expert is done: what the client still gets. Not to be called after a stop.
+    /// The expert is done, and how: what the client still gets. Not to be called after a stop.
     ///
     /// # Errors
     /// As [`PostChain::push`].
-    pub async fn finish(&mut self) -> Result<Release, PolicyError> {
-        self.0.finish().await
+    pub async fn finish(&mut self, ending: Ending) -> Result<Release, PolicyError> {
+        self.0.finish(ending).await
     }
 }
 

@@ -14,8 +14,8 @@ use bindings::{
         route::{self, Decision, Plan},
     },
     signalbox::policy::{
-        tokens,
-        types::{Edits, Expert, Refusal, RefusalKind, Request},
+        annotations, tokens,
+        types::{Edits, Ending, Expert, Refusal, RefusalKind, Request, ResponseFormat, ToolChoice},
     },
     wasi::config::store,
 };
@@ -42,6 +42,26 @@ impl pre::Guest for Guest {
             "other" => return Ok(Outcome::Other("dance".into())),
             "bad-index" => edits.set_content(77, ""),
             "big-edit" => edits.set_content(0, &"x".repeat(1 << 20)),
+            "parameters" => {
+                edits.keep_tools(&["read".into()]);
+                edits.set_tool_choice(&ToolChoice::Tool("read".into()));
+                edits.set_response_format(&ResponseFormat::Json);
+                edits.set_top_p(0.5);
+                edits.set_seed(7);
+                edits.set_stop(&["END".into()]);
+                let tools: Vec<String> = request.tools().into_iter().map(|t| t.name).collect();
+                annotations::annotate("tools", &tools.join(" "));
+                annotations::annotate("caller", &request.caller());
+                annotations::annotate("session", &request.session().unwrap_or_default());
+                annotations::annotate("team", &request.header("x-team").unwrap_or_default());
+                annotations::annotate("before", &request.previous_expert().unwrap_or_default());
+                annotations::annotate("loop", &request.tool_loop_open().to_string());
+                annotations::annotate("in time", &(request.time_left_ms() > 0).to_string());
+            }
+            "strange-tool" => edits.keep_tools(&["rm".into()]),
+            "no-tool" => edits.set_tool_choice(&ToolChoice::Required),
+            "other-choice" => edits.set_tool_choice(&ToolChoice::Other("dance".into())),
+            "bad-schema" => edits.set_response_format(&ResponseFormat::JsonSchema("[".into())),
             "edit" => {
                 edits.set_content(0, "edited");
                 edits.add_hint("key", "value");
@@ -96,13 +116,18 @@ impl post::GuestSession for Reply {
         misbehave(window.trim_start_matches("held "));
         match window.as_str() {
             "up" => Action::Replace(Replacement { text: "UP".into(), keep: 0 }),
-            window if window.ends_with(' ') => Action::Hold,
+            window if window.ends_with(' ') || window == "cost" => Action::Hold,
             window if window.contains("stop") => Action::Stop("ended".into()),
             _ => Action::Emit,
         }
     }
 
-    fn finish(&self, _window: String) -> Action {
+    fn finish(&self, window: String, ended: &Ending) -> Action {
+        if window == "cost" {
+            let cost = (ended.prompt_tokens(), ended.completion_tokens());
+            let text = format!("{:?} {cost:?}", ended.reason());
+            return Action::Replace(Replacement { text, keep: 0 });
+        }
         Action::Emit
     }
 }

@@ -18,7 +18,7 @@ use super::*;
 use crate::{
     admission::Admission,
     decisions::Decisions,
-    pipeline::{Bounds, Experts, Piece, Pipeline, Refusal, experts::Tokens},
+    pipeline::{Bounds, Experts, Piece, Pipeline, Recall, Refusal, experts::Tokens},
     telemetry::Telemetry,
 };
 
@@ -158,6 +158,7 @@ impl Bed {
             telemetry: Arc::new(Telemetry::new()),
             bounds: Bounds { answer, tokens_default: 8, tokens_max: 8, member_tokens_max: 8 },
             aliases: std::collections::BTreeMap::new(),
+            recall: Recall::default(),
         };
         drop(inside);
         Self { runtime, pipeline, at_work, _registry: registry }
