@@ -18,8 +18,11 @@ const TABLE_KEEP_BYTES: usize = 128 * 1024;
 /// Memory bytes written anew for the next instance, from address 0: stack, constants and the first heap of what
 /// `policy build` makes. Giving pages back and taking them again costs 2 µs for each page a guest
 /// touches, which was most of a call; writing half a megabyte costs 14 µs. What lies behind is given
-/// back. Once more per slot that was ever in use, this stays in memory.
+/// back. It stays in memory for every slot that is kept for a component.
 const MEMORY_KEEP_BYTES: usize = 512 * 1024;
+/// Slots that are kept as their component left them for its next call; those of others are taken again before a
+/// fresh one is, so that hosts with many revisions behind them hold no more memory than others.
+const SLOTS_KEPT: u32 = 8;
 /// What one component may consist of. Composed components have several of each.
 pub(crate) const CORE_INSTANCES: usize = 16;
 /// Tables of one component.
@@ -70,6 +73,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_tables_per_component(TABLES as u32)
         .max_tables_per_module(TABLES as u32)
         .max_memories_per_component(MEMORIES as u32)
+        .max_unused_warm_slots(SLOTS_KEPT)
         .max_memory_size(limits.memory_bytes as usize)
         .table_elements(limits.table_elements as usize)
         .linear_memory_keep_resident(MEMORY_KEEP_BYTES)
