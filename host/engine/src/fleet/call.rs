@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::{handle::Handle, residency::SlotState};
 use crate::{
@@ -95,7 +95,8 @@ impl Handle {
         let ticket = Ticket::draw(self)?;
         let came = ticket.came;
         self.inspect_aside().await?;
-        let prepared = self.prepare_aside(request).await?;
+        let chat = matches!(request.prompt, Prompt::Chat(_));
+        let prepared = self.aside(chat, move |expert| expert.prepare(&request)).await?;
         let prompt_tokens = u32::try_from(prepared.prompt.ids.len()).unwrap_or(u32::MAX);
         let (events, stream) = TokenStream::open(self.id(), prompt_tokens);
         let Encoded { ids, images } = prepared.prompt;
@@ -126,7 +127,7 @@ impl Handle {
     }
 
     /// Inspects an expert that could not be inspected for a lack, which touches the disk.
-    async fn inspect_aside(&self) -> Result<(), EngineError> {
+    pub(super) async fn inspect_aside(&self) -> Result<(), EngineError> {
         if !self.inspection().passes() {
             return Ok(());
         }
@@ -137,16 +138,25 @@ impl Handle {
         })
     }
 
-    /// Templates and tokenizers take milliseconds on long prompts, which would hold up other tasks.
-    async fn prepare_aside(&self, request: Request) -> Result<Prepared, EngineError> {
+    /// Templates and tokenizers take milliseconds on long prompts, which would hold up other tasks. A template's
+    /// child renders one chat at a time.
+    pub(super) async fn aside<T: Send + 'static>(
+        &self,
+        chat: bool,
+        work: impl FnOnce(&Handle) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
         let aside = self.clone();
-        let turn = self.turn(&request.prompt).await;
-        let prepare = move || {
-            let _turn = turn; // given back when the work is done, whoever still waits for it
-            aside.prepare(&request)
+        let turn = match chat {
+            // An error would mean that the semaphore was closed, which it never is.
+            true => self.member().rendering.clone().acquire_owned().await.ok(),
+            false => None,
         };
-        let prepared = tokio::task::spawn_blocking(prepare).await;
-        prepared.unwrap_or_else(|error| {
+        let work = move || {
+            let _turn = turn; // given back when the work is done, whoever still waits for it
+            work(&aside)
+        };
+        let worked = tokio::task::spawn_blocking(work).await;
+        worked.unwrap_or_else(|error| {
             let expert = self.id().to_owned();
             let problem = match error.try_into_panic() {
                 Ok(panic) => panic_words(&*panic),
@@ -154,15 +164,6 @@ impl Handle {
             };
             Err(EngineError::TemplateFailed { expert, problem })
         })
-    }
-
-    /// A template's child renders one conversation at a time.
-    pub(super) async fn turn(&self, prompt: &Prompt) -> Option<OwnedSemaphorePermit> {
-        match prompt {
-            // An error would mean that the semaphore was closed, which it never is.
-            Prompt::Chat(_) => self.member().rendering.clone().acquire_owned().await.ok(),
-            Prompt::Text(_) | Prompt::Tokens(_) | Prompt::Infill { .. } => None,
-        }
     }
 
     /// Longest prompt plus reply; 0 while unknown.
