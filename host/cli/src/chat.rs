@@ -54,7 +54,7 @@ pub(crate) fn run(args: Chat) -> Result<()> {
     if !once.is_empty() {
         return talk.ask(&once);
     }
-    let lines = Lines::open();
+    let mut lines = Lines::open()?;
     if lines.is_terminal() {
         talk.interrupt = Interrupt::watch()?;
         complain!("Talking to {url}. /help says what there is, Ctrl-D ends.");
