@@ -26,6 +26,7 @@ mod instances;
 mod limits;
 mod meter;
 mod notes;
+mod pace;
 mod parameters;
 mod pipeline;
 mod policy;

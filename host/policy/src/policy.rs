@@ -1,5 +1,5 @@
-//! A policy that can run, and what every call into it has in common: a fresh instance, turns on the
-//! threads of guests, a deadline, and counters.
+//! A policy that can run, and what every call into it has in common: a fresh instance, turns, a deadline, and
+//! counters.
 
 use std::{future::Future, sync::Arc, time::Instant};
 
@@ -7,12 +7,13 @@ use signalbox_confine::{LINE_BYTES, clean};
 use wasmtime::{Store, component::Instance};
 
 use crate::{
-    Failure, Hook, PolicyRef,
+    Failure, Hook, PerHook, PolicyRef,
     hook::{Answer, Refusal, Spec, bounds},
     meter::Meters,
+    pace::Pace,
     program::Program,
     runtime::Runtime,
-    scheduler::{Budget, Late, OwnTime},
+    scheduler::{Budget, First, Late, OwnTime},
     store::{Held, Lent, State, Turn},
 };
 
@@ -22,6 +23,7 @@ pub(crate) struct Policy {
     pub(crate) program: Arc<Program>,
     pub(crate) lent: Arc<Lent>,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) paces: PerHook<Pace>,
 }
 
 impl Policy {
@@ -46,27 +48,32 @@ impl Policy {
         let turn = Turn { own_time: own_time.clone(), limit, text_bytes };
         let outcome = match given.await {
             Ok(given) => {
-                self.in_turns(&turn, started, body(self.clone(), turn.clone(), given)).await
+                let first = self.paces[spec.hook].first(text_bytes);
+                let body = body(self.clone(), turn.clone(), given);
+                self.in_turns(&turn, started, first, body).await
             }
             Err(failure) => Err(failure),
         };
         let outcome = outcome.map_err(one_line);
         let failure = outcome.as_ref().err();
+        self.paces[spec.hook].took(own_time.spent());
         self.meters.call(spec.hook, started.elapsed(), own_time.spent(), failure);
         outcome
     }
 
-    /// Runs `body` on the threads of guests.
+    /// Runs `body` within the hook's budget.
     async fn in_turns<T: Send + 'static>(
         &self,
         turn: &Turn,
         started: Instant,
+        first: First,
         body: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
         let limit_ms = self.lent.limits.host_wait_ms;
         let wall = self.lent.limits.host_wait().saturating_sub(started.elapsed());
         let budget = Budget { own: turn.limit, wall };
-        let ran = self.runtime.scheduler.run(self.lent.lane(), &turn.own_time, budget, body).await;
+        let (lane, own_time) = (self.lent.lane(), &turn.own_time);
+        let ran = self.runtime.scheduler.run(lane, own_time, budget, first, body).await;
         ran.unwrap_or_else(|late| {
             Err(match late {
                 Late::Guest => Failure::Deadline { limit_ms: turn.limit.as_millis() as u64 },

@@ -29,7 +29,7 @@ use crate::{
     Activation, BreakerSettings, Limits, PerHook, Pipeline, PolicyError, PolicyRef, PolicySettings,
     Snapshot, Uploaded, World,
     compile::Haste,
-    meter::Meters,
+    meter::{Meters, Tally},
     policy::Policy,
     program::Program,
     runtime::Runtime,
@@ -79,6 +79,8 @@ struct Book {
     /// Code by revision, of those that are in force or a step away from it.
     programs: HashMap<String, Arc<Program>>,
     meters: HashMap<PolicyRef, Arc<Meters>>,
+    /// By the names of policies.
+    tallies: HashMap<String, Arc<Tally>>,
 }
 
 impl Policies {
@@ -122,6 +124,7 @@ impl Policies {
             unusable: HashMap::new(),
             programs: HashMap::new(),
             meters: HashMap::new(),
+            tallies: HashMap::new(),
         };
         let current = ArcSwap::from_pointee(Set::empty(&runtime, &limits));
         let registry = Arc::new(Registry {
@@ -344,7 +347,7 @@ impl Registry {
     ) -> Seat {
         let policy = match program {
             Some(program) => {
-                let meters = book.meters.entry(id.clone()).or_default().clone();
+                let meters = book.meters(id);
                 Ok(Arc::new(self.policy(id, program, meters)))
             }
             None => Err(book.unusable.get(id).cloned().unwrap_or_else(Unusable::unknown)),
@@ -356,7 +359,8 @@ impl Registry {
     }
 
     fn policy(&self, id: &PolicyRef, program: Arc<Program>, meters: Arc<Meters>) -> Policy {
-        Policy { runtime: self.runtime.clone(), program, lent: Arc::new(self.lend(id)), meters }
+        let lent = Arc::new(self.lend(id));
+        Policy { runtime: self.runtime.clone(), program, lent, meters, paces: PerHook::default() }
     }
 
     fn lend(&self, id: &PolicyRef) -> Lent {
@@ -371,6 +375,12 @@ impl Registry {
 }
 
 impl Book {
+    fn meters(&mut self, id: &PolicyRef) -> Arc<Meters> {
+        let tally = self.tallies.entry(id.name.clone()).or_default();
+        let new = || Arc::new(Meters::new(tally.clone()));
+        self.meters.entry(id.clone()).or_insert_with(new).clone()
+    }
+
     /// A revision that `ledger` puts in force and whose code is not at hand. One that is known to be
     /// unusable keeps its seat and holds no change up.
     fn missing(&self, ledger: &Ledger) -> Option<PolicyRef> {
@@ -401,6 +411,7 @@ impl Book {
         self.meters.retain(|id, _| {
             policies.get(&id.name).is_some_and(|slot| slot.find(&id.revision).is_some())
         });
+        self.tallies.retain(|name, _| policies.contains_key(name));
         Ok(())
     }
 }

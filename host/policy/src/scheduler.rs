@@ -1,6 +1,7 @@
 //! The scheduler of guests: they run on threads of their own and take turns there, one slice each, round robin among
-//! policies, so that a guest that loops holds up neither a request nor another policy. What a guest
-//! is blamed for is its own time only: the CPU time of its turns and what it sleeps of its own will.
+//! policies, so that a guest that loops holds up neither a request nor another policy. One that was quick so far may
+//! take its first turn where its caller is. What a guest is blamed for is its own time only: the CPU time of its
+//! turns and what it sleeps of its own will.
 
 mod run_queue;
 mod task;
@@ -40,8 +41,21 @@ pub(crate) enum Late {
     Crashed,
 }
 
+/// Where a guest takes its first turn; for all others it queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// On the thread of its caller, which waits for no longer than one slice.
+    Here,
+    /// On the threads of guests, behind others.
+    Queued,
+}
+
 /// The threads that guests run on. They end when this is dropped.
-pub(crate) struct Scheduler(Arc<Shared>);
+pub(crate) struct Scheduler {
+    shared: Arc<Shared>,
+    /// Where timers and host calls of guests live.
+    host: Handle,
+}
 
 /// What one hook's call may take.
 #[derive(Debug, Clone, Copy)]
@@ -58,14 +72,15 @@ impl Scheduler {
     /// # Errors
     /// Threads that can't be started.
     pub(crate) fn start(workers: usize, host: &Handle) -> std::io::Result<Scheduler> {
-        let scheduler = Scheduler(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             queue: Mutex::default(),
             ready: Condvar::new(),
             waiting: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
-        }));
+        });
+        let scheduler = Scheduler { shared, host: host.clone() };
         for _ in 0..workers {
-            let (shared, host) = (scheduler.0.clone(), host.clone());
+            let (shared, host) = (scheduler.shared.clone(), host.clone());
             let name = "policy-guest".to_owned();
             thread::Builder::new().name(name).spawn(move || work(&shared, &host))?;
         }
@@ -82,13 +97,17 @@ impl Scheduler {
         lane: u64,
         own_time: &Arc<OwnTime>,
         budget: Budget,
+        first: First,
         body: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Late> {
         let (sender, mut receiver) = oneshot::channel();
         let work = Box::pin(async move { drop(sender.send(body.await)) });
-        let task = Task::new(self.0.clone(), lane, own_time.clone(), work);
+        let task = Task::new(self.shared.clone(), lane, own_time.clone(), work);
         let _end = EndOnDrop(task.clone());
-        task.queue();
+        match first {
+            First::Here => self.take_turn(task),
+            First::Queued => task.queue(),
+        }
         let end = Instant::now() + budget.wall;
         let mut look = budget.own;
         loop {
@@ -106,13 +125,18 @@ impl Scheduler {
             look = left.max(LOOK_AFTER);
         }
     }
+
+    fn take_turn(&self, task: Arc<Task>) {
+        let _host = self.host.enter();
+        task.take_turn();
+    }
 }
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        self.0.closed.store(true, Ordering::Release);
-        self.0.queue().clear();
-        self.0.ready.notify_all();
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.queue().clear();
+        self.shared.ready.notify_all();
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use metrics::{counter, gauge};
 use signalbox_engine::{ExpertState, ExpertStatus};
-use signalbox_policy::{Hook, PolicyStatus};
+use signalbox_policy::{Hook, HookCounters, PolicyStatus};
 
 use crate::{App, telemetry::LOG_LINES_DROPPED};
 
@@ -16,7 +16,10 @@ pub(crate) fn render(app: &App) -> String {
     app.pipeline().telemetry.render(|| {
         server(app);
         app.fleet().menu().iter().for_each(expert);
-        app.policies().list().iter().for_each(policy);
+        app.policies().list().iter().for_each(service);
+        for (policy, hooks) in app.policies().totals() {
+            hooks.iter().for_each(|(hook, done)| self::policy(&policy, *hook, done));
+        }
         for ((policy, hook), count) in app.policies().openings() {
             let labels = [("policy", policy), ("hook", hook.to_string())];
             counter!("signalbox_policy_openings_total", &labels).absolute(count);
@@ -63,25 +66,28 @@ fn up(state: &ExpertState) -> u8 {
     }
 }
 
-/// Gauges, because these begin anew with every activation.
-fn policy(policy: &PolicyStatus) {
+/// Whether its hooks are in service.
+fn service(policy: &PolicyStatus) {
     for hook in Hook::ALL {
         let out = policy.out_of_service.iter().any(|out| out.hook == hook && !out.on_trial);
         let labels = [("policy", policy.name.clone()), ("hook", hook.to_string())];
         gauge!("signalbox_policy_out_of_service", &labels).set(f64::from(u8::from(out)));
     }
-    for (hook, done) in &policy.counters {
-        let labels = || [("policy", policy.name.clone()), ("hook", hook.to_string())];
-        gauge!("signalbox_policy_calls", &labels()).set(bytes(done.calls));
-        gauge!("signalbox_policy_refusals", &labels()).set(bytes(done.refusals));
-        gauge!("signalbox_policy_seconds", &labels()).set(bytes(done.total_us) / 1e6);
-        gauge!("signalbox_policy_guest_seconds", &labels()).set(bytes(done.guest_us) / 1e6);
-        gauge!("signalbox_policy_host_seconds", &labels()).set(bytes(done.host_us) / 1e6);
-        for (code, failures) in &done.failures {
-            let kind = [("kind", (*code).to_owned())];
-            let labels: Vec<_> = labels().into_iter().chain(kind).collect();
-            gauge!("signalbox_policy_failures", &labels).set(bytes(*failures));
-        }
+}
+
+/// Over all its revisions: what failed stays counted when the breaker has put another in force.
+fn policy(name: &str, hook: Hook, done: &HookCounters) {
+    let labels = || [("policy", name.to_owned()), ("hook", hook.to_string())];
+    counter!("signalbox_policy_calls_total", &labels()).absolute(done.calls);
+    counter!("signalbox_policy_refusals_total", &labels()).absolute(done.refusals);
+    // Counters hold whole numbers; these only grow as well.
+    gauge!("signalbox_policy_seconds", &labels()).set(bytes(done.total_us) / 1e6);
+    gauge!("signalbox_policy_guest_seconds", &labels()).set(bytes(done.guest_us) / 1e6);
+    gauge!("signalbox_policy_host_seconds", &labels()).set(bytes(done.host_us) / 1e6);
+    for (code, failures) in &done.failures {
+        let kind = [("kind", (*code).to_owned())];
+        let labels: Vec<_> = labels().into_iter().chain(kind).collect();
+        counter!("signalbox_policy_failures_total", &labels).absolute(*failures);
     }
 }
 

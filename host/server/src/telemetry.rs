@@ -143,9 +143,9 @@ fn describe() {
     describe_gauge!("signalbox_expert_running", "Calls running");
     describe_counter!("signalbox_expert_loads_total", "Loads that succeeded");
     describe_counter!("signalbox_expert_unloads_total", "Times the expert left memory");
-    describe_gauge!("signalbox_policy_calls", "Calls of the revision in force");
-    describe_gauge!("signalbox_policy_refusals", "Calls it turned away on purpose");
-    describe_gauge!("signalbox_policy_failures", "Calls it failed in, by how");
+    describe_counter!("signalbox_policy_calls_total", "Calls of a policy, whatever its revision");
+    describe_counter!("signalbox_policy_refusals_total", "Calls it turned away on purpose");
+    describe_counter!("signalbox_policy_failures_total", "Calls it failed in, by how");
     describe_gauge!("signalbox_policies_unreadable", "1 while nobody knows what is in force");
     describe_gauge!("signalbox_policy_out_of_service", "1 while a hook is out of service");
     describe_counter!("signalbox_policy_openings_total", "Times a hook was taken out of service");

@@ -114,6 +114,9 @@ fn a_failing_router_gives_way_to_the_one_before() {
     let answer = hello(&host);
     assert!(answer.header("x-signalbox-route").starts_with("round-robin@"));
     assert_eq!(host.admin_get("/pipeline")["pre"][0]["name"], "misbehaving");
+    let failures = "signalbox_policy_failures_total{policy=\"misbehaving\",hook=\"route\"";
+    let metrics = host.get("/metrics").text;
+    assert!(metrics.contains(failures), "they stay counted: {metrics}");
 }
 
 /// Flips one bit in the middle of the only component.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{Book, Registry, build::Built, disk, ledger::Stored, now_ms, probe};
 use crate::{
-    Hook, PolicyError, PolicyRef, Uploaded, compile::Haste, policy::Policy, program::Program,
-    store::Lent,
+    Hook, PolicyError, PolicyRef, Uploaded, compile::Haste, meter::Meters, policy::Policy,
+    program::Program, store::Lent,
 };
 
 impl Registry {
@@ -45,7 +45,7 @@ impl Registry {
         let world = Arc::new(probe::ProbeWorld::new(&*self.world));
         Arc::new(Policy {
             lent: Arc::new(Lent { world, ..self.lend(id) }),
-            ..self.policy(id, program.clone(), Arc::default())
+            ..self.policy(id, program.clone(), Arc::new(Meters::new(Arc::default())))
         })
     }
 

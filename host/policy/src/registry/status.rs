@@ -33,6 +33,12 @@ impl Policies {
         PipelineStatus { generation: set.generation, policies }
     }
 
+    /// What every policy did since the process started, over all its revisions: by name, per hook.
+    pub fn totals(&self) -> BTreeMap<String, BTreeMap<Hook, HookCounters>> {
+        let book = self.0.book();
+        book.tallies.iter().map(|(name, tally)| (name.clone(), tally.read())).collect()
+    }
+
     /// Every remembered change of the policies in force, oldest first.
     pub fn history(&self) -> Vec<Activation> {
         self.0.book().ledger.history.clone()

@@ -49,7 +49,8 @@ fn one_policys_loops_leave_every_second_turn_to_another() {
                     give_way().await;
                 }
             };
-            let _: Result<(), Late> = turns.run(1, &own, budget(AMPLE, AMPLE), looping).await;
+            let run = turns.run(1, &own, budget(AMPLE, AMPLE), First::Queued, looping);
+            let _: Result<(), Late> = run.await;
         });
     }
     host.block_on(async {
@@ -63,7 +64,7 @@ fn one_policys_loops_leave_every_second_turn_to_another() {
                 give_way().await;
             }
         };
-        turns.run(2, &own, budget(AMPLE, AMPLE), short).await.unwrap();
+        turns.run(2, &own, budget(AMPLE, AMPLE), First::Queued, short).await.unwrap();
     });
     let log = log.lock().unwrap().clone();
     let first = log.find('b').unwrap();
@@ -88,7 +89,8 @@ fn a_turn_waited_for_is_not_the_guests_time() {
         let turns = turns.clone();
         async move {
             let own_time = Arc::default();
-            turns.run(1, &own_time, budget(own, wall), working(&own_time)).await
+            let work = working(&own_time);
+            turns.run(1, &own_time, budget(own, wall), First::Queued, work).await
         }
     });
     host.block_on(async move {
@@ -107,7 +109,8 @@ fn sleep_is_the_guests_own_and_what_the_host_does_is_not() {
     let short = Duration::from_millis(50);
     let check = |body: Box<dyn Fn(Arc<OwnTime>) -> Pending>, budget, expect| {
         let own = Arc::default();
-        assert_eq!(host.block_on(turns.run(1, &own, budget, body(own.clone()))), Err(expect));
+        let run = turns.run(1, &own, budget, First::Queued, body(own.clone()));
+        assert_eq!(host.block_on(run), Err(expect));
     };
     type Pending = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
     let asleep = || Box::new(|_| Box::pin(async { tokio::time::sleep(AMPLE).await }) as Pending);
@@ -136,10 +139,25 @@ fn work_that_nobody_waits_for_is_dropped() {
             std::future::pending::<()>().await;
             drop(holding);
         };
-        let run = turns.run(1, &own, budget(AMPLE, AMPLE), forever);
+        let run = turns.run(1, &own, budget(AMPLE, AMPLE), First::Queued, forever);
         assert!(tokio::time::timeout(Duration::from_millis(20), run).await.is_err());
         while Arc::strong_count(&held) > 1 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
+}
+
+#[test]
+fn a_first_turn_here_is_the_callers_and_all_others_are_the_guests() {
+    let (turns, host) = one();
+    let own = Arc::default();
+    let threads = async {
+        let first = std::thread::current().id();
+        give_way().await;
+        [first, std::thread::current().id()]
+    };
+    let run = turns.run(1, &own, budget(AMPLE, AMPLE), First::Here, threads);
+    let [first, second] = host.block_on(run).unwrap();
+    let here = std::thread::current().id();
+    assert!(first == here && second != here);
 }

@@ -36,6 +36,8 @@ async fn a_failing_revision_gives_way_to_the_last_good_one() {
     assert_eq!((status.requested, status.last_good), (Some(bad), None));
     assert!(status.problem.unwrap().contains("kept failing in its route hook"));
     assert_eq!(scene.policies.history().last().unwrap().cause, Cause::Breaker);
+    let failures = &scene.policies.totals()["guest"][&Hook::Route].failures;
+    assert_eq!(failures.values().sum::<u64>(), 3, "they stay counted: {failures:?}");
     assert_eq!(scene.reason("hello").await, "5 bytes");
     assert_eq!(status.in_pipeline, Hook::ALL);
 }
