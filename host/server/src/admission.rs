@@ -38,7 +38,7 @@ impl Admission {
     /// [`Refusal::Full`] when as many calls run as may.
     pub(crate) fn ask(&self) -> Result<(), Refusal> {
         match self.free.available_permits() {
-            0 => Err(Refusal::Full { max: self.max, retry_after: None }),
+            0 => Err(Refusal::Full { max: self.max }),
             _ => Ok(()),
         }
     }
@@ -50,7 +50,7 @@ impl Admission {
     pub(crate) fn admit(&self) -> Result<Permit, Refusal> {
         match self.free.clone().try_acquire_owned() {
             Ok(place) => Ok(Permit { _place: place, _text: None }),
-            Err(_) => Err(Refusal::Full { max: self.max, retry_after: None }),
+            Err(_) => Err(Refusal::Full { max: self.max }),
         }
     }
 

@@ -38,7 +38,15 @@ pub(crate) struct ApiError(Box<Parts>);
 struct Parts {
     status: StatusCode,
     body: ErrorBody,
-    retry_after: Option<Duration>,
+    retry: Option<Retry>,
+}
+
+/// When asking again may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    After(Duration),
+    /// When one of the replies under way ends, which frees its place, its body and its pictures.
+    WhenOneEnds,
 }
 
 impl ApiError {
@@ -114,12 +122,27 @@ impl ApiError {
             code: code.to_owned(),
             blame: blame.into(),
         };
-        Self(Box::new(Parts { status, body, retry_after: None }))
+        Self(Box::new(Parts { status, body, retry: None }))
     }
 
     fn retry(mut self, after: Duration) -> Self {
-        self.0.retry_after = Some(after);
+        self.0.retry = Some(Retry::After(after));
         self
+    }
+
+    fn retry_when_one_ends(mut self) -> Self {
+        self.0.retry = Some(Retry::WhenOneEnds);
+        self
+    }
+
+    /// An answer that waits for the end of a reply says how long that takes, where it was measured.
+    pub(crate) fn measured(response: &mut Response, next_end: impl FnOnce() -> Option<Duration>) {
+        let waits = |error: &Self| error.0.retry == Some(Retry::WhenOneEnds);
+        if response.extensions().get().is_some_and(waits)
+            && let Some(after) = next_end()
+        {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds(after));
+        }
     }
 }
 
@@ -140,8 +163,12 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.0.status, Json(self.to_json())).into_response();
         let headers = response.headers_mut();
-        if let Some(after) = self.0.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+        if let Some(retry) = self.0.retry {
+            let after = match retry {
+                Retry::After(after) => after,
+                Retry::WhenOneEnds => RETRY_AFTER,
+            };
+            headers.insert(header::RETRY_AFTER, seconds(after));
         }
         if self.0.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -152,8 +179,8 @@ impl IntoResponse for ApiError {
 }
 
 /// `Retry-After` counts whole seconds; rounding down would ask too early.
-fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+fn seconds(time: Duration) -> HeaderValue {
+    HeaderValue::from(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
 
 impl ApiError {
@@ -161,10 +188,9 @@ impl ApiError {
     fn inner(refusal: Refusal) -> Self {
         let message = refusal.to_string();
         match refusal {
-            Refusal::Full { retry_after, .. } => {
+            Refusal::Full { .. } => {
                 let status = StatusCode::TOO_MANY_REQUESTS;
-                let after = retry_after.unwrap_or(RETRY_AFTER); // nothing was measured yet
-                Self::new(status, "too_many_requests", "host", &message).retry(after)
+                Self::new(status, "too_many_requests", "host", &message).retry_when_one_ends()
             }
             Refusal::UnknownExpert { .. } => {
                 Self::client(StatusCode::NOT_FOUND, "model_not_found", message).at("model")
@@ -197,7 +223,7 @@ impl From<Unread> for ApiError {
             Unread::Broken(_) => client(StatusCode::BAD_REQUEST, "body_unreadable"),
             Unread::Full { .. } => {
                 Self::host(StatusCode::SERVICE_UNAVAILABLE, "body_memory_full", message.as_str())
-                    .retry(RETRY_AFTER)
+                    .retry_when_one_ends()
             }
         }
     }
@@ -215,7 +241,7 @@ impl From<ImageRefusal> for ApiError {
             ImageProblem::Full => {
                 let status = StatusCode::TOO_MANY_REQUESTS;
                 let full = Self::host(status, "images_busy", message).at(refusal.at);
-                return full.retry(RETRY_AFTER);
+                return full.retry_when_one_ends();
             }
         };
         Self::client(StatusCode::BAD_REQUEST, code, message).at(refusal.at)

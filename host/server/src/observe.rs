@@ -30,7 +30,8 @@ pub(crate) async fn exchange(State(app): State<App>, mut request: Request, next:
     let endpoint = endpoint(&request);
     let span = tracing::info_span!("request", id = id.as_str(), endpoint);
     let shape = Shape::of(request.uri());
-    let response = caught(&id, request, next).instrument(span.clone()).await;
+    let mut response = caught(&id, request, next).instrument(span.clone()).await;
+    ApiError::measured(&mut response, || app.fleet().next_place());
     let mut response = shape.shaped(response, &id);
     response.headers_mut().insert(REQUEST_ID_HEADER, id.header());
     let status = response.status().as_u16();

@@ -20,7 +20,6 @@ use crate::{
     bodies::{Bodies, Held, SMALL_BYTES, Terms, Unread, Whole},
     error::ApiError,
     limits::DOCUMENT_BYTES_MAX,
-    pipeline::Refusal,
 };
 
 /// What is read and thrown away behind a body that is not taken, so that the client gets to read
@@ -80,21 +79,12 @@ impl FromRequest<App> for Admitted {
         let settings = app.settings();
         let (parts, body) = request.into_parts();
         let admission = &app.pipeline().admission;
-        let full = |refusal| ApiError::from(measured(refusal, app));
-        let open = json_or_nothing(&parts.headers).and_then(|()| admission.ask().map_err(full));
+        let open = json_or_nothing(&parts.headers).and_then(|()| Ok(admission.ask()?));
         if let Err(refused) = open {
             return Err(unread(&parts.headers, body, refused).await);
         }
         let whole = read(app.bodies(), &parts, body, settings.body_terms()).await?;
-        Ok(Self { permit: admission.admit().map_err(full)?, body: Json(whole) })
-    }
-}
-
-/// When a call may be let in, as far as that was measured.
-fn measured(refusal: Refusal, app: &App) -> Refusal {
-    match refusal {
-        Refusal::Full { max, .. } => Refusal::Full { max, retry_after: app.fleet().next_place() },
-        other => other,
+        Ok(Self { permit: admission.admit()?, body: Json(whole) })
     }
 }
 

@@ -78,3 +78,22 @@ fn retry_after_is_rounded_up() {
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(response.headers()[header::RETRY_AFTER], "2");
 }
+
+#[test]
+fn what_waits_for_the_end_of_a_reply_says_how_long_that_takes() {
+    let check = |error: ApiError, next_end, expect: &str| {
+        let mut response = error.into_response();
+        ApiError::measured(&mut response, || next_end);
+        let after =
+            response.headers().get(header::RETRY_AFTER).map(|after| after.to_str().unwrap());
+        assert_eq!(after.unwrap_or("none"), expect);
+    };
+    let seven = Some(Duration::from_secs(7));
+    let picture = ImageRefusal { at: "messages".into(), problem: ImageProblem::Full };
+    check(picture.into(), seven, "7");
+    check(Unread::Full { max: 9 }.into(), seven, "7");
+    check(Refusal::Full { max: 9 }.into(), seven, "7");
+    check(Refusal::Full { max: 9 }.into(), None, "1");
+    check(ApiError::starting("loads"), seven, "1");
+    check(Refusal::NoExpert { failed: vec![] }.into(), seven, "none");
+}

@@ -8,9 +8,9 @@ use signalbox_policy::PolicyError;
 /// A call that gets no reply, or whose reply ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// As many calls run as may; the first of them may end after so long.
+    /// As many calls run as may.
     #[error("{max} calls are in flight, which is all this server takes at once; retry later")]
-    Full { max: usize, retry_after: Option<Duration> },
+    Full { max: usize },
     /// The client named an expert that is not there.
     #[error(
         "there is no expert '{asked}'; name one of {}, or \"auto\" to let the router decide",
