@@ -350,6 +350,11 @@ pub(crate) enum PolicyCommand {
         dir: PathBuf,
     },
     /// Upload a component; experts stay loaded.
+    ///
+    /// The host validates the component, compiles it in a process of its own, calls its hooks once to see that they
+    /// work, and keeps it under the sha256 of its bytes. It is staged then: no call meets it until it is put in force,
+    /// with --activate or by `policy activate`. Calls that run keep the revision they began with, and `policy
+    /// rollback` goes back. Sending the same bytes again changes nothing.
     Push {
         /// A .wasm file, a policy crate's folder, or the name of a built-in example.
         policy: String,

@@ -29,4 +29,5 @@ mod soak;
 mod streaming;
 mod surroundings;
 mod templates;
+mod terminal;
 mod uploads;
