@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr};
 
 use anyhow::{Context, Result, bail, ensure};
 use signalbox_engine::Fleet;
-use signalbox_policy::{Pipeline, PipelineStatus, Policies, PolicyRef, PolicyStatus};
+use signalbox_policy::{NewImports, Pipeline, PipelineStatus, Policies, PolicyRef, PolicyStatus};
 use signalbox_server::{App, Starting, while_starting};
 use tokio::{net::TcpListener, runtime::Handle};
 
@@ -144,7 +144,8 @@ async fn default_router(policies: &Policies) -> Option<String> {
 }
 
 /// Uploads, and activates what the registry did not know or never had in force. Anything else stays
-/// as the operators left it: their rollback survives a restart.
+/// as the operators left it: their rollback survives a restart. Who names a component in the
+/// configuration allows what it imports.
 async fn put_in_force(
     policies: &Policies,
     name: &str,
@@ -154,7 +155,7 @@ async fn put_in_force(
     if uploaded.already_known && was_in_force(policies, name) {
         return Ok(None);
     }
-    policies.activate(name, &uploaded.revision)?;
+    policies.activate(name, &uploaded.revision, NewImports::Allowed)?;
     let revision = PolicyRef { name: name.to_owned(), revision: uploaded.revision };
     Ok(Some(revision.to_string()))
 }
@@ -171,7 +172,7 @@ async fn ensure_in_force(policies: &Policies, pipeline: &Pipeline) -> Result<Vec
         match (policies.show(name), builtin::component(name)) {
             (Some(status), _) if status.active.is_some() => {}
             (Some(PolicyStatus { revisions, .. }), _) if !revisions.is_empty() => {
-                policies.activate(name, &revisions[0].revision)?;
+                policies.activate(name, &revisions[0].revision, NewImports::Allowed)?;
                 deployed.push(name.clone());
             }
             (_, Some(Component { bytes, .. })) => {

@@ -364,6 +364,9 @@ pub(crate) enum PolicyCommand {
         /// Put it in force at once.
         #[arg(long)]
         activate: bool,
+        /// Also when it imports what the revision in force does not.
+        #[arg(long, requires = "activate")]
+        allow_new_imports: bool,
     },
     /// Every policy and what is in force.
     List,
@@ -378,6 +381,9 @@ pub(crate) enum PolicyCommand {
         name: String,
         /// The revision or the beginning of it; without it, the newest one uploaded.
         revision: Option<String>,
+        /// Also when it imports what the revision in force does not.
+        #[arg(long)]
+        allow_new_imports: bool,
     },
     /// Go back to what was in force before the last activation.
     Rollback {

@@ -50,12 +50,14 @@ pub(crate) fn run(args: Policy) -> Result<()> {
             inspect::run(&name, &bytes, &revision(&bytes), json)
         }
         PolicyCommand::Wit { dir } => contract::hand_out(&dir),
-        PolicyCommand::Push { policy, name, activate } => {
-            admin.push(Upload::find(&policy)?, name, activate)
+        PolicyCommand::Push { policy, name, activate, allow_new_imports } => {
+            admin.push(Upload::find(&policy)?, name, activate, allow_new_imports)
         }
         PolicyCommand::List => admin.show("/policies", report::list),
         PolicyCommand::Show { name } => admin.show(&format!("/policies/{name}"), report::policy),
-        PolicyCommand::Activate { name, revision } => admin.activate(&name, revision),
+        PolicyCommand::Activate { name, revision, allow_new_imports } => {
+            admin.activate(&name, revision, allow_new_imports)
+        }
         PolicyCommand::Rollback { name } => admin.rollback(name),
         PolicyCommand::Deactivate { name } => admin.change(&format!("/policies/{name}/deactivate")),
         PolicyCommand::Remove { name, revision } => admin.remove(&name, &revision),
@@ -160,10 +162,17 @@ fn hint(admin: &str) -> String {
 }
 
 impl Admin {
-    fn push(&self, upload: Upload, name: Option<String>, activate: bool) -> Result<()> {
+    fn push(
+        &self,
+        upload: Upload,
+        name: Option<String>,
+        activate: bool,
+        allow_new_imports: bool,
+    ) -> Result<()> {
         let name = name.unwrap_or(upload.name);
         let waiting = Spinner::start(format!("{name} is being compiled and probed by the host"));
-        let path = format!("/policies/{name}?activate={activate}");
+        let path =
+            format!("/policies/{name}?activate={activate}&allow_new_imports={allow_new_imports}");
         let answer = self.client.upload(&path, &upload.bytes)?;
         drop(waiting);
         self.print(answer, |uploaded: &Uploaded| {
@@ -177,13 +186,18 @@ impl Admin {
         })
     }
 
-    fn activate(&self, name: &str, revision: Option<String>) -> Result<()> {
+    fn activate(
+        &self,
+        name: &str,
+        revision: Option<String>,
+        allow_new_imports: bool,
+    ) -> Result<()> {
         let revision = match revision {
             Some(revision) => revision,
             None => self.newest(name)?,
         };
         let path = format!("/policies/{name}/activate");
-        let answer = self.client.post(&path, &Activate { revision })?;
+        let answer = self.client.post(&path, &Activate { revision, allow_new_imports })?;
         self.print(answer.body, report::activation)
     }
 

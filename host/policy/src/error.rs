@@ -243,6 +243,18 @@ pub enum PolicyError {
         /// Who needs it.
         reason: &'static str,
     },
+    /// The revision imports what the one in force does not, and nobody allowed it.
+    #[error(
+        "revision {policy} imports what the one in force does not: {}; it stays staged until you say \
+         that it may (--allow-new-imports, or \"allow_new_imports\": true)",
+        imports.join(", ")
+    )]
+    NewImports {
+        /// The revision.
+        policy: PolicyRef,
+        /// The interfaces that are new.
+        imports: Vec<String>,
+    },
     /// A revision that was stored earlier can't be run any more.
     #[error("revision {policy} can't be run: {problem}")]
     Unusable {
@@ -345,6 +357,7 @@ impl PolicyError {
             Self::AmbiguousRevision { .. } => "revision_ambiguous",
             Self::InvalidPipeline { .. } => "pipeline_invalid",
             Self::InUse { .. } => "revision_in_use",
+            Self::NewImports { .. } => "revision_new_imports",
             Self::Unusable { .. } => "revision_unusable",
             Self::NothingToRollBack => "nothing_to_roll_back",
             Self::RollbackUnclear { .. } => "rollback_unclear",

@@ -30,6 +30,27 @@ pub(crate) const OFFERED: [&str; 12] = [
     "wasi:sockets/*@0.2.12",
 ];
 
+/// Of [`OFFERED`], what every component in its language imports and nothing is behind: shapes of
+/// values, and WASI without a file, a socket or a variable.
+const PLAIN: [&str; 7] = [
+    "signalbox:policy/types@0.2.0",
+    "wasi:cli/*@0.2.12",
+    "wasi:io/*@0.2.12",
+    "wasi:clocks/*@0.2.12",
+    "wasi:random/*@0.2.12",
+    "wasi:filesystem/*@0.2.12",
+    "wasi:sockets/*@0.2.12",
+];
+
+/// What `now` may do and `before` may not: imports with something behind them. Another version of an
+/// interface is no other interface.
+pub(crate) fn gained(now: &[String], before: &[String]) -> Vec<String> {
+    let interface = |import: &str| import.split('@').next().unwrap_or_default().to_owned();
+    let known = |import: &str| before.iter().any(|had| interface(had) == interface(import));
+    let plain = |import: &str| PLAIN.iter().any(|plain| fits(plain, import));
+    now.iter().filter(|import| !plain(import) && !known(import)).cloned().collect()
+}
+
 /// Whether `import` is offered under this name or a compatible version of it.
 pub(crate) fn is_offered(import: &str) -> bool {
     OFFERED.iter().any(|offered| fits(offered, import))
@@ -77,5 +98,20 @@ mod tests {
         check("wasi:cli/stderr@0.3.0", false);
         check("wasi:http/outgoing-handler@0.2.4", false);
         check("env", false);
+    }
+
+    #[test]
+    fn gained_is_what_has_something_behind_it_and_was_not_there() {
+        let check = |now: &[&str], before: &[&str], expect: &[&str]| {
+            let owned = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+            let (now, before): (Vec<String>, Vec<String>) = (owned(now), owned(before));
+            assert_eq!(gained(&now, &before), expect, "{now:?} after {before:?}");
+        };
+        let (tokens, experts) = ("signalbox:policy/tokens@0.2.0", "signalbox:policy/experts@0.2.0");
+        check(&[tokens], &[], &[tokens]);
+        check(&[tokens, experts], &[tokens], &[experts]);
+        check(&[tokens], &[tokens, experts], &[]);
+        check(&["signalbox:policy/tokens@0.2.1"], &[tokens], &[]);
+        check(&["signalbox:policy/types@0.2.0", "wasi:cli/stdout@0.2.6"], &[], &[]);
     }
 }

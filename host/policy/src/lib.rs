@@ -59,7 +59,7 @@ pub use limits::Limits;
 pub use notes::{Note, Notes};
 pub use parameters::{Parameters, ResponseFormat, Tool, ToolChoice};
 pub use pipeline::Pipeline;
-pub use registry::Policies;
+pub use registry::{NewImports, Policies};
 pub use settings::PolicySettings;
 pub use snapshot::Snapshot;
 pub use status::{

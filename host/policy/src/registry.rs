@@ -48,6 +48,21 @@ use upkeep::Upkeep;
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// Whether a revision may come into force that imports what the one in force does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewImports {
+    /// Somebody who knows the list of them said so.
+    Allowed,
+    /// Nobody was asked yet.
+    Refused,
+}
+
+impl From<bool> for NewImports {
+    fn from(allowed: bool) -> Self {
+        if allowed { Self::Allowed } else { Self::Refused }
+    }
+}
+
 /// The registry of policies. Cheap to clone; everything ends when the last clone is dropped.
 ///
 /// Methods that are not `async` and change something write to disk and wait for it: call them where
@@ -188,12 +203,21 @@ impl Policies {
     ///
     /// # Errors
     /// An unknown policy or revision, a name that an expert took meanwhile, a stored component that
-    /// can't be run any more, a full disk: the policies in force stay as they were.
-    pub fn activate(&self, name: &str, revision: &str) -> Result<Activation, PolicyError> {
+    /// can't be run any more, a full disk, [`PolicyError::NewImports`]: the policies in force stay as
+    /// they were.
+    pub fn activate(
+        &self,
+        name: &str,
+        revision: &str,
+        new_imports: NewImports,
+    ) -> Result<Activation, PolicyError> {
         names::check_activated(name, &*self.0.world)?;
         self.0.retry(name, revision)?;
         let activation = self.0.change(|ledger| {
             let revision = ledger.resolve(name, revision)?;
+            if new_imports == NewImports::Refused {
+                ledger.check_gained(name, &revision)?;
+            }
             ledger.activate(name, &revision, now_ms())
         })?;
         if let Some(seat) = self.0.current.load().active.get(name) {

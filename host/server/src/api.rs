@@ -192,7 +192,10 @@ fn policy_table() -> Vec<Route> {
             .answers::<Policy>(),
         post("/policies/{name}", "Uploads a component as a revision.", policies::upload)
             .takes_bytes("application/wasm")
-            .reads(&[("activate", "`true` puts it in force at once")])
+            .reads(&[
+                ("activate", "`true` puts it in force at once"),
+                ("allow_new_imports", "`true` also when it imports what the one in force does not"),
+            ])
             .makes::<Uploaded>(201),
         post("/policies/{name}/activate", "Puts a revision in force.", policies::activate)
             .takes::<Activate>()

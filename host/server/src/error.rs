@@ -346,6 +346,7 @@ fn policy(error: &PolicyError) -> StatusCode {
             StatusCode::NOT_FOUND
         }
         PolicyError::InUse { .. }
+        | PolicyError::NewImports { .. }
         | PolicyError::Unusable { .. }
         | PolicyError::NothingToRollBack
         | PolicyError::RollbackUnclear { .. }

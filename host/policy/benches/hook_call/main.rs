@@ -21,8 +21,8 @@ use async_trait::async_trait;
 use criterion::Criterion;
 use signalbox_build::Build;
 use signalbox_policy::{
-    Call, Compile, ExpertState, ExpertView, Message, Policies, PolicySettings, Snapshot,
-    TokenError, World,
+    Call, Compile, ExpertState, ExpertView, Message, NewImports, Policies, PolicySettings,
+    Snapshot, TokenError, World,
 };
 use tokio::{runtime::Runtime, sync::oneshot};
 
@@ -101,7 +101,7 @@ fn ours(tokio: &Runtime, component: &[u8]) -> Snapshot {
     let policies = policies.expect("an empty registry");
     let upload = policies.upload("router", component.to_vec().into());
     let uploaded = tokio.block_on(upload).expect("a policy");
-    policies.activate("router", &uploaded.revision).expect("activation");
+    policies.activate("router", &uploaded.revision, NewImports::Refused).expect("activation");
     policies.snapshot()
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Cause, Hook, Pipeline, PolicyError, PolicyRef};
+use crate::{Activation, Cause, Hook, Pipeline, PolicyError, PolicyRef, import};
 
 /// The layout of the state file.
 const VERSION: u32 = 1;
@@ -152,6 +152,20 @@ impl Ledger {
                 matches: fits.len(),
             }),
         }
+    }
+
+    /// Refuses a revision that may do more than the one of `name` in force.
+    pub(super) fn check_gained(&self, name: &str, revision: &str) -> Result<(), PolicyError> {
+        let slot = self.slot(name)?;
+        let (Some(now), Some(before)) = (slot.find(revision), slot.current()) else {
+            return Ok(());
+        };
+        let imports = import::gained(&now.imports, &before.imports);
+        if imports.is_empty() {
+            return Ok(());
+        }
+        let policy = PolicyRef { name: name.into(), revision: revision.into() };
+        Err(PolicyError::NewImports { policy, imports })
     }
 
     /// The change that a rollback would undo: the newest one by an operator that was not undone

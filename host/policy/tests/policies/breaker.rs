@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use signalbox_policy::{
-    Blame, Call, Cause, Hook, OnFailure, Policies, PolicyError, PolicySettings, PreVerdict,
+    Blame, Call, Cause, Hook, NewImports, OnFailure, Policies, PolicyError, PolicySettings,
+    PreVerdict,
 };
 
 use crate::scene::{Scene, Still, configured, guest, says, settings, until, variant};
@@ -62,7 +63,7 @@ async fn a_guard_without_a_good_revision_keeps_its_place_and_refuses() {
     let now = scene.policies.show("guest").unwrap().counters[&Hook::Pre].instances;
     assert_eq!(now, instances, "no instance is made");
 
-    scene.policies.activate("guest", &active.unwrap()).unwrap();
+    scene.policies.activate("guest", &active.unwrap(), NewImports::Refused).unwrap();
     assert_eq!(out(&scene, Hook::Pre), None, "an operator's word tries it again");
     pre(&scene, 9, "hello").await.unwrap();
 }

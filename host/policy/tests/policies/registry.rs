@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use signalbox_policy::{Blame, Cause, Pipeline, Policies, PolicyError};
+use signalbox_policy::{Blame, Cause, NewImports, Pipeline, Policies, PolicyError};
 
 use crate::scene::{Scene, Still, guest, menu, says, settings, until, variant};
 
@@ -55,7 +55,7 @@ async fn a_revision_of_an_earlier_process_is_compiled_when_it_is_wanted() {
         scene.put("guest", &variant(2)).await,
     ];
     let scene = restart(scene);
-    scene.policies.activate("guest", &revisions[0]).unwrap();
+    scene.policies.activate("guest", &revisions[0], NewImports::Refused).unwrap();
     assert_eq!(scene.reason("hello").await, "5 bytes");
 }
 
@@ -70,7 +70,7 @@ async fn a_damaged_component_gives_way_to_the_last_good_one() {
     assert_eq!((status.active.as_ref(), status.requested.as_ref()), (Some(&good), Some(&bad)));
     assert!(status.problem.unwrap().contains("is damaged"));
     assert_eq!(scene.reason("hello").await, "5 bytes");
-    let error = scene.policies.activate("guest", &bad).unwrap_err();
+    let error = scene.policies.activate("guest", &bad, NewImports::Refused).unwrap_err();
     assert_eq!(error.code(), "revision_unusable");
     assert_eq!(scene.active("guest"), Some(good));
     assert_eq!(scene.put("guest", &variant(1)).await, bad);
@@ -93,7 +93,7 @@ async fn without_a_good_revision_a_damaged_one_keeps_its_place_and_refuses() {
     assert!(status.out_of_service.iter().all(|out| out.refuses), "{status:?}");
     assert!(status.problem.unwrap().contains("No such file"));
 
-    let error = scene.policies.activate("guest", &revision).unwrap_err();
+    let error = scene.policies.activate("guest", &revision, NewImports::Refused).unwrap_err();
     assert_eq!(error.code(), "revision_unusable");
     scene.put("other", &variant(1)).await;
     let scene = restart(scene);
@@ -149,7 +149,8 @@ async fn a_policy_whose_name_an_expert_took_stays_in_force_and_is_not_activated(
     let scene = restart(scene);
     assert_eq!(scene.active("expert_coding").as_ref(), Some(&revision));
     assert_eq!(scene.reason("hello").await, "5 bytes");
-    let error = scene.policies.activate("expert_coding", &revision).unwrap_err();
+    let error =
+        scene.policies.activate("expert_coding", &revision, NewImports::Refused).unwrap_err();
     assert_eq!(error.code(), "pipeline_invalid");
     assert!(error.to_string().contains("an expert has the name 'expert_coding'"), "{error}");
 }
@@ -229,7 +230,7 @@ async fn swaps_under_load_split_no_call() {
     let swaps = tokio::task::spawn_blocking(move || {
         for turn in 0..200 {
             let name = ["a", "b"][turn % 2];
-            policies.activate(name, &revisions[turn % 2]).unwrap();
+            policies.activate(name, &revisions[turn % 2], NewImports::Refused).unwrap();
         }
     });
     swaps.await.unwrap();

@@ -12,8 +12,8 @@ use std::{
 use async_trait::async_trait;
 use signalbox_build::Build;
 use signalbox_policy::{
-    Call, Compile, Decision, ExpertState, ExpertView, Hook, Message, OnFailure, Policies,
-    PolicyError, PolicySettings, PostChain, TokenError, World,
+    Call, Compile, Decision, ExpertState, ExpertView, Hook, Message, NewImports, OnFailure,
+    Policies, PolicyError, PolicySettings, PostChain, TokenError, World,
 };
 
 /// The guest of `tests/guest`: all three hooks; does as instructed.
@@ -119,7 +119,7 @@ impl Scene {
     /// Uploads and activates; the revision.
     pub(crate) async fn put(&self, name: &str, bytes: &[u8]) -> String {
         let revision = self.upload(name, bytes).await;
-        self.policies.activate(name, &revision).unwrap();
+        self.policies.activate(name, &revision, NewImports::Refused).unwrap();
         revision
     }
 

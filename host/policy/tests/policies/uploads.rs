@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use signalbox_policy::PolicyError;
+use signalbox_policy::{NewImports, PolicyError};
 
 use crate::scene::{Scene, configured, guest};
 
@@ -83,7 +83,7 @@ async fn an_upload_reports_what_it_is() {
     let first = scene.policies.upload("guest", bytes.clone().into()).await.unwrap();
     assert_eq!((first.bytes, first.revision.len()), (bytes.len() as u64, 64));
     assert!(!first.already_known && first.imports_gained == first.imports);
-    scene.policies.activate("guest", &first.revision).unwrap();
+    scene.policies.activate("guest", &first.revision, NewImports::Refused).unwrap();
     let again = scene.policies.upload("guest", bytes.into()).await.unwrap();
     assert!(again.already_known && again.imports_gained.is_empty());
     assert_eq!(scene.policies.show("guest").unwrap().revisions.len(), 1);

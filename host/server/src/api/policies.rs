@@ -16,11 +16,13 @@ use crate::{
     wire::policies::{Activation, Policy, PolicyList, Uploaded},
 };
 
-/// `?activate=true`
+/// `?activate=true&allow_new_imports=true`
 #[derive(Deserialize)]
 pub(super) struct Uploading {
     #[serde(default)]
     activate: bool,
+    #[serde(default)]
+    allow_new_imports: bool,
 }
 
 /// Lists all policies.
@@ -48,7 +50,10 @@ pub(super) async fn upload(
     let uploaded = app.policies().upload(&name, bytes.into()).await?;
     let revision = uploaded.revision.clone();
     let activation = match asked.activate {
-        true => Some(blocking(&app, move |p| p.activate(&name, &revision)).await?),
+        true => {
+            let new_imports = asked.allow_new_imports.into();
+            Some(blocking(&app, move |p| p.activate(&name, &revision, new_imports)).await?)
+        }
         false => None,
     };
     Ok((StatusCode::CREATED, Json(Uploaded::of(uploaded, activation))))
@@ -60,11 +65,14 @@ pub(super) async fn activate(
     Named(name): Named<String>,
     Document(body): Document,
 ) -> Result<Json<Activation>, ApiError> {
-    let reading = |mut fields: Fields<'_>| -> Result<String, ApiError> {
-        fields.read("revision")?.ok_or_else(|| fields.missing("revision"))
+    let reading = |mut fields: Fields<'_>| -> Result<(String, Option<bool>), ApiError> {
+        let revision = fields.read("revision")?.ok_or_else(|| fields.missing("revision"))?;
+        Ok((revision, fields.read("allow_new_imports")?))
     };
-    let (revision, _) = body.read(&app, &[&["revision"]], reading).await?;
-    Ok(Json(blocking(&app, move |p| p.activate(&name, &revision)).await?.into()))
+    let ((revision, allowed), _) =
+        body.read(&app, &[&["revision", "allow_new_imports"]], reading).await?;
+    let new_imports = allowed.unwrap_or_default().into();
+    Ok(Json(blocking(&app, move |p| p.activate(&name, &revision, new_imports)).await?.into()))
 }
 
 /// Takes a policy out of the pipeline.

@@ -73,6 +73,7 @@ const HOST: &[&str] = &[
     "response_not_found",
     "revision_ambiguous",
     "revision_in_use",
+    "revision_new_imports",
     "revision_not_found",
     "revision_unusable",
     "rollback_unclear",

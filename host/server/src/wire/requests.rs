@@ -226,4 +226,7 @@ pub struct StreamOptions {
 pub struct Activate {
     /// The revision, whole or a unique beginning of it.
     pub revision: String,
+    /// Whether it may import what the revision in force does not.
+    #[serde(default)]
+    pub allow_new_imports: bool,
 }
