@@ -11,6 +11,8 @@
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod amx;
 #[cfg(target_arch = "aarch64")]
+pub(crate) mod dotprod;
+#[cfg(target_arch = "aarch64")]
 pub(crate) mod i8mm;
 pub(crate) mod numbers;
 pub(crate) mod outliers;

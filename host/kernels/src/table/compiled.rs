@@ -16,7 +16,11 @@ use crate::{
     vector,
 };
 #[cfg(target_arch = "aarch64")]
-use crate::{attention::attend_plainly, simd::neon::Dotprod};
+use crate::{
+    attention::attend_plainly,
+    simd::neon::Dotprod,
+    sweep::{dotprod, i8mm},
+};
 #[cfg(target_arch = "x86_64")]
 use crate::{
     simd::{avx2::Avx2, avx512::Avx512},
@@ -197,16 +201,34 @@ pub(super) static AMX_INT8: Ops = Ops {
     ),
     ..AVX512_VNNI
 };
+/// A stream in the shape of narrow registers.
 #[cfg(target_arch = "aarch64")]
-pub(super) static DOTPROD: Ops = row!(NeonDotprod, "neon,dotprod", Dotprod);
+pub(super) static DOTPROD: Ops = Ops {
+    stream: door!(
+        "neon,dotprod",
+        (
+            layout: Layout,
+            packed: &[u8],
+            panel: &mut Panel,
+            blocks: &[Block],
+            stride: usize,
+            out: &mut [[f32; ROWS]]
+        ),
+        // SAFETY: as above.
+        dotprod::stream(unsafe { Dotprod::new() }, layout, packed, panel, blocks, stride, out)
+    ),
+    ..row!(NeonDotprod, "neon,dotprod", Dotprod)
+};
 /// Many rows meet matrix products, few the dot products.
 #[cfg(target_arch = "aarch64")]
 pub(super) static I8MM: Ops = Ops {
-    // SAFETY: `Ops::of` gives this row out where FEAT_I8MM was found.
-    sweep: |panel, blocks, stride, out| unsafe {
-        crate::sweep::i8mm::sweep(panel, blocks, stride, out)
-    },
-    ..row!(NeonI8mm, "neon,dotprod", Dotprod)
+    isa: Isa::NeonI8mm,
+    sweep: door!(
+        "neon,dotprod,i8mm",
+        (panel: &Panel, blocks: &[Block], stride: usize, out: &mut [[f32; ROWS]]),
+        i8mm::sweep(panel, blocks, stride, out)
+    ),
+    ..DOTPROD
 };
 
 /// The baseline has wide registers and fused multiply-add already.
