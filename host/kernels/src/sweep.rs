@@ -11,11 +11,17 @@
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod amx;
 #[cfg(target_arch = "aarch64")]
+pub(crate) mod bfmmla;
+#[cfg(test)]
+pub(crate) mod brains;
+#[cfg(target_arch = "aarch64")]
 pub(crate) mod dotprod;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod i8mm;
 pub(crate) mod numbers;
 pub(crate) mod outliers;
+#[cfg(target_arch = "aarch64")]
+mod pairs;
 pub(crate) mod scalar;
 pub(crate) mod stream;
 pub(crate) mod tile;

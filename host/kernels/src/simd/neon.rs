@@ -50,6 +50,16 @@ unsafe fn sdot(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sums
 }
 
+/// What sums of integers that began at [`MAGIC`] are.
+#[inline(always)]
+pub(crate) fn number(sums: int32x4_t) -> float32x4_t {
+    // SAFETY: NEON is part of aarch64.
+    unsafe {
+        let magic = vreinterpretq_f32_s32(vdupq_n_s32(MAGIC));
+        vsubq_f32(vreinterpretq_f32_s32(sums), magic)
+    }
+}
+
 /// Four f16, little-endian, as f32.
 #[inline(always)]
 fn half(bytes: &[u8; 8]) -> float32x4_t {

@@ -6,10 +6,7 @@
 //! Sums of integers begin at [`MAGIC`], as in [`super::i8mm`], and are never converted.
 #![expect(unsafe_code, reason = "intrinsics, and instructions that have none yet")]
 
-use std::{
-    arch::{aarch64::*, asm},
-    array,
-};
+use std::arch::{aarch64::*, asm};
 
 use super::{
     stream::prefetch,
@@ -19,7 +16,10 @@ use crate::{
     activations::Block,
     blocking::{DEPTH, ROWS, STEP},
     packed::{Layout, Panel},
-    simd::{Simd, neon::Dotprod, neon::MAGIC},
+    simd::{
+        Simd,
+        neon::{Dotprod, MAGIC, number},
+    },
 };
 
 /// Rows of activations at once at most.
@@ -85,7 +85,7 @@ fn by_layout<const R: usize, const N: usize>(
     }
 }
 
-/// A function of its own, so that `loops` finds it.
+/// Not inlined, so that its registers are its own.
 #[inline(never)]
 #[target_feature(enable = "neon,dotprod")]
 fn units<
@@ -167,11 +167,15 @@ fn add_step<
     x: [&Block; R],
     at: At<'_>,
 ) {
-    let quads = x.map(|x| quads(x, at.step));
+    // SAFETY: NEON is part of aarch64.
+    let mut inputs = unsafe { [[vdupq_n_s8(0); 2]; R] };
+    for (inputs, x) in inputs.iter_mut().zip(x) {
+        *inputs = quads(x, at.step);
+    }
     match SCALES {
         1 => {
             let start = starts::<R, BITS, true>(sums_of::<R, 4>(x, at.step), at.panel.zero);
-            let dots = dots::<R, N, BITS, true, true>(lines, at.part, quads, start);
+            let dots = dots::<R, N, BITS, true, true>(lines, at.part, inputs, start);
             for row in 0..R {
                 // SAFETY: NEON is part of aarch64.
                 let scale = unsafe { vdupq_n_f32(x[row].scales[at.step]) };
@@ -183,16 +187,16 @@ fn add_step<
         }
         4 => {
             let start = starts::<R, BITS, MINIMA>(sums_of::<R, 4>(x, at.step), at.panel.zero);
-            let dots = dots::<R, N, BITS, true, true>(lines, at.part, quads, start);
+            let dots = dots::<R, N, BITS, true, true>(lines, at.part, inputs, start);
             add_scale::<R, N, MINIMA>(total, dots, x, at, at.step);
         }
         _ => {
             let [first, second] = [2 * at.step, 2 * at.step + 1];
             let start = starts::<R, BITS, MINIMA>(sums_of::<R, 8>(x, first), at.panel.zero);
-            let dots_of_first = dots::<R, N, BITS, true, false>(lines, at.part, quads, start);
+            let dots_of_first = dots::<R, N, BITS, true, false>(lines, at.part, inputs, start);
             add_scale::<R, N, MINIMA>(total, dots_of_first, x, at, first);
             let start = starts::<R, BITS, MINIMA>(sums_of::<R, 8>(x, second), at.panel.zero);
-            let dots = dots::<R, N, BITS, false, true>(lines, at.part, quads, start);
+            let dots = dots::<R, N, BITS, false, true>(lines, at.part, inputs, start);
             add_scale::<R, N, MINIMA>(total, dots, x, at, second);
         }
     }
@@ -201,9 +205,12 @@ fn add_step<
 /// The signed bytes of a step.
 #[inline(always)]
 fn quads(x: &Block, step: usize) -> [int8x16_t; 2] {
+    let bytes = |half: &[i32; 4]| {
+        // SAFETY: four integers.
+        unsafe { vreinterpretq_s8_s32(vld1q_s32(half.as_ptr())) }
+    };
     let quads = x.quads.as_chunks::<{ STEP / 4 }>().0[step].as_chunks::<4>().0;
-    // SAFETY: four integers each.
-    [0, 1].map(|half: usize| unsafe { vreinterpretq_s8_s32(vld1q_s32(quads[half].as_ptr())) })
+    [bytes(&quads[0]), bytes(&quads[1])]
 }
 
 /// Where sums of integers begin: less what the zero of the weights adds to them, and more what bytes lack that
@@ -232,7 +239,13 @@ fn dots<
     x: [[int8x16_t; 2]; R],
     starts: [i32; R],
 ) -> Part<R, N> {
-    let mut sums = starts.map(|start| array::from_fn(|_| begin(start)));
+    // SAFETY: NEON is part of aarch64.
+    let (mut sums, mut dots) = unsafe { ([[vdupq_n_s32(0); N]; R], [[vdupq_n_f32(0.0); N]; R]) };
+    for (sums, start) in sums.iter_mut().zip(starts) {
+        for sum in sums {
+            *sum = begin(start);
+        }
+    }
     if FIRST {
         add_eight::<R, N, BITS, 0>(&mut sums, lines, part, x);
         add_eight::<R, N, BITS, 1>(&mut sums, lines, part, x);
@@ -241,11 +254,12 @@ fn dots<
         add_eight::<R, N, BITS, 2>(&mut sums, lines, part, x);
         add_eight::<R, N, BITS, 3>(&mut sums, lines, part, x);
     }
-    // SAFETY: NEON is part of aarch64.
-    unsafe {
-        let magic = vreinterpretq_f32_s32(vdupq_n_s32(MAGIC));
-        sums.map(|sums| sums.map(|sum| vsubq_f32(vreinterpretq_f32_s32(sum), magic)))
+    for (dots, sums) in dots.iter_mut().zip(sums) {
+        for (dot, sum) in dots.iter_mut().zip(sums) {
+            *dot = number(sum);
+        }
     }
+    dots
 }
 
 /// Adds the products of the eight inputs from `8 * EIGHT` of a step.
@@ -281,20 +295,21 @@ fn unpack<const BITS: usize, const EIGHT: usize>(
     // SAFETY: NEON is part of aarch64.
     unsafe {
         if BITS == 8 {
-            return [2 * EIGHT, 2 * EIGHT + 1].map(|line| veorq_u8(load(line), vdupq_n_u8(0x80)));
+            let sign = vdupq_n_u8(0x80);
+            return [veorq_u8(load(2 * EIGHT), sign), veorq_u8(load(2 * EIGHT + 1), sign)];
         }
         let bytes = load(BITS - 4 + EIGHT);
-        let nibbles = [vandq_u8(bytes, vdupq_n_u8(15)), vshrq_n_u8::<4>(bytes)];
+        let [low, high] = [vandq_u8(bytes, vdupq_n_u8(15)), vshrq_n_u8::<4>(bytes)];
         match BITS {
             5 => {
-                let bits = load(0);
-                array::from_fn(|half| raise(nibbles[half], bits, 2 * EIGHT + half, 0x10))
+                let (bits, from) = (load(0), 2 * EIGHT);
+                [raise(low, bits, from, 0x10), raise(high, bits, from + 1, 0x10)]
             }
             6 => {
-                let bits = load(EIGHT / 2);
-                array::from_fn(|half| raise(nibbles[half], bits, EIGHT % 2 * 4 + 2 * half, 0x30))
+                let (bits, from) = (load(EIGHT / 2), EIGHT % 2 * 4);
+                [raise(low, bits, from, 0x30), raise(high, bits, from + 2, 0x30)]
             }
-            _ => nibbles,
+            _ => [low, high],
         }
     }
 }
@@ -413,7 +428,11 @@ fn add_to<const R: usize, const N: usize>(
 /// Part `part` of the numbers of a strip.
 #[inline(always)]
 fn load<const N: usize>(numbers: &[f32; ROWS], part: usize) -> [float32x4_t; N] {
-    let numbers = &numbers.as_chunks::<WIDTH>().0[part * N..][..N];
-    // SAFETY: four numbers.
-    array::from_fn(|register| unsafe { vld1q_f32(numbers[register].as_ptr()) })
+    // SAFETY: NEON is part of aarch64.
+    let mut out = unsafe { [vdupq_n_f32(0.0); N] };
+    for (out, numbers) in out.iter_mut().zip(&numbers.as_chunks::<WIDTH>().0[part * N..][..N]) {
+        // SAFETY: four numbers.
+        *out = unsafe { vld1q_f32(numbers.as_ptr()) };
+    }
+    out
 }

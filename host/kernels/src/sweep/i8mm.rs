@@ -6,22 +6,19 @@
 //! Sums of integers begin at [`MAGIC`] and are never converted.
 #![expect(unsafe_code, reason = "intrinsics, and instructions that have none yet")]
 
-use std::{
-    arch::{aarch64::*, asm},
-    array,
-};
+use std::arch::{aarch64::*, asm};
 
-use super::tile::{rows_at, sums_of};
+use super::{
+    pairs::{PAIRS, Sums, TILE, gather, scatter},
+    tile::{rows_at, sums_of},
+};
 use crate::{
     activations::{Block, STEPS},
     blocking::{BLOCKS, DEPTH, ROWS},
     packed::Panel,
-    simd::neon::MAGIC,
+    simd::neon::{MAGIC, number},
 };
 
-/// Rows of activations in a tile, and pairs of them.
-const TILE: usize = 6;
-const PAIRS: usize = TILE / 2;
 /// Eights of a block's inputs.
 const EIGHTS: usize = DEPTH / 8;
 /// Bytes of eight inputs of a pair of rows.
@@ -120,7 +117,7 @@ fn pair_weights(quants: &[[u8; 4 * ROWS]], zero: u8, out: &mut Paired<{ ROWS / 2
 #[inline(always)]
 fn pair_columns(numbers: &[f32; ROWS], out: &mut [Four; ROWS / 2]) {
     for (numbers, out) in numbers.as_chunks::<2>().0.iter().zip(out) {
-        let [first, second] = numbers.map(f32::to_bits);
+        let [first, second] = [numbers[0].to_bits(), numbers[1].to_bits()];
         *out = [first, second, first, second];
     }
 }
@@ -159,11 +156,11 @@ impl Rows<'_> {
         }
         if LIFTED {
             for (scale, starts) in out.starts.iter_mut().enumerate().take(SCALES.max(STEPS)) {
-                let start = sums_of::<TILE, SCALES>(x, scale).map(|sum| (MAGIC + 128 * sum) as u32);
-                *starts = array::from_fn(|pair| {
-                    let [first, second] = [start[2 * pair], start[2 * pair + 1]];
-                    [first, first, second, second]
-                });
+                let sums = sums_of::<TILE, SCALES>(x, scale);
+                for (start, sums) in starts.iter_mut().zip(sums.as_chunks::<2>().0) {
+                    let [first, second] = [MAGIC + 128 * sums[0], MAGIC + 128 * sums[1]];
+                    *start = [first as u32, first as u32, second as u32, second as u32];
+                }
             }
         }
     }
@@ -182,14 +179,14 @@ fn pair_rows(first: &Block, second: &Block, pair: usize, out: &mut Paired<PAIRS>
     }
 }
 
-/// A function of its own, so that `loops` finds it.
+/// Not inlined, so that its registers are its own.
 #[inline(never)]
 #[target_feature(enable = "neon,dotprod,i8mm")]
 fn tile<const SCALES: usize, const MINIMA: bool, const LIFTED: bool>(
     weights: &Weights,
     blocks: usize,
     rows: Rows<'_>,
-    sums: &mut [Tile; GROUPS],
+    sums: &mut Sums,
 ) {
     let mut x = Inputs {
         quants: [[[0; PAIR]; PAIRS]; EIGHTS],
@@ -200,9 +197,10 @@ fn tile<const SCALES: usize, const MINIMA: bool, const LIFTED: bool>(
     };
     for index in 0..blocks {
         rows.interleave::<SCALES, LIFTED>(index, &mut x);
-        for (group, sums) in sums.iter_mut().enumerate() {
+        for group in 0..GROUPS {
             let columns = |numbers: &[Four; ROWS / 2]| {
-                numbers.as_chunks::<COLUMNS>().0[group].each_ref().map(|four| load(four))
+                let numbers = &numbers.as_chunks::<COLUMNS>().0[group];
+                [load(&numbers[0]), load(&numbers[1]), load(&numbers[2]), load(&numbers[3])]
             };
             let (factors, minima) = (&weights.factors[index], &weights.minima[index]);
             let mut total: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
@@ -224,8 +222,10 @@ fn tile<const SCALES: usize, const MINIMA: bool, const LIFTED: bool>(
             if SCALES == 1 {
                 total = at_whole(total, &x.worth, columns(&factors[0]), columns(&minima[0]));
             }
-            for (sums, total) in sums.as_flattened_mut().iter_mut().zip(total.as_flattened()) {
-                *sums = vaddq_f32(*sums, *total);
+            for (sums, total) in sums.iter_mut().zip(total) {
+                for (sum, total) in sums.as_chunks_mut::<COLUMNS>().0[group].iter_mut().zip(total) {
+                    *sum = vaddq_f32(*sum, total);
+                }
             }
         }
     }
@@ -241,10 +241,15 @@ fn dots(
 ) -> Tile {
     // SAFETY: this is inlined into functions compiled for the instructions.
     unsafe {
-        let mut sums = starts.each_ref().map(|start| array::from_fn(|_| begin(start)));
+        let mut sums = [[vdupq_n_s32(0); COLUMNS]; PAIRS];
+        for (sums, start) in sums.iter_mut().zip(starts) {
+            *sums = [begin(start), begin(start), begin(start), begin(start)];
+        }
         for (x, weights) in x.iter().zip(weights) {
             let weights = weights.as_chunks::<COLUMNS>().0[group];
-            let weights = weights.each_ref().map(|weights| vld1q_s8(weights.as_ptr()));
+            let load = |pair: &[i8; PAIR]| vld1q_s8(pair.as_ptr());
+            let weights =
+                [load(&weights[0]), load(&weights[1]), load(&weights[2]), load(&weights[3])];
             for (sums, x) in sums.iter_mut().zip(x) {
                 let x = vld1q_s8(x.as_ptr());
                 for (sum, weights) in sums.iter_mut().zip(weights) {
@@ -252,8 +257,11 @@ fn dots(
                 }
             }
         }
-        let magic = vreinterpretq_f32_s32(vdupq_n_s32(MAGIC));
-        sums.map(|sums| sums.map(|sum| vsubq_f32(vreinterpretq_f32_s32(sum), magic)))
+        let mut dots = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
+        for (dots, sums) in dots.iter_mut().zip(sums) {
+            *dots = [number(sums[0]), number(sums[1]), number(sums[2]), number(sums[3])];
+        }
+        dots
     }
 }
 
@@ -344,50 +352,6 @@ fn at_whole(
         }
     }
     whole
-}
-
-/// The outputs of the rows that are there, in the order of a tile's sums.
-#[inline]
-#[target_feature(enable = "neon")]
-fn gather(out: &[[f32; ROWS]]) -> [Tile; GROUPS] {
-    let mut sums = [[[vdupq_n_f32(0.0); COLUMNS]; PAIRS]; GROUPS];
-    for (pair, out) in out.chunks(2).enumerate() {
-        let second = out.get(1).unwrap_or(&out[0]).as_chunks::<4>().0;
-        for (two, (first, second)) in out[0].as_chunks::<4>().0.iter().zip(second).enumerate() {
-            // SAFETY: four numbers each.
-            let (first, second) =
-                unsafe { (vld1q_f32(first.as_ptr()), vld1q_f32(second.as_ptr())) };
-            let sums =
-                &mut sums[2 * two / COLUMNS][pair].as_chunks_mut::<2>().0[two % (COLUMNS / 2)];
-            *sums = [interleave::<false>(first, second), interleave::<true>(first, second)];
-        }
-    }
-    sums
-}
-
-/// The way back.
-#[inline]
-#[target_feature(enable = "neon")]
-fn scatter(sums: &[Tile; GROUPS], out: &mut [[f32; ROWS]]) {
-    for (pair, out) in out.chunks_mut(2).enumerate() {
-        for two in 0..ROWS / 4 {
-            let sums = &sums[2 * two / COLUMNS][pair].as_chunks::<2>().0[two % (COLUMNS / 2)];
-            let halves =
-                [interleave::<false>(sums[0], sums[1]), interleave::<true>(sums[0], sums[1])];
-            for (half, out) in halves.into_iter().zip(&mut *out) {
-                // SAFETY: four numbers.
-                unsafe { vst1q_f32(out.as_chunks_mut::<4>().0[two].as_mut_ptr(), half) };
-            }
-        }
-    }
-}
-
-/// The lower halves of two registers, or the upper ones.
-#[inline]
-#[target_feature(enable = "neon")]
-fn interleave<const UPPER: bool>(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-    let (a, b) = (vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b));
-    vreinterpretq_f32_f64(if UPPER { vzip2q_f64(a, b) } else { vzip1q_f64(a, b) })
 }
 
 #[inline]

@@ -17,9 +17,10 @@ use crate::{
 };
 #[cfg(target_arch = "aarch64")]
 use crate::{
+    activations::Brains,
     attention::attend_plainly,
     simd::neon::Dotprod,
-    sweep::{dotprod, i8mm},
+    sweep::{bfmmla, dotprod, i8mm},
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{
@@ -175,6 +176,7 @@ macro_rules! row {
                 // SAFETY: as above.
                 numbers::stream_numbers(unsafe { $simd::new() }, format, packed, x, stride, out)
             ),
+            sweep_brains: None,
         }
     };
 }
@@ -231,6 +233,18 @@ pub(super) static I8MM: Ops = Ops {
     ..DOTPROD
 };
 
+#[cfg(target_arch = "aarch64")]
+pub(super) static BF16: Ops = Ops {
+    isa: Isa::NeonBf16,
+    sweep_brains: Some(door!(
+        "neon,dotprod,bf16",
+        (packed: &[u8], x: &[Brains], stride: usize, out: &mut [[f32; ROWS]]),
+        // SAFETY: as above.
+        bfmmla::sweep(unsafe { Dotprod::new() }, packed, x, stride, out)
+    )),
+    ..I8MM
+};
+
 /// The baseline has wide registers and fused multiply-add already.
 #[cfg(target_arch = "aarch64")]
 pub(super) static NEON: Ops = Ops {
@@ -255,4 +269,5 @@ pub(super) static NEON: Ops = Ops {
     stream_steps: crate::sweep::scalar::stream_steps,
     sweep_numbers: numbers::sweep_plainly::<true>,
     stream_numbers: numbers::stream_plainly::<true>,
+    sweep_brains: None,
 };

@@ -22,7 +22,8 @@ pub(super) fn open(layout: Layout, head: &[u8], depth: usize, panel: &mut Panel)
         Head::Half => store(halves(head), &mut panel.factors[block][first]),
         Head::HalfMinimum => {
             store(halves(head), &mut panel.factors[block][first]);
-            let minima = halves(&head[2 * ROWS..]).map(|minimum| vnegq_f32(minimum));
+            let mut minima = halves(&head[2 * ROWS..]);
+            minima.iter_mut().for_each(|minimum| *minimum = vnegq_f32(*minimum));
             store(minima, &mut panel.minima[block][first]);
         }
         Head::Factors => factors(head, block, panel),
@@ -120,8 +121,10 @@ fn by_bytes(scale: float32x4_t, words: uint8x16_t) -> [float32x4_t; 4] {
 #[target_feature(enable = "neon")]
 fn signed(bytes: uint8x16_t) -> [float32x4_t; 4] {
     let (bytes, none) = (veorq_u8(bytes, vdupq_n_u8(0x80)), vdupq_n_u8(0));
-    let halves =
-        [vzip1q_u8(bytes, none), vzip2q_u8(bytes, none)].map(|half| vreinterpretq_u16_u8(half));
+    let halves = [
+        vreinterpretq_u16_u8(vzip1q_u8(bytes, none)),
+        vreinterpretq_u16_u8(vzip2q_u8(bytes, none)),
+    ];
     let upper = vdupq_n_u16(0x4b00); // of 2^23
     let base = vdupq_n_f32((1 << 23) as f32 + 128.0);
     let number = |bits: uint16x8_t| vsubq_f32(vreinterpretq_f32_u16(bits), base);
