@@ -109,9 +109,11 @@ fn units<
         let (head, steps) = unit.split_at(layout.head_bytes());
         prefetch(simd, head, AHEAD);
         simd.open(layout, head, depth, panel);
-        prefetch(simd, steps, AHEAD);
         for (part, total) in totals.iter_mut().enumerate() {
             for (index, step) in steps.chunks_exact(BITS * LINE).enumerate() {
+                if part == 0 {
+                    prefetch(simd, step, AHEAD);
+                }
                 let depth = depth + index * STEP;
                 let x = rows_at::<R>(strip.blocks, strip.stride, depth / DEPTH);
                 let at = At { panel, block: depth / DEPTH, step: depth % DEPTH / STEP, part };
@@ -317,11 +319,18 @@ fn unpack<const BITS: usize, const EIGHT: usize>(
 /// `nibbles`, and the bits of `mask` above them: of `bits`, from bit `from`.
 #[inline(always)]
 fn raise(nibbles: uint8x16_t, bits: uint8x16_t, from: usize, mask: u8) -> uint8x16_t {
-    // SAFETY: NEON is part of aarch64.
+    let mut nibbles = nibbles;
+    // SAFETY: registers alone, and NEON is part of aarch64. LLVM makes two instructions of `vbslq_u8`.
     unsafe {
-        let bits = vshlq_u8(bits, vdupq_n_s8(4 - from as i8));
-        vbslq_u8(vdupq_n_u8(mask), bits, nibbles)
+        asm!(
+            "bit {nibbles:v}.16b, {bits:v}.16b, {mask:v}.16b",
+            nibbles = inout(vreg) nibbles,
+            bits = in(vreg) vshlq_u8(bits, vdupq_n_s8(4 - from as i8)),
+            mask = in(vreg) vdupq_n_u8(mask),
+            options(pure, nomem, nostack, preserves_flags),
+        );
     }
+    nibbles
 }
 
 /// Four times the same integer, by an instruction of its own: a copy of a register would take a turn of the

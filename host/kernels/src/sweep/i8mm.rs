@@ -32,7 +32,7 @@ const SCALES_MAX: usize = DEPTH / 16;
 /// A block's inputs, eight at a time, of pairs of rows.
 type Paired<const N: usize> = [[[i8; PAIR]; N]; EIGHTS];
 /// A number for each of two rows of activations, or of weights, as the sums of their pairs need it.
-type Four = [u32; 4];
+type Four = [u64; 2];
 /// Numbers for two rows times two rows of weights, of a tile and one group of columns.
 type Tile = [[float32x4_t; COLUMNS]; PAIRS];
 
@@ -78,8 +78,8 @@ pub(crate) fn sweep(panel: &Panel, blocks: &[Block], stride: usize, out: &mut [[
 fn arrange(panel: &Panel) -> Weights {
     let mut weights = Weights {
         quants: [[[[0; PAIR]; ROWS / 2]; EIGHTS]; BLOCKS],
-        factors: [[[[0; 4]; ROWS / 2]; SCALES_MAX]; BLOCKS],
-        minima: [[[[0; 4]; ROWS / 2]; SCALES_MAX]; BLOCKS],
+        factors: [[[[0; 2]; ROWS / 2]; SCALES_MAX]; BLOCKS],
+        minima: [[[[0; 2]; ROWS / 2]; SCALES_MAX]; BLOCKS],
     };
     let zero = match (panel.has_minima, panel.wide) {
         (true, wide) => u8::from(wide) << 7,
@@ -117,16 +117,19 @@ fn pair_weights(quants: &[[u8; 4 * ROWS]], zero: u8, out: &mut Paired<{ ROWS / 2
 #[inline(always)]
 fn pair_columns(numbers: &[f32; ROWS], out: &mut [Four; ROWS / 2]) {
     for (numbers, out) in numbers.as_chunks::<2>().0.iter().zip(out) {
-        let [first, second] = [numbers[0].to_bits(), numbers[1].to_bits()];
-        *out = [first, second, first, second];
+        *out = [u64::from(numbers[0].to_bits()) | u64::from(numbers[1].to_bits()) << 32; 2];
     }
 }
 
-/// A number for each of two rows of activations, twice.
+/// A number for each of two rows of activations, twice. No business of vectors, whose pipes are busy.
 #[inline(always)]
-fn two(first: f32, second: f32) -> Four {
-    let [first, second] = [first.to_bits(), second.to_bits()];
-    [first, first, second, second]
+fn two(first: u32, second: u32) -> Four {
+    [u64::from(first), u64::from(second)].map(|bits| bits | bits << 32)
+}
+
+#[inline(always)]
+fn two_of(first: f32, second: f32) -> Four {
+    two(first.to_bits(), second.to_bits())
 }
 
 /// Some rows of activations, no more than a tile's.
@@ -141,7 +144,11 @@ impl Rows<'_> {
     /// Interleaves block `index` of each row; the first row stands in for those that are not there.
     #[inline]
     #[target_feature(enable = "neon")]
-    fn interleave<const SCALES: usize, const LIFTED: bool>(self, index: usize, out: &mut Inputs) {
+    fn interleave<const SCALES: usize, const MINIMA: bool, const LIFTED: bool>(
+        self,
+        index: usize,
+        out: &mut Inputs,
+    ) {
         let mut x = [rows_at::<1>(self.blocks, self.stride, index)[0]; TILE];
         for (row, x) in x.iter_mut().enumerate().take(self.count) {
             *x = &self.blocks[row * self.stride + index];
@@ -149,17 +156,20 @@ impl Rows<'_> {
         for (pair, [first, second]) in x.as_chunks::<2>().0.iter().enumerate() {
             pair_rows(first, second, pair, &mut out.quants);
             for step in 0..STEPS {
-                out.scales[step][pair] = two(first.scales[step], second.scales[step]);
-                out.worths[step][pair] = two(first.worths[step], second.worths[step]);
+                out.scales[step][pair] = two_of(first.scales[step], second.scales[step]);
+                if MINIMA && SCALES > 1 {
+                    out.worths[step][pair] = two_of(first.worths[step], second.worths[step]);
+                }
             }
-            out.worth[pair] = two(first.worth, second.worth);
+            if SCALES == 1 {
+                out.worth[pair] = two_of(first.worth, second.worth);
+            }
         }
         if LIFTED {
             for (scale, starts) in out.starts.iter_mut().enumerate().take(SCALES.max(STEPS)) {
                 let sums = sums_of::<TILE, SCALES>(x, scale);
                 for (start, sums) in starts.iter_mut().zip(sums.as_chunks::<2>().0) {
-                    let [first, second] = [MAGIC + 128 * sums[0], MAGIC + 128 * sums[1]];
-                    *start = [first as u32, first as u32, second as u32, second as u32];
+                    *start = two((MAGIC + 128 * sums[0]) as u32, (MAGIC + 128 * sums[1]) as u32);
                 }
             }
         }
@@ -190,13 +200,13 @@ fn tile<const SCALES: usize, const MINIMA: bool, const LIFTED: bool>(
 ) {
     let mut x = Inputs {
         quants: [[[0; PAIR]; PAIRS]; EIGHTS],
-        starts: [[[MAGIC as u32; 4]; PAIRS]; SCALES_MAX],
-        scales: [[[0; 4]; PAIRS]; STEPS],
-        worths: [[[0; 4]; PAIRS]; STEPS],
-        worth: [[0; 4]; PAIRS],
+        starts: [[two(MAGIC as u32, MAGIC as u32); PAIRS]; SCALES_MAX],
+        scales: [[[0; 2]; PAIRS]; STEPS],
+        worths: [[[0; 2]; PAIRS]; STEPS],
+        worth: [[0; 2]; PAIRS],
     };
     for index in 0..blocks {
-        rows.interleave::<SCALES, LIFTED>(index, &mut x);
+        rows.interleave::<SCALES, MINIMA, LIFTED>(index, &mut x);
         for group in 0..GROUPS {
             let columns = |numbers: &[Four; ROWS / 2]| {
                 let numbers = &numbers.as_chunks::<COLUMNS>().0[group];
@@ -357,8 +367,8 @@ fn at_whole(
 #[inline]
 #[target_feature(enable = "neon")]
 fn load(numbers: &Four) -> float32x4_t {
-    // SAFETY: four numbers.
-    unsafe { vreinterpretq_f32_u32(vld1q_u32(numbers.as_ptr())) }
+    // SAFETY: 16 bytes.
+    unsafe { vreinterpretq_f32_u64(vld1q_u64(numbers.as_ptr())) }
 }
 
 #[inline]
