@@ -97,11 +97,13 @@ impl Pipeline {
         };
         let asking = Asking { experts: &*self.experts, call: &call, questions };
         let mut answers = vec![None; questions.len()];
-        let (mut model, mut usage) = (String::new(), Usage::default());
+        let experts = willing(plan);
+        let mut model = experts.first().cloned().unwrap_or_default();
+        let mut usage = Usage::default();
         let mut kept = (0..questions.len()).filter(|at| asking.keeps(*at));
         if let Some(first) = kept.next() {
             let weighed;
-            (model, weighed) = asking.first_of(willing(plan), first, trace).await?;
+            (model, weighed) = asking.first_of(experts, first, trace).await?;
             let rest = stream::iter(kept).map(|at| {
                 let (asking, model) = (&asking, &model);
                 async move { asking.ask(model, at).await.map(|weighed| (at, weighed)) }
@@ -116,7 +118,7 @@ impl Pipeline {
     }
 }
 
-/// Those of a plan that can be asked for one answer, the first willing one. A judge has nothing to read here.
+/// Those of a plan that can be asked for one answer. A judge has nothing to read here.
 fn willing(plan: Plan) -> Vec<String> {
     match plan {
         Plan::Expert(expert) => vec![expert],

@@ -69,7 +69,7 @@ fn nobody_named_leaves_the_choice_to_the_router() {
     );
     let decision = answer.header("x-signalbox-decision");
     let logged = server.operate("GET", &format!("/decisions/{decision}"), b"").json();
-    assert_eq!(logged["outcome"], "completed", "{logged}");
+    assert_eq!(logged["decision"]["outcome"], "completed", "{logged}");
     body["temprature"] = json!(1);
     let answer = server.post("/v1/decisions", &body.to_string());
     assert!(answer.header("x-signalbox-warning").contains("temprature"), "{}", answer.text);
@@ -192,7 +192,7 @@ fn what_can_not_be_asked_is_named() {
     check(decisions, body, 400, "unsupported_parameter", "about text");
     let mut unknown = ask(json!({ "type": "predicate" }));
     unknown["model"] = json!("nobody");
-    check(decisions, unknown, 404, "unknown_expert", "nobody");
+    check(decisions, unknown, 404, "model_not_found", "nobody");
     let systemone = "/v1/systemone";
     check(systemone, json!({ "state": "x", "questions": [] }), 400, "invalid_value", "object");
     let odd = json!({ "state": "x", "questions": { "a": { "type": "noul", "critera": {} } } });
