@@ -31,7 +31,7 @@ use crate::{
     pipeline::{Call, Decided, Form, Pictures, Wishes},
     request_id::RequestId,
 };
-use answer::Weights;
+use answer::{Answered, Weights};
 use question::Question;
 
 /// What a body asks.
@@ -40,14 +40,6 @@ struct Asked {
     text: String,
     questions: Vec<Question>,
     warnings: Vec<String>,
-}
-
-/// What was asked, and the answer to each question; `None` where a policy took it away.
-struct Answered {
-    id: RequestId,
-    model: String,
-    answers: Vec<(Question, Option<Weights>)>,
-    usage: signalbox_engine::Usage,
 }
 
 /// Answers questions in OpenAI's words.

@@ -1,5 +1,21 @@
 //! What follows from what the labels of a question weigh.
 
+use signalbox_engine::Usage;
+
+use super::question::Question;
+use crate::request_id::RequestId;
+
+/// What was asked, and the answer to each question.
+pub(super) struct Answered {
+    pub(super) id: RequestId,
+    /// Who answered.
+    pub(super) model: String,
+    /// `None` where a policy took the question away.
+    pub(super) answers: Vec<(Question, Option<Weights>)>,
+    /// What all of them cost.
+    pub(super) usage: Usage,
+}
+
 /// How likely each label is, among all that a reply could begin with.
 pub(super) struct Weights {
     /// Among the labels alone, 1 together, in their order.

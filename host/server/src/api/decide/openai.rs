@@ -7,8 +7,7 @@ use super::{
         fields::{Fields, Names, list, text},
         parameters, parts,
     },
-    Answered,
-    answer::Weights,
+    answer::{Answered, Weights},
     question::{Described, Kind, Question},
 };
 use crate::{

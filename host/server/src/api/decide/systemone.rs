@@ -10,8 +10,7 @@ use super::{
         parameters,
         writer::unix_seconds,
     },
-    Answered,
-    answer::Weights,
+    answer::{Answered, Weights},
     question::{Described, Kind, Question},
 };
 use crate::{
