@@ -27,12 +27,14 @@ mod sequence;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod weighing;
 
 pub(crate) use counters::Counters;
 use job::Command;
 pub(crate) use job::{Bounds, Job};
 use scheduler::Scheduler;
 pub use stream::TokenStream;
+pub(crate) use weighing::Weighing;
 
 /// What an expert's thread reports of its own end.
 pub(crate) enum Notice {

@@ -7,6 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 use signalbox_confine::{LINE_BYTES, clean};
 
 mod arranged;
+mod labels;
 
 use arranged::arranged;
 

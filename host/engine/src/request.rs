@@ -151,6 +151,9 @@ pub struct Request {
     pub ends: Ends,
     /// What the reply has to look like.
     pub format: Format,
+    /// Labels, in all ways to write each. Where there are some, there is no reply: each is weighed as what it would begin
+    /// with, and [`Event::Weighed`] comes.
+    pub labels: Vec<Vec<String>>,
     /// Whether log probabilities are wanted, and of how many other tokens for each.
     pub logprobs: Option<u32>,
     /// What much of the reply may be: it is tried before it is generated, and changes no token.
@@ -172,6 +175,7 @@ impl Request {
             stop: Vec::new(),
             ends: Ends::default(),
             format: Format::default(),
+            labels: Vec::new(),
             logprobs: None,
             prediction: None,
             scope: 0,
@@ -253,6 +257,8 @@ pub enum Event {
     Text(String),
     /// Tokens that the text after it was made of, where that was asked for.
     Logprobs(Vec<TokenLogprobs>),
+    /// The log probability of each of the request's labels, of the model's own distribution.
+    Weighed(Vec<f64>),
     /// The reply is complete.
     Finished {
         /// Why it ended.

@@ -87,7 +87,7 @@ async fn listen(mut reply: TokenStream, id: &str) -> Result<(String, Usage, Timi
         match event {
             Event::Text(more) => text.push_str(&more),
             Event::Finished { usage, timings, .. } => return Ok((text, usage, timings)),
-            Event::Logprobs(_) => {} // nobody asked for them
+            Event::Logprobs(_) | Event::Weighed(_) => {} // nobody asked for them
             Event::Failed(error) => return Err(error),
         }
     }

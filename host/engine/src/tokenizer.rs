@@ -223,7 +223,12 @@ impl Tokenizer {
 
     /// How many tokens a text has, nothing added.
     pub(crate) fn count(&self, text: &str) -> Result<usize, String> {
-        encode(&self.armed, text, false).map(|ids| ids.len())
+        self.bare(text).map(|ids| ids.len())
+    }
+
+    /// The ids of a text, nothing added.
+    pub(crate) fn bare(&self, text: &str) -> Result<Vec<u32>, String> {
+        encode(&self.armed, text, false)
     }
 
     /// The text of these ids, control tokens left out; half characters show as U+FFFD.

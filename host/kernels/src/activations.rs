@@ -2,6 +2,7 @@
 //! once for all products that have the same input.
 
 mod block;
+mod brains;
 mod outliers;
 
 use std::{ops::Range, sync::OnceLock};
@@ -12,6 +13,7 @@ use crate::{
 };
 use block::padded;
 pub(crate) use block::{Block, STEPS, Step, quantise, quantise_step, survey};
+pub(crate) use brains::Brains;
 
 /// What quantising an element costs beside a multiplication.
 const COST: usize = 4;
@@ -57,6 +59,8 @@ pub struct Activations<'a> {
     rounding: Rounding,
     /// What is beyond `cols` is zero.
     rounded: OnceLock<Rounded>,
+    /// (pairs of rows, fours of a row)
+    brains: OnceLock<Vec<Brains>>,
 }
 
 impl<'a> Activations<'a> {
@@ -66,7 +70,7 @@ impl<'a> Activations<'a> {
     /// When `x` is not whole rows.
     pub fn new(x: &'a [f32], cols: usize, rounding: Rounding) -> Self {
         assert_eq!(x.len() % cols, 0, "x is not whole rows of {cols}");
-        Self { x, cols, rounding, rounded: OnceLock::new() }
+        Self { x, cols, rounding, rounded: OnceLock::new(), brains: OnceLock::new() }
     }
 
     /// Number of rows.
@@ -100,6 +104,27 @@ impl<'a> Activations<'a> {
             });
             Rounded { blocks, outliers: self.outliers(&maxima, compute) }
         })
+    }
+
+    /// The numbers in bf16: pairs of rows, each [`Self::fours`] long.
+    pub(crate) fn brains(&self, compute: &Compute) -> &[Brains] {
+        self.brains.get_or_init(|| {
+            let (pairs, fours) = (self.rows().div_ceil(2), self.fours());
+            let mut brains = vec![Brains::default(); pairs * fours];
+            let parts = compute.uneven(pairs, self.x.len());
+            compute.split(&mut brains, fours, &parts, |part, brains| {
+                for (pair, brains) in part.zip(brains.chunks_exact_mut(fours)) {
+                    let rows = &self.x[2 * pair * self.cols..];
+                    brains::pair(&rows[..rows.len().min(2 * self.cols)], self.cols, brains);
+                }
+            });
+            brains
+        })
+    }
+
+    /// Fours of inputs that a row has.
+    pub(crate) fn fours(&self) -> usize {
+        self.cols.div_ceil(4)
     }
 
     /// The largest magnitude of every step, negative where the step is an outlier: (rows, steps).

@@ -24,11 +24,13 @@ pub enum Isa {
     NeonDotprod,
     /// aarch64 with the matrix products of FEAT_I8MM beside the dot products.
     NeonI8mm,
+    /// The same with those of FEAT_BF16: weights in bf16 meet activations that are rounded to bf16.
+    NeonBf16,
 }
 
 impl Isa {
     /// Every instruction set, the plainest first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Scalar,
         Self::Avx2,
         Self::Avx512Vnni,
@@ -36,6 +38,7 @@ impl Isa {
         Self::Neon,
         Self::NeonDotprod,
         Self::NeonI8mm,
+        Self::NeonBf16,
     ];
 
     /// As it is printed.
@@ -48,6 +51,7 @@ impl Isa {
             Self::Neon => "neon",
             Self::NeonDotprod => "neon-dotprod",
             Self::NeonI8mm => "neon-i8mm",
+            Self::NeonBf16 => "neon-bf16",
         }
     }
 
@@ -86,10 +90,13 @@ impl Isa {
 
     #[cfg(target_arch = "aarch64")]
     fn is_detected(self) -> bool {
-        let dotprod = std::arch::is_aarch64_feature_detected!("dotprod");
+        use std::arch::is_aarch64_feature_detected;
         match self {
-            Self::NeonDotprod => dotprod,
-            Self::NeonI8mm => dotprod && std::arch::is_aarch64_feature_detected!("i8mm"),
+            Self::NeonDotprod => is_aarch64_feature_detected!("dotprod"),
+            Self::NeonI8mm => {
+                Self::NeonDotprod.is_detected() && is_aarch64_feature_detected!("i8mm")
+            }
+            Self::NeonBf16 => Self::NeonI8mm.is_detected() && is_aarch64_feature_detected!("bf16"),
             _ => false,
         }
     }

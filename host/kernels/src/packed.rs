@@ -16,7 +16,7 @@ use crate::{
     rows::unpack,
 };
 pub(crate) use expand::{expand, expand_by, expand_head};
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) use layout::Head;
 pub(crate) use layout::Layout;
 pub use packing::Packing;

@@ -1,14 +1,17 @@
 //! Linear layers on the fast path: activations times packed weights.
 
+mod brains;
 mod integers;
 mod numbers;
 mod strips;
 
 use crate::{
-    Activations, Compute, Packed,
+    Activations, Compute, Format, Packed,
+    activations::{Brains, Rounded},
     blocking::{ROWS, ROWS_AT_ONCE},
     columns::Columns,
-    packed::Stored,
+    packed::{Layout, Stored},
+    table::SweepBrains,
 };
 use strips::{STRIPS, stream_rows};
 
@@ -19,8 +22,8 @@ const TASK_BYTES: usize = 1 << 17;
 ///
 /// Where weights are integers, so are activations: their products are exact under one scale and f32
 /// beyond, so the result differs from that of [`matmul`](crate::matmul) by the rounding of the
-/// activations. Where they are plain numbers, it differs in the order of the sum. Neither `n` nor threads
-/// change a row's result.
+/// activations. Where they are plain numbers, it differs in the order of the sum, and for bf16 by rounding
+/// activations to bf16 where the machine multiplies these. Neither `n` nor threads change a row's result.
 ///
 /// # Panics
 /// When the lengths disagree.
@@ -33,26 +36,47 @@ pub fn product(x: &Activations<'_>, weight: &Packed, y: &mut [f32], compute: &Co
     let strips = weight.rows().div_ceil(ROWS);
     let share = share(x.rows(), weight, compute);
     let y = Columns::new(y, weight.rows());
-    if matches!(weight.stored(), Stored::Integers(_)) {
-        x.rounded(compute); // by all workers, before each has a task of its own
-    }
+    let way = way(x, weight, compute);
     for first in (0..x.rows()).step_by(ROWS_AT_ONCE) {
         let rows = first..x.rows().min(first + ROWS_AT_ONCE);
         compute.each(strips.div_ceil(share), &|task| {
             let strips = task * share..strips.min((task + 1) * share);
             let write = |strip, out: &[_]| write(&y, rows.start, strip, out);
-            match weight.stored() {
-                Stored::Integers(layout) => {
-                    let (x, all, rows) = (x.rounded(compute), x.rows(), rows.clone());
+            match way {
+                Way::Integers(layout, rounded) => {
+                    let (x, all, rows) = (rounded, x.rows(), rows.clone());
                     let task = integers::Task { x, all, rows, weight, layout, strips };
                     task.run(compute.ops(), write);
                 }
-                Stored::Numbers => {
+                Way::Brains(sweep, brains) => {
+                    let x = &brains[rows.start / 2 * x.fours()..];
+                    brains::Task { x, rows: rows.len(), weight, strips }.run(sweep, write);
+                }
+                Way::Numbers => {
                     let x = &x.numbers()[rows.start * x.cols()..rows.end * x.cols()];
                     numbers::Task { x, weight, strips }.run(compute.ops(), write);
                 }
             }
         });
+    }
+}
+
+/// How weights of a kind meet activations, and what these become for it.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    Integers(Layout, &'a Rounded),
+    Brains(SweepBrains, &'a [Brains]),
+    Numbers,
+}
+
+/// Rounds activations where that is called for: by all workers, before each has a task of its own.
+fn way<'a>(x: &'a Activations<'_>, weight: &Packed, compute: &Compute) -> Way<'a> {
+    match (weight.stored(), compute.ops().sweep_brains) {
+        (Stored::Integers(layout), _) => Way::Integers(layout, x.rounded(compute)),
+        (Stored::Numbers, Some(sweep)) if weight.format() == Format::Bf16 => {
+            Way::Brains(sweep, x.brains(compute))
+        }
+        (Stored::Numbers, _) => Way::Numbers,
     }
 }
 

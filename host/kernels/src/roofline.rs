@@ -68,7 +68,7 @@ fn multiply(isa: Isa, rounds: usize) -> u64 {
         #[cfg(target_arch = "aarch64")]
         Isa::NeonDotprod => aarch64::dotprod(rounds),
         #[cfg(target_arch = "aarch64")]
-        Isa::NeonI8mm => aarch64::i8mm(rounds),
+        Isa::NeonI8mm | Isa::NeonBf16 => aarch64::i8mm(rounds),
         _ => plain(rounds / 64),
     };
     2 * multiplications

@@ -15,7 +15,7 @@ use crate::{
     rows::unpack,
     sweep, vector,
 };
-pub(crate) use ops::Ops;
+pub(crate) use ops::{Ops, SweepBrains};
 
 impl Ops {
     /// The row of `isa`, if this machine has it.
@@ -51,6 +51,7 @@ static SCALAR: Ops = Ops {
     stream_steps: sweep::scalar::stream_steps,
     sweep_numbers: sweep::numbers::sweep_plainly::<false>,
     stream_numbers: sweep::numbers::stream_plainly::<false>,
+    sweep_brains: None,
 };
 
 fn row(isa: Isa) -> &'static Ops {
@@ -67,6 +68,8 @@ fn row(isa: Isa) -> &'static Ops {
         Isa::NeonDotprod => &compiled::DOTPROD,
         #[cfg(target_arch = "aarch64")]
         Isa::NeonI8mm => &compiled::I8MM,
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonBf16 => &compiled::BF16,
         _ => &SCALAR,
     }
 }

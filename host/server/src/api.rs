@@ -7,6 +7,7 @@ mod chat;
 mod completion;
 mod completions;
 mod conversation;
+mod decide;
 mod decisions;
 mod experts;
 mod fields;
@@ -58,6 +59,7 @@ use crate::{
     wire::{
         completion::CompletionAnswer,
         completions::Completion,
+        decide::{DecisionsAnswer, DecisionsRequest, SystemOneAnswer, SystemOneRequest},
         experts::{Expert, ExpertList},
         health::{Health, Ready},
         messages::{MessageAnswer, MessagesRequest, TokenCount},
@@ -82,7 +84,14 @@ const SHOWN: usize = 200;
 
 /// What clients use.
 fn data_table() -> Vec<Route> {
-    let tables = [about_table(), openai_table(), anthropic_table(), ollama_table(), text_table()];
+    let tables = [
+        about_table(),
+        openai_table(),
+        decide_table(),
+        anthropic_table(),
+        ollama_table(),
+        text_table(),
+    ];
     tables.into_iter().flatten().collect()
 }
 
@@ -125,6 +134,18 @@ fn openai_table() -> Vec<Route> {
             .answers::<ResponseAnswer>(),
         delete("/v1/responses/{id}", "Forgets a response.", responses::delete)
             .answers::<ResponseDeleted>(),
+    ]
+}
+
+/// Questions that are answered with probabilities.
+fn decide_table() -> Vec<Route> {
+    vec![
+        post("/v1/decisions", "Answers questions with probabilities.", decide::decisions)
+            .takes::<DecisionsRequest>()
+            .answers::<DecisionsAnswer>(),
+        post("/v1/systemone", "The same in the words of System One.", decide::systemone)
+            .takes::<SystemOneRequest>()
+            .answers::<SystemOneAnswer>(),
     ]
 }
 

@@ -120,6 +120,12 @@ fixed! {
         pub(crate) const TOP_LOGPROBS_MAX: u32 = 20, "top_logprobs_max", "tokens";
         /// A prediction of the reply.
         pub(crate) const PREDICTION_BYTES_MAX: usize = 1 << 20, "prediction_bytes_max", "bytes";
+        /// Questions of one call for decisions.
+        pub(crate) const QUESTIONS_MAX: usize = 256, "questions_max", "questions";
+        /// Options of one of these.
+        pub(crate) const OPTIONS_MAX: usize = 255, "question_options_max", "options";
+        /// Levels of one that is answered with a score.
+        pub(crate) const LEVELS_MAX: usize = 10, "question_levels_max", "levels";
         /// Largest `top_k` of a call.
         pub(crate) const TOP_K_MAX: u32 = 1_000_000, "top_k_max", "tokens";
         /// Length of the name of an expert in a call.

@@ -11,6 +11,7 @@ mod choose;
 mod consensus;
 mod convert;
 mod deadline;
+mod decide;
 pub(crate) mod end;
 mod experts;
 mod generate;
@@ -27,14 +28,16 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc};
 
 use signalbox_engine::{EngineError, Prompt, Tools};
-use signalbox_policy::{Notes, Policies, PreVerdict};
+use signalbox_policy::{Notes, Policies, PolicyRef, PreVerdict, Snapshot};
 use tracing::Instrument;
 
 pub(crate) use call::{Attached, Bounds, Call, Form, TokenPrompt, Wishes};
+use choice::Choice;
 pub(crate) use choice::Route;
 pub(crate) use choose::find_begun;
 pub(crate) use convert::expert_view;
 pub(crate) use deadline::Deadline;
+pub(crate) use decide::{Decided, Labels};
 pub(crate) use end::{End, Performance};
 pub(crate) use experts::Experts;
 pub(crate) use pictures::Pictures;
@@ -126,12 +129,34 @@ impl Pipeline {
     }
 
     /// The steps in order.
-    async fn run(&self, mut call: Call, trace: &mut Trace) -> Result<Answering, Refusal> {
+    async fn run(&self, call: Call, trace: &mut Trace) -> Result<Answering, Refusal> {
         let policies = self.policies.snapshot(); // fixed for this call, whatever is swapped now
         let seats = policies.seats()?; // or none at all: no reply is cut off for want of room
         if call.wishes.logprobs.is_some() && !seats.is_empty() {
             return Err(unexamined().into());
         }
+        let (call, place, choice) = match self.routed(call, &policies, trace).await? {
+            Routed::Chosen { call, place, choice } => (*call, place, choice),
+            Routed::Answered(policy, text) => {
+                let (route, tools) = (Route::Answered(policy.clone()), Arc::default());
+                return Ok(Answering { route, source: Source::said(policy.name, text), tools });
+            }
+        };
+        let experts = self.experts.as_ref();
+        let source = generate::generate(experts, &self.bounds, &choice.plan, &call, trace).await?;
+        self.recall.answered(place, &source.model);
+        let post = seats.post(&call.view, &source.model);
+        let source = source.through(post); // a stream, so the first token is not kept waiting
+        Ok(Answering { route: choice.route, source, tools: call.wishes.tools })
+    }
+
+    /// Through the `pre` policies, and who is to answer.
+    async fn routed(
+        &self,
+        mut call: Call,
+        policies: &Snapshot,
+        trace: &mut Trace,
+    ) -> Result<Routed, Refusal> {
         self.name_expert(&mut call);
         let place = self.describe(&mut call);
         let shown = call.view.parameters.clone();
@@ -141,19 +166,13 @@ impl Pipeline {
             }
             PreVerdict::Answer { policy, text, .. } => {
                 trace.answered_by(&policy);
-                let (route, tools) = (Route::Answered(policy.clone()), Arc::default());
-                return Ok(Answering { route, source: Source::said(policy.name, text), tools });
+                return Ok(Routed::Answered(policy, text));
             }
         };
         trace.examined();
-        let choice = choose::choose(self.experts.menu(), &policies, &call).await?;
+        let choice = choose::choose(self.experts.menu(), policies, &call).await?;
         trace.chose(&choice);
-        let experts = self.experts.as_ref();
-        let source = generate::generate(experts, &self.bounds, &choice.plan, &call, trace).await?;
-        self.recall.answered(place, &source.model);
-        let post = seats.post(&call.view, &source.model);
-        let source = source.through(post); // a stream, so the first token is not kept waiting
-        Ok(Answering { route: choice.route, source, tools: call.wishes.tools })
+        Ok(Routed::Chosen { call: Box::new(call), place, choice })
     }
 
     /// Tells policies what is known of the call beyond its words; and where the conversation stands.
@@ -163,6 +182,14 @@ impl Pipeline {
         call.view.previous_expert = self.recall.previous(&call.view);
         self.recall.place(&call.view)
     }
+}
+
+/// How far a call comes before an expert is asked.
+enum Routed {
+    /// A `pre` policy answered by itself.
+    Answered(PolicyRef, String),
+    /// As policies left it.
+    Chosen { call: Box<Call>, place: Place, choice: Choice },
 }
 
 /// A reply that begins.
@@ -175,6 +202,8 @@ struct Answering {
 
 /// Tokens come as the expert draws them, so they would say what a policy takes out of the text.
 fn unexamined() -> EngineError {
-    let message = "'logprobs' would show what a policy has not examined; leave it out".to_owned();
+    let message = "log probabilities would show what a policy has not examined; leave 'logprobs' out, or ask \
+                   for a reply instead of decisions";
+    let message = message.to_owned();
     EngineError::InvalidRequest { message }
 }

@@ -3,6 +3,7 @@
 
 pub mod completion;
 pub mod completions;
+pub mod decide;
 pub mod error;
 pub mod experts;
 pub mod health;

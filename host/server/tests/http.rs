@@ -18,6 +18,8 @@ mod answers;
 mod bodies;
 #[path = "http/clients.rs"]
 mod clients;
+#[path = "http/decide.rs"]
+mod decide;
 #[path = "http/dialects.rs"]
 mod dialects;
 #[path = "http/documents.rs"]

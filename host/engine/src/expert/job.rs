@@ -8,6 +8,7 @@ use std::{
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::Weighing;
 use crate::{
     Event, Progress, constraint::Constraint, prompt_format::PromptFormat, sampler::Sampler,
     tokenizer::Stops, vision::Placed,
@@ -39,6 +40,8 @@ pub(crate) struct Job {
     pub(crate) stops: Stops,
     /// What the reply has to look like; `None` where it is free.
     pub(crate) constraint: Option<Constraint>,
+    /// What is weighed instead of a reply; `None` where there is to be one.
+    pub(crate) weighing: Option<Weighing>,
     /// Whether log probabilities are wanted, and of how many other tokens for each.
     pub(crate) logprobs: Option<u32>,
     /// Tokens that end the reply.

@@ -191,9 +191,11 @@ impl Sequence {
         self.fingerprints.is_empty()
     }
 
-    /// Lets go of what it sees no more.
+    /// Lets go of what it sees no more. Where texts are weighed, each goes back to the end of the prompt.
     pub(super) fn forget_unseen(&mut self) {
-        self.cache.forget_unseen();
+        if self.job.weighing.is_none() {
+            self.cache.forget_unseen();
+        }
     }
 
     /// Blocks of the KV cache that it takes for `tokens` more, beyond those it has.
@@ -213,7 +215,11 @@ impl Sequence {
     /// A guess at no more than `most` tokens that come next.
     pub(super) fn lookahead(&self, most: usize) -> &[u32] {
         let rest = (self.job.max_tokens - self.generated).saturating_sub(1) as usize;
-        if self.decodes() { self.lookup.guess(most.min(rest)) } else { &[] }
+        if self.decodes() && self.job.weighing.is_none() {
+            self.lookup.guess(most.min(rest))
+        } else {
+            &[]
+        }
     }
 
     /// The chance that a guessed token is right.
@@ -265,6 +271,9 @@ impl Sequence {
             self.first_token = Some(Instant::now());
             self.job.progress.is_at(Stage::Generating);
         }
+        if self.job.weighing.is_some() {
+            return self.weigh(&logits[0], expert, counters);
+        }
         let guess = std::mem::take(&mut self.guess);
         self.tokens.truncate(self.fed);
         // What was not tried tells as well what guesses are worth now.
@@ -298,6 +307,26 @@ impl Sequence {
         self.cache.truncate(self.fed);
     }
 
+    /// Weighs what may come here, and goes to the next place where something is to be weighed.
+    fn weigh(&mut self, logits: &[f32], expert: &str, counters: &Counters) {
+        let Some(weighing) = &mut self.job.weighing else { return };
+        if !weighing.take(logits) {
+            return self.fail(damaged(expert));
+        }
+        match weighing.place() {
+            Some(place) => {
+                self.tokens.truncate(self.job.prompt.len());
+                self.tokens.extend(place);
+                self.fed = self.tokens.len() - 1;
+                self.cache.truncate(self.fed);
+            }
+            None => {
+                let _ = self.job.events.send(Event::Weighed(weighing.logprobs())); // nobody may listen
+                self.finish(Finish::Stop, counters);
+            }
+        }
+    }
+
     fn tell_prefill(&self) {
         if self.first_token.is_none() {
             let (done, of) = (self.fed, self.tokens.len());
@@ -313,14 +342,12 @@ impl Sequence {
         let mask = job.constraint.as_mut().map(Constraint::mask).transpose().map_err(invalid)?;
         let barred = if self.generated < job.min_tokens { &job.ends } else { &BTreeSet::new() };
         let drawn = job.sampler.sample(logits, mask.as_ref(), barred);
-        let token = drawn.ok_or_else(|| EngineError::Crashed {
-            expert: expert.to_owned(),
-            problem: "the model returned no finite number; its weights may be damaged".into(),
-        })?;
+        let token = drawn.ok_or_else(|| damaged(expert))?;
         let accepted = job.constraint.as_mut().map(|constraint| constraint.accept(token));
         accepted.transpose().map_err(invalid)?;
-        if let Some((top, weights)) = weights.filter(|_| !job.ends.contains(&token)) {
-            let weighed = weigh(&weights, token, top, &job.prompt_format.tokenizer);
+        if let Some((top, weights)) = weights.filter(|_| !job.ends.contains(&token))
+            && let Some(weighed) = weigh(&weights, token, top, &job.prompt_format.tokenizer)
+        {
             let _ = job.events.send(Event::Logprobs(vec![weighed])); // nobody may listen
         }
         Ok(token)
@@ -385,7 +412,7 @@ impl Sequence {
         let cached_tokens = u32::try_from(self.cached.unwrap_or(0)).unwrap_or(prompt_tokens);
         let usage = Usage { prompt_tokens, cached_tokens, completion_tokens: self.generated };
         counters.cached_tokens.fetch_add(u64::from(cached_tokens), Relaxed);
-        counters.finished(self.generated - 1, timings.decode, admitted.elapsed());
+        counters.finished(self.generated.saturating_sub(1), timings.decode, admitted.elapsed());
         let _ = self.job.events.send(Event::Finished { reason, usage, timings });
         self.ended = true;
     }
@@ -395,5 +422,13 @@ impl Sequence {
         let _ = self.job.events.send(Event::Failed(error));
         self.ended = true;
         self.cache.truncate(0); // nobody is to go on with it
+    }
+}
+
+/// A model whose logits are no numbers.
+fn damaged(expert: &str) -> EngineError {
+    EngineError::Crashed {
+        expert: expert.to_owned(),
+        problem: "the model returned no finite number; its weights may be damaged".into(),
     }
 }

@@ -64,6 +64,43 @@ impl Scene {
         text + &words.finish()
     }
 
+    /// What labels weigh behind a prompt, token by token, from the first on.
+    fn weighed_plainly(model: &Model, which: u32) -> Vec<f64> {
+        let weigh = |label: Vec<Vec<u32>>| {
+            let (mut cache, mut fed, mut logprob) = (model.new_cache(300), 0, 0.0);
+            let prompt = Self::prompt(which);
+            let tokens = [&prompt[..], &label[0]].concat();
+            for (at, token) in tokens.iter().enumerate().skip(prompt.len()) {
+                let mut logits = Vec::new();
+                for token in tokens[fed..at].chunks(1) {
+                    let chunk =
+                        Chunk { cache: &mut cache, tokens: token, wanted: 1, pictures: &[] };
+                    logits = model.forward(&mut [chunk]).remove(0);
+                }
+                logprob += logprobs::Distribution::of(&logits).unwrap().logprob(*token);
+                fed = at;
+            }
+            logprob
+        };
+        Self::labels().into_iter().map(weigh).collect()
+    }
+
+    /// Some of one token, some that begin alike.
+    fn labels() -> Vec<Vec<Vec<u32>>> {
+        let tokens: [&[u32]; 6] =
+            [&[40], &[41, 40], &[41, 42, 43], &[41, 42, 44], &[45, 40], &[46]];
+        tokens.map(|tokens| vec![tokens.to_vec()]).into()
+    }
+
+    /// Asks what labels weigh, instead of a reply.
+    fn question(&self, which: u32) -> (Box<Job>, TokenStream) {
+        let (mut job, stream) = self.job(which);
+        let weighing = Weighing::new(Self::labels());
+        job.max_tokens = weighing.longest();
+        job.weighing = Some(weighing);
+        (job, stream)
+    }
+
     fn job(&self, which: u32) -> (Box<Job>, TokenStream) {
         let prompt = Self::prompt(which);
         let (events, stream) = TokenStream::open(TOY, prompt.len() as u32);
@@ -77,6 +114,7 @@ impl Scene {
             min_tokens: 0,
             stops: Stops::new(&[]).unwrap(),
             constraint: None,
+            weighing: None,
             logprobs: None,
             ends: BTreeSet::new(),
             prompt_format: self.format.clone(),
@@ -105,7 +143,7 @@ async fn read(mut stream: TokenStream) -> (String, Usage) {
             Event::Text(piece) => text += &piece,
             Event::Finished { usage, .. } => return (text, usage),
             Event::Failed(error) => return (error.to_string(), Usage::default()),
-            Event::Logprobs(_) => {}
+            Event::Logprobs(_) | Event::Weighed(_) => {}
         }
     }
     (text, Usage::default())
@@ -166,4 +204,47 @@ async fn guesses_that_are_right_are_kept_and_others_change_nothing() {
     let [guessed, right] =
         [&counters.guessed, &counters.guessed_right].map(|counter| counter.load(Relaxed));
     assert!(right > 0 && right <= guessed, "{right} of {guessed}");
+}
+
+async fn weighed(mut stream: TokenStream) -> Vec<f64> {
+    let first = stream.next().await;
+    assert!(matches!(&first, Some(Event::Weighed(_))), "{first:?}");
+    let Some(Event::Weighed(logprobs)) = first else { return vec![] };
+    let finished = stream.next().await;
+    let generated = |usage: &Usage| usage.completion_tokens;
+    assert!(matches!(&finished, Some(Event::Finished { usage, .. }) if generated(usage) == 0));
+    logprobs
+}
+
+/// Eight questions one after the other, and then all at once beside eight replies, with memory for so many blocks.
+async fn check_questions(kv_blocks: usize) -> Arc<Counters> {
+    let (scene, model) = (Scene::new(40, 0.9), model());
+    let (expert, counters) = start(kv_blocks);
+    let ask = |(job, stream)| {
+        assert!(expert.commands().submit(job).is_ok());
+        stream
+    };
+    for which in 0..8 {
+        let alone = weighed(ask(scene.question(which))).await;
+        assert_eq!(alone, Scene::weighed_plainly(&model, which), "{which} alone");
+    }
+    let both = |which| (which, ask(scene.job(which)), ask(scene.question(which)));
+    for (which, reply, question) in (0..8).map(both).collect::<Vec<_>>() {
+        let beside = weighed(question).await;
+        assert_eq!(beside, Scene::weighed_plainly(&model, which), "{which} of sixteen at once");
+        assert_eq!(read(reply).await.0, scene.plainly(&model, which), "{which} beside questions");
+    }
+    counters
+}
+
+#[tokio::test]
+async fn labels_weigh_the_same_alone_and_in_company() {
+    check_questions(ROOMY).await;
+}
+
+#[tokio::test]
+async fn labels_weigh_the_same_where_memory_is_short() {
+    let layers = model().spec().layers.len();
+    let counters = check_questions(7 * layers).await;
+    assert!(counters.yielded.load(Relaxed) > 0);
 }

@@ -12,7 +12,7 @@ use super::{handle::Handle, residency::SlotState};
 use crate::{
     EngineError, Finding, Progress, Prompt, Request, TokenStream, Tools,
     constraint::{Constraint, Grammar, Problem},
-    expert::{Commands, Job, panic_words},
+    expert::{Commands, Job, Weighing, panic_words},
     limits::GRAMMARS_WAITING_MAX,
     prompt_format::{Encoded, PromptFormat},
     sampler::Sampler,
@@ -71,6 +71,7 @@ struct Prepared {
     sampler: Sampler,
     stops: Stops,
     constraint: Option<Constraint>,
+    weighing: Option<Weighing>,
     logprobs: Option<u32>,
     ends: BTreeSet<u32>,
     prompt_format: Arc<PromptFormat>,
@@ -110,6 +111,7 @@ impl Handle {
             sampler: prepared.sampler,
             stops: prepared.stops,
             constraint: prepared.constraint,
+            weighing: prepared.weighing,
             logprobs: prepared.logprobs,
             ends: prepared.ends,
             prompt_format: prepared.prompt_format,
@@ -195,7 +197,9 @@ impl Handle {
         let mut prediction = request.prediction.as_deref().and_then(read).unwrap_or_default();
         prediction.truncate(context as usize);
         let rest = context - u32::try_from(prompt.ids.len()).unwrap_or(context);
-        let max_tokens = request.max_tokens.map_or(rest, |most| most.min(rest));
+        let weighing = prompt_format.weighing(&request.labels, rest)?;
+        let most = weighing.as_ref().map(Weighing::longest).or(request.max_tokens);
+        let max_tokens = most.map_or(rest, |most| most.min(rest));
         let sampler = Sampler::new(rules, &prompt.ids).biased(request.sampling.bias.clone());
         let constraint = self.constraint(&prompt_format, request)?;
         let ends = prompt_format.generation.ends_of(&request.ends);
@@ -210,6 +214,7 @@ impl Handle {
             sampler,
             stops,
             constraint,
+            weighing,
             logprobs: request.logprobs,
             ends,
             prompt_format,

@@ -158,7 +158,7 @@ pub(crate) async fn read(mut stream: TokenStream) -> Result<Reply, EngineError> 
             Event::Finished { reason, usage, timings } => {
                 return Ok(Reply { text, pieces, reason, usage, timings });
             }
-            Event::Logprobs(_) => {}
+            Event::Logprobs(_) | Event::Weighed(_) => {}
             Event::Failed(error) => return Err(error),
         }
     }

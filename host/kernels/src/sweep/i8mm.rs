@@ -1,20 +1,24 @@
 //! The sweep with the matrix products of FEAT_I8MM: SMMLA adds the products of two rows of activations with
-//! two rows of weights, eight inputs each, to four sums. A tile of eight rows times eight of weights keeps
-//! sixteen registers of such sums. Numbers are rounded in the order of [`super::tile`].
-#![expect(unsafe_code, reason = "intrinsics, and an instruction that has none yet")]
+//! two rows of weights, eight inputs each, to four sums. A tile of six rows times eight of weights keeps
+//! twelve registers of such sums and twelve of what they are worth so far; what else a turn needs fits the
+//! other eight. Numbers are rounded in the order of [`super::tile`].
+//!
+//! Sums of integers begin at [`MAGIC`] and are never converted.
+#![expect(unsafe_code, reason = "intrinsics, and instructions that have none yet")]
 
 use std::arch::{aarch64::*, asm};
 
-use super::tile::{rows_at, sums_of};
+use super::{
+    pairs::{PAIRS, Sums, TILE, gather, scatter},
+    tile::{rows_at, sums_of},
+};
 use crate::{
     activations::{Block, STEPS},
     blocking::{BLOCKS, DEPTH, ROWS},
     packed::Panel,
+    simd::neon::{MAGIC, number},
 };
 
-/// Rows of activations in a tile, and pairs of them.
-const TILE: usize = 8;
-const PAIRS: usize = TILE / 2;
 /// Eights of a block's inputs.
 const EIGHTS: usize = DEPTH / 8;
 /// Bytes of eight inputs of a pair of rows.
@@ -22,141 +26,267 @@ const PAIR: usize = 16;
 /// Pairs of weight rows that meet a tile at once, and how often that is.
 const COLUMNS: usize = 4;
 const GROUPS: usize = ROWS / 2 / COLUMNS;
+/// Scales of a block at most.
+const SCALES_MAX: usize = DEPTH / 16;
 
 /// A block's inputs, eight at a time, of pairs of rows.
 type Paired<const N: usize> = [[[i8; PAIR]; N]; EIGHTS];
+/// A number for each of two rows of activations, or of weights, as the sums of their pairs need it.
+type Four = [u64; 2];
 /// Numbers for two rows times two rows of weights, of a tile and one group of columns.
 type Tile = [[float32x4_t; COLUMNS]; PAIRS];
+
+/// A panel as tiles want it.
+struct Weights {
+    quants: [Paired<{ ROWS / 2 }>; BLOCKS],
+    factors: [[[Four; ROWS / 2]; SCALES_MAX]; BLOCKS],
+    minima: [[[Four; ROWS / 2]; SCALES_MAX]; BLOCKS],
+}
+
+/// One block of a tile's rows.
+struct Inputs {
+    quants: Paired<PAIRS>,
+    /// Where sums under each scale begin.
+    starts: [[Four; PAIRS]; SCALES_MAX],
+    scales: [[Four; PAIRS]; STEPS],
+    worths: [[Four; PAIRS]; STEPS],
+    worth: [Four; PAIRS],
+}
 
 /// As [`super::scalar::sweep`].
 #[target_feature(enable = "neon,dotprod,i8mm")]
 pub(crate) fn sweep(panel: &Panel, blocks: &[Block], stride: usize, out: &mut [[f32; ROWS]]) {
-    let mut weights = [[[[0; PAIR]; ROWS / 2]; EIGHTS]; BLOCKS];
-    for (weights, quants) in weights.iter_mut().zip(&panel.quants).take(panel.blocks) {
-        pair_weights(quants, panel.wide, weights);
-    }
+    let weights = arrange(panel);
     for (index, out) in out.chunks_mut(TILE).enumerate() {
-        let blocks = &blocks[index * TILE * stride..];
-        match (panel.scales, panel.has_minima) {
-            (1, _) => tile::<1, true>(panel, &weights, blocks, stride, out),
-            (4, true) => tile::<4, true>(panel, &weights, blocks, stride, out),
-            (4, false) => tile::<4, false>(panel, &weights, blocks, stride, out),
-            _ => tile::<8, false>(panel, &weights, blocks, stride, out),
+        let rows = Rows { blocks: &blocks[index * TILE * stride..], stride, count: out.len() };
+        let mut sums = gather(out);
+        match (panel.scales, panel.has_minima, panel.wide) {
+            (1, _, false) => tile::<1, true, false>(&weights, panel.blocks, rows, &mut sums),
+            (1, _, true) => tile::<1, true, true>(&weights, panel.blocks, rows, &mut sums),
+            (4, true, false) => tile::<4, true, false>(&weights, panel.blocks, rows, &mut sums),
+            (4, true, true) => tile::<4, true, true>(&weights, panel.blocks, rows, &mut sums),
+            (4, false, _) => tile::<4, false, false>(&weights, panel.blocks, rows, &mut sums),
+            _ => tile::<8, false, false>(&weights, panel.blocks, rows, &mut sums),
         }
+        scatter(&sums, out);
     }
 }
 
-/// Interleaves two quads to eight inputs of each pair of rows; `wide` weights become signed.
+/// Interleaves a panel. Weights become signed, less the zero that they share; those that have minima stay as
+/// they are, or become 128 less where they are bytes.
+#[target_feature(enable = "neon")]
+fn arrange(panel: &Panel) -> Weights {
+    let mut weights = Weights {
+        quants: [[[[0; PAIR]; ROWS / 2]; EIGHTS]; BLOCKS],
+        factors: [[[[0; 2]; ROWS / 2]; SCALES_MAX]; BLOCKS],
+        minima: [[[[0; 2]; ROWS / 2]; SCALES_MAX]; BLOCKS],
+    };
+    let zero = match (panel.has_minima, panel.wide) {
+        (true, wide) => u8::from(wide) << 7,
+        (false, _) => panel.zero as u8,
+    };
+    for block in 0..panel.blocks {
+        pair_weights(&panel.quants[block], zero, &mut weights.quants[block]);
+        for scale in 0..panel.scales {
+            pair_columns(&panel.factors[block][scale], &mut weights.factors[block][scale]);
+            pair_columns(&panel.minima[block][scale], &mut weights.minima[block][scale]);
+        }
+    }
+    weights
+}
+
+/// Interleaves two quads to eight inputs of each pair of rows.
 #[inline]
 #[target_feature(enable = "neon")]
-fn pair_weights(quants: &[[u8; 4 * ROWS]], wide: bool, out: &mut Paired<{ ROWS / 2 }>) {
-    let sign = vdupq_n_u8(if wide { 0x80 } else { 0 });
+fn pair_weights(quants: &[[u8; 4 * ROWS]], zero: u8, out: &mut Paired<{ ROWS / 2 }>) {
+    let zero = vdupq_n_u8(zero);
     for (quads, out) in quants.as_chunks::<2>().0.iter().zip(out) {
         let [low, high] = [quads[0].as_chunks::<16>().0, quads[1].as_chunks::<16>().0];
         for ((low, high), out) in low.iter().zip(high).zip(out.as_chunks_mut::<2>().0) {
             // SAFETY: 16 bytes each.
             let (low, high) = unsafe { (vld1q_u8(low.as_ptr()), vld1q_u8(high.as_ptr())) };
-            let low = vreinterpretq_s32_u8(veorq_u8(low, sign));
-            let high = vreinterpretq_s32_u8(veorq_u8(high, sign));
+            let low = vreinterpretq_s32_u8(vsubq_u8(low, zero));
+            let high = vreinterpretq_s32_u8(vsubq_u8(high, zero));
             store(vreinterpretq_s8_s32(vzip1q_s32(low, high)), &mut out[0]);
             store(vreinterpretq_s8_s32(vzip2q_s32(low, high)), &mut out[1]);
         }
     }
 }
 
-/// The same of a tile's activations.
-#[inline]
-#[target_feature(enable = "neon")]
-fn pair_rows(x: [&Block; TILE], out: &mut Paired<PAIRS>) {
-    for (pair, x) in x.as_chunks::<2>().0.iter().enumerate() {
-        let quads = x[0].quads.as_chunks::<4>().0.iter().zip(x[1].quads.as_chunks::<4>().0);
-        for ((first, second), out) in quads.zip(out.as_chunks_mut::<2>().0) {
-            // SAFETY: four numbers each.
-            let (first, second) =
-                unsafe { (vld1q_s32(first.as_ptr()), vld1q_s32(second.as_ptr())) };
-            let (first, second) = (vreinterpretq_s64_s32(first), vreinterpretq_s64_s32(second));
-            store(vreinterpretq_s8_s64(vzip1q_s64(first, second)), &mut out[0][pair]);
-            store(vreinterpretq_s8_s64(vzip2q_s64(first, second)), &mut out[1][pair]);
-        }
+/// The numbers of pairs of weight rows, each pair twice.
+#[inline(always)]
+fn pair_columns(numbers: &[f32; ROWS], out: &mut [Four; ROWS / 2]) {
+    for (numbers, out) in numbers.as_chunks::<2>().0.iter().zip(out) {
+        *out = [u64::from(numbers[0].to_bits()) | u64::from(numbers[1].to_bits()) << 32; 2];
     }
 }
 
-/// A function of its own, so that `loops` finds it.
-#[inline(never)]
-#[target_feature(enable = "neon,dotprod,i8mm")]
-fn tile<const SCALES: usize, const MINIMA: bool>(
-    panel: &Panel,
-    weights: &[Paired<{ ROWS / 2 }>; BLOCKS],
-    blocks: &[Block],
+/// A number for each of two rows of activations, twice. No business of vectors, whose pipes are busy.
+#[inline(always)]
+fn two(first: u32, second: u32) -> Four {
+    [u64::from(first), u64::from(second)].map(|bits| bits | bits << 32)
+}
+
+#[inline(always)]
+fn two_of(first: f32, second: f32) -> Four {
+    two(first.to_bits(), second.to_bits())
+}
+
+/// Some rows of activations, no more than a tile's.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    blocks: &'a [Block],
     stride: usize,
-    out: &mut [[f32; ROWS]],
-) {
-    let mut paired = [[[0; PAIR]; PAIRS]; EIGHTS];
-    let lift = if panel.wide { 128 } else { 0 };
-    let zero = if MINIMA { lift } else { lift - panel.zero };
-    for (index, weights) in weights.iter().enumerate().take(panel.blocks) {
-        let x = padded(blocks, stride, index, out.len());
-        pair_rows(x, &mut paired);
-        for group in 0..GROUPS {
-            let mut total: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
+    count: usize,
+}
+
+impl Rows<'_> {
+    /// Interleaves block `index` of each row; the first row stands in for those that are not there.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn interleave<const SCALES: usize, const MINIMA: bool, const LIFTED: bool>(
+        self,
+        index: usize,
+        out: &mut Inputs,
+    ) {
+        let mut x = [rows_at::<1>(self.blocks, self.stride, index)[0]; TILE];
+        for (row, x) in x.iter_mut().enumerate().take(self.count) {
+            *x = &self.blocks[row * self.stride + index];
+        }
+        for (pair, [first, second]) in x.as_chunks::<2>().0.iter().enumerate() {
+            pair_rows(first, second, pair, &mut out.quants);
             for step in 0..STEPS {
-                let parts = (SCALES / STEPS).max(1);
-                for part in step * parts..(step + 1) * parts {
-                    let eights = EIGHTS / (STEPS * parts);
-                    let eights = part * eights..(part + 1) * eights;
-                    let start = sums_of::<TILE, SCALES>(x, part).map(|sum| zero * sum);
-                    let dots = dots(&paired[eights.clone()], &weights[eights], group, start);
-                    if SCALES == 1 {
-                        add_step(&mut total, dots, x, step);
-                        continue;
-                    }
-                    let factors = pairs(&panel.factors[index][part], group);
-                    let minima = pairs(&panel.minima[index][part], group);
-                    add_scale::<MINIMA>(&mut total, dots, x, step, factors, minima);
+                out.scales[step][pair] = two_of(first.scales[step], second.scales[step]);
+                if MINIMA && SCALES > 1 {
+                    out.worths[step][pair] = two_of(first.worths[step], second.worths[step]);
                 }
             }
             if SCALES == 1 {
-                let factors = pairs(&panel.factors[index][0], group);
-                total = at_whole(total, x, factors, pairs(&panel.minima[index][0], group));
+                out.worth[pair] = two_of(first.worth, second.worth);
             }
-            add_to(&total, group, out);
+        }
+        if LIFTED {
+            for (scale, starts) in out.starts.iter_mut().enumerate().take(SCALES.max(STEPS)) {
+                let sums = sums_of::<TILE, SCALES>(x, scale);
+                for (start, sums) in starts.iter_mut().zip(sums.as_chunks::<2>().0) {
+                    *start = two((MAGIC + 128 * sums[0]) as u32, (MAGIC + 128 * sums[1]) as u32);
+                }
+            }
         }
     }
 }
 
-/// Block `index` of each row of a tile; the first stands in for those that are not there.
-#[inline(always)]
-fn padded(blocks: &[Block], stride: usize, index: usize, rows: usize) -> [&Block; TILE] {
-    let mut x = rows_at::<1>(blocks, stride, index).map(|x| [x; TILE])[0];
-    for (row, x) in x.iter_mut().enumerate().take(rows) {
-        *x = &blocks[row * stride + index];
+#[inline]
+#[target_feature(enable = "neon")]
+fn pair_rows(first: &Block, second: &Block, pair: usize, out: &mut Paired<PAIRS>) {
+    let quads = first.quads.as_chunks::<4>().0.iter().zip(second.quads.as_chunks::<4>().0);
+    for ((first, second), out) in quads.zip(out.as_chunks_mut::<2>().0) {
+        // SAFETY: four numbers each.
+        let (first, second) = unsafe { (vld1q_s32(first.as_ptr()), vld1q_s32(second.as_ptr())) };
+        let (first, second) = (vreinterpretq_s64_s32(first), vreinterpretq_s64_s32(second));
+        store(vreinterpretq_s8_s64(vzip1q_s64(first, second)), &mut out[0][pair]);
+        store(vreinterpretq_s8_s64(vzip2q_s64(first, second)), &mut out[1][pair]);
     }
-    x
 }
 
-/// Sums of products over some eights, which begin at `start` for each row.
-#[inline]
-#[target_feature(enable = "neon,i8mm")]
+/// Not inlined, so that its registers are its own.
+#[inline(never)]
+#[target_feature(enable = "neon,dotprod,i8mm")]
+fn tile<const SCALES: usize, const MINIMA: bool, const LIFTED: bool>(
+    weights: &Weights,
+    blocks: usize,
+    rows: Rows<'_>,
+    sums: &mut Sums,
+) {
+    let mut x = Inputs {
+        quants: [[[0; PAIR]; PAIRS]; EIGHTS],
+        starts: [[two(MAGIC as u32, MAGIC as u32); PAIRS]; SCALES_MAX],
+        scales: [[[0; 2]; PAIRS]; STEPS],
+        worths: [[[0; 2]; PAIRS]; STEPS],
+        worth: [[0; 2]; PAIRS],
+    };
+    for index in 0..blocks {
+        rows.interleave::<SCALES, MINIMA, LIFTED>(index, &mut x);
+        for group in 0..GROUPS {
+            let columns = |numbers: &[Four; ROWS / 2]| {
+                let numbers = &numbers.as_chunks::<COLUMNS>().0[group];
+                [load(&numbers[0]), load(&numbers[1]), load(&numbers[2]), load(&numbers[3])]
+            };
+            let (factors, minima) = (&weights.factors[index], &weights.minima[index]);
+            let mut total: Tile = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
+            for part in 0..SCALES.max(STEPS) {
+                let parts = (SCALES / STEPS).max(1);
+                let eights = EIGHTS / (STEPS * parts);
+                let eights = part * eights..(part + 1) * eights;
+                let quants = &weights.quants[index][eights.clone()];
+                let dots = dots(&x.quants[eights], quants, group, &x.starts[part]);
+                let step = part / parts;
+                if SCALES == 1 {
+                    add_step(&mut total, dots, &x.scales[step]);
+                } else {
+                    let scales = (&x.scales[step], &x.worths[step]);
+                    let minima = columns(&minima[part]);
+                    add_scale::<MINIMA>(&mut total, dots, scales, columns(&factors[part]), minima);
+                }
+            }
+            if SCALES == 1 {
+                total = at_whole(total, &x.worth, columns(&factors[0]), columns(&minima[0]));
+            }
+            for (sums, total) in sums.iter_mut().zip(total) {
+                for (sum, total) in sums.as_chunks_mut::<COLUMNS>().0[group].iter_mut().zip(total) {
+                    *sum = vaddq_f32(*sum, total);
+                }
+            }
+        }
+    }
+}
+
+/// Sums of products over some eights.
+#[inline(always)]
 fn dots(
     x: &[[[i8; PAIR]; PAIRS]],
     weights: &[[[i8; PAIR]; ROWS / 2]],
     group: usize,
-    start: [i32; TILE],
-) -> [[int32x4_t; COLUMNS]; PAIRS] {
-    let mut sums = [[vdupq_n_s32(0); COLUMNS]; PAIRS];
-    for (sums, start) in sums.iter_mut().zip(start.as_chunks::<2>().0) {
-        *sums = [vcombine_s32(vdup_n_s32(start[0]), vdup_n_s32(start[1])); COLUMNS];
-    }
-    for (x, weights) in x.iter().zip(weights) {
-        let weights = weights.as_chunks::<COLUMNS>().0[group];
-        let weights = [load(&weights[0]), load(&weights[1]), load(&weights[2]), load(&weights[3])];
-        for (sums, x) in sums.iter_mut().zip(x) {
-            let x = load(x);
-            for (sum, weights) in sums.iter_mut().zip(weights) {
-                // SAFETY: this function is compiled for the instruction.
-                *sum = unsafe { smmla(*sum, x, weights) };
+    starts: &[Four; PAIRS],
+) -> Tile {
+    // SAFETY: this is inlined into functions compiled for the instructions.
+    unsafe {
+        let mut sums = [[vdupq_n_s32(0); COLUMNS]; PAIRS];
+        for (sums, start) in sums.iter_mut().zip(starts) {
+            *sums = [begin(start), begin(start), begin(start), begin(start)];
+        }
+        for (x, weights) in x.iter().zip(weights) {
+            let weights = weights.as_chunks::<COLUMNS>().0[group];
+            let load = |pair: &[i8; PAIR]| vld1q_s8(pair.as_ptr());
+            let weights =
+                [load(&weights[0]), load(&weights[1]), load(&weights[2]), load(&weights[3])];
+            for (sums, x) in sums.iter_mut().zip(x) {
+                let x = vld1q_s8(x.as_ptr());
+                for (sum, weights) in sums.iter_mut().zip(weights) {
+                    *sum = smmla(*sum, x, weights);
+                }
             }
         }
+        let mut dots = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
+        for (dots, sums) in dots.iter_mut().zip(sums) {
+            *dots = [number(sums[0]), number(sums[1]), number(sums[2]), number(sums[3])];
+        }
+        dots
+    }
+}
+
+/// Four numbers by a load of their own: a copy of a register would take a turn of the pipes that multiply.
+#[inline(always)]
+unsafe fn begin(start: &Four) -> int32x4_t {
+    let sums;
+    // SAFETY: 16 bytes.
+    unsafe {
+        asm!(
+            "ldr {sums:q}, [{start}]",
+            sums = out(vreg) sums,
+            start = in(reg) start,
+            options(nostack, preserves_flags, readonly),
+        );
     }
     sums
 }
@@ -182,25 +312,21 @@ unsafe fn smmla(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sums
 }
 
-/// Adds what the integers of one scale of step `step` are worth.
+/// Adds what the integers of one scale are worth, by the scales and worths of the rows.
 #[inline]
 #[target_feature(enable = "neon")]
 fn add_scale<const MINIMA: bool>(
     total: &mut Tile,
-    dots: [[int32x4_t; COLUMNS]; PAIRS],
-    x: [&Block; TILE],
-    step: usize,
+    dots: Tile,
+    (scales, worths): (&[Four; PAIRS], &[Four; PAIRS]),
     factors: [float32x4_t; COLUMNS],
     minima: [float32x4_t; COLUMNS],
 ) {
     for pair in 0..PAIRS {
-        let [first, second] = [x[2 * pair], x[2 * pair + 1]];
-        let scale = two(first.scales[step], second.scales[step]);
-        let worth = two(first.worths[step], second.worths[step]);
+        let (scale, worth) = (load(&scales[pair]), load(&worths[pair]));
         for column in 0..COLUMNS {
             let total = &mut total[pair][column];
-            let dots = vmulq_f32(vcvtq_f32_s32(dots[pair][column]), scale);
-            *total = vfmaq_f32(*total, dots, factors[column]);
+            *total = vfmaq_f32(*total, vmulq_f32(dots[pair][column], scale), factors[column]);
             if MINIMA {
                 *total = vfmsq_f32(*total, worth, minima[column]);
             }
@@ -211,12 +337,11 @@ fn add_scale<const MINIMA: bool>(
 /// Adds the integers of a step that shares the factor of its block, by the scales of the rows.
 #[inline]
 #[target_feature(enable = "neon")]
-fn add_step(total: &mut Tile, dots: [[int32x4_t; COLUMNS]; PAIRS], x: [&Block; TILE], step: usize) {
-    for pair in 0..PAIRS {
-        let scale = two(x[2 * pair].scales[step], x[2 * pair + 1].scales[step]);
-        for column in 0..COLUMNS {
-            let total = &mut total[pair][column];
-            *total = vfmaq_f32(*total, vcvtq_f32_s32(dots[pair][column]), scale);
+fn add_step(total: &mut Tile, dots: Tile, scales: &[Four; PAIRS]) {
+    for ((total, dots), scale) in total.iter_mut().zip(dots).zip(scales) {
+        let scale = load(scale);
+        for (total, dots) in total.iter_mut().zip(dots) {
+            *total = vfmaq_f32(*total, dots, scale);
         }
     }
 }
@@ -226,62 +351,24 @@ fn add_step(total: &mut Tile, dots: [[int32x4_t; COLUMNS]; PAIRS], x: [&Block; T
 #[target_feature(enable = "neon")]
 fn at_whole(
     mut whole: Tile,
-    x: [&Block; TILE],
+    worth: &[Four; PAIRS],
     factors: [float32x4_t; COLUMNS],
     minima: [float32x4_t; COLUMNS],
 ) -> Tile {
-    for pair in 0..PAIRS {
-        let worth = two(x[2 * pair].worth, x[2 * pair + 1].worth);
-        for column in 0..COLUMNS {
-            let whole = &mut whole[pair][column];
-            *whole = vfmsq_f32(vmulq_f32(*whole, factors[column]), worth, minima[column]);
+    for (whole, worth) in whole.iter_mut().zip(worth) {
+        let worth = load(worth);
+        for ((whole, factor), minimum) in whole.iter_mut().zip(factors).zip(minima) {
+            *whole = vfmsq_f32(vmulq_f32(*whole, factor), worth, minimum);
         }
     }
     whole
 }
 
-/// A number for each of two rows, twice.
 #[inline]
 #[target_feature(enable = "neon")]
-fn two(first: f32, second: f32) -> float32x4_t {
-    vcombine_f32(vdup_n_f32(first), vdup_n_f32(second))
-}
-
-/// The numbers of a group's pairs of weight rows, each pair twice.
-#[inline]
-#[target_feature(enable = "neon")]
-fn pairs(numbers: &[f32; ROWS], group: usize) -> [float32x4_t; COLUMNS] {
-    let mut out = [vdupq_n_f32(0.0); COLUMNS];
-    let numbers = numbers.as_chunks::<2>().0.as_chunks::<COLUMNS>().0[group];
-    for (out, numbers) in out.iter_mut().zip(&numbers) {
-        // SAFETY: two numbers.
-        let pair = unsafe { vld1_f32(numbers.as_ptr()) };
-        *out = vcombine_f32(pair, pair);
-    }
-    out
-}
-
-/// Adds what a block gives to the rows that are there.
-#[inline]
-#[target_feature(enable = "neon")]
-fn add_to(total: &Tile, group: usize, out: &mut [[f32; ROWS]]) {
-    for (total, out) in total.iter().zip(out.chunks_mut(2)) {
-        for (column, total) in total.iter().enumerate() {
-            let halves = [vget_low_f32(*total), vget_high_f32(*total)];
-            for (half, out) in halves.into_iter().zip(&mut *out) {
-                let out = &mut out[2 * (group * COLUMNS + column)..][..2];
-                // SAFETY: two numbers.
-                unsafe { vst1_f32(out.as_mut_ptr(), vadd_f32(vld1_f32(out.as_ptr()), half)) };
-            }
-        }
-    }
-}
-
-#[inline]
-#[target_feature(enable = "neon")]
-fn load(bytes: &[i8; PAIR]) -> int8x16_t {
+fn load(numbers: &Four) -> float32x4_t {
     // SAFETY: 16 bytes.
-    unsafe { vld1q_s8(bytes.as_ptr()) }
+    unsafe { vreinterpretq_f32_u64(vld1q_u64(numbers.as_ptr())) }
 }
 
 #[inline]

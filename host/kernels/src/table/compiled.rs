@@ -16,7 +16,12 @@ use crate::{
     vector,
 };
 #[cfg(target_arch = "aarch64")]
-use crate::{attention::attend_plainly, simd::neon::Dotprod};
+use crate::{
+    activations::Brains,
+    attention::attend_plainly,
+    simd::neon::Dotprod,
+    sweep::{bfmmla, dotprod, i8mm},
+};
 #[cfg(target_arch = "x86_64")]
 use crate::{
     simd::{avx2::Avx2, avx512::Avx512},
@@ -171,6 +176,7 @@ macro_rules! row {
                 // SAFETY: as above.
                 numbers::stream_numbers(unsafe { $simd::new() }, format, packed, x, stride, out)
             ),
+            sweep_brains: None,
         }
     };
 }
@@ -197,16 +203,46 @@ pub(super) static AMX_INT8: Ops = Ops {
     ),
     ..AVX512_VNNI
 };
+/// A stream in the shape of narrow registers.
 #[cfg(target_arch = "aarch64")]
-pub(super) static DOTPROD: Ops = row!(NeonDotprod, "neon,dotprod", Dotprod);
+pub(super) static DOTPROD: Ops = Ops {
+    stream: door!(
+        "neon,dotprod",
+        (
+            layout: Layout,
+            packed: &[u8],
+            panel: &mut Panel,
+            blocks: &[Block],
+            stride: usize,
+            out: &mut [[f32; ROWS]]
+        ),
+        // SAFETY: as above.
+        dotprod::stream(unsafe { Dotprod::new() }, layout, packed, panel, blocks, stride, out)
+    ),
+    ..row!(NeonDotprod, "neon,dotprod", Dotprod)
+};
 /// Many rows meet matrix products, few the dot products.
 #[cfg(target_arch = "aarch64")]
 pub(super) static I8MM: Ops = Ops {
-    // SAFETY: `Ops::of` gives this row out where FEAT_I8MM was found.
-    sweep: |panel, blocks, stride, out| unsafe {
-        crate::sweep::i8mm::sweep(panel, blocks, stride, out)
-    },
-    ..row!(NeonI8mm, "neon,dotprod", Dotprod)
+    isa: Isa::NeonI8mm,
+    sweep: door!(
+        "neon,dotprod,i8mm",
+        (panel: &Panel, blocks: &[Block], stride: usize, out: &mut [[f32; ROWS]]),
+        i8mm::sweep(panel, blocks, stride, out)
+    ),
+    ..DOTPROD
+};
+
+#[cfg(target_arch = "aarch64")]
+pub(super) static BF16: Ops = Ops {
+    isa: Isa::NeonBf16,
+    sweep_brains: Some(door!(
+        "neon,dotprod,bf16",
+        (packed: &[u8], x: &[Brains], stride: usize, out: &mut [[f32; ROWS]]),
+        // SAFETY: as above.
+        bfmmla::sweep(unsafe { Dotprod::new() }, packed, x, stride, out)
+    )),
+    ..I8MM
 };
 
 /// The baseline has wide registers and fused multiply-add already.
@@ -233,4 +269,5 @@ pub(super) static NEON: Ops = Ops {
     stream_steps: crate::sweep::scalar::stream_steps,
     sweep_numbers: numbers::sweep_plainly::<true>,
     stream_numbers: numbers::stream_plainly::<true>,
+    sweep_brains: None,
 };

@@ -2,7 +2,7 @@
 
 use crate::{
     Format, Isa,
-    activations::{Block, Step},
+    activations::{Block, Brains, Step},
     attention::{State, Vectors},
     blocking::{ROWS, STEP},
     packed::{Layout, Panel},
@@ -43,6 +43,9 @@ pub(super) type SweepNumbers = fn(&[[f32; ROWS]], &[f32], usize, &mut [[f32; ROW
 
 /// The type of a stream of plain numbers.
 pub(super) type StreamNumbers = fn(Format, &[u8], &[f32], usize, &mut [[f32; ROWS]]);
+
+/// The type of a sweep of bf16.
+pub(crate) type SweepBrains = fn(&[u8], &[Brains], usize, &mut [[f32; ROWS]]);
 
 /// One row of the table: every operation, for one instruction set.
 #[derive(Debug)]
@@ -89,4 +92,7 @@ pub(crate) struct Ops {
     pub(crate) sweep_numbers: SweepNumbers,
     /// The same of packed numbers.
     pub(crate) stream_numbers: StreamNumbers,
+    /// Packed bf16 times rows that are rounded to bf16, where that is faster than what takes them as they are:
+    /// a part of a strip, pairs of rows and how far they lie from each other, outputs.
+    pub(crate) sweep_brains: Option<SweepBrains>,
 }

@@ -108,6 +108,7 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
             stream_steps,
             sweep_numbers,
             stream_numbers,
+            sweep_brains,
         } = *ops;
         assert_eq!(row, isa, "the row of another");
         dots(isa, dot);
@@ -125,6 +126,7 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
         products::streaming_steps(isa, stream, stream_steps);
         products::sweeping_numbers(isa, sweep_numbers);
         products::streaming_numbers(isa, stream_numbers);
+        products::sweeping_brains(isa, sweep_brains);
         ran.push(isa.name());
     }
     println!("rows that ran: {}", ran.join(", "));
@@ -148,6 +150,7 @@ fn expected() -> Vec<&'static str> {
         names.push("neon");
         names.extend(is_aarch64_feature_detected!("dotprod").then_some("neon-dotprod"));
         names.extend(is_aarch64_feature_detected!("i8mm").then_some("neon-i8mm"));
+        names.extend(is_aarch64_feature_detected!("bf16").then_some("neon-bf16"));
     }
     names
 }

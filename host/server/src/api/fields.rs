@@ -234,6 +234,14 @@ pub(super) fn list(value: &RawValue, max: usize) -> Result<Vec<&RawValue>, NoLis
     read.map_err(|_| if value.get().starts_with('[') { NoList::Long } else { NoList::Other })
 }
 
+/// The fields of an object whose names are the client's own, up to `max`, in their order. One that is given twice is
+/// there twice.
+pub(super) fn entries(value: &RawValue, max: usize) -> Result<Vec<(String, &RawValue)>, NoList> {
+    let mut reader = serde_json::Deserializer::from_str(value.get());
+    let read = reader.deserialize_map(Entries { max });
+    read.map_err(|_| if value.get().starts_with('{') { NoList::Long } else { NoList::Other })
+}
+
 /// Whether there is nothing in a list, an object or a string.
 pub(super) fn is_empty(value: &RawValue) -> bool {
     let text = value.get();
@@ -352,6 +360,30 @@ impl<'de> Visitor<'de> for Items {
                 return Err(A::Error::custom("too long"));
             }
             read.push(item);
+        }
+        Ok(read)
+    }
+}
+
+/// Reads the fields of an object until there are too many.
+struct Entries {
+    max: usize,
+}
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut read = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            if read.len() == self.max {
+                return Err(A::Error::custom("too long"));
+            }
+            read.push(entry);
         }
         Ok(read)
     }

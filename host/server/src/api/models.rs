@@ -71,9 +71,17 @@ fn model(expert: ExpertStatus, created: u64) -> Model {
         domain: Some(expert.domain),
         priority: Some(expert.priority),
         context_length: (expert.context_length > 0).then_some(expert.context_length),
-        capabilities: Some(expert.capabilities),
+        capabilities: Some(capabilities(expert.capabilities)),
         ..blank(expert.id, created)
     }
+}
+
+/// What an expert can do here: whoever converses answers questions with probabilities, too.
+fn capabilities(mut own: Vec<String>) -> Vec<String> {
+    if own.iter().any(|known| known == "chat") {
+        own.push("decisions".to_owned());
+    }
+    own
 }
 
 fn auto(created: u64) -> Model {

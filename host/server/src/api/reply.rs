@@ -21,7 +21,7 @@ use crate::{
     App,
     admission::Permit,
     error::ApiError,
-    pipeline::{Call, Deadline, Piece, Refused, Reply, Whole},
+    pipeline::{Call, Deadline, Piece, Refused, Reply, Route, Whole},
     telemetry::Telemetry,
 };
 use early::{Answering, Waiter};
@@ -88,10 +88,7 @@ impl<D: Dialect> Sending<D> {
         permit: Permit,
         deadline: Deadline,
     ) -> Result<Response, ApiError> {
-        let warnings = self.delivery.warnings.join("; ");
-        if !warnings.is_empty() {
-            tracing::warn!(warnings, "a call has unknown fields");
-        }
+        let warning = warning(&self.delivery.warnings);
         let telemetry = app.pipeline().telemetry.clone();
         let calls = several(&app, calls, permit, self.delivery.choices)?;
         let answering = calls.into_iter().map(|(call, permit)| {
@@ -99,12 +96,11 @@ impl<D: Dialect> Sending<D> {
             async move { app.pipeline().answer(call, permit, deadline).await }
         });
         let answering = try_join_all(answering);
-        let warning = (!warnings.is_empty()).then(|| (WARNING_HEADER, header_text(&warnings)));
         let response = match self.delivery.stream {
             true => self.stream(answering.boxed(), telemetry).await?,
             false => self.whole(answering.await?).await?,
         };
-        Ok((AppendHeaders(warning), response).into_response())
+        Ok((warning, response).into_response())
     }
 
     async fn whole(mut self, replies: Vec<Reply>) -> Result<Response, ApiError> {
@@ -202,16 +198,30 @@ fn several(
 /// How a call begins.
 type Answered = Result<Vec<Reply>, Refused>;
 
-/// Who answers and why, for people and for programs that log headers.
+/// What the caller should know about the call; operators read it, too.
+pub(super) fn warning(warnings: &[String]) -> AppendHeaders<Option<(&'static str, HeaderValue)>> {
+    let warnings = warnings.join("; ");
+    if warnings.is_empty() {
+        return AppendHeaders(None);
+    }
+    tracing::warn!(warnings, "a call has unknown fields");
+    AppendHeaders(Some((WARNING_HEADER, header_text(&warnings))))
+}
+
 fn headers(replies: &[Reply]) -> HeaderMap {
     let reply = &replies[0]; // there is one at least
+    account(reply.model(), &reply.route, &reply.reason(), reply.decision())
+}
+
+/// Who answers and why, for people and for programs that log headers.
+pub(super) fn account(model: &str, route: &Route, reason: &str, decision: &str) -> HeaderMap {
     let values = [
-        (EXPERT_HEADER, reply.model().to_owned()),
-        (ROUTE_HEADER, reply.route.to_string()),
-        (REASON_HEADER, reply.reason()),
-        (DECISION_HEADER, reply.decision().to_owned()),
+        (EXPERT_HEADER, model),
+        (ROUTE_HEADER, &route.to_string()),
+        (REASON_HEADER, reason),
+        (DECISION_HEADER, decision),
     ];
-    let named = |(name, value): (_, String)| (HeaderName::from_static(name), header_text(&value));
+    let named = |(name, value): (_, &str)| (HeaderName::from_static(name), header_text(value));
     values.into_iter().map(named).collect()
 }
 

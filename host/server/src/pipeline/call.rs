@@ -103,7 +103,7 @@ impl Call {
         self.view.messages.iter().map(|message| self.turn(message)).collect()
     }
 
-    fn turn(&self, message: &signalbox_policy::Message) -> Message {
+    pub(super) fn turn(&self, message: &signalbox_policy::Message) -> Message {
         let attached = message.origin.and_then(|index| self.wishes.attached.get(index));
         let Some(attached) = attached else { return self.pictures.message(message) };
         let (content, calls) = read_calls(&message.content, &attached.calls);

@@ -111,7 +111,7 @@ impl Consensus<'_> {
         while let Some(event) = tokens.next().await {
             match event {
                 Event::Text(more) => text.push_str(&more),
-                Event::Logprobs(_) => {} // a member's tokens are not the reply's
+                Event::Logprobs(_) | Event::Weighed(_) => {} // a member's tokens are not the reply's
                 Event::Failed(error) => return Err(error),
                 Event::Finished { reason: finish, usage, timings } => {
                     return Ok(Answer { expert: expert.to_owned(), text, finish, usage, timings });

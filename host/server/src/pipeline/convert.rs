@@ -55,6 +55,7 @@ pub(super) fn request(call: &Call, bounds: &Bounds) -> Request {
         stop: call.stop.clone(),
         ends: call.ends.clone(),
         format: call.wishes.format.clone(),
+        labels: vec![],
         logprobs: call.wishes.logprobs,
         prediction: call.wishes.prediction.clone(),
         scope: call.caller.number(),

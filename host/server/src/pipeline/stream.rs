@@ -191,6 +191,7 @@ impl Reply {
                     self.said.push_back(Piece::Logprobs(tokens));
                     continue;
                 }
+                Event::Weighed(_) => continue, // nobody asked for it
                 Event::Finished { reason, usage, timings } => {
                     let ending = ending_view(&reason, self.source.cost(usage));
                     self.state = State::Ending(self.finished(reason, usage, timings));

@@ -64,6 +64,6 @@ pub struct Model {
     pub priority: Option<i32>,
     /// Longest prompt plus reply, in tokens.
     pub context_length: Option<u32>,
-    /// `chat`, `completion`, `images`.
+    /// `chat`, `completion`, `images`, `decisions`.
     pub capabilities: Option<Vec<String>>,
 }

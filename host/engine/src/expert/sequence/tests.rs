@@ -25,6 +25,7 @@ fn sequence(prompt: usize, max_tokens: u32) -> Sequence {
         sampler: Sampler::new(rules, &[]),
         stops: Stops::new(&[]).unwrap(),
         constraint: None,
+        weighing: None,
         logprobs: None,
         ends: BTreeSet::new(),
         min_tokens: 0,

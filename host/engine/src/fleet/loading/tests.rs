@@ -82,6 +82,7 @@ async fn crash(fleet: &Fleet) {
         sampler: Sampler::new(rules, &[]),
         stops: Stops::new(&[]).unwrap(),
         constraint: None,
+        weighing: None,
         logprobs: None,
         ends: BTreeSet::new(),
         min_tokens: 0,

@@ -2,15 +2,16 @@
 
 use super::close;
 use crate::{
-    Format, Isa, Packed,
+    Activations, Compute, Format, Isa, Packed, Rounding,
     activations::{Block, STEPS, Step},
     blocking::{BLOCKS, DEPTH, ROWS, STEP},
     packed::{Layout, Panel, Stored},
     samples::{Noise, noise, rows},
+    sweep::brains,
     table::{
         SCALAR,
         ops::{
-            Quantise, QuantiseStep, Stream, StreamNumbers, StreamSteps, Survey, Sweep,
+            Quantise, QuantiseStep, Stream, StreamNumbers, StreamSteps, Survey, Sweep, SweepBrains,
             SweepNumbers, SweepSteps,
         },
     },
@@ -246,6 +247,24 @@ pub(super) fn streaming_numbers(isa: Isa, stream: StreamNumbers) {
                 let close = (ours - scalar).abs() < 1e-4;
                 assert!(close, "{isa}, {format}, {n} by {cols}: {ours} for {scalar}");
             }
+        }
+    }
+}
+
+/// Where there is one: inputs around every four, rows around every tile.
+pub(super) fn sweeping_brains(isa: Isa, sweep: Option<SweepBrains>) {
+    let Some(sweep) = sweep else { return };
+    for (n, cols) in [1, 2, 3, 4, 5, 6, 13].into_iter().flat_map(|n| [(n, 1), (n, 39), (n, 260)]) {
+        let packed = Packed::new(&rows(Format::Bf16, ROWS, cols, 17)).unwrap();
+        let x = noise(n * cols, 18);
+        let x = Activations::new(&x, cols, Rounding::Coarse);
+        let (pairs, fours) = (x.brains(&Compute::scalar()), x.fours());
+        let (mut ours, mut scalar) = (vec![[1.0; ROWS]; n], vec![[1.0; ROWS]; n]);
+        sweep(packed.strip(0), pairs, fours, &mut ours);
+        brains::sweep(packed.strip(0), pairs, fours, &mut scalar);
+        for (ours, scalar) in ours.as_flattened().iter().zip(scalar.as_flattened()) {
+            let close = (ours - scalar).abs() < 1e-4;
+            assert!(close, "{isa}, {n} by {cols}: {ours} for {scalar}");
         }
     }
 }

@@ -19,8 +19,7 @@ use crate::{
     request_id::RequestId,
     responses::Responses,
     wire::responses::{
-        Incomplete, InputTokensDetails, OutputItem, OutputPart, OutputTokensDetails,
-        ResponseAnswer, ResponseEvent, ResponseUsage,
+        Incomplete, OutputItem, OutputPart, ResponseAnswer, ResponseEvent, ResponseUsage,
     },
 };
 
@@ -57,13 +56,7 @@ impl Writer {
             let (prompt_tokens, completion_tokens) = self.progress.spent();
             Usage { prompt_tokens, completion_tokens, ..Usage::default() }
         });
-        ResponseUsage {
-            input_tokens: usage.prompt_tokens,
-            input_tokens_details: InputTokensDetails { cached_tokens: usage.cached_tokens },
-            output_tokens: usage.completion_tokens,
-            output_tokens_details: OutputTokensDetails { reasoning_tokens: 0 },
-            total_tokens: usage.prompt_tokens.saturating_add(usage.completion_tokens),
-        }
+        usage.into()
     }
 
     /// Names an item of this response.
