@@ -87,6 +87,21 @@ fn names_and_revisions_are_checked() {
     assert_eq!((answer.status, answer.error_code().as_str()), (400, "policy_name_invalid"));
 }
 
+#[test]
+fn a_revision_that_may_do_more_waits_until_somebody_allows_it() {
+    let host = Host::start();
+    let first = host.deploy("sorter", example("round-robin"));
+    let more = host.upload("sorter", example("route-by-domain")).ok()["revision"].clone();
+    let activate = |body| host.admin_post("/policies/sorter/activate", &body);
+    let answer = activate(json!({"revision": more}));
+    assert_eq!((answer.status, answer.error_code().as_str()), (409, "revision_new_imports"));
+    assert!(answer.text.contains("wasi:config/store"), "{}", answer.text);
+    assert!(!answer.text.contains("wasi:io"), "nothing is behind it: {}", answer.text);
+    assert_eq!(host.admin_get("/policies/sorter")["active"], json!(first));
+    activate(json!({"revision": more, "allow_new_imports": true})).ok();
+    activate(json!({"revision": first})).ok(); // it may do less
+}
+
 /// Everything in the policies folder, by name.
 fn files(host: &Host) -> Vec<String> {
     fn walk(dir: &std::path::Path, found: &mut Vec<String>) {
