@@ -8,6 +8,7 @@ mod answers;
 mod calls;
 mod compile;
 mod crash;
+mod decisions;
 mod errors;
 mod examples;
 mod forgeries;

@@ -2,6 +2,8 @@
 //! own: the text, and behind it the question, so that the text is computed once. Policies see a call with the text as its
 //! first message and the questions as the others.
 
+use std::iter;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use signalbox_engine::{EngineError, Event, Finish, Message, Prompt, Request, Usage};
 use signalbox_policy::Plan;
@@ -37,7 +39,8 @@ pub(crate) struct Decided {
     pub(crate) reason: String,
     /// What the call's record in the decision log is called.
     pub(crate) decision: String,
-    /// Of each question the log probabilities of its labels; `None` where a policy took it away.
+    /// Of each question, of which there is one at least, the log probabilities of its labels; `None` where a policy
+    /// answered instead.
     pub(crate) answers: Vec<Option<Vec<f64>>>,
     /// What all of them cost.
     pub(crate) usage: Usage,
@@ -96,24 +99,12 @@ impl Pipeline {
             }
         };
         let asking = Asking { experts: &*self.experts, call: &call, questions };
-        let mut answers = vec![None; questions.len()];
-        let experts = willing(plan);
-        let mut model = experts.first().cloned().unwrap_or_default();
-        let mut usage = Usage::default();
-        let mut kept = (0..questions.len()).filter(|at| asking.keeps(*at));
-        if let Some(first) = kept.next() {
-            let weighed;
-            (model, weighed) = asking.first_of(experts, first, trace).await?;
-            let rest = stream::iter(kept).map(|at| {
-                let (asking, model) = (&asking, &model);
-                async move { asking.ask(model, at).await.map(|weighed| (at, weighed)) }
-            });
-            let rest: Vec<_> = rest.buffered(ABREAST).try_collect().await?;
-            for (at, (logprobs, cost)) in [(first, weighed)].into_iter().chain(rest) {
-                answers[at] = Some(logprobs);
-                usage = add(usage, cost);
-            }
-        }
+        let (model, first) = asking.first_of(willing(plan), trace).await?;
+        let rest = stream::iter(1..questions.len()).map(|at| asking.ask(&model, at));
+        let rest: Vec<_> = rest.buffered(ABREAST).try_collect().await?;
+        let (answers, costs): (_, Vec<_>) =
+            iter::once(first).chain(rest).map(|(logprobs, cost)| (Some(logprobs), cost)).unzip();
+        let usage = costs.into_iter().fold(Usage::default(), add);
         Ok(Weighed { model, route, answers, usage })
     }
 }
@@ -137,11 +128,6 @@ struct Asking<'c> {
 type Answer = (Vec<f64>, Usage);
 
 impl Asking<'_> {
-    /// Whether a question is still there.
-    fn keeps(&self, at: usize) -> bool {
-        self.call.view.messages.iter().any(|message| message.origin == Some(at + 1))
-    }
-
     /// The text, with what policies put around it, and one question.
     fn prompt(&self, at: usize) -> Prompt {
         let belongs = |message: &signalbox_policy::Message| {
@@ -170,16 +156,16 @@ impl Asking<'_> {
         }
     }
 
-    /// The first expert that answers a question, and its answer. When none does, the first one's error is the call's.
+    /// The first expert that answers the first question, and its answer. When none does, the first one's error is the
+    /// call's.
     async fn first_of(
         &self,
         experts: Vec<String>,
-        at: usize,
         trace: &mut Trace,
     ) -> Result<(String, Answer), Refusal> {
         let mut first = None;
         for expert in experts {
-            match self.ask(&expert, at).await {
+            match self.ask(&expert, 0).await {
                 Ok(answer) => return Ok((expert, answer)),
                 Err(error) => {
                     trace.tried(&expert, &error);

@@ -182,7 +182,7 @@ pub struct SystemOneQuestion {
     pub criteria: Option<Value>,
 }
 
-/// Answers by the names of the questions. One that a policy took away has none.
+/// Answers by the names of the questions. There are none where a policy answered instead.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SystemOneAnswer {
     /// Of this exchange.
