@@ -1,12 +1,14 @@
 //! NEON: four registers each, integers by the dot products of FEAT_DotProd.
 #![expect(unsafe_code, reason = "intrinsics, and instructions that have none yet")]
 
+mod half;
 mod head;
 
 use std::arch::{aarch64::*, asm};
 
 use super::{LANES, Simd};
 use crate::packed::{Layout, Panel};
+use half::half;
 
 /// 1.5 * 2^23 as f32. The bits of it and of a small integer, added up, are those of their sum as f32, so sums of
 /// integers that begin here are numbers less this: a sum over 32 inputs is less than 2^20. Neoverse V2 subtracts
@@ -58,22 +60,6 @@ pub(crate) fn number(sums: int32x4_t) -> float32x4_t {
         let magic = vreinterpretq_f32_s32(vdupq_n_s32(MAGIC));
         vsubq_f32(vreinterpretq_f32_s32(sums), magic)
     }
-}
-
-/// Four f16, little-endian, as f32.
-#[inline(always)]
-fn half(bytes: &[u8; 8]) -> float32x4_t {
-    let out;
-    // SAFETY: eight bytes, and NEON is part of aarch64.
-    unsafe {
-        asm!(
-            "fcvtl {out:v}.4s, {halves:v}.4h",
-            out = out(vreg) out,
-            halves = in(vreg) vld1_u8(bytes.as_ptr()),
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    out
 }
 
 // SAFETY of all blocks below: NEON is part of aarch64, `self` exists where the dot products do, and references

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::half;
+use super::half::half;
 use crate::{
     blocking::{DEPTH, ROWS, STEP},
     packed::{Head, Layout, Panel, expand_head},
