@@ -10,7 +10,7 @@ pub(super) struct Answered {
     pub(super) id: RequestId,
     /// Who answered.
     pub(super) model: String,
-    /// `None` where a policy took the question away.
+    /// `None` where a policy answered instead.
     pub(super) answers: Vec<(Question, Option<Weights>)>,
     /// What all of them cost.
     pub(super) usage: Usage,
