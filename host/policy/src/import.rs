@@ -30,24 +30,23 @@ pub(crate) const OFFERED: [&str; 12] = [
     "wasi:sockets/*@0.2.12",
 ];
 
-/// Of [`OFFERED`], what every component in its language imports and nothing is behind: shapes of
-/// values, and WASI without a file, a socket or a variable.
-const PLAIN: [&str; 7] = [
-    "signalbox:policy/types@0.2.0",
-    "wasi:cli/*@0.2.12",
-    "wasi:io/*@0.2.12",
-    "wasi:clocks/*@0.2.12",
-    "wasi:random/*@0.2.12",
-    "wasi:filesystem/*@0.2.12",
-    "wasi:sockets/*@0.2.12",
-];
+/// WASI packages that come with a language's runtime; no file, socket or variable is behind them.
+const PLAIN_WASI: [&str; 6] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+/// Shapes of values.
+const TYPES: &str = "signalbox:policy/types@";
+
+/// Whether `import` is of WASI and nothing is behind it: every component in its language has it.
+pub fn is_plain_wasi(import: &str) -> bool {
+    PLAIN_WASI.iter().any(|package| import.starts_with(package))
+}
 
 /// What `now` may do and `before` may not: imports with something behind them. Another version of an
 /// interface is no other interface.
 pub(crate) fn gained(now: &[String], before: &[String]) -> Vec<String> {
     let interface = |import: &str| import.split('@').next().unwrap_or_default().to_owned();
     let known = |import: &str| before.iter().any(|had| interface(had) == interface(import));
-    let plain = |import: &str| PLAIN.iter().any(|plain| fits(plain, import));
+    let plain = |import: &str| is_plain_wasi(import) || import.starts_with(TYPES);
     now.iter().filter(|import| !plain(import) && !known(import)).cloned().collect()
 }
 

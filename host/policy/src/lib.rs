@@ -55,6 +55,7 @@ pub use hook::{
     Hook, PerHook,
     post::{Ending, PostChain, Reason, Seats},
 };
+pub use import::is_plain_wasi;
 pub use limits::Limits;
 pub use notes::{Note, Notes};
 pub use parameters::{Parameters, ResponseFormat, Tool, ToolChoice};

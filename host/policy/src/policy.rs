@@ -48,15 +48,14 @@ impl Policy {
         let turn = Turn { own_time: own_time.clone(), limit, text_bytes };
         let outcome = match given.await {
             Ok(given) => {
-                let first = self.paces[spec.hook].first(text_bytes);
+                let paced = self.paces[spec.hook].begin(text_bytes, &own_time);
                 let body = body(self.clone(), turn.clone(), given);
-                self.in_turns(&turn, started, first, body).await
+                self.in_turns(&turn, started, paced.first, body).await
             }
             Err(failure) => Err(failure),
         };
         let outcome = outcome.map_err(one_line);
         let failure = outcome.as_ref().err();
-        self.paces[spec.hook].took(own_time.spent());
         self.meters.call(spec.hook, started.elapsed(), own_time.spent(), failure);
         outcome
     }

@@ -2,15 +2,12 @@
 
 use indicatif::HumanBytes;
 use serde_json::Value;
+use signalbox_policy::is_plain_wasi;
 use signalbox_server::wire::policies::{
     Activation, ActivationList, Pipeline, PipelineStatus, Policy, PolicyList, PolicyRef, Uploaded,
 };
 
 use crate::term::{say, say_table, short_revision, table};
-
-/// WASI packages that come with a language's runtime; no file, socket or variable is behind them.
-const PLAIN_WASI: [&str; 6] =
-    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// An accepted upload.
 pub(super) fn upload(answer: &Uploaded) {
@@ -160,8 +157,8 @@ fn words(names: &[impl AsRef<str>]) -> String {
 /// What a component asks of the host. The dozen WASI interfaces that every language's runtime
 /// brings along are one word; `--json` has them all.
 fn imports(names: &[String]) -> String {
-    let is_plain = |name: &&str| PLAIN_WASI.iter().any(|package| name.starts_with(package));
-    let (plain, special): (Vec<_>, Vec<_>) = names.iter().map(String::as_str).partition(is_plain);
+    let (plain, special): (Vec<_>, Vec<_>) =
+        names.iter().map(String::as_str).partition(|name| is_plain_wasi(name));
     let rest = (!plain.is_empty()).then_some("plain WASI");
     words(&special.into_iter().chain(rest).collect::<Vec<_>>())
 }

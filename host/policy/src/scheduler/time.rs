@@ -41,7 +41,7 @@ impl OwnTime {
     }
 
     /// Measures one turn.
-    pub(super) fn turn<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn turn<T>(&self, work: impl FnOnce() -> T) -> T {
         let began = cpu();
         BEGAN.set(Some(began));
         let done = work();

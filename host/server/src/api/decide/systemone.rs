@@ -37,8 +37,10 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<(String, Vec<Question>), A
             "'state' is empty; it must be what the questions are about",
         ));
     }
-    let instructions = fields.take("instructions").map(said);
-    let state = instructions.map_or_else(|| state.clone(), |before| format!("{before}\n\n{state}"));
+    let state = match fields.take("instructions").map(said) {
+        Some(before) => format!("{before}\n\n{state}"),
+        None => state,
+    };
     let wrong = || {
         let message = format!(
             "'questions' must be an object of 1 to {QUESTIONS_MAX} questions, each under its name"
