@@ -152,6 +152,12 @@ fn settings(
         let problem = format!("an expert has the name '{name}'; give the policy another one");
         section.mistake("components", problem);
     }
+    for (key, expert) in access::unknown_experts(&front.server.access, &ids) {
+        let known = ids.iter().copied().collect::<Vec<_>>().join(", ");
+        let problem =
+            format!("key \"{key}\" opens \"{expert}\", which is no expert; the ids are {known}");
+        root.mistake("access", problem);
+    }
     Settings {
         fleet,
         policies,

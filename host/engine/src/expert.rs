@@ -27,6 +27,7 @@ mod sequence;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod weighing;
 
 pub(crate) use counters::Counters;

@@ -26,6 +26,7 @@ mod model;
 mod opened;
 mod pack_progress;
 mod prepack;
+mod priority;
 mod progress;
 mod prompt_format;
 mod request;
@@ -57,6 +58,7 @@ pub use machine::{machine_memory, machine_threads};
 pub use model::TokenCost;
 pub use pack_progress::PackProgress;
 pub use prepack::prepack;
+pub use priority::Priority;
 pub use progress::{Progress, Stage};
 pub use request::{
     Conversation, Ends, Event, Finish, Logprob, Message, Opening, Part, Prompt, Request, Sampling,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    EngineError, Format, Image, Progress,
+    EngineError, Format, Image, Priority, Progress,
     tools::{ToolCall, Tools},
 };
 
@@ -161,6 +161,8 @@ pub struct Request {
     /// Calls that begin alike share what was computed of it, within a scope: how fast an answer comes must not
     /// tell one client what another asked.
     pub scope: u64,
+    /// Whether it goes before others.
+    pub priority: Priority,
     /// Where the call stands, for whoever waits for it.
     pub progress: Progress,
 }
@@ -179,6 +181,7 @@ impl Request {
             logprobs: None,
             prediction: None,
             scope: 0,
+            priority: Priority::default(),
             progress: Progress::default(),
         }
     }

@@ -5,10 +5,12 @@
 //!
 //! Clients' plane: whoever has a key, where keys are configured; and pages of listed origins.
 
+mod allowance;
 mod browser;
 mod hosts;
 mod keys;
 mod proxies;
+mod ratelimit;
 mod rules;
 
 use std::{
@@ -23,7 +25,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{ServerSettings, caller::Caller, error::ApiError};
+use crate::{
+    ServerSettings,
+    caller::Caller,
+    error::{ApiError, dialects::Shape},
+    quota::Account,
+};
+pub use allowance::Allowance;
 use hosts::Hosts;
 pub use keys::{Key, KeyError};
 pub use rules::{Access, AccessError};
@@ -44,6 +52,8 @@ impl Peer {
 /// What is asked of clients at one listener.
 pub(crate) struct ClientDoor {
     access: Access,
+    /// Of each key.
+    accounts: Vec<Arc<Account>>,
     hosts: Hosts,
 }
 
@@ -51,7 +61,9 @@ impl ClientDoor {
     pub(crate) fn new(settings: &ServerSettings, local: SocketAddr) -> Arc<Self> {
         let access = settings.access.clone();
         let hosts = Hosts::new(local.ip(), !access.keys.is_empty(), &access.hosts);
-        Arc::new(Self { access, hosts })
+        let account = |key: &Key| Account::new(key.allowance().clone());
+        let accounts = access.keys.iter().map(account).collect();
+        Arc::new(Self { access, accounts, hosts })
     }
 
     /// Whose call it is.
@@ -65,7 +77,8 @@ impl ClientDoor {
             return Err(unauthorised("missing_api_key", message));
         };
         let wrong = || unauthorised("invalid_api_key", "the key is none that this host knows");
-        keys::owner(&self.access.keys, given).map(Caller::key).ok_or_else(wrong)
+        let at = keys::owner(&self.access.keys, given).ok_or_else(wrong)?;
+        Ok(Caller::key(self.access.keys[at].name(), self.accounts[at].clone()))
     }
 }
 
@@ -78,6 +91,7 @@ pub(crate) async fn clients(
     let (parts, body) = request.into_parts();
     let known = door.hosts.check(&parts);
     let origin = known.and_then(|()| browser::origin(&parts.headers, &door.access.origins));
+    let shape = Shape::of(&parts.uri);
     let mut request = Request::from_parts(parts, body);
     let origin = match origin {
         Ok(origin) => origin,
@@ -90,8 +104,13 @@ pub(crate) async fn clients(
         (None, Ok(caller)) => {
             let shown = &door.access.headers;
             let caller = caller.sending(request.headers(), shown);
+            let account = caller.account().cloned();
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let mut response = next.run(request).await;
+            if let Some(account) = account {
+                ratelimit::tell(response.headers_mut(), &account, shape);
+            }
+            response
         }
     };
     match origin {

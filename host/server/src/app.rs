@@ -9,13 +9,14 @@ use std::{
 };
 
 use signalbox_confine::{Bounded, Limit};
-use signalbox_engine::{Fleet, MESSAGES_MAX};
+use signalbox_engine::{ExpertStatus, Fleet, MESSAGES_MAX};
 use signalbox_policy::{CallBounds, Policies, PolicyError, PolicySettings};
 
 use crate::{
     ServerSettings, Starting,
     admission::Admission,
     bodies::{Bodies, Terms},
+    caller::Caller,
     decisions::Decisions,
     images::Images,
     limits::FIXED,
@@ -92,6 +93,13 @@ impl App {
     /// The experts.
     pub fn fleet(&self) -> &Fleet {
         &self.0.fleet
+    }
+
+    /// The experts that a caller may ask.
+    pub(crate) fn menu(&self, caller: &Caller) -> Vec<ExpertStatus> {
+        let mut menu = self.fleet().menu();
+        menu.retain(|expert| caller.may_ask(&expert.id));
+        menu
     }
 
     pub(crate) fn pipeline(&self) -> &Pipeline {
@@ -180,7 +188,7 @@ fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipe
     Pipeline {
         experts: Arc::new(fleet),
         policies,
-        admission: Admission::new(settings.limits.in_flight_max),
+        admission: Admission::new(settings.limits.in_flight_max, settings.access.classes()),
         decisions: Decisions::new(
             settings.limits.decisions_kept,
             settings.limits.decisions_bytes_max,

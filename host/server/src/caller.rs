@@ -1,5 +1,5 @@
-//! Who calls: the name of a key, or the address of the other end where there are no keys. People read
-//! the name; policies' failures are counted by a number that stays the same for one caller while this
+//! Who calls: the name of a key, with what its owner may use, or the address of the other end where there are no keys.
+//! People read the name; policies' failures are counted by a number that stays the same for one caller while this
 //! process lives, and reveals nothing about it.
 
 use std::{
@@ -10,7 +10,10 @@ use std::{
 };
 
 use axum::http::HeaderMap;
+use signalbox_engine::{Priority, Progress};
 use signalbox_policy::Sender;
+
+use crate::quota::{Account, Charge};
 
 /// The header in which clients name a conversation.
 const SESSION: &str = "x-session-id";
@@ -21,13 +24,17 @@ const NETWORK_BITS: u32 = 64;
 
 /// One caller: `key:app` or `peer:192.0.2.7`. Stands in the extensions of every request of the data
 /// plane, with what policies may read of the request. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Caller(Arc<Sender>);
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    sender: Arc<Sender>,
+    /// Where it has a key.
+    account: Option<Arc<Account>>,
+}
 
 impl Caller {
     /// Whoever has the key of this name.
-    pub(crate) fn key(name: &str) -> Self {
-        Self::named(format!("key:{name}"))
+    pub(crate) fn key(name: &str, account: Arc<Account>) -> Self {
+        Self { account: Some(account), ..Self::named(format!("key:{name}")) }
     }
 
     /// Whoever is at the other end of the connection. IPv6 callers have a whole network to call
@@ -39,8 +46,14 @@ impl Caller {
         }
     }
 
+    /// Whoever has a key of this name that opens everything.
+    #[cfg(test)]
+    pub(crate) fn owner(name: &str) -> Self {
+        Self::key(name, Account::new(crate::access::Allowance::default()))
+    }
+
     fn named(caller: String) -> Self {
-        Self(Arc::new(Sender { caller, ..Sender::default() }))
+        Self { sender: Arc::new(Sender { caller, ..Sender::default() }), account: None }
     }
 
     /// The same, with the session of a request and those of its headers that policies may read.
@@ -50,25 +63,53 @@ impl Caller {
             (value.len() <= HEADER_BYTES_MAX).then(|| value.to_owned())
         };
         let headers = shown.iter().filter_map(|name| Some((name.clone(), value(name)?)));
-        let caller = self.0.caller.clone();
-        Self(Arc::new(Sender { caller, session: value(SESSION), headers: headers.collect() }))
+        let caller = self.sender.caller.clone();
+        let sender = Sender { caller, session: value(SESSION), headers: headers.collect() };
+        Self { sender: Arc::new(sender), ..self }
     }
 
     /// What policies may know.
     pub(crate) fn sender(&self) -> Arc<Sender> {
-        self.0.clone()
+        self.sender.clone()
+    }
+
+    /// What is left of what it may use.
+    pub(crate) fn account(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref()
+    }
+
+    /// Which of its calls go first.
+    pub(crate) fn priority(&self) -> Priority {
+        self.account().map(|account| account.allowance().priority).unwrap_or_default()
+    }
+
+    /// Whether it may ask this expert.
+    pub(crate) fn may_ask(&self, expert: &str) -> bool {
+        self.account().is_none_or(|account| account.allowance().allows(expert))
+    }
+
+    /// What the call of this progress costs is its own from now on, until what is returned is dropped.
+    pub(crate) fn charged(&self, progress: &Progress) -> Option<Charge> {
+        self.account().map(|account| account.charged(progress))
     }
 
     /// For the policies.
     pub(crate) fn number(&self) -> u64 {
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        KEY.hash_one(&self.0.caller)
+        KEY.hash_one(&self.sender.caller)
+    }
+}
+
+/// Whatever it sends, it is the same caller.
+impl PartialEq for Caller {
+    fn eq(&self, other: &Self) -> bool {
+        self.sender.caller == other.sender.caller
     }
 }
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.caller)
+        f.write_str(&self.sender.caller)
     }
 }
 
@@ -104,7 +145,7 @@ mod tests {
     #[test]
     fn a_caller_is_known_by_its_key_or_its_address() {
         let at = |text: &str| Caller::at(Some(text.parse().unwrap())).to_string();
-        assert_eq!(Caller::key("app").to_string(), "key:app");
+        assert_eq!(Caller::owner("app").to_string(), "key:app");
         assert_eq!(at("::ffff:192.0.2.7"), "peer:192.0.2.7");
         assert_eq!(at("2001:db8:1:2:3:4:5:6"), "peer:2001:db8:1:2::");
     }

@@ -271,7 +271,7 @@ mod tests {
         };
         Call {
             view,
-            caller: Caller::key(&hostile()),
+            caller: Caller::owner(&hostile()),
             pictures: Pictures::default(),
             wishes: Wishes::default(),
             form: Form::Chat,

@@ -21,6 +21,7 @@ use crate::{
     bodies::{Terms, Unread},
     images::{ImageProblem, ImageRefusal},
     pipeline::Refusal,
+    quota::Exceeded,
     wire::error::{ErrorAnswer, ErrorBody},
 };
 
@@ -192,6 +193,10 @@ impl ApiError {
                 let status = StatusCode::TOO_MANY_REQUESTS;
                 Self::new(status, "too_many_requests", "host", &message).retry_when_one_ends()
             }
+            Refusal::Exceeded(exceeded) => Self::exceeded(exceeded, &message),
+            Refusal::NotAllowed { .. } => {
+                Self::client(StatusCode::FORBIDDEN, "expert_not_allowed", message).at("model")
+            }
             Refusal::UnknownExpert { .. } => {
                 Self::client(StatusCode::NOT_FOUND, "model_not_found", message).at("model")
             }
@@ -206,6 +211,20 @@ impl ApiError {
             }
             Refusal::Engine(error) => error.into(),
             Refusal::Policy(error) => error.into(),
+        }
+    }
+}
+
+impl ApiError {
+    /// A caller that has had what its key allows.
+    fn exceeded(exceeded: Exceeded, message: &str) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let code = |code| Self::client(status, code, message);
+        match exceeded {
+            Exceeded::Requests { wait, .. } | Exceeded::Tokens { wait, .. } => {
+                code("rate_limit_exceeded").retry(wait)
+            }
+            Exceeded::Calls { .. } => code("concurrent_calls_exceeded").retry_when_one_ends(),
         }
     }
 }

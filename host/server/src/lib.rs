@@ -9,6 +9,7 @@ mod api;
 mod app;
 mod bodies;
 mod caller;
+mod date;
 mod decisions;
 mod error;
 #[cfg(any(test, fuzzing))]
@@ -19,6 +20,7 @@ mod observe;
 mod openai;
 mod openapi;
 mod pipeline;
+mod quota;
 mod request_id;
 mod responses;
 mod scrape;
@@ -29,7 +31,7 @@ mod telemetry;
 pub mod wire;
 mod world;
 
-pub use access::{Access, AccessError, Key, KeyError};
+pub use access::{Access, AccessError, Allowance, Key, KeyError};
 pub use app::App;
 pub use limits::{ImagesLimits, ServerLimits};
 pub use serve::run;

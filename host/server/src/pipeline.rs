@@ -28,7 +28,7 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc};
 
 use signalbox_engine::{EngineError, Prompt, Tools};
-use signalbox_policy::{Notes, Policies, PolicyRef, PreVerdict, Snapshot};
+use signalbox_policy::{ExpertView, Notes, Policies, PolicyRef, PreVerdict, Snapshot};
 use tracing::Instrument;
 
 pub(crate) use call::{Attached, Bounds, Call, Form, TokenPrompt, Wishes};
@@ -47,6 +47,7 @@ pub(crate) use stream::{Piece, Reply, Whole};
 
 use crate::{
     admission::{Admission, Permit},
+    caller::Caller,
     decisions::{Decisions, Trace},
     telemetry::Telemetry,
 };
@@ -85,6 +86,7 @@ impl Pipeline {
         deadline: Deadline,
     ) -> Result<Reply, Refused> {
         call.view.notes = Notes::default(); // of several replies to one call each has its own
+        let permit = permit.charging(call.caller.charged(&call.progress));
         let mut trace = self.decisions.begin(&call);
         let span = trace.span();
         let run = self.run(call, &mut trace).instrument(span);
@@ -100,16 +102,17 @@ impl Pipeline {
     /// Whom a call would reach if no policy had a say, and the prompt that this expert would get: for those
     /// who want no reply.
     pub(crate) fn addressed(&self, mut call: Call) -> Result<(String, Prompt), Refusal> {
-        self.name_expert(&mut call);
-        let expert =
-            choose::unrouted(&self.experts.menu(), call.view.model.as_deref(), call.has_images())?;
+        self.name_expert(&mut call)?;
+        let menu = self.menu(&call.caller);
+        let expert = choose::unrouted(&menu, call.view.model.as_deref(), call.has_images())?;
         Ok((expert, convert::request(&call, &self.bounds).prompt))
     }
 
     /// Whom a call that names this expert, or none, would reach if no policy had a say.
-    pub(crate) fn unrouted(&self, named: Option<&str>) -> Result<String, Refusal> {
+    pub(crate) fn unrouted(&self, caller: &Caller, named: Option<&str>) -> Result<String, Refusal> {
         let meant = named.map(|named| self.meant(named).unwrap_or_else(|| named.to_owned()));
-        choose::unrouted(&self.experts.menu(), meant.as_deref(), false)
+        meant.as_deref().map_or(Ok(()), |expert| self.allow(caller, expert))?;
+        choose::unrouted(&self.menu(caller), meant.as_deref(), false)
     }
 
     /// The id of the expert that a name stands for: it is one, or one with a tag, or an alias of one.
@@ -121,11 +124,32 @@ impl Pipeline {
         choose::find(named, ids).or(alias).map(str::to_owned)
     }
 
+    /// The experts that a caller may ask, in the operator's order.
+    pub(crate) fn menu(&self, caller: &Caller) -> Vec<ExpertView> {
+        let mut menu = self.experts.menu();
+        menu.retain(|expert| caller.may_ask(&expert.id));
+        menu
+    }
+
     /// Policies see the expert under its own name, whatever the client calls it.
-    fn name_expert(&self, call: &mut Call) {
+    fn name_expert(&self, call: &mut Call) -> Result<(), Refusal> {
         if let Some(id) = call.view.model.as_deref().and_then(|named| self.meant(named)) {
+            self.allow(&call.caller, &id)?;
             call.view.model = Some(id);
         }
+        Ok(())
+    }
+
+    /// Whether a caller may ask this expert.
+    ///
+    /// # Errors
+    /// [`Refusal::NotAllowed`] names those that it may ask.
+    pub(crate) fn allow(&self, caller: &Caller, expert: &str) -> Result<(), Refusal> {
+        if caller.may_ask(expert) {
+            return Ok(());
+        }
+        let allowed = self.menu(caller).into_iter().map(|expert| expert.id).collect();
+        Err(Refusal::NotAllowed { asked: expert.to_owned(), allowed })
     }
 
     /// The steps in order.
@@ -157,7 +181,7 @@ impl Pipeline {
         policies: &Snapshot,
         trace: &mut Trace,
     ) -> Result<Routed, Refusal> {
-        self.name_expert(&mut call);
+        self.name_expert(&mut call)?;
         let place = self.describe(&mut call);
         let shown = call.view.parameters.clone();
         let call = match policies.pre(std::mem::take(&mut call.view)).await? {
@@ -170,7 +194,7 @@ impl Pipeline {
             }
         };
         trace.examined();
-        let choice = choose::choose(self.experts.menu(), policies, &call).await?;
+        let choice = choose::choose(self.menu(&call.caller), policies, &call).await?;
         trace.chose(&choice);
         Ok(Routed::Chosen { call: Box::new(call), place, choice })
     }

@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_oldest_give_way() {
-        let (mine, few) = (Caller::key("mine"), store(2, 100));
+        let (mine, few) = (Caller::owner("mine"), store(2, 100));
         for id in ["1", "2", "3"] {
             keep(&few, id, &mine, 10);
         }
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn each_is_its_callers() {
-        let (mine, yours, both) = (Caller::key("mine"), Caller::key("yours"), store(9, 100));
+        let (mine, yours, both) = (Caller::owner("mine"), Caller::owner("yours"), store(9, 100));
         both.keep("1", &mine, "answer".to_owned(), "history".to_owned());
         assert!(both.answer("1", &yours).is_none() && both.history("1", &yours).is_none());
         assert!(!both.delete("1", &yours));

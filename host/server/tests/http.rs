@@ -30,6 +30,8 @@ mod errors;
 mod fetches;
 #[path = "http/limits.rs"]
 mod limits;
+#[path = "http/quotas.rs"]
+mod quotas;
 #[path = "http/responses.rs"]
 mod responses;
 #[path = "http/stopping.rs"]

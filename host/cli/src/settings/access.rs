@@ -1,8 +1,12 @@
 //! `access`: who may use the data plane. Keys are hashed as soon as they are read.
 
-use std::net::{IpAddr, ToSocketAddrs};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, ToSocketAddrs},
+};
 
-use signalbox_server::{Access, AccessError, Key, KeyError};
+use signalbox_engine::Priority;
+use signalbox_server::{Access, AccessError, Allowance, Key, KeyError};
 
 use super::{Address, Environment};
 use crate::config::Section;
@@ -55,7 +59,32 @@ fn key(entry: &Section<'_>, environment: Environment<'_>) -> Option<Key> {
         }
     };
     let place = if made == Err(KeyError::Name) { "name" } else { place };
-    made.map_err(|error| entry.mistake(place, error.to_string())).ok()
+    let made = made.map_err(|error| entry.mistake(place, error.to_string())).ok()?;
+    Some(made.allowing(allowance(entry)))
+}
+
+/// What a key opens.
+fn allowance(entry: &Section<'_>) -> Allowance {
+    let classes: Vec<_> = Priority::NAMES.into_iter().zip(Priority::ALL).collect();
+    Allowance {
+        experts: entry.texts("experts"),
+        requests_per_minute: entry.integer("requests_per_minute", 1..=Allowance::REQUESTS_MAX),
+        tokens_per_minute: entry.integer("tokens_per_minute", 1..=Allowance::TOKENS_MAX),
+        concurrent_calls: entry.integer("concurrent_calls", 1..=Allowance::CALLS_MAX),
+        priority: entry.choice("priority", &classes).unwrap_or_default(),
+    }
+}
+
+/// Names of experts that keys open and that are not there, each with the name of the key.
+pub(super) fn unknown_experts<'a>(
+    access: &'a Access,
+    ids: &BTreeSet<&str>,
+) -> Vec<(&'a str, &'a str)> {
+    let opened = access
+        .keys
+        .iter()
+        .flat_map(|key| key.allowance().experts.iter().map(|expert| (key.name(), expert.as_str())));
+    opened.filter(|(_, expert)| !ids.contains(expert)).collect()
 }
 
 /// Why a data plane must not listen on `ip` with this `access`, and what mends it.

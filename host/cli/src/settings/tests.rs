@@ -1,7 +1,8 @@
 //! Whole configurations in, settings or every mistake out.
 
+mod access;
+
 use signalbox_engine::PackFiles;
-use signalbox_server::Key;
 
 use super::*;
 
@@ -318,66 +319,6 @@ fn the_admin_token_comes_from_the_file_or_the_environment() {
         r#""admin": { "token": "short" }"#,
         &["line 1: admin.token: the admin token must have 8 or more visible ASCII characters"],
     );
-}
-
-#[test]
-fn access_is_keys_origins_and_hosts() {
-    let hash = "ab".repeat(32);
-    let more = format!(
-        r#""access": {{
-            "keys": [ {{ "name": "app", "key": "sixteen-or-more-1" }}, {{ "name": "env", "key_env": "KEY" }},
-                {{ "name": "web", "sha256": "{hash}" }} ],
-            "origins": ["https://app.example"], "hosts": ["box.example"] }}"#
-    );
-    let access = parse(&with(&more)).unwrap().server.access;
-    assert_eq!(access.keys.iter().map(Key::name).collect::<Vec<_>>(), ["app", "env", "web"]);
-    assert_eq!(
-        (access.origins[0].as_str(), access.hosts[0].as_str()),
-        ("https://app.example", "box.example")
-    );
-    assert!(
-        !access.open && parse(&with(r#""access": { "open": true }"#)).unwrap().server.access.open
-    );
-    check(
-        r#""access": { "keys": [ { "key": "sixteen-or-more-1" }, { "name": "b" },
-            { "name": "c", "key": "short" }, { "name": "d", "key": "sixteen-or-more-1", "sha256": "ab" },
-            { "name": "e", "key_env": "NOPE" }, { "name": "two words", "key": "sixteen-or-more-2" } ],
-            "origins": ["*"] }"#,
-        &[
-            "line 1: access.keys[0].name: is missing; callers are distinguished by it",
-            "line 1: access.keys[1]: must have exactly one of `key`, `key_env` and `sha256`",
-            "line 2: access.keys[2].key: a key has 16 to 512 visible ASCII characters; make one with \
-             `openssl rand -hex 32`",
-            "line 2: access.keys[3]: must have exactly one of `key`, `key_env` and `sha256`",
-            "line 3: access.keys[4].key_env: the environment has no variable NOPE",
-            "line 3: access.keys[5].name: a key's name has 1 to 64 letters, digits, '.', '_' and '-'",
-            "line 4: access.origins: \"*\" is none; write it as browsers do: \"https://app.example\", \
-             without path or wildcard",
-        ],
-    );
-}
-
-#[test]
-fn strangers_are_served_with_keys_or_in_so_many_words() {
-    let check = |host: &str, access: &str, expect: bool| {
-        let more = format!(r#""server_config": {{ "host": "{host}" }}, "access": {access}"#);
-        let settings = parse(&with(&more)).unwrap();
-        let message = would_be_exposed(&settings.data, &settings.server.access);
-        assert_eq!(message.is_some(), expect, "{host} {access}: {message:?}");
-        if let Some(message) = message {
-            for mend in ["\"keys\": [", "--host 127.0.0.1", "\"open\": true"] {
-                assert!(message.contains(mend), "{message}");
-            }
-        }
-    };
-    check("0.0.0.0", "{}", true);
-    check("::", "{}", true);
-    check("192.0.2.1", "{}", true);
-    check("0.0.0.0", r#"{ "open": true }"#, false);
-    check("0.0.0.0", r#"{ "keys": [ { "name": "a", "key_env": "KEY" } ] }"#, false);
-    check("127.0.0.1", "{}", false);
-    check("::1", "{}", false);
-    check("localhost", "{}", false);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::Weighing;
 use crate::{
-    Event, Progress, constraint::Constraint, prompt_format::PromptFormat, sampler::Sampler,
-    tokenizer::Stops, vision::Placed,
+    Event, Priority, Progress, constraint::Constraint, prompt_format::PromptFormat,
+    sampler::Sampler, tokenizer::Stops, vision::Placed,
 };
 
 /// All commands of a running expert.
@@ -32,6 +32,8 @@ pub(crate) struct Job {
     pub(crate) prediction: Vec<u32>,
     /// Beginnings that calls have in common are computed once within a scope.
     pub(crate) scope: u64,
+    /// Whether it goes before others.
+    pub(crate) priority: Priority,
     /// At least one; together with the prompt within the context.
     pub(crate) max_tokens: u32,
     /// So many come before anything but `max_tokens` ends the reply.

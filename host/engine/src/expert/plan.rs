@@ -1,13 +1,20 @@
 //! What the next step consists of: a token of every reply, with a guess behind it where that pays, and chunks of the
-//! oldest prompts, as long as those who wait for the step bear.
+//! oldest prompts, those of higher classes first, as long as those who wait for the step bear.
+
+use std::cmp::Reverse;
 
 use super::{lookup::expected, pace::Pace, sequence::Sequence};
-use crate::model::{PREFILL_CHUNK_ALONE, PREFILL_CHUNKS};
+use crate::{
+    Priority,
+    model::{PREFILL_CHUNK_ALONE, PREFILL_CHUNKS},
+};
 
 /// A step with a chunk of a prompt in it takes at most so many times what the replies alone would take.
 const REPLIES_BEAR: f32 = 2.5;
 /// A step of prompts alone takes at most so many times what a step of another expert's replies takes.
 const OTHERS_BEAR: f32 = 1.5;
+/// Of so many steps one begins with the oldest prompt, whatever its class, so that each comes to its end.
+const BY_AGE: usize = 4;
 /// Lengths of guesses to choose from.
 const GUESSES: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 
@@ -22,18 +29,20 @@ pub(super) struct Part {
     pub(super) guess: usize,
 }
 
-/// The parts of the next step of the sequences that run, but for those that are `held` back. `others` is what a
+/// The parts of the next step, the `step`th, of the sequences that run, but for those that are `held` back. `others` is what a
 /// step of other experts' replies takes, in seconds.
 pub(super) fn plan(
     running: &[Sequence],
     held: &[usize],
+    step: usize,
     pace: &Pace,
     others: Option<f32>,
 ) -> Vec<Part> {
     let replies = running.iter().filter(|sequence| sequence.decodes()).count();
     let mut budget = budget(replies, pace, others);
     let mut parts = Vec::new();
-    for (index, sequence) in running.iter().enumerate() {
+    for index in order(running.iter().map(Sequence::priority), step) {
+        let sequence = &running[index];
         let share = if held.contains(&index) { 0 } else { sequence.share(budget) };
         if !sequence.decodes() {
             budget = budget.saturating_sub(share);
@@ -42,7 +51,17 @@ pub(super) fn plan(
             parts.push(Part { index, share, guess: 0 });
         }
     }
+    parts.sort_by_key(|part| part.index);
     parts
+}
+
+/// Who feeds its prompt before whom, of sequences of these classes, oldest first.
+fn order(classes: impl Iterator<Item = Priority>, step: usize) -> Vec<usize> {
+    let mut order: Vec<(usize, Priority)> = classes.enumerate().collect();
+    if !step.is_multiple_of(BY_AGE) {
+        order.sort_by_key(|(_, class)| Reverse(*class));
+    }
+    order.into_iter().map(|(index, _)| index).collect()
 }
 
 /// Puts guesses into the parts of replies, as long as they pay.
@@ -112,6 +131,15 @@ mod tests {
         check(0, Some(0.06), 32);
         check(0, Some(0.001), 8);
         assert_eq!(budget(3, &Pace::default(), None), 8, "until something was measured");
+    }
+
+    #[test]
+    fn prompts_of_higher_classes_are_fed_first_but_for_one_step_of_four() {
+        let classes = [Priority::Low, Priority::High, Priority::Normal, Priority::High];
+        let orders: Vec<_> = (4..9).map(|step| order(classes.into_iter(), step)).collect();
+        let (by_age, by_class) = (vec![0, 1, 2, 3], vec![1, 3, 2, 0]);
+        let expect = [&by_age, &by_class, &by_class, &by_class, &by_age];
+        assert_eq!(orders, expect.map(Clone::clone));
     }
 
     #[test]

@@ -23,6 +23,13 @@ pub(super) struct Prefix {
 pub(super) struct Prefixes(Vec<Prefix>);
 
 impl Prefix {
+    /// What a sequence of `keys` has computed so far.
+    pub(super) fn new(scope: u64, mut keys: Vec<Key>, mut cache: KvCache) -> Self {
+        keys.truncate(cache.len());
+        cache.truncate(keys.len());
+        Self { scope, keys, cache }
+    }
+
     /// How far a sequence of `keys` in `scope` goes as this one does.
     pub(super) fn common(&self, scope: u64, keys: &[Key]) -> usize {
         if scope == self.scope { common(&self.keys, keys) } else { 0 }

@@ -3,7 +3,7 @@
 //! cut, or on what was computed before, so all of this is a matter of speed alone.
 
 use std::{
-    collections::VecDeque,
+    cmp::Reverse,
     sync::{
         Arc,
         atomic::Ordering::Relaxed,
@@ -19,8 +19,9 @@ use super::{
     plan::{Part, guess, plan},
     prefixes::{Key, Prefixes, common},
     sequence::Sequence,
+    waiting::Waiting,
 };
-use crate::{EngineError, cache::KvCache, executor::Seat, model::Model};
+use crate::{EngineError, Priority, cache::KvCache, executor::Seat, model::Model};
 
 /// Tokens that a sequence waits for which another one, with the same beginning, is about to compute.
 const WORTH_WAITING: usize = 64;
@@ -35,9 +36,10 @@ pub(super) struct Scheduler {
     seat: Seat,
     pace: Pace,
     prefixes: Prefixes,
-    waiting: VecDeque<Sequence>,
+    waiting: Waiting<Sequence>,
     /// Oldest first.
     running: Vec<Sequence>,
+    steps: usize,
     stopped: bool,
 }
 
@@ -50,10 +52,20 @@ impl Scheduler {
         counters: Arc<Counters>,
         seat: Seat,
     ) -> Self {
-        let (pace, prefixes) = (Pace::default(), Prefixes::default());
-        let (waiting, running) = (VecDeque::new(), Vec::new());
-        let stopped = false;
-        Self { id, model, inbox, bounds, counters, seat, pace, prefixes, waiting, running, stopped }
+        Self {
+            id,
+            model,
+            inbox,
+            bounds,
+            counters,
+            seat,
+            pace: Pace::default(),
+            prefixes: Prefixes::default(),
+            waiting: Waiting::default(),
+            running: Vec::new(),
+            steps: 0,
+            stopped: false,
+        }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -94,7 +106,10 @@ impl Scheduler {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Submit(job) => self.waiting.push_back(Sequence::new(job, &self.model)),
+            Command::Submit(job) => {
+                let sequence = Sequence::new(job, &self.model);
+                self.waiting.push(sequence.priority(), sequence);
+            }
             Command::Stop => self.stopped = true,
         }
     }
@@ -108,23 +123,40 @@ impl Scheduler {
         self.waiting.retain(|sequence| !sequence.over());
     }
 
-    /// Starts waiting calls, first come first served, as far as the bounds allow.
+    /// Starts waiting calls, of each class first come first served, as far as the bounds allow.
     fn admit(&mut self) {
-        while self.running.len() < self.bounds.sequences.max(1) {
-            let Some(mut next) = self.waiting.pop_front() else { break };
+        while let Some(mut next) = self.waiting.take() {
             let beginning = self.kept_beginning(&next);
-            if !self.has_room_for(next.takes(beginning.as_ref())) {
-                self.waiting.push_front(next);
+            let (class, blocks) = (next.priority(), next.takes(beginning.as_ref()));
+            if !self.has_place_for(class, blocks) {
+                self.waiting.put_back(class, next);
                 break;
             }
+            self.waiting.goes(class);
             if let Some(beginning) = beginning {
                 next.adopt(beginning);
             }
             next.admit();
             self.running.push(next);
         }
-        for (before, sequence) in self.waiting.iter().enumerate() {
+        for (before, sequence) in self.waiting.in_order().enumerate() {
             sequence.wait_behind(before);
+        }
+    }
+
+    /// Whether one more sequence of this class that takes so many blocks may run. The youngest of lower classes make way
+    /// for it.
+    fn has_place_for(&mut self, class: Priority, blocks: usize) -> bool {
+        loop {
+            if self.running.len() < self.bounds.sequences.max(1) && self.has_room_for(blocks) {
+                return true;
+            }
+            let lower = self.running.iter().rposition(|sequence| sequence.makes_way_for(class));
+            let Some(lower) = lower else { return false };
+            let mut lower = self.running.remove(lower);
+            self.prefixes.keep(lower.make_way(&self.model));
+            self.counters.yielded.fetch_add(1, Relaxed);
+            self.waiting.put_back(lower.priority(), lower);
         }
     }
 
@@ -217,24 +249,26 @@ impl Scheduler {
         self.counters.now(self.running.len(), bytes as u64);
     }
 
-    /// What the step consists of. Where there is no memory for it, the youngest sequences wait for the others to
-    /// end.
+    /// What the step consists of. Where there is no memory for it, the youngest sequences of the lowest class wait for
+    /// the others to end.
     fn parts(&mut self) -> Vec<Part> {
         loop {
             let held = self.share_beginnings();
-            let mut parts = plan(&self.running, &held, &self.pace, self.seat.others_reply());
+            let mut parts =
+                plan(&self.running, &held, self.steps, &self.pace, self.seat.others_reply());
             if self.bounds.guesses {
                 guess(&mut parts, &self.running, &self.pace);
             }
             let needs =
                 parts.iter().map(|part| self.running[part.index].needs(part.share + part.guess));
             let fits = self.make_room(needs.sum());
-            let youngest = self.running.iter().rposition(Sequence::may_yield);
-            let Some(youngest) = youngest.filter(|at| !fits && *at > 0) else { return parts };
-            let mut sequence = self.running.remove(youngest);
-            sequence.yield_memory(&self.model);
+            let able = (1..self.running.len()).filter(|at| self.running[*at].may_yield());
+            let least = able.min_by_key(|at| (self.running[*at].priority(), Reverse(*at)));
+            let Some(least) = least.filter(|_| !fits) else { return parts };
+            let mut sequence = self.running.remove(least);
+            drop(sequence.yield_memory(&self.model));
             self.counters.yielded.fetch_add(1, Relaxed);
-            self.waiting.push_front(sequence);
+            self.waiting.put_back(sequence.priority(), sequence);
         }
     }
 
@@ -251,6 +285,7 @@ impl Scheduler {
         }
         let rows = chunks.iter().map(|chunk| chunk.tokens.len()).sum();
         let wanted = chunks.iter().map(|chunk| chunk.wanted).collect();
+        self.steps = self.steps.wrapping_add(1);
         let turn = self.seat.turn();
         let began = Instant::now();
         let logits = self.model.forward(&mut chunks);
@@ -264,11 +299,9 @@ impl Scheduler {
         while let Ok(command) = self.inbox.try_recv() {
             self.obey(command);
         }
-        for sequence in self.running.iter_mut().chain(&mut self.waiting) {
+        for mut sequence in self.running.drain(..).chain(self.waiting.drain()) {
             sequence.fail(error.clone());
         }
-        self.running.clear();
-        self.waiting.clear();
         self.counters.now(0, 0);
     }
 }

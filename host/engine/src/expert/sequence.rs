@@ -1,5 +1,6 @@
 //! One running call: its cache, what is still to be fed, and the text that leaves it.
 
+mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -10,12 +11,7 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    Counters, Job,
-    logprobs::weigh,
-    lookup::Lookup,
-    prefixes::{Key, Prefix},
-};
+use super::{Counters, Job, logprobs::weigh, lookup::Lookup};
 use crate::{
     EngineError, Event, Finish, Stage, Timings, Usage,
     cache::KvCache,
@@ -43,6 +39,8 @@ pub(super) struct Sequence {
     fingerprints: Vec<(Range<usize>, u64)>,
     /// It has taken part in a step since it last began.
     begun: bool,
+    /// It made way for a higher class, which it does once.
+    made_way: bool,
     /// Prompt tokens that were not computed for this call; `None` before its first step.
     cached: Option<usize>,
     generated: u32,
@@ -69,6 +67,7 @@ impl Sequence {
             unseen: images.into(),
             pictures: Vec::new(),
             begun: false,
+            made_way: false,
             cached: None,
             generated: 0,
             lookup: Lookup::new(&job.prediction, &job.prompt),
@@ -126,90 +125,6 @@ impl Sequence {
     /// Whether its keys are rotated for long contexts.
     pub(super) fn is_long(&self) -> bool {
         self.cache.is_long()
-    }
-
-    /// What stands at every position: a token, or a part of a picture.
-    pub(super) fn keys(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = self.tokens.iter().map(|token| Key::from(*token)).collect();
-        for (span, fingerprint) in &self.fingerprints {
-            // Above all tokens.
-            keys[span.clone()].fill(fingerprint | 1 << 63);
-        }
-        keys
-    }
-
-    /// The most of it that may be somebody else's beginning: all but the last token, whose logits are
-    /// wanted, and no part of a picture.
-    pub(super) fn most_shared(&self) -> usize {
-        self.whole_pictures(self.tokens.len() - 1)
-    }
-
-    /// At most `tokens`, so that no picture is split.
-    fn whole_pictures(&self, tokens: usize) -> usize {
-        let end = chunk_end(self.fingerprints.iter().map(|(span, _)| span), 0, tokens);
-        if end > tokens { 0 } else { end }
-    }
-
-    /// Goes on behind a beginning that was computed already. Its pictures are looked at no more, so it can't give the
-    /// beginning back where there are some.
-    pub(super) fn adopt(&mut self, beginning: KvCache) {
-        self.fed = beginning.len();
-        self.cache = beginning;
-        self.unseen.retain(|placed| placed.span.start >= self.fed);
-        self.tell_prefill();
-    }
-
-    /// What it has computed, for those that begin alike. Empty when it failed.
-    pub(super) fn into_prefix(mut self) -> Prefix {
-        let computed = self.cache.len();
-        let mut keys = self.keys();
-        keys.truncate(computed);
-        self.cache.truncate(keys.len());
-        Prefix { scope: self.job.scope, keys, cache: self.cache }
-    }
-
-    /// The cache of its first `tokens`, for a sequence that begins alike.
-    pub(super) fn beginning(&self, tokens: usize) -> Option<KvCache> {
-        self.cache.prefix(tokens)
-    }
-
-    /// How many of its tokens are computed.
-    pub(super) fn computed(&self) -> usize {
-        self.cache.len()
-    }
-
-    /// Gives its memory to others. What it had computed is computed anew, later and with the same result;
-    /// not where pictures are in it, which are gone.
-    pub(super) fn yield_memory(&mut self, model: &Model) {
-        self.cache = model.new_cache(self.job.most_tokens());
-        self.fed = 0;
-        self.begun = false;
-    }
-
-    /// Whether it may be asked to.
-    pub(super) fn may_yield(&self) -> bool {
-        self.fingerprints.is_empty()
-    }
-
-    /// Lets go of what it sees no more. Where texts are weighed, each goes back to the end of the prompt.
-    pub(super) fn forget_unseen(&mut self) {
-        if self.job.weighing.is_none() {
-            self.cache.forget_unseen();
-        }
-    }
-
-    /// Blocks of the KV cache that it takes for `tokens` more, beyond those it has.
-    pub(super) fn needs(&self, tokens: usize) -> usize {
-        self.cache.needs(tokens)
-    }
-
-    /// Blocks that it takes beyond those of a beginning, or of what it has: for its tokens and one more, or for all
-    /// that may come where it can't give them back.
-    pub(super) fn takes(&self, beginning: Option<&KvCache>) -> usize {
-        let cache = beginning.unwrap_or(&self.cache);
-        let yields = self.may_yield();
-        let end = if yields { self.tokens.len() + 1 } else { self.job.most_tokens() };
-        cache.needs(end - cache.len())
     }
 
     /// A guess at no more than `most` tokens that come next.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed, mpsc},
     time::Instant,
 };
 
@@ -11,7 +11,7 @@ use signalbox_kernels::Compute;
 
 use super::*;
 use crate::{
-    Event, Progress, TokenStream, Usage,
+    Event, Priority, Progress, TokenStream, Usage,
     checkpoint::Checkpoint,
     executor::Executor,
     model::Chunk,
@@ -110,6 +110,7 @@ impl Scene {
             images: Vec::new(),
             prediction: Vec::new(),
             scope: 1,
+            priority: Priority::Normal,
             max_tokens: self.tokens,
             min_tokens: 0,
             stops: Stops::new(&[]).unwrap(),
@@ -129,8 +130,12 @@ impl Scene {
 }
 
 fn start(kv_blocks: usize) -> (Expert, Arc<Counters>) {
+    start_with(8, kv_blocks)
+}
+
+fn start_with(sequences: usize, kv_blocks: usize) -> (Expert, Arc<Counters>) {
     let counters = Arc::new(Counters::default());
-    let bounds = Bounds { sequences: 8, kv_blocks, guesses: true };
+    let bounds = Bounds { sequences, kv_blocks, guesses: true };
     let seat = Arc::new(Executor::default()).seat();
     let expert = Expert::spawn(TOY, model(), bounds, counters.clone(), seat, |_| {}).unwrap();
     (expert, counters)
@@ -247,4 +252,52 @@ async fn labels_weigh_the_same_where_memory_is_short() {
     let layers = model().spec().layers.len();
     let counters = check_questions(7 * layers).await;
     assert!(counters.yielded.load(Relaxed) > 0);
+}
+
+/// Holds the expert's thread up, when its call ends, until a word comes.
+struct Gate(mpsc::Receiver<()>);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = self.0.recv();
+    }
+}
+
+/// Notes when its call ends.
+struct Ends(u32, Arc<Mutex<Vec<u32>>>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.1.lock().unwrap().push(self.0);
+    }
+}
+
+#[tokio::test]
+async fn lower_classes_make_way_go_on_where_they_were_and_say_the_same() {
+    let (scene, model, ended) = (Scene::new(40, 0.9), model(), Arc::default());
+    let (expert, counters) = start_with(3, ROOMY);
+    let submit = |which, priority| {
+        let (mut job, stream) = scene.job(which);
+        job.priority = priority;
+        job._hold = Box::new(Ends(which, Arc::clone(&ended)));
+        assert!(expert.commands().submit(job).is_ok());
+        (which, stream)
+    };
+    // The first ends with its first token, and the expert waits until the high ones are there.
+    let (mut first, stream) = scene.job(9);
+    let (open, gate) = mpsc::channel();
+    (first.max_tokens, first._hold) = (1, Box::new(Gate(gate)));
+    assert!(expert.commands().submit(first).is_ok());
+    let low = [0, 1].map(|which| submit(which, Priority::Low));
+    assert_eq!(read(stream).await.1.completion_tokens, 1);
+    let high = [2, 3, 4].map(|which| submit(which, Priority::High));
+    open.send(()).unwrap();
+    for (which, stream) in low.into_iter().chain(high) {
+        assert_eq!(read(stream).await.0, scene.plainly(&model, which), "{which}");
+    }
+    expert.stop();
+    let mut ended: Vec<u32> = ended.lock().unwrap().clone();
+    ended[..3].sort_unstable();
+    assert_eq!(ended[..3], [2, 3, 4]);
+    assert_eq!(counters.yielded.load(Relaxed), 2, "once each");
 }

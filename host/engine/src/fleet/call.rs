@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{handle::Handle, residency::SlotState};
 use crate::{
-    EngineError, Finding, Progress, Prompt, Request, TokenStream, Tools,
+    EngineError, Finding, Priority, Progress, Prompt, Request, TokenStream, Tools,
     constraint::{Constraint, Grammar, Problem},
     expert::{Commands, Job, Weighing, panic_words},
     limits::GRAMMARS_WAITING_MAX,
@@ -26,27 +26,30 @@ const TELL: Duration = Duration::from_millis(500);
 struct Ticket {
     expert: Handle,
     came: Instant,
+    class: Priority,
 }
 
 impl Ticket {
-    /// Turns the call away when its expert has too many, or when the fleet closes.
-    fn draw(expert: &Handle) -> Result<Self, EngineError> {
+    /// Turns the call away when its expert has too many that it would wait behind, or when the fleet closes.
+    fn draw(expert: &Handle, class: Priority) -> Result<Self, EngineError> {
         let abreast = expert.member().settings.max_num_seqs as usize;
         let mut residency = expert.shared.residency();
         if residency.closing {
             return Err(EngineError::ShuttingDown);
         }
         let slot = &mut residency.slots[expert.at];
-        let waiting = slot.calls.saturating_sub(abreast);
-        if slot.calls >= abreast && waiting >= expert.shared.limits.queue_max {
+        let before = slot.calls_not_below(class);
+        let waiting = before.saturating_sub(abreast);
+        if before >= abreast && waiting >= expert.shared.limits.queue_max {
             let retry_after = expert.member().counters.between_ends(abreast);
             return Err(EngineError::QueueFull { expert: slot.id.clone(), waiting, retry_after });
         }
         let came = Instant::now();
         slot.calls += 1;
+        slot.calls_by_class[class.index()] += 1;
         slot.outside.push(came);
         drop(residency);
-        Ok(Self { expert: expert.clone(), came })
+        Ok(Self { expert: expert.clone(), came, class })
     }
 }
 
@@ -54,6 +57,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         self.expert.with_slot(|slot| {
             slot.calls -= 1;
+            slot.calls_by_class[self.class.index()] -= 1;
             slot.hand_over(self.came);
             slot.last_used = Instant::now();
         });
@@ -66,6 +70,7 @@ struct Prepared {
     prompt: Encoded,
     prediction: Vec<u32>,
     scope: u64,
+    priority: Priority,
     max_tokens: u32,
     min_tokens: u32,
     sampler: Sampler,
@@ -93,7 +98,7 @@ impl Handle {
         if let SlotState::Failed(faults) = &self.shared.residency().slots[self.at].state {
             return Err(self.unloadable(faults.clone()));
         }
-        let ticket = Ticket::draw(self)?;
+        let ticket = Ticket::draw(self, request.priority)?;
         let came = ticket.came;
         self.inspect_aside().await?;
         let chat = matches!(request.prompt, Prompt::Chat(_));
@@ -106,6 +111,7 @@ impl Handle {
             images,
             prediction: prepared.prediction,
             scope: prepared.scope,
+            priority: prepared.priority,
             max_tokens: prepared.max_tokens,
             min_tokens: prepared.min_tokens,
             sampler: prepared.sampler,
@@ -209,6 +215,7 @@ impl Handle {
             prompt,
             prediction,
             scope: request.scope,
+            priority: request.priority,
             max_tokens,
             min_tokens,
             sampler,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::backoff::Backoff;
-use crate::{EngineError, Faults};
+use crate::{EngineError, Faults, Priority};
 
 /// Notified when a load ends.
 pub(super) type Waiter = oneshot::Sender<Result<(), EngineError>>;
@@ -30,6 +30,8 @@ pub(super) struct Slot<T> {
     pub(super) state: SlotState<T>,
     /// Calls accepted and not yet ended, wherever they are.
     pub(super) calls: usize,
+    /// The same by their priority classes.
+    pub(super) calls_by_class: [usize; Priority::ALL.len()],
     /// When those of them came that the expert has not been handed yet.
     pub(super) outside: Vec<Instant>,
     pub(super) last_used: Instant,
@@ -90,6 +92,7 @@ impl<T> Slot<T> {
             id: id.to_owned(),
             state,
             calls: 0,
+            calls_by_class: [0; Priority::ALL.len()],
             outside: Vec::new(),
             last_used: Instant::now(),
             pinned,
@@ -107,6 +110,11 @@ impl<T> Slot<T> {
         if let Some(place) = self.outside.iter().position(|outside| *outside == came) {
             self.outside.swap_remove(place);
         }
+    }
+
+    /// Calls that one of this class does not go before.
+    pub(super) fn calls_not_below(&self, class: Priority) -> usize {
+        self.calls_by_class[..=class.index()].iter().sum()
     }
 
     /// Somebody waits for its load.

@@ -4,16 +4,19 @@
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
+use super::allowance::Allowance;
+
 /// Shorter keys are guessed too easily.
 const CHARS_MIN: usize = 16;
 const CHARS_MAX: usize = 512;
 const NAME_CHARS_MAX: usize = 64;
 
-/// One key: whose it is, and what it hashes to.
+/// One key: whose it is, what it hashes to, and what it opens.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {
     name: String,
     sha256: [u8; 32],
+    allowance: Allowance,
 }
 
 /// Never shows the hash.
@@ -49,7 +52,7 @@ impl Key {
         if !fit || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(KeyError::Key);
         }
-        Ok(Self { name: named(name)?, sha256: Sha256::digest(key).into() })
+        Ok(Self::of(named(name)?, Sha256::digest(key).into()))
     }
 
     /// A key by its SHA-256 in hexadecimal digits.
@@ -57,7 +60,21 @@ impl Key {
     /// # Errors
     /// A name or a hash that is none.
     pub fn hashed(name: &str, sha256: &str) -> Result<Self, KeyError> {
-        Ok(Self { name: named(name)?, sha256: digest(sha256).ok_or(KeyError::Sha256)? })
+        Ok(Self::of(named(name)?, digest(sha256).ok_or(KeyError::Sha256)?))
+    }
+
+    fn of(name: String, sha256: [u8; 32]) -> Self {
+        Self { name, sha256, allowance: Allowance::default() }
+    }
+
+    /// The same key, which opens no more than this.
+    pub fn allowing(self, allowance: Allowance) -> Self {
+        Self { allowance, ..self }
+    }
+
+    /// What it opens.
+    pub fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     /// Whose key it is.
@@ -85,8 +102,8 @@ fn digest(hex: &str) -> Option<[u8; 32]> {
     bytes?.try_into().ok()
 }
 
-/// Whose key was given, if it is one of these.
-pub(super) fn owner<'k>(keys: &'k [Key], given: &[u8]) -> Option<&'k str> {
+/// Which of these keys was given.
+pub(super) fn owner(keys: &[Key], given: &[u8]) -> Option<usize> {
     let given: [u8; 32] = Sha256::digest(given).into();
     let (mut found, mut place) = (Choice::from(0), 0_u32);
     for (index, key) in (0_u32..).zip(keys) {
@@ -94,7 +111,7 @@ pub(super) fn owner<'k>(keys: &'k [Key], given: &[u8]) -> Option<&'k str> {
         place.conditional_assign(&index, same);
         found |= same;
     }
-    bool::from(found).then(|| keys.get(place as usize).map(Key::name))?
+    bool::from(found).then_some(place as usize)
 }
 
 /// Whether two secrets are equal; the time it takes reveals neither where they differ nor how long
@@ -116,8 +133,8 @@ mod tests {
             Key::hashed("upper", &"AB".repeat(32)).unwrap(),
         ];
         let check = |given: &[u8], expect| assert_eq!(owner(&keys, given), expect, "{given:?}");
-        check(b"sixteen-or-more-1", Some("app"));
-        check(b"abc123", Some("web"));
+        check(b"sixteen-or-more-1", Some(0));
+        check(b"abc123", Some(1));
         for wrong in ["", "abc1234", "sixteen-or-more-", "sixteen-or-more-12", hash] {
             check(wrong.as_bytes(), None);
         }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use signalbox_engine::Priority;
+
 use super::{browser::is_origin, keys::Key};
 use crate::limits::{KEYS_MAX, LISTED_MAX};
 
@@ -41,6 +43,11 @@ pub enum AccessError {
 }
 
 impl Access {
+    /// Priority classes of callers.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = Priority> {
+        self.keys.iter().map(|key| key.allowance().priority)
+    }
+
     /// Checks everything against its bounds.
     ///
     /// # Errors
@@ -54,6 +61,8 @@ impl Access {
             if self.keys[..index].iter().any(|other| other.name() == key.name()) {
                 return Err(AccessError::Keys(format!("the name \"{}\" is taken", key.name())));
             }
+            let wrong = |problem| AccessError::Keys(format!("key \"{}\": {problem}", key.name()));
+            key.allowance().check().map_err(wrong)?;
             if let Some(other) = self.keys[..index].iter().find(|other| other.is_same(key)) {
                 let twice = format!("\"{}\" and \"{}\" are one key", other.name(), key.name());
                 return Err(AccessError::Keys(twice));

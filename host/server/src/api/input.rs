@@ -18,6 +18,7 @@ use crate::{
     App,
     admission::Permit,
     bodies::{Bodies, Held, SMALL_BYTES, Terms, Unread, Whole},
+    caller::Caller,
     error::ApiError,
     limits::DOCUMENT_BYTES_MAX,
 };
@@ -79,12 +80,14 @@ impl FromRequest<App> for Admitted {
         let settings = app.settings();
         let (parts, body) = request.into_parts();
         let admission = &app.pipeline().admission;
-        let open = json_or_nothing(&parts.headers).and_then(|()| Ok(admission.ask()?));
+        // The door of the data plane puts one there.
+        let caller = parts.extensions.get().cloned().unwrap_or_else(|| Caller::at(None));
+        let open = json_or_nothing(&parts.headers).and_then(|()| Ok(admission.ask(&caller)?));
         if let Err(refused) = open {
             return Err(unread(&parts.headers, body, refused).await);
         }
         let whole = read(app.bodies(), &parts, body, settings.body_terms()).await?;
-        Ok(Self { permit: admission.admit()?, body: Json(whole) })
+        Ok(Self { permit: admission.admit(&caller)?, body: Json(whole) })
     }
 }
 

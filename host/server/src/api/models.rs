@@ -9,6 +9,7 @@ use signalbox_engine::{ExpertState, ExpertStatus};
 use super::{input::Named, root, writer::unix_seconds};
 use crate::{
     App,
+    caller::Caller,
     error::ApiError,
     pipeline::{Refusal, Refused},
     request_id::RequestId,
@@ -19,13 +20,16 @@ use crate::{
 const AUTO: &str = "auto";
 
 /// Every model there is to name.
-pub(super) async fn list(State(app): State<App>) -> Json<ModelList> {
+pub(super) async fn list(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Json<ModelList> {
     let created = created(&app);
-    let menu = app.fleet().menu();
+    let menu = app.menu(&caller);
     // Where nobody can answer, there is nobody to choose.
     let auto = (root::models(&menu).models_available > 0).then(|| auto(created));
     let other = |(alias, id): (&String, &String)| {
-        let expert = app.fleet().status(id)?;
+        let expert = app.fleet().status(id).filter(|expert| caller.may_ask(&expert.id))?;
         Some(Model { id: alias.clone(), ..model(expert, created) })
     };
     let aliases = app.pipeline().aliases.iter().filter_map(other);
@@ -38,11 +42,13 @@ pub(super) async fn list(State(app): State<App>) -> Json<ModelList> {
 pub(super) async fn show(
     State(app): State<App>,
     Extension(request): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
     Named(id): Named<String>,
 ) -> Result<Json<Model>, ApiError> {
     let created = created(&app);
     let meant = app.pipeline().meant(&id);
-    match meant.and_then(|meant| app.fleet().status(&meant)) {
+    let found = meant.and_then(|meant| app.fleet().status(&meant));
+    match found.filter(|expert| caller.may_ask(&expert.id)) {
         Some(expert) => {
             let alias = app.pipeline().aliases.contains_key(&id);
             let named = model(expert, created);
@@ -50,7 +56,7 @@ pub(super) async fn show(
         }
         None if id == AUTO => Ok(Json(auto(created))),
         None => {
-            let known = app.fleet().menu().into_iter().map(|expert| expert.id).collect();
+            let known = app.menu(&caller).into_iter().map(|expert| expert.id).collect();
             let refusal = Refusal::UnknownExpert { asked: id, known };
             Err(Refused { id: request.as_str().to_owned(), refusal }.into())
         }

@@ -1,7 +1,6 @@
 //! Ollama's `POST /api/generate` and `POST /api/chat`. Without anything to answer they load an expert, as its
 //! clients ask for ahead of time.
 
-mod date;
 pub(super) mod models;
 mod read;
 mod writer;
@@ -63,7 +62,7 @@ async fn answer(
         Endpoint::Generate => (read::GENERATE, read::generate),
         Endpoint::Chat => (read::CHAT, read::chat),
     };
-    let (settings, name) = (app.clone(), id.clone());
+    let (settings, name, sender) = (app.clone(), id.clone(), caller.clone());
     let reading = move |mut fields: Fields<'_>| {
         let settings = settings.settings();
         read::options(&mut fields)?;
@@ -71,14 +70,16 @@ async fn answer(
         let Some((prompt, images)) = reader(&mut fields, settings.images.per_call_max)? else {
             return Ok(Read::Load { model: sampling::model(&mut fields)?, leaves });
         };
-        let read = sampling::read(&mut fields, (&name, caller), prompt, settings);
+        let read = sampling::read(&mut fields, (&name, sender), prompt, settings);
         let (draft, delivery) = read?;
         delivery.check_single()?;
         Ok(Read::Call(Box::new(Asked { draft, others: vec![], delivery, images })))
     };
     let (read, held) = body.read(&app, names, reading).await?;
     match read {
-        Read::Load { model, leaves } => load(&app, &id, deadline, endpoint, model, leaves).await,
+        Read::Load { model, leaves } => {
+            load(&app, (&id, &caller), deadline, endpoint, (model, leaves)).await
+        }
         Read::Call(mut asked) => {
             let named = asked.draft.model().map(str::to_owned);
             if named.is_some_and(|named| app.pipeline().meant(&named).is_none()) {
@@ -94,21 +95,20 @@ async fn answer(
 /// Has an expert in memory, as its next call would have. That one leaves is for operators to say.
 async fn load(
     app: &App,
-    id: &RequestId,
+    (id, caller): (&RequestId, &Caller),
     deadline: Deadline,
     endpoint: Endpoint,
-    model: Option<String>,
-    leaves: bool,
+    (model, leaves): (Option<String>, bool),
 ) -> Result<Response, ApiError> {
     let refused = |refusal| ApiError::from(Refused { id: id.as_str().to_owned(), refusal });
     let loaded = match &model {
         Some(named) if !leaves => {
-            let expert = models::find(app, named).map_err(refused)?;
+            let expert = models::find(app, caller, named).map_err(refused)?;
             let loading = deadline.within(app.fleet().warm(&expert.id)).await.map_err(refused)?;
             loading.map_err(|error| refused(Refusal::Engine(error)))?;
             true
         }
-        Some(named) => models::find(app, named).map(|_| false).map_err(refused)?,
+        Some(named) => models::find(app, caller, named).map(|_| false).map_err(refused)?,
         None => false,
     };
     Ok(Json(writer::without_reply(endpoint, model, loaded)).into_response())

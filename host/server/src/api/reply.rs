@@ -187,7 +187,7 @@ fn several(
             let late = |refusal| Refused { id: call.view.id.clone(), refusal };
             let permit = match first.take() {
                 Some(permit) => permit,
-                None => app.pipeline().admission.admit().map_err(late)?,
+                None => app.pipeline().admission.beside(&call.caller).map_err(late)?,
             };
             drawn.push((Call { sampling, progress, ..call.clone() }, permit));
         }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     App,
+    caller::Caller,
     error::ApiError,
     pipeline::{Deadline, Refused},
     request_id::RequestId,
@@ -37,12 +38,13 @@ struct Asked {
 pub(super) async fn tokenize(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
     Admitted { body, permit: _permit }: Admitted,
 ) -> Result<Json<TokenizeAnswer>, ApiError> {
     let deadline = app.pipeline().deadline();
     let (asked, _held) = body.read(&app, TOKENIZE, read).await?;
     let Asked { model, text, begun, strings, pieces } = asked;
-    let expert = expert(&app, &id, model.as_deref())?;
+    let expert = expert(&app, (&id, &caller), model.as_deref())?;
     let reading = app.fleet().tokenize(&expert, text, begun);
     let tokens = within(deadline, &id, reading).await?;
     let strings = strings.then(|| {
@@ -65,6 +67,7 @@ pub(super) async fn tokenize(
 pub(super) async fn detokenize(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
     Admitted { body, permit: _permit }: Admitted,
 ) -> Result<Json<DetokenizeAnswer>, ApiError> {
     let deadline = app.pipeline().deadline();
@@ -74,7 +77,7 @@ pub(super) async fn detokenize(
         Ok((model, ids.ok_or_else(|| fields.missing("tokens"))?))
     };
     let ((model, ids), _held) = body.read(&app, DETOKENIZE, reading).await?;
-    let expert = expert(&app, &id, model.as_deref())?;
+    let expert = expert(&app, (&id, &caller), model.as_deref())?;
     let prompt = within(deadline, &id, app.fleet().detokenize(&expert, ids)).await?;
     Ok(Json(DetokenizeAnswer { content: prompt.clone(), prompt }))
 }
@@ -98,8 +101,12 @@ fn told(piece: Vec<u8>) -> Piece {
 }
 
 /// Whose vocabulary is meant.
-fn expert(app: &App, id: &RequestId, named: Option<&str>) -> Result<String, ApiError> {
-    let found = app.pipeline().unrouted(named);
+fn expert(
+    app: &App,
+    (id, caller): (&RequestId, &Caller),
+    named: Option<&str>,
+) -> Result<String, ApiError> {
+    let found = app.pipeline().unrouted(caller, named);
     found.map_err(|refusal| Refused { id: id.as_str().to_owned(), refusal }.into())
 }
 

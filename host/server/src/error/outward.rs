@@ -39,7 +39,11 @@ fn outer(refusal: &Refusal, id: &str) -> Option<String> {
         }
         Refusal::Engine(error) => engine(error, &asks),
         Refusal::Policy(error) => policy(error, &asks),
-        Refusal::Full { .. } | Refusal::UnknownExpert { .. } | Refusal::TooSlow { .. } => None,
+        Refusal::Full { .. }
+        | Refusal::Exceeded(_)
+        | Refusal::NotAllowed { .. }
+        | Refusal::UnknownExpert { .. }
+        | Refusal::TooSlow { .. } => None,
     }
 }
 

@@ -59,6 +59,7 @@ pub(super) fn request(call: &Call, bounds: &Bounds) -> Request {
         logprobs: call.wishes.logprobs,
         prediction: call.wishes.prediction.clone(),
         scope: call.caller.number(),
+        priority: call.caller.priority(),
         progress: call.progress.clone(),
     }
 }

@@ -65,6 +65,7 @@ impl Pipeline {
         questions: &[Labels],
         deadline: Deadline,
     ) -> Result<Decided, Refused> {
+        let _charge = call.caller.charged(&call.progress);
         let mut trace = self.decisions.begin(&call);
         let span = trace.span();
         let weighing = self.weigh(call, questions, &mut trace).instrument(span);
@@ -143,6 +144,7 @@ impl Asking<'_> {
         let request = Request {
             labels: self.questions[at].clone(),
             scope: self.call.caller.number(),
+            priority: self.call.caller.priority(),
             progress: self.call.progress.clone(),
             ..Request::new(self.prompt(at))
         };

@@ -5,12 +5,23 @@ use std::time::Duration;
 use signalbox_engine::EngineError;
 use signalbox_policy::PolicyError;
 
+use crate::quota::Exceeded;
+
 /// A call that gets no reply, or whose reply ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     /// As many calls run as may.
     #[error("{max} calls are in flight, which is all this server takes at once; retry later")]
     Full { max: usize },
+    /// The caller has had what its key allows.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
+    /// The caller's key does not allow this expert.
+    #[error(
+        "this key may not ask '{asked}'; it may ask {}, or \"auto\" to let the router decide among them",
+        list(allowed)
+    )]
+    NotAllowed { asked: String, allowed: Vec<String> },
     /// The client named an expert that is not there.
     #[error(
         "there is no expert '{asked}'; name one of {}, or \"auto\" to let the router decide",
@@ -50,7 +61,10 @@ impl Refusal {
         use signalbox_engine::Blame as Engine;
         use signalbox_policy::Blame as Policy;
         match self {
-            Self::Full { .. } | Self::UnknownExpert { .. } => false,
+            Self::Full { .. }
+            | Self::Exceeded(_)
+            | Self::NotAllowed { .. }
+            | Self::UnknownExpert { .. } => false,
             Self::NoExpert { .. } | Self::TooSlow { .. } => true,
             Self::Engine(EngineError::QueueFull { .. } | EngineError::ShuttingDown) => false,
             Self::Engine(error) => error.blame() != Engine::Client,

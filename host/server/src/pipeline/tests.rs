@@ -83,7 +83,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 fn reply(app: &App, source: Source, trace: Trace, within: Duration) -> Reply {
     let pipeline = app.pipeline();
     let meter = Meter::begin(&source.model, trace, pipeline.telemetry.clone());
-    let permit = pipeline.admission.admit().unwrap();
+    let permit = pipeline.admission.admit(&Caller::at(None)).unwrap();
     Reply::new(Route::Client, source, Deadline::after(within), meter, permit)
 }
 

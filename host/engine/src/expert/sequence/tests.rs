@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    Progress, TokenStream,
+    Priority, Progress, TokenStream,
     checkpoint::Checkpoint,
     prompt_format::tests::toy_format,
     sampler::{Rules, Sampler},
@@ -21,6 +21,7 @@ fn sequence(prompt: usize, max_tokens: u32) -> Sequence {
         images: Vec::new(),
         prediction: Vec::new(),
         scope: 0,
+        priority: Priority::default(),
         max_tokens,
         sampler: Sampler::new(rules, &[]),
         stops: Stops::new(&[]).unwrap(),

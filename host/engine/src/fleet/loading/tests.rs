@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     DType, Event, ExpertSettings, ExpertState, Faults, Fleet, FleetLimits, FleetSettings,
-    KvCacheDType, LazyLoading, PackFiles, Progress, Prompt, Request, Sampling, Templates,
+    KvCacheDType, LazyLoading, PackFiles, Priority, Progress, Prompt, Request, Sampling, Templates,
     TokenStream,
     expert::Job,
     inspect::{Inspection, Severity},
@@ -87,6 +87,7 @@ async fn crash(fleet: &Fleet) {
         ends: BTreeSet::new(),
         min_tokens: 0,
         scope: 0,
+        priority: Priority::default(),
         progress: Progress::default(),
         prompt_format,
         events: TokenStream::open("a", 1).0,

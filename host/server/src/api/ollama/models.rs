@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use signalbox_engine::{ExpertState, ExpertStatus};
 
-use super::date;
 use crate::{
     App,
     api::{
         fields::{Fields, Names, text},
         input::Admitted,
     },
+    caller::Caller,
+    date,
     error::ApiError,
     pipeline::{self, Refusal, Refused},
     request_id::RequestId,
@@ -30,14 +31,17 @@ const AUTO: &str = "auto";
 const SHOW_NAMES: Names = &[&["model", "name", "verbose", "system", "template", "options"]];
 
 /// What a call may name.
-pub(in crate::api) async fn tags(State(app): State<App>) -> Json<OllamaModels> {
-    let menu = app.fleet().menu();
+pub(in crate::api) async fn tags(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Json<OllamaModels> {
+    let menu = app.menu(&caller);
     let able = |expert: &&ExpertStatus| !matches!(expert.state, ExpertState::Failed(_));
     let auto = menu.iter().any(|expert| able(&expert)).then(|| auto(&app));
     let experts = menu.iter().map(|expert| model(&app, expert));
     let other = |(alias, id): (&String, &String)| {
         let name = if alias.contains(':') { alias.clone() } else { format!("{alias}:latest") };
-        let expert = app.fleet().status(id)?;
+        let expert = app.fleet().status(id).filter(|expert| caller.may_ask(&expert.id))?;
         Some(OllamaModel { model: name.clone(), name, ..model(&app, &expert) })
     };
     let aliases = app.pipeline().aliases.iter().filter_map(other);
@@ -45,8 +49,11 @@ pub(in crate::api) async fn tags(State(app): State<App>) -> Json<OllamaModels> {
 }
 
 /// What is in memory.
-pub(in crate::api) async fn resident(State(app): State<App>) -> Json<OllamaModels> {
-    let menu = app.fleet().menu();
+pub(in crate::api) async fn resident(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Json<OllamaModels> {
+    let menu = app.menu(&caller);
     let resident = menu.iter().filter(|expert| expert.state == ExpertState::Resident);
     let models = resident.map(|expert| OllamaModel {
         context_length: (expert.context_length > 0).then_some(expert.context_length),
@@ -59,6 +66,7 @@ pub(in crate::api) async fn resident(State(app): State<App>) -> Json<OllamaModel
 pub(in crate::api) async fn show(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
+    Extension(caller): Extension<Caller>,
     Admitted { body, permit: _permit }: Admitted,
 ) -> Result<Json<ShowAnswer>, ApiError> {
     let reading = |mut fields: Fields<'_>| {
@@ -67,13 +75,13 @@ pub(in crate::api) async fn show(
     };
     let (named, _held) = body.read(&app, SHOW_NAMES, reading).await?;
     let refused = |refusal| ApiError::from(Refused { id: id.as_str().to_owned(), refusal });
-    let expert = find(&app, &named).map_err(refused)?;
+    let expert = find(&app, &caller, &named).map_err(refused)?;
     Ok(Json(ShowAnswer {
         details: details(&expert),
         model_info: info(&expert),
         capabilities: capabilities(&expert),
         description: expert.description,
-        modified_at: date::written(app.started().1),
+        modified_at: date::rfc_3339(app.started().1),
     }))
 }
 
@@ -83,13 +91,14 @@ pub(in crate::api) async fn version() -> Json<OllamaVersion> {
 }
 
 /// The expert that a name means, of which a beginning will do.
-pub(super) fn find(app: &App, named: &str) -> Result<ExpertStatus, Refusal> {
-    let menu = app.fleet().menu();
+pub(super) fn find(app: &App, caller: &Caller, named: &str) -> Result<ExpertStatus, Refusal> {
+    let menu = app.menu(caller);
     let begun = || {
         let ids = menu.iter().map(|expert| expert.id.as_str());
         pipeline::find_begun(named, ids).map(str::to_owned)
     };
     let found = app.pipeline().meant(named).or_else(begun);
+    let found = found.map(|id| app.pipeline().allow(caller, &id).map(|()| id)).transpose()?;
     found.and_then(|id| app.fleet().status(&id)).ok_or_else(|| {
         let known = menu.iter().map(|expert| expert.id.clone()).collect();
         Refusal::UnknownExpert { asked: named.to_owned(), known }
@@ -110,7 +119,7 @@ fn named(app: &App, id: &str) -> OllamaModel {
     OllamaModel {
         model: name.clone(),
         name,
-        modified_at: date::written(app.started().1),
+        modified_at: date::rfc_3339(app.started().1),
         size: 0,
         digest: String::new(),
         details: OllamaDetails::default(),

@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use signalbox_engine::{Stage, TokenLogprobs, ToolCall};
 
-use super::date;
 use crate::{
     api::{
         logprobs,
         reply::{Dialect, Frame, Framing},
     },
+    date,
     error::{ApiError, dialects},
     openai::finish_reason,
     pipeline::{
@@ -56,7 +56,7 @@ impl Writer {
         };
         OllamaAnswer {
             model: self.model.clone(),
-            created_at: date::written(SystemTime::now()),
+            created_at: date::rfc_3339(SystemTime::now()),
             response,
             message,
             logprobs: weighed(std::mem::take(&mut self.weighed)),

@@ -153,7 +153,7 @@ impl Bed {
         let pipeline = Pipeline {
             experts: Arc::new(experts),
             policies: Policies::open(settings, Arc::new(Nowhere)).unwrap(),
-            admission: Admission::new(4),
+            admission: Admission::new(4, [].into_iter()),
             decisions: Decisions::new(10, 1 << 20),
             telemetry: Arc::new(Telemetry::new()),
             bounds: Bounds { answer, tokens_default: 8, tokens_max: 8, member_tokens_max: 8 },
@@ -169,7 +169,7 @@ impl Bed {
         let mut call = call("Hello");
         call.view.model = Some(expert.to_owned());
         self.runtime.block_on(async {
-            let permit = self.pipeline.admission.admit().unwrap();
+            let permit = self.pipeline.admission.admit(&Caller::at(None)).unwrap();
             let answer = self.pipeline.answer(call, permit, self.pipeline.deadline()).await;
             let mut reply = match answer {
                 Ok(reply) => reply,
@@ -193,7 +193,7 @@ impl Bed {
         let mut call = call("Hello");
         call.view.model = Some(expert.to_owned());
         self.runtime.block_on(async {
-            let permit = self.pipeline.admission.admit().unwrap();
+            let permit = self.pipeline.admission.admit(&Caller::at(None)).unwrap();
             let answer = self.pipeline.answer(call, permit, self.pipeline.deadline()).await;
             let reply = answer.map_err(|refused| refused.to_string())?;
             let whole = reply.whole().await.map_err(|refused| refused.to_string())?;
@@ -287,7 +287,7 @@ fn a_client_that_leaves_ends_the_generation() {
     bed.runtime.block_on(async {
         let mut call = call("Hello");
         call.view.model = Some("a".to_owned());
-        let permit = bed.pipeline.admission.admit().unwrap();
+        let permit = bed.pipeline.admission.admit(&Caller::at(None)).unwrap();
         let answer = bed.pipeline.answer(call, permit, bed.pipeline.deadline()).await;
         let reply = answer.map_err(|refused| refused.to_string()).unwrap();
         assert_eq!(bed.at_work.load(Ordering::SeqCst), 1);

@@ -1,11 +1,11 @@
-//! Times as Ollama's clients read them: RFC 3339, in UTC.
+//! Times as clients read them: RFC 3339, in UTC.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const DAY: u64 = 86_400;
 
 /// `2026-11-26T01:45:42.123456Z`.
-pub(super) fn written(time: SystemTime) -> String {
+pub(crate) fn rfc_3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / DAY, since.as_secs() % DAY);
     let (year, month, day) = date(days);
@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn times_are_written_as_rfc_3339() {
         let check = |seconds, expect: &str| {
-            assert_eq!(written(UNIX_EPOCH + Duration::from_secs(seconds)), expect);
+            assert_eq!(rfc_3339(UNIX_EPOCH + Duration::from_secs(seconds)), expect);
         };
         check(0, "1970-01-01T00:00:00.000000Z");
         check(951_782_400, "2000-02-29T00:00:00.000000Z");
