@@ -4,18 +4,17 @@ A script is a table of checks, one function per feature, that use a client's lib
 says. Each prints one line of JSON; `run.py` makes a table of them.
 """
 
-import base64
 import json
 import os
-import struct
 import sys
 import traceback
-import zlib
 
 HOST = os.environ["SIGNALBOX_CLIENTS_HOST"]
 V1 = HOST + "/v1"
 # Toy experts of the demo: one that talks, one that sees, one whose vocabulary has marks for gaps.
 GENERAL, SEEING, CODER = "phi4_fast", "gemma3_multimodal", "qwen_coder"
+# A red circle, in Base64.
+PICTURE = os.environ["SIGNALBOX_CLIENTS_PICTURE"]
 HELLO = "Hello! I am fine, thank you. How can I help you today?"
 WEATHER = {
     "type": "object",
@@ -27,21 +26,6 @@ WEATHER = {
 
 class Refused(Exception):
     """The host says by name why it does not do this."""
-
-
-def png(width=32, height=32):
-    """A red picture."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = (b"\0" + b"\xff\0\0" * width) * height
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks
-
-
-PICTURE = base64.b64encode(png()).decode()
 
 
 def same(found, expected):

@@ -5,15 +5,17 @@
     tests/clients/run.py all                                    every client
     tests/clients/run.py openai-python --host http://127.0.0.1:8080
 
-Each client is installed from its registry, pinned, into a virtual environment of its own under
-$SIGNALBOX_CLIENT_CACHE, or else ~/.cache/signalbox/clients; one that is there is kept. The demo is started from
+Each client is installed from its registry, pinned, into a folder of its own under $SIGNALBOX_CLIENT_CACHE, or else
+~/.cache/signalbox/clients; one that is there is kept. Those of Node's want node and npm on the path. The demo is started from
 $SIGNALBOX_BINARY, or else `signalbox` on the path. Ends with 1 when anything fails.
 """
 
 import argparse
+import base64
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +25,7 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PICTURE = HERE.parent / "models" / "gemma3_multimodal_pictures" / "red_circle.png"
 # Name, script, what is installed, whether every full check runs it.
 CLIENTS = [
     ("openai-python", "openai_python.py", ["openai==3.57.0"], True),
@@ -32,6 +35,19 @@ CLIENTS = [
     ("instructor", "instructor_check.py", ["instructor==1.17.0"], False),
     ("pydantic-ai", "pydantic_ai_check.py", ["pydantic-ai-slim[openai]==2.68.0"], False),
     ("llm", "llm_check.py", ["llm==0.36"], False),
+    (
+        "LangChain",
+        "langchain_check.py",
+        ["langchain-openai==1.7.4", "langchain-anthropic==1.7.10", "langchain-ollama==1.1.0"],
+        False,
+    ),
+    ("openai-node", "openai_node.mjs", ["openai@7.57.0", "zod@4.6.7"], False),
+    (
+        "Vercel AI SDK",
+        "ai_sdk.mjs",
+        ["ai@7.0.173", "@ai-sdk/openai-compatible@3.0.92", "@ai-sdk/openai@4.0.118", "@ai-sdk/anthropic@4.0.105"],
+        False,
+    ),
 ]
 READY_S = 60
 CHECKS_S = 600
@@ -42,9 +58,15 @@ def cache():
     return Path(chosen) if chosen else Path.home() / ".cache" / "signalbox" / "clients"
 
 
+def folder_of(name, packages):
+    """Where a client is installed. Its pins name its folder, so that other pins are another one."""
+    plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in "_".join([name, *packages]))
+    return cache() / plain
+
+
 def installed(name, packages):
-    """The interpreter that has a client. Its pins name its folder, so that other pins are another one."""
-    folder = cache() / "_".join([name, *packages]).replace("==", "-").replace("[", "-").replace("]", "")
+    """The interpreter that has a client of Python's."""
+    folder = folder_of(name, packages)
     python = folder / "bin" / "python"
     done = folder / ".installed"
     if not done.exists():
@@ -53,6 +75,29 @@ def installed(name, packages):
         subprocess.run([python, "-m", "pip", "install", *quiet, *packages], check=True)
         done.touch()
     return python
+
+
+def installed_for_node(name, packages):
+    """A folder that has a client of Node's and the scripts: modules are looked for beside whoever imports them."""
+    folder = folder_of(name, packages)
+    done = folder / ".installed"
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "package.json").write_text('{"private": true}')
+        quiet = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+        subprocess.run(["npm", "install", *quiet, *packages], cwd=folder, check=True)
+        done.touch()
+    for script in HERE.glob("*.mjs"):
+        shutil.copy(script, folder)
+    return folder
+
+
+def command(name, script, packages):
+    """What runs a script."""
+    if script.endswith(".mjs"):
+        return ["node", installed_for_node(name, packages) / script]
+    return [installed(name, packages), HERE / script]
 
 
 def free_port():
@@ -89,10 +134,14 @@ def wait(host, process):
 
 def ask(name, script, packages, host):
     """The outcomes of one client, by feature."""
-    python = installed(name, packages)
-    environment = os.environ | {"SIGNALBOX_CLIENTS_HOST": host, "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [python, HERE / script]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=CHECKS_S)
+    environment = os.environ | {
+        "SIGNALBOX_CLIENTS_HOST": host,
+        "SIGNALBOX_CLIENTS_PICTURE": base64.b64encode(PICTURE.read_bytes()).decode(),
+        "PYTHONPATH": str(HERE),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    runs = command(name, script, packages)
+    done = subprocess.run(runs, env=environment, capture_output=True, text=True, timeout=CHECKS_S)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     outcomes = {line["feature"]: line for line in lines}
     if not outcomes or (done.returncode and not any(line["outcome"] == "fails" for line in lines)):
