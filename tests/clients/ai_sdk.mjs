@@ -8,7 +8,7 @@ import { Output, generateText, jsonSchema, stepCountIs, streamText, tool } from 
 import { GENERAL, HELLO, V1, WEATHER, holds, run, same, weather } from "./harness.mjs";
 
 const key = { apiKey: "none-is-needed" };
-const compatible = createOpenAICompatible({ name: "signalbox", baseURL: V1, supportsStructuredOutputs: true, ...key });
+const compatible = createOpenAICompatible({ name: "signalbox", baseURL: V1, supportsStructuredOutputs: true, includeUsage: true, ...key });
 const openai = createOpenAI({ baseURL: V1, ...key });
 const anthropic = createAnthropic({ baseURL: V1, ...key });
 const COMMON = { prompt: "Hello", temperature: 0, maxOutputTokens: 200, maxRetries: 0 };

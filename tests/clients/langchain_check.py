@@ -1,6 +1,7 @@
 """What people do with LangChain: its chat models for OpenAI's, Anthropic's and Ollama's APIs, tools, schemas."""
 
 import asyncio
+from typing import Literal
 
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, ToolMessage
@@ -24,7 +25,7 @@ class Answer(BaseModel):
 
 
 @tool
-def forecast(days: int) -> str:
+def forecast(days: Literal[1, 2, 3]) -> str:
     """The weather of the next days."""
     return f"Rain for {days} days"
 
@@ -47,7 +48,7 @@ def tools():
     said = HumanMessage("Hello")
     reply = bound.invoke([said])
     call = reply.tool_calls[0]
-    holds(isinstance(call["args"]["days"], int), call)
+    holds(call["args"]["days"] in (1, 2, 3), call)
     result = ToolMessage(forecast.invoke(call["args"]), tool_call_id=call["id"])
     holds(openai.bind_tools([forecast]).invoke([said, reply, result]).response_metadata, "no reply to a result")
 

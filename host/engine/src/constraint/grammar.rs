@@ -105,8 +105,31 @@ fn calls(tools: &Tools) -> String {
 fn call(tool: &Tool) -> String {
     let name = json!(tool.name).to_string();
     let begin = json!(format!("{{\"name\": {name}, \"arguments\": ")).to_string();
-    let schema = with_options(tool.parameters.clone());
+    let schema = with_options(closed(tool.parameters.clone()));
     format!("{begin} %json {schema} \"}}\"")
+}
+
+/// Parameters that name some and do not say whether there may be others: there are no others. Frameworks leave that out,
+/// models invent arguments where they may, and the function that is called takes none of them.
+fn closed(mut parameters: Value) -> Value {
+    const SAY_MORE: [&str; 9] = [
+        "additionalProperties",
+        "patternProperties",
+        "unevaluatedProperties",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "$ref",
+        "if",
+        "not",
+    ];
+    if let Value::Object(object) = &mut parameters
+        && object.contains_key("properties")
+        && !SAY_MORE.iter().any(|key| object.contains_key(*key))
+    {
+        object.insert("additionalProperties".to_owned(), json!(false));
+    }
+    parameters
 }
 
 /// A text as a regular expression that matches it.
@@ -116,4 +139,23 @@ fn escaped(text: &str) -> String {
         c => format!("\\x{{{:x}}}", u32::from(c)),
     };
     text.chars().map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_that_say_nothing_of_others_have_no_others() {
+        let check = |parameters: Value, is_closed: bool| {
+            let closed = closed(parameters.clone());
+            let added = closed["additionalProperties"] == json!(false);
+            assert_eq!(added && closed != parameters, is_closed, "{parameters}");
+        };
+        check(json!({"type": "object", "properties": {"fine": {"type": "boolean"}}}), true);
+        check(json!({"type": "object"}), false);
+        check(json!({"properties": {}, "additionalProperties": true}), false);
+        check(json!({"properties": {}, "allOf": [{"properties": {"a": {}}}]}), false);
+        check(json!(true), false);
+    }
 }
