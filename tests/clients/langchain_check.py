@@ -55,7 +55,7 @@ def tools():
 
 def schema():
     for method in ("json_schema", "function_calling"):
-        answer = openai.with_structured_output(Answer, method=method).invoke("Hello")
+        answer = openai.with_structured_output(Answer, method=method, strict=True).invoke("Hello")
         holds(isinstance(answer, Answer), method)
 
 
