@@ -22,6 +22,7 @@ mod log_line;
 mod output;
 mod policy;
 mod prepack;
+mod reload;
 mod report;
 mod roofline;
 mod runtime;

@@ -115,8 +115,8 @@ pub(crate) fn log(level: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps signals from ending the process that ask for nothing it could do: SIGHUP reloads nothing,
-/// SIGXFSZ says that a log file is at its limit. Each is logged once. Needs the runtime.
+/// Keeps signals from ending the process that ask for nothing it could do: SIGHUP does nothing before the host serves
+/// (`reload`), SIGXFSZ says that a log file is at its limit. Each is logged once. Needs the runtime.
 ///
 /// SIGPIPE is ignored by every Rust program; SIGQUIT and what stops or continues a job keep their
 /// meaning.
@@ -136,7 +136,7 @@ pub(crate) fn ignore_signals() {
         match signal(SignalKind::from_raw(number.as_raw())) {
             Ok(mut received) => drop(tokio::spawn(async move {
                 if received.recv().await.is_some() {
-                    tracing::warn!("{name} is ignored; settings change with a restart");
+                    tracing::info!("{name} ends nothing here");
                 }
                 while received.recv().await.is_some() {}
             })),

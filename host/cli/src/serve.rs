@@ -9,6 +9,7 @@ use crate::{
     app::Ports,
     args::Serve,
     limits::Granted,
+    reload::{self, Origin},
     report::{self, Entry},
     runtime,
     settings::{Settings, TOKEN_VARIABLE},
@@ -17,12 +18,15 @@ use crate::{
 
 /// Serves until asked to stop.
 pub(crate) fn run(args: Serve) -> Result<ExitCode> {
-    let mut settings = overruled(Settings::load(args.what.path(), args.what.strict)?, args);
+    let (path, strict) = (args.what.path().to_owned(), args.what.strict);
+    let read = Settings::load(&path, strict)?;
+    let origin = Origin::new(&path, strict, read.clone());
+    let mut settings = overruled(read, args);
     let unfit = Granted::raised().fit(&mut settings, runtime::cores() as u64);
     runtime::log(settings.log_level).context("no threads can be started")?;
     unfit.iter().for_each(|message| say!("{message}"));
     settings.warnings.iter().for_each(|warning| say!("warning: {warning}"));
-    runtime::start().context("no threads can be started")?.block_on(serve(settings))
+    runtime::start().context("no threads can be started")?.block_on(serve(settings, origin))
 }
 
 /// The command line has the last word.
@@ -35,13 +39,15 @@ fn overruled(mut settings: Settings, args: Serve) -> Settings {
     settings
 }
 
-async fn serve(settings: Settings) -> Result<ExitCode> {
+async fn serve(settings: Settings, origin: Origin) -> Result<ExitCode> {
     runtime::ignore_signals();
     let ignored = settings.ignored.len();
     let guarded = settings.server.admin_token.is_some();
     let ports = Ports::bind(settings).await?;
     say_addresses(&ports);
     let host = ports.start().await?;
+    host.app.reload_from(origin.source(host.data.ip()));
+    reload::on_hangup(host.app.clone());
     say_report(&host.app.fleet().menu(), ignored);
     for policy in &host.deployed {
         say!("deployed {policy}");

@@ -8,6 +8,7 @@
 mod allowance;
 mod browser;
 mod hosts;
+mod keyring;
 mod keys;
 mod proxies;
 mod ratelimit;
@@ -20,19 +21,19 @@ use std::{
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
 use crate::{
-    ServerSettings,
+    App,
     caller::Caller,
     error::{ApiError, dialects::Shape},
-    quota::Account,
 };
 pub use allowance::Allowance;
 use hosts::Hosts;
+pub(crate) use keyring::Keyring;
 pub use keys::{Key, KeyError};
 pub use rules::{Access, AccessError};
 
@@ -51,24 +52,25 @@ impl Peer {
 
 /// What is asked of clients at one listener.
 pub(crate) struct ClientDoor {
-    access: Access,
-    /// Of each key.
-    accounts: Vec<Arc<Account>>,
-    hosts: Hosts,
+    app: App,
+    local: IpAddr,
 }
 
 impl ClientDoor {
-    pub(crate) fn new(settings: &ServerSettings, local: SocketAddr) -> Arc<Self> {
-        let access = settings.access.clone();
-        let hosts = Hosts::new(local.ip(), !access.keys.is_empty(), &access.hosts);
-        let account = |key: &Key| Account::new(key.allowance().clone());
-        let accounts = access.keys.iter().map(account).collect();
-        Arc::new(Self { access, accounts, hosts })
+    pub(crate) fn new(app: App, local: SocketAddr) -> Arc<Self> {
+        Arc::new(Self { app, local: local.ip() })
+    }
+
+    /// The names that this listener answers to.
+    fn hosts<'k>(&self, keyring: &'k Keyring) -> Hosts<'k> {
+        let Access { keys, hosts, .. } = keyring.access();
+        Hosts::new(self.local, !keys.is_empty(), hosts)
     }
 
     /// Whose call it is.
-    fn caller(&self, request: &Request) -> Result<Caller, ApiError> {
-        if self.access.keys.is_empty() || WITHOUT_KEY.contains(&request.uri().path()) {
+    fn caller(keyring: &Keyring, request: &Request) -> Result<Caller, ApiError> {
+        let keys = &keyring.access().keys;
+        if keys.is_empty() || WITHOUT_KEY.contains(&request.uri().path()) {
             return Ok(Caller::at(Peer::of(request)));
         }
         let Some(given) = key(request.headers()) else {
@@ -77,8 +79,9 @@ impl ClientDoor {
             return Err(unauthorised("missing_api_key", message));
         };
         let wrong = || unauthorised("invalid_api_key", "the key is none that this host knows");
-        let at = keys::owner(&self.access.keys, given).ok_or_else(wrong)?;
-        Ok(Caller::key(self.access.keys[at].name(), self.accounts[at].clone()))
+        let at = keys::owner(keys, given).ok_or_else(wrong)?;
+        let (name, account) = keyring.owner(at);
+        Ok(Caller::key(name, account.clone()))
     }
 }
 
@@ -88,9 +91,11 @@ pub(crate) async fn clients(
     request: Request,
     next: Next,
 ) -> Response {
+    let keyring = door.app.keyring();
+    let access = keyring.access();
     let (parts, body) = request.into_parts();
-    let known = door.hosts.check(&parts);
-    let origin = known.and_then(|()| browser::origin(&parts.headers, &door.access.origins));
+    let known = door.hosts(&keyring).check(&parts);
+    let origin = known.and_then(|()| browser::origin(&parts.headers, &access.origins));
     let shape = Shape::of(&parts.uri);
     let mut request = Request::from_parts(parts, body);
     let origin = match origin {
@@ -98,12 +103,11 @@ pub(crate) async fn clients(
         Err(error) => return error.into_response(),
     };
     let preflight = origin.as_ref().and_then(|_| browser::preflight(&request));
-    let response = match (preflight, door.caller(&request)) {
+    let response = match (preflight, ClientDoor::caller(&keyring, &request)) {
         (Some(answer), _) => answer,
         (None, Err(error)) => error.into_response(),
         (None, Ok(caller)) => {
-            let shown = &door.access.headers;
-            let caller = caller.sending(request.headers(), shown);
+            let caller = caller.sending(request.headers(), &access.headers);
             let account = caller.account().cloned();
             request.extensions_mut().insert(caller);
             let mut response = next.run(request).await;
@@ -127,33 +131,42 @@ fn key(headers: &HeaderMap) -> Option<&[u8]> {
 
 /// What is asked of operators at one listener.
 pub(crate) struct OperatorDoor {
-    token: Option<String>,
-    hosts: Hosts,
+    app: App,
+    local: IpAddr,
 }
 
 impl OperatorDoor {
-    pub(crate) fn new(settings: &ServerSettings, local: SocketAddr) -> Arc<Self> {
-        let token = settings.admin_token.clone();
-        let hosts = Hosts::new(local.ip(), token.is_some(), &settings.access.hosts);
-        Arc::new(Self { token, hosts })
+    pub(crate) fn new(app: App, local: SocketAddr) -> Arc<Self> {
+        Arc::new(Self { app, local: local.ip() })
     }
 
-    fn admit(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Result<(), ApiError> {
-        if headers.contains_key(header::ORIGIN) || browser::is_cross_site(headers) {
-            return Err(forbidden(
-                "admin_browser_refused",
-                "the admin plane never answers web pages; use `signalbox policy` or curl",
-            ));
-        }
-        let Some(token) = &self.token else { return local(peer, headers) };
-        match headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) {
-            Some(given) if keys::same(given, token.as_bytes()) => Ok(()),
-            Some(_) => Err(unauthorised("invalid_admin_token", "the admin token is wrong")),
-            None => Err(unauthorised(
-                "missing_admin_token",
-                "the admin plane wants 'authorization: Bearer <token>'",
-            )),
-        }
+    fn admit(&self, peer: Option<IpAddr>, parts: &Parts) -> Result<(), ApiError> {
+        let (token, keyring) = (self.app.settings().admin_token.as_deref(), self.app.keyring());
+        Hosts::new(self.local, token.is_some(), &keyring.access().hosts).check(parts)?;
+        operator(token, peer, &parts.headers)
+    }
+}
+
+/// Whether a request is an operator's, who has to have this token where there is one.
+fn operator(
+    token: Option<&str>,
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+) -> Result<(), ApiError> {
+    if headers.contains_key(header::ORIGIN) || browser::is_cross_site(headers) {
+        return Err(forbidden(
+            "admin_browser_refused",
+            "the admin plane never answers web pages; use `signalbox policy` or curl",
+        ));
+    }
+    let Some(token) = token else { return local(peer, headers) };
+    match headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) {
+        Some(given) if keys::same(given, token.as_bytes()) => Ok(()),
+        Some(_) => Err(unauthorised("invalid_admin_token", "the admin token is wrong")),
+        None => Err(unauthorised(
+            "missing_admin_token",
+            "the admin plane wants 'authorization: Bearer <token>'",
+        )),
     }
 }
 
@@ -165,8 +178,7 @@ pub(crate) async fn operators(
 ) -> Response {
     let peer = Peer::of(&request);
     let (parts, body) = request.into_parts();
-    let admitted = door.hosts.check(&parts).and_then(|()| door.admit(peer, &parts.headers));
-    match admitted {
+    match door.admit(peer, &parts) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => error.into_response(),
     }
@@ -213,11 +225,8 @@ mod tests {
         for (name, value) in sent {
             headers.insert(*name, value.parse().unwrap());
         }
-        let admin_token = token.map(str::to_owned);
-        let settings = ServerSettings { admin_token, ..ServerSettings::default() };
-        let door = OperatorDoor::new(&settings, "127.0.0.1:1".parse().unwrap());
         let peer: IpAddr = peer.parse().unwrap();
-        let admitted = door.admit(Some(peer.to_canonical()), &headers);
+        let admitted = operator(token, Some(peer.to_canonical()), &headers);
         let code = admitted.as_ref().map_or_else(ApiError::code, |()| "ok");
         assert_eq!(code, expect, "{peer} {sent:?}");
     }

@@ -1,7 +1,10 @@
 //! How many calls run at once. A permit is taken before a call is parsed and any policy runs, and held
 //! until the reply ends or is dropped.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use signalbox_engine::Priority;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,7 +24,7 @@ pub(crate) struct Admission {
     free: Arc<Semaphore>,
     max: usize,
     /// Places that calls of each class leave to those above.
-    kept: [usize; Priority::ALL.len()],
+    kept: [AtomicUsize; Priority::ALL.len()],
 }
 
 /// The right to run one call; given back when dropped.
@@ -48,11 +51,25 @@ impl Permit {
 impl Admission {
     /// Takes so many calls at once, of callers of these classes.
     pub(crate) fn new(max: usize, classes: impl Iterator<Item = Priority>) -> Self {
+        let kept = Default::default();
+        let admission = Self { free: Arc::new(Semaphore::new(max)), max, kept };
+        admission.serve(classes);
+        admission
+    }
+
+    /// From now on callers are of these classes.
+    pub(crate) fn serve(&self, classes: impl Iterator<Item = Priority>) {
         let mut used = [false; Priority::ALL.len()];
         classes.for_each(|class| used[class.index()] = true);
-        let above = |class: usize| used[..class].iter().filter(|used| **used).count();
-        let kept = std::array::from_fn(|class| above(class) * max / KEPT_OF);
-        Self { free: Arc::new(Semaphore::new(max)), max, kept }
+        for (class, kept) in self.kept.iter().enumerate() {
+            let above = used[..class].iter().filter(|used| **used).count();
+            kept.store(above * self.max / KEPT_OF, Relaxed);
+        }
+    }
+
+    /// Whether all places are taken that a caller may have.
+    fn is_full(&self, caller: &Caller) -> bool {
+        self.free.available_permits() <= self.kept[caller.priority().index()].load(Relaxed)
     }
 
     /// Whether a call would be let in now, before its body is read.
@@ -60,7 +77,7 @@ impl Admission {
     /// # Errors
     /// [`Refusal::Full`] when as many calls run as may, [`Refusal::Exceeded`] when the caller has had its own.
     pub(crate) fn ask(&self, caller: &Caller) -> Result<(), Refusal> {
-        if self.free.available_permits() <= self.kept[caller.priority().index()] {
+        if self.is_full(caller) {
             return Err(Refusal::Full { max: self.max });
         }
         Ok(caller.account().map_or(Ok(()), |account| account.ask())?)
@@ -82,7 +99,7 @@ impl Admission {
     /// [`Refusal::Full`] when as many calls run as may.
     pub(crate) fn beside(&self, caller: &Caller) -> Result<Permit, Refusal> {
         let full = || Refusal::Full { max: self.max };
-        if self.free.available_permits() <= self.kept[caller.priority().index()] {
+        if self.is_full(caller) {
             return Err(full());
         }
         let place = self.free.clone().try_acquire_owned().map_err(|_| full())?;
@@ -129,6 +146,9 @@ mod tests {
         let order = [Priority::Low, Priority::Normal, Priority::High];
         assert_eq!(order.map(&mut fill), [12, 2, 2]);
         let alone = Admission::new(16, [Priority::Normal].into_iter());
-        assert_eq!(alone.kept[Priority::Normal.index()], 0, "nobody is above");
+        let kept = |class: Priority| alone.kept[class.index()].load(Relaxed);
+        assert_eq!(kept(Priority::Normal), 0, "nobody is above");
+        alone.serve(Priority::ALL.into_iter());
+        assert_eq!(Priority::ALL.map(kept), [0, 2, 4]);
     }
 }

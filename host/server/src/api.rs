@@ -23,6 +23,7 @@ mod parameters;
 mod parts;
 mod pipeline;
 mod policies;
+mod reload;
 pub(crate) mod reply;
 mod responses;
 mod root;
@@ -71,6 +72,7 @@ use crate::{
         policies::{
             Activation, ActivationList, Pipeline, PipelineStatus, Policy, PolicyList, Uploaded,
         },
+        reload::Reload,
         requests::{Activate, ChatRequest, TextRequest},
         responses::{ResponseAnswer, ResponseDeleted, ResponsesRequest},
         stats::Stats,
@@ -269,6 +271,8 @@ fn watch_table() -> Vec<Route> {
             decisions::show,
         )
         .answers::<decisions::One>(),
+        post("/reload", "Reads the configuration anew: who may call, aliases.", reload::run)
+            .answers::<Reload>(),
         get("/metrics", "Counters and gauges for Prometheus.", metrics::show)
             .answers_text(scrape::CONTENT_TYPE),
         get("/openapi.json", "This plane as an OpenAPI document.", openapi::show)
@@ -281,7 +285,7 @@ fn watch_table() -> Vec<Route> {
 
 /// The data plane of a listener on `local`: nothing is answered before the caller is known.
 pub(crate) fn data(app: App, local: SocketAddr) -> Router {
-    let door = ClientDoor::new(app.settings(), local);
+    let door = ClientDoor::new(app.clone(), local);
     router("data", data_table())
         .layer(from_fn_with_state(door, access::clients))
         .layer(from_fn_with_state(app.clone(), observe::exchange))
@@ -290,7 +294,7 @@ pub(crate) fn data(app: App, local: SocketAddr) -> Router {
 
 /// The admin plane of a listener on `local`: nothing is answered before the caller is known.
 pub(crate) fn admin(app: App, local: SocketAddr) -> Router {
-    let door = OperatorDoor::new(app.settings(), local);
+    let door = OperatorDoor::new(app.clone(), local);
     router("admin", admin_table())
         .layer(from_fn_with_state(door, access::operators))
         .layer(from_fn_with_state(app.clone(), observe::exchange))

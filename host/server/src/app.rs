@@ -2,18 +2,20 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Instant, SystemTime},
 };
 
+use arc_swap::ArcSwap;
 use signalbox_confine::{Bounded, Limit};
 use signalbox_engine::{ExpertStatus, Fleet, MESSAGES_MAX};
 use signalbox_policy::{CallBounds, Policies, PolicyError, PolicySettings};
 
 use crate::{
-    ServerSettings, Starting,
+    ReloadError, Reloaded, ServerSettings, Source, Starting,
+    access::Keyring,
     admission::Admission,
     bodies::{Bodies, Terms},
     caller::Caller,
@@ -38,6 +40,10 @@ struct Shared {
     uploads: Bodies,
     responses: Responses,
     settings: ServerSettings,
+    keyring: ArcSwap<Keyring>,
+    source: OnceLock<Source>,
+    /// Held while settings are read anew.
+    reloading: Mutex<()>,
     warm: AtomicBool,
     draining: AtomicBool,
     started: Instant,
@@ -77,12 +83,42 @@ impl App {
             bodies: Bodies::new(settings.limits.body_memory_bytes_max),
             uploads: Bodies::new(settings.limits.upload_memory_bytes_max),
             responses: Responses::new(&settings.limits),
+            keyring: ArcSwap::from_pointee(Keyring::new(settings.access.clone())),
+            source: OnceLock::new(),
+            reloading: Mutex::default(),
             settings,
             warm: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             started: Instant::now(),
             started_at: SystemTime::now(),
         })))
+    }
+
+    /// Where settings are read anew; the first call counts.
+    pub fn reload_from(&self, source: Source) {
+        let _ = self.0.source.set(source);
+    }
+
+    /// Reads settings anew and puts those in force that may change while the host serves. Blocks.
+    ///
+    /// # Errors
+    /// Mistakes in them, or none to read; nothing is changed then.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let _one_at_a_time = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = self.0.source.get().ok_or(ReloadError::NoSource)?;
+        let fresh = source().map_err(ReloadError::Mistakes)?;
+        let (before, pipeline) = (self.keyring(), self.pipeline());
+        let changed = fresh.changes(before.access(), &pipeline.aliases.load());
+        pipeline.admission.serve(fresh.access.classes());
+        pipeline.aliases.store(Arc::new(fresh.aliases));
+        self.0.keyring.store(Arc::new(before.renewed(fresh.access)));
+        tracing::info!(?changed, needs_restart = ?fresh.needs_restart, "settings were read anew");
+        Ok(Reloaded { changed, needs_restart: fresh.needs_restart })
+    }
+
+    /// Who may use the data plane now.
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
+        self.0.keyring.load_full()
     }
 
     /// The policy registry, for deploying policies at start through the same door as HTTP.
@@ -200,7 +236,7 @@ fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipe
             tokens_max: settings.limits.max_tokens_max,
             member_tokens_max: settings.limits.consensus_tokens_max,
         },
-        aliases: settings.aliases.clone(),
+        aliases: ArcSwap::from_pointee(settings.aliases.clone()),
         recall: Recall::default(),
     }
 }

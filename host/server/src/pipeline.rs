@@ -27,6 +27,7 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use arc_swap::ArcSwap;
 use signalbox_engine::{EngineError, Prompt, Tools};
 use signalbox_policy::{ExpertView, Notes, Policies, PolicyRef, PreVerdict, Snapshot};
 use tracing::Instrument;
@@ -64,7 +65,7 @@ pub(crate) struct Pipeline {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) bounds: Bounds,
     /// Other names of experts, each with the id that it stands for.
-    pub(crate) aliases: BTreeMap<String, String>,
+    pub(crate) aliases: ArcSwap<BTreeMap<String, String>>,
     pub(crate) recall: Recall,
 }
 
@@ -119,8 +120,9 @@ impl Pipeline {
     pub(crate) fn meant(&self, named: &str) -> Option<String> {
         let menu = self.experts.menu();
         let ids = menu.iter().map(|expert| expert.id.as_str());
-        let alias = choose::find(named, self.aliases.keys().map(String::as_str));
-        let alias = alias.and_then(|alias| self.aliases.get(alias)).map(String::as_str);
+        let aliases = self.aliases.load();
+        let alias = choose::find(named, aliases.keys().map(String::as_str));
+        let alias = alias.and_then(|alias| aliases.get(alias)).map(String::as_str);
         choose::find(named, ids).or(alias).map(str::to_owned)
     }
 

@@ -11,6 +11,7 @@ pub mod messages;
 pub mod models;
 pub mod ollama;
 pub mod policies;
+pub mod reload;
 pub mod requests;
 pub mod responses;
 pub mod stats;

@@ -30,6 +30,8 @@ pub(crate) const EXPERTS: [(&str, &str); 5] = [
     ("aya_expanse_multilingual", "multilingual_expert"),
 ];
 
+const CONFIG: &str = "config.json";
+
 /// The folder of the toy experts.
 pub(crate) fn models() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")
@@ -120,7 +122,7 @@ impl Host {
         adjust: impl FnOnce(&mut Command),
     ) -> Self {
         config["policies"]["data_dir"] = json!(dir.path().join("policies"));
-        let file = dir.path().join("config.json");
+        let file = dir.path().join(CONFIG);
         fs::write(&file, config.to_string()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_signalbox-under-test"));
         command.args(["serve", "--config"]).arg(&file);
@@ -129,6 +131,16 @@ impl Host {
         let mut child = command.spawn().unwrap();
         let (url, admin) = addresses(child.stdout.take().unwrap());
         Self { child, url, admin, dir, config }
+    }
+
+    /// Write this into the configuration file. The host reads it when it is asked to.
+    pub(crate) fn configure(&self, text: &str) {
+        fs::write(self.dir.path().join(CONFIG), text).unwrap();
+    }
+
+    /// What the configuration file said at the start.
+    pub(crate) fn configured(&self) -> Value {
+        serde_json::from_str(&fs::read_to_string(self.dir.path().join(CONFIG)).unwrap()).unwrap()
     }
 
     /// Kill the process as a power cut would.

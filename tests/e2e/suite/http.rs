@@ -58,6 +58,13 @@ pub(crate) fn get(url: &str) -> Answer {
     answer(agent().get(url).call())
 }
 
+pub(crate) fn get_with(url: &str, headers: &[(&str, &str)]) -> Answer {
+    let request = headers
+        .iter()
+        .fold(agent().get(url), |request, (name, value)| request.header(*name, *value));
+    answer(request.call())
+}
+
 pub(crate) fn post(url: &str, body: &Value) -> Answer {
     post_bytes(url, "application/json", body.to_string().as_bytes())
 }

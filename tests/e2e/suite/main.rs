@@ -24,6 +24,7 @@ mod journey;
 mod leaving;
 mod promises;
 mod readme;
+mod reload;
 mod serving;
 mod shutdown;
 mod soak;

@@ -16,7 +16,7 @@ const DATA_DIR_DEFAULT: &str = "signalbox-data";
 const INSTEAD: &str = "policy:";
 
 /// The policy runtime's settings, and what is deployed through its front door at start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Deployment {
     /// Settings of the runtime.
     pub(crate) registry: PolicySettings,

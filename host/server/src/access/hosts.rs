@@ -11,19 +11,18 @@ use crate::error::ApiError;
 
 /// The names that one listener answers to.
 #[derive(Debug)]
-pub(super) struct Hosts {
+pub(super) struct Hosts<'n> {
     /// Every name: who knows a key or a token has not been tricked into coming.
     any: bool,
     /// Every address: no name can be made to look like one.
     addresses: bool,
-    names: Vec<String>,
+    names: &'n [String],
 }
 
-impl Hosts {
+impl<'n> Hosts<'n> {
     /// A listener on `local`; `guarded` by keys or a token, or not. Loopback names are always known.
-    pub(super) fn new(local: IpAddr, guarded: bool, names: &[String]) -> Self {
+    pub(super) fn new(local: IpAddr, guarded: bool, names: &'n [String]) -> Self {
         let beyond = !local.to_canonical().is_loopback();
-        let names = names.iter().map(|name| bare(name).to_owned()).collect();
         Self { any: beyond && guarded, addresses: beyond, names }
     }
 
@@ -48,7 +47,7 @@ impl Hosts {
     }
 
     fn knows(&self, name: &str) -> bool {
-        let listed = self.names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let listed = self.names.iter().any(|known| bare(known).eq_ignore_ascii_case(name));
         listed || name.eq_ignore_ascii_case("localhost") || self.knows_address(name)
     }
 
@@ -122,7 +121,8 @@ mod tests {
     }
 
     fn check(local: &str, guarded: bool, host: &str, expect: &str) {
-        let hosts = Hosts::new(local.parse().unwrap(), guarded, &["box.example".to_owned()]);
+        let names = ["box.example".to_owned()];
+        let hosts = Hosts::new(local.parse().unwrap(), guarded, &names);
         assert_eq!(asked(&hosts, "/", Version::HTTP_11, &[host]), expect, "{local} {host}");
     }
 

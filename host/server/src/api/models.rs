@@ -32,7 +32,8 @@ pub(super) async fn list(
         let expert = app.fleet().status(id).filter(|expert| caller.may_ask(&expert.id))?;
         Some(Model { id: alias.clone(), ..model(expert, created) })
     };
-    let aliases = app.pipeline().aliases.iter().filter_map(other);
+    let aliases = app.pipeline().aliases.load();
+    let aliases = aliases.iter().filter_map(other);
     let experts = menu.into_iter().map(|expert| model(expert, created));
     let data = auto.into_iter().chain(experts).chain(aliases).collect();
     Json(ModelList { object: "list".into(), data })
@@ -50,7 +51,7 @@ pub(super) async fn show(
     let found = meant.and_then(|meant| app.fleet().status(&meant));
     match found.filter(|expert| caller.may_ask(&expert.id)) {
         Some(expert) => {
-            let alias = app.pipeline().aliases.contains_key(&id);
+            let alias = app.pipeline().aliases.load().contains_key(&id);
             let named = model(expert, created);
             Ok(Json(if alias { Model { id, ..named } } else { named }))
         }

@@ -44,7 +44,8 @@ pub(in crate::api) async fn tags(
         let expert = app.fleet().status(id).filter(|expert| caller.may_ask(&expert.id))?;
         Some(OllamaModel { model: name.clone(), name, ..model(&app, &expert) })
     };
-    let aliases = app.pipeline().aliases.iter().filter_map(other);
+    let aliases = app.pipeline().aliases.load();
+    let aliases = aliases.iter().filter_map(other);
     Json(OllamaModels { models: auto.into_iter().chain(experts).chain(aliases).collect() })
 }
 

@@ -157,7 +157,7 @@ impl Bed {
             decisions: Decisions::new(10, 1 << 20),
             telemetry: Arc::new(Telemetry::new()),
             bounds: Bounds { answer, tokens_default: 8, tokens_max: 8, member_tokens_max: 8 },
-            aliases: std::collections::BTreeMap::new(),
+            aliases: arc_swap::ArcSwap::default(),
             recall: Recall::default(),
         };
         drop(inside);
