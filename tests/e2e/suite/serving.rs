@@ -1,14 +1,17 @@
 //! Configurations as strangers write them: the experts that can be served are, the others say why
 //! not; and memory is shared by the rules of `lazy_loading`.
 
-use std::{fs, path::Path, thread};
+use std::{fs, path::Path, thread, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{
     answers::recorded,
-    host::{Host, config, models},
+    host::{Host, config, eventually, models},
 };
+
+/// A start without weights to load is over by then.
+const START_MAX: Duration = Duration::from_secs(30);
 
 /// Copy a toy expert, to break the copy.
 fn copy(expert: &str, to: &Path) {
@@ -46,6 +49,34 @@ fn five_mistakes(dir: &Path) -> Value {
     experts[3]["dtype"] = json!("float16");
     experts[4]["model_path"] = json!(truncated);
     config
+}
+
+#[test]
+fn a_host_whose_experts_all_fail_says_so_everywhere() {
+    let mut config = config();
+    for expert in config["experts"].as_array_mut().unwrap() {
+        expert["model_path"] = json!("/no-such-folder");
+    }
+    let host = Host::starting(config);
+    let ready = || host.get("/ready");
+    eventually("the start is over", START_MAX, || ready().json()["status"] != "starting");
+    assert_eq!((ready().status, ready().json()["ready"].clone()), (503, json!(false)));
+    let health = host.get("/health").ok();
+    assert_eq!(
+        (&health["status"], &health["orchestrator_ready"]),
+        (&json!("unhealthy"), &json!(false))
+    );
+    assert_eq!(health["failed"].as_array().unwrap().len(), 5, "{health}");
+    let models = host.get("/v1/models").ok();
+    assert!(models["data"].as_array().unwrap().iter().all(|model| model["id"] != "auto"));
+    for model in ["auto", "phi4_fast"] {
+        let refused = host.chat(model, "Hello!");
+        assert_eq!(
+            (refused.status, refused.json()["error"]["blame"].clone()),
+            (503, json!("expert"))
+        );
+        assert!(host.grounds(&refused).contains("no-such-folder"));
+    }
 }
 
 #[test]
