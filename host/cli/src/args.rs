@@ -1,11 +1,15 @@
 //! The command line. Exit codes: 0 fine, 1 the thing asked for failed, 2 usage.
 
+mod policy;
+
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use signalbox_engine::Isa;
 
-use crate::settings::TOKEN_VARIABLE;
+pub(crate) use policy::{
+    AdminPlane, AuthorCommand, HookKind, OperatorCommand, Policy, PolicyCommand,
+};
 
 /// Several language models in one process, routed by WebAssembly policies that are swapped live.
 #[derive(Debug, Parser)]
@@ -293,146 +297,6 @@ pub(crate) struct Lever {
     pub(crate) expert: String,
     #[command(flatten)]
     pub(crate) plane: AdminPlane,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Policy {
-    #[command(flatten)]
-    pub(crate) plane: AdminPlane,
-    /// For scripts.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    #[command(subcommand)]
-    pub(crate) command: PolicyCommand,
-}
-
-/// Where a running host answers operators.
-#[derive(Debug, Args)]
-pub(crate) struct AdminPlane {
-    /// Where the host answers operators.
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "SIGNALBOX_ADMIN",
-        default_value = "http://127.0.0.1:8081"
-    )]
-    pub(crate) admin: String,
-    /// The operators' bearer token.
-    #[arg(long, global = true, env = TOKEN_VARIABLE, hide_env_values = true)]
-    pub(crate) token: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// Begin a policy: a crate that builds and has a test.
-    New {
-        /// Its name and its folder's name.
-        name: String,
-        /// Which hook it starts with.
-        #[arg(long, value_enum, default_value_t = HookKind::Route)]
-        hook: HookKind,
-    },
-    /// Compile a policy crate into a component.
-    Build {
-        /// The crate's folder.
-        #[arg(default_value = ".")]
-        dir: PathBuf,
-    },
-    /// Show what a component is, as a host would judge it, without one.
-    Inspect {
-        /// A .wasm file, a policy crate's folder, or the name of a built-in example.
-        policy: String,
-    },
-    /// Hand out the contract, for toolchains of other languages.
-    Wit {
-        /// The folder that the .wit files are written to; made if it is missing.
-        dir: PathBuf,
-    },
-    /// Upload a component; experts stay loaded.
-    ///
-    /// The host validates the component, compiles it in a process of its own, calls its hooks once to see that they
-    /// work, and keeps it under the sha256 of its bytes. It is staged then: no call meets it until it is put in force,
-    /// with --activate or by `policy activate`. Calls that run keep the revision they began with, and `policy
-    /// rollback` goes back. Sending the same bytes again changes nothing.
-    Push {
-        /// A .wasm file, a policy crate's folder, or the name of a built-in example.
-        policy: String,
-        /// Name it this on the host instead of after its file.
-        #[arg(long)]
-        name: Option<String>,
-        /// Put it in force at once.
-        #[arg(long)]
-        activate: bool,
-        /// Also when it imports what the revision in force does not.
-        #[arg(long, requires = "activate")]
-        allow_new_imports: bool,
-    },
-    /// Every policy and what is in force.
-    List,
-    /// Everything about one policy.
-    Show {
-        /// The policy.
-        name: String,
-    },
-    /// Put a revision in force.
-    Activate {
-        /// The policy.
-        name: String,
-        /// The revision or the beginning of it; without it, the newest one uploaded.
-        revision: Option<String>,
-        /// Also when it imports what the revision in force does not.
-        #[arg(long)]
-        allow_new_imports: bool,
-    },
-    /// Go back to what was in force before the last activation.
-    Rollback {
-        /// Only this policy; without it, the whole pipeline.
-        name: Option<String>,
-    },
-    /// Take a policy out of force; its revisions stay.
-    Deactivate {
-        /// The policy.
-        name: String,
-    },
-    /// Forget a revision that is not in force.
-    Remove {
-        /// The policy.
-        name: String,
-        /// The revision or the beginning of it.
-        revision: String,
-    },
-    /// Show the pipeline, or set who is called in which order; what is not given stays.
-    Order {
-        /// Before routing, as in a,b; "" for none.
-        #[arg(long, value_name = "NAMES")]
-        pre: Option<String>,
-        /// The router; "" leaves routing to the host.
-        #[arg(long, value_name = "NAME")]
-        route: Option<String>,
-        /// On replies, as in a,b; "" for none.
-        #[arg(long, value_name = "NAMES")]
-        post: Option<String>,
-    },
-    /// Recent calls, newest first: who was asked and why.
-    Decisions {
-        /// How many.
-        #[arg(long, default_value_t = 20)]
-        limit: usize,
-    },
-    /// What came into force when, oldest first.
-    Activations,
-}
-
-/// Where in a call's life a policy works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum HookKind {
-    /// Choose who answers.
-    Route,
-    /// Look at calls before they are routed.
-    Pre,
-    /// Look at replies while they stream.
-    Post,
 }
 
 #[cfg(test)]

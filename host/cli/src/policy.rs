@@ -5,16 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use signalbox_server::wire::{
     policies::{Pipeline, PipelineStatus, Policy as Known, PolicyRef, Uploaded},
-    requests::Activate,
+    requests::{Activate, Cast, Share},
+    trials::Replay,
 };
 
 use crate::{
-    args::{Policy, PolicyCommand},
+    args::{AuthorCommand, OperatorCommand, Policy, PolicyCommand},
     builtin,
     client::{Client, read},
     output::complain,
@@ -30,45 +31,76 @@ mod scaffold;
 pub(crate) fn run(args: Policy) -> Result<()> {
     let Policy { plane, json, command } = args;
     let hint = hint(&plane.admin);
-    let admin = Admin { client: Client::new(&plane.admin, plane.token), json, hint };
     match command {
-        PolicyCommand::New { name, hook } => {
+        PolicyCommand::Author(command) => write(command, json, &hint),
+        PolicyCommand::Operator(command) => {
+            let client = Client::new(&plane.admin, plane.token);
+            operate(command, &Admin { client, json, hint })
+        }
+    }
+}
+
+/// What needs no host.
+fn write(command: AuthorCommand, json: bool, hint: &str) -> Result<()> {
+    match command {
+        AuthorCommand::New { name, hook } => {
             scaffold::create(Path::new(""), &name, hook)?;
-            scaffold::say_next(&name, &admin.hint);
+            scaffold::say_next(&name, hint);
             Ok(())
         }
-        PolicyCommand::Build { dir } => {
+        AuthorCommand::Build { dir } => {
             let built = build(&dir)?;
             match json {
                 true => say_json(&built.as_json()),
-                false => built.say(&admin.hint),
+                false => built.say(hint),
             }
             Ok(())
         }
-        PolicyCommand::Inspect { policy } => {
+        AuthorCommand::Inspect { policy } => {
             let Upload { name, bytes } = Upload::find(&policy)?;
             inspect::run(&name, &bytes, &revision(&bytes), json)
         }
-        PolicyCommand::Wit { dir } => contract::hand_out(&dir),
-        PolicyCommand::Push { policy, name, activate, allow_new_imports } => {
+        AuthorCommand::Wit { dir } => contract::hand_out(&dir),
+    }
+}
+
+/// What a host is asked for.
+fn operate(command: OperatorCommand, admin: &Admin) -> Result<()> {
+    match command {
+        OperatorCommand::Push { policy, name, activate, allow_new_imports } => {
             admin.push(Upload::find(&policy)?, name, activate, allow_new_imports)
         }
-        PolicyCommand::List => admin.show("/policies", report::list),
-        PolicyCommand::Show { name } => admin.show(&format!("/policies/{name}"), report::policy),
-        PolicyCommand::Activate { name, revision, allow_new_imports } => {
-            admin.activate(&name, revision, allow_new_imports)
+        OperatorCommand::List => admin.show("/policies", report::list),
+        OperatorCommand::Show { name } => admin.show(&format!("/policies/{name}"), report::policy),
+        OperatorCommand::Activate { name, revision, allow_new_imports, min_agreement, canary } => {
+            let canary = canary.map(|percent| Share { percent });
+            let revision = admin.meant(&name, revision)?;
+            admin.activate(&name, &Activate { revision, allow_new_imports, min_agreement, canary })
         }
-        PolicyCommand::Rollback { name } => admin.rollback(name),
-        PolicyCommand::Deactivate { name } => admin.change(&format!("/policies/{name}/deactivate")),
-        PolicyCommand::Remove { name, revision } => admin.remove(&name, &revision),
-        PolicyCommand::Order { pre: None, route: None, post: None } => {
+        OperatorCommand::Replay { candidate, name, since, min_agreement } => {
+            admin.replay(Upload::find(&candidate)?, name, since, min_agreement)
+        }
+        OperatorCommand::Promote { name } => admin.change(&format!("/policies/{name}/promote")),
+        OperatorCommand::Shadow { name, off: true, .. } => admin.end_shadow(&name),
+        OperatorCommand::Shadow { name, revision, allow_new_imports, off: false } => {
+            admin.shadow(&name, revision, allow_new_imports)
+        }
+        OperatorCommand::Rollback { name } => admin.rollback(name),
+        OperatorCommand::Deactivate { name } => {
+            admin.change(&format!("/policies/{name}/deactivate"))
+        }
+        OperatorCommand::Remove { name, revision } => admin.remove(&name, &revision),
+        OperatorCommand::Order { pre: None, route: None, post: None } => {
             admin.show("/pipeline", report::pipeline_status)
         }
-        PolicyCommand::Order { pre, route, post } => admin.order(pre, route, post),
-        PolicyCommand::Decisions { limit } => {
+        OperatorCommand::Order { pre, route, post } => admin.order(pre, route, post),
+        OperatorCommand::Decisions { decision: Some(decision), .. } => {
+            admin.show(&format!("/decisions/{decision}"), report::decision)
+        }
+        OperatorCommand::Decisions { decision: None, limit } => {
             admin.show(&format!("/decisions?limit={limit}"), report::decisions)
         }
-        PolicyCommand::Activations => admin.show("/activations", report::activations),
+        OperatorCommand::Activations => admin.show("/activations", report::activations),
     }
 }
 
@@ -186,19 +218,53 @@ impl Admin {
         })
     }
 
-    fn activate(
-        &self,
-        name: &str,
-        revision: Option<String>,
-        allow_new_imports: bool,
-    ) -> Result<()> {
-        let revision = match revision {
-            Some(revision) => revision,
-            None => self.newest(name)?,
-        };
-        let path = format!("/policies/{name}/activate");
-        let answer = self.client.post(&path, &Activate { revision, allow_new_imports })?;
+    fn activate(&self, name: &str, asked: &Activate) -> Result<()> {
+        let answer = self.client.post(&format!("/policies/{name}/activate"), asked)?;
         self.print(answer.body, report::activation)
+    }
+
+    fn shadow(&self, name: &str, revision: Option<String>, allow_new_imports: bool) -> Result<()> {
+        let asked = Cast { revision: self.meant(name, revision)?, allow_new_imports };
+        let answer = self.client.post(&format!("/policies/{name}/shadow"), &asked)?;
+        self.print(answer.body, report::shadow)
+    }
+
+    fn end_shadow(&self, name: &str) -> Result<()> {
+        self.client.delete(&format!("/policies/{name}/shadow"))?;
+        if !self.json {
+            say!("nothing works in the shadow of {name} any more");
+        }
+        Ok(())
+    }
+
+    fn replay(
+        &self,
+        candidate: Upload,
+        name: Option<String>,
+        since: Option<u64>,
+        min_agreement: Option<f64>,
+    ) -> Result<()> {
+        let name = name.unwrap_or(candidate.name);
+        let waiting = Spinner::start(format!("decisions are replayed beside {name}"));
+        let since = since.map_or(String::new(), |seconds| format!("?since_s={seconds}"));
+        let answer =
+            self.client.upload(&format!("/policies/{name}/replay{since}"), &candidate.bytes)?;
+        drop(waiting);
+        let replay: Replay = read(answer.clone())?;
+        self.print(answer, report::replay)?;
+        let (shown, wanted) = (replay.agreement.unwrap_or_default(), min_agreement.unwrap_or(0.0));
+        ensure!(
+            shown >= wanted,
+            "{:.1} % of the verdicts agree, and {:.1} % are asked for",
+            shown * 100.0,
+            wanted * 100.0
+        );
+        Ok(())
+    }
+
+    /// The revision that was named, or the newest one.
+    fn meant(&self, name: &str, revision: Option<String>) -> Result<String> {
+        revision.map_or_else(|| self.newest(name), Ok)
     }
 
     /// The revision of a policy that was uploaded last.

@@ -1,8 +1,8 @@
 //! A configuration file, checked: every value bounded, every default filled in, all mistakes named
 //! at once. What comes out of here can be wired without asking again.
 //!
-//! The format is the predecessor's JSON, comments allowed, with seven sections more: `admin`,
-//! `access`, `policies`, `memory`, `pack_files`, `limits` and `images`. `host/cli/README.md` lists every key with its default.
+//! The format is the predecessor's JSON, comments allowed, with eight sections more: `admin`,
+//! `access`, `policies`, `memory`, `pack_files`, `limits`, `decision_log` and `images`. `host/cli/README.md` lists every key with its default.
 
 use std::{
     collections::BTreeSet,

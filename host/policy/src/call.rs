@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
-use crate::{Notes, Parameters};
+use crate::{Notes, Parameters, Runs, shared};
 
 /// What stands in a text where an image stood: U+FFFC, Unicode's object replacement character.
 pub const IMAGE_MARK: char = '\u{fffc}';
@@ -12,7 +13,7 @@ pub const IMAGE_MARK: char = '\u{fffc}';
 pub const HAS_IMAGES: &str = "has-images";
 
 /// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// `system`, `user`, `assistant` or `tool`.
     pub role: String,
@@ -23,13 +24,15 @@ pub struct Message {
     pub origin: Option<usize>,
 }
 
-/// One call on its way from the client to an expert.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// One call on its way from the client to an expert. Written down, it is what policies are shown.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Call {
     /// The id the client also gets.
     pub id: String,
     /// Who calls, as a number that stays the same for one caller and reveals nothing about it.
     /// Policies don't see it: it shows whether failures come from one caller or from many.
+    #[serde(skip)]
     pub caller: u64,
     /// The expert the client named; `None` leaves the choice to the router.
     pub model: Option<String>,
@@ -46,15 +49,44 @@ pub struct Call {
     /// What it asks for beyond words.
     pub parameters: Parameters,
     /// Who sent it, and how.
+    #[serde(with = "shared::one")]
     pub sender: Arc<Sender>,
     /// The expert that answered the conversation before its newest messages, where that is known.
     pub previous_expert: Option<String>,
     /// What policies noted about it.
+    #[serde(skip)]
     pub notes: Notes,
+    /// What policies did with it.
+    #[serde(skip)]
+    pub runs: Runs,
+}
+
+impl Call {
+    /// Whether policies made another call of the one `before` them.
+    pub fn is_edited_from(&self, before: &Call) -> bool {
+        self.messages != before.messages
+            || self.hints != before.hints
+            || self.parameters != before.parameters
+            || (self.max_tokens, self.temperature) != (before.max_tokens, before.temperature)
+    }
+
+    /// Bytes of all that clients and policies wrote in it.
+    pub fn written_bytes(&self) -> usize {
+        let pairs = |pairs: &[(String, String)]| -> usize {
+            pairs.iter().map(|(key, value)| key.len() + value.len()).sum()
+        };
+        let messages = self.messages.iter().map(|message| message.content.len());
+        let session = self.sender.session.as_ref().map_or(0, String::len);
+        messages.sum::<usize>()
+            + self.parameters.written_bytes()
+            + pairs(&self.hints)
+            + pairs(&self.sender.headers)
+            + session
+    }
 }
 
 /// Who sent a call, as far as policies may know.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sender {
     /// `key:NAME`, or `peer:ADDRESS` where there are no keys.
     pub caller: String,
@@ -83,7 +115,8 @@ impl Default for CallBounds {
 }
 
 /// Whether an expert's weights are in memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ExpertState {
     /// Loaded and able to answer now.
     Resident,
@@ -96,7 +129,7 @@ pub enum ExpertState {
 }
 
 /// One expert as policies see it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExpertView {
     /// The name a decision uses.
     pub id: String,

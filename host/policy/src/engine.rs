@@ -62,7 +62,8 @@ fn config(limits: &Limits) -> Config {
 }
 
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    let instances = (limits.instances + limits.sessions) as u32 + 2 * PROBES as u32;
+    let instances = limits.instances + limits.sessions + limits.shadow_calls;
+    let instances = instances as u32 + 2 * PROBES as u32;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_stacks(instances)

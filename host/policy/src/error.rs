@@ -5,7 +5,7 @@ use std::{borrow::Cow, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use signalbox_confine::OutOfBounds;
 
-use crate::{Hook, PolicyRef};
+use crate::{Agreement, Hook, PolicyRef};
 
 /// Who has to act on an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -313,6 +313,50 @@ pub enum PolicyError {
         /// The system's words.
         problem: String,
     },
+    /// A revision can't work in shadow, and why.
+    #[error("policy {policy} can't work in shadow: {why}")]
+    NoShadow {
+        /// The revision.
+        policy: PolicyRef,
+        /// Why, and the mend.
+        why: &'static str,
+    },
+    /// No revision of the policy works in shadow.
+    #[error("no revision of policy '{name}' works in shadow")]
+    NoShadowThere {
+        /// The policy.
+        name: String,
+    },
+    /// A revision can't be a canary, and why.
+    #[error("policy {policy} can't be a canary: {why}")]
+    NoCanary {
+        /// The revision.
+        policy: PolicyRef,
+        /// Why, and the mend.
+        why: String,
+    },
+    /// The policy has no canary.
+    #[error("policy '{name}' has no canary; `activate` with `canary` begins one")]
+    NoCanaryThere {
+        /// The policy.
+        name: String,
+    },
+    /// A revision has not shown that it agrees with the one in force as far as it was asked to.
+    #[error(
+        "policy {policy} agrees with the revision in force in {} of {} calls, and {} % of at least {calls} is asked \
+         for; let it work in shadow for longer or replay decisions with it, mend it, or ask for less",
+        shown.agreed, shown.compared, f64::from(*permille) / 10.0
+    )]
+    NotAgreed {
+        /// The revision.
+        policy: PolicyRef,
+        /// What it has shown.
+        shown: Agreement,
+        /// The share of calls that is asked for, of 1000.
+        permille: u32,
+        /// Of at least so many.
+        calls: u64,
+    },
     /// A setting is out of bounds.
     #[error(transparent)]
     InvalidSettings(#[from] OutOfBounds),
@@ -358,6 +402,11 @@ impl PolicyError {
             Self::InvalidPipeline { .. } => "pipeline_invalid",
             Self::InUse { .. } => "revision_in_use",
             Self::NewImports { .. } => "revision_new_imports",
+            Self::NoCanary { .. } => "canary_impossible",
+            Self::NoCanaryThere { .. } => "canary_not_found",
+            Self::NoShadow { .. } => "shadow_impossible",
+            Self::NoShadowThere { .. } => "shadow_not_found",
+            Self::NotAgreed { .. } => "revision_not_agreed",
             Self::Unusable { .. } => "revision_unusable",
             Self::NothingToRollBack => "nothing_to_roll_back",
             Self::RollbackUnclear { .. } => "rollback_unclear",

@@ -38,7 +38,7 @@ impl Asked {
         Self { seat: seat.clone(), steps_in: false }
     }
 
-    /// What happens after `failure`. Who steps in is one of the `active`, and nobody steps in for it.
+    /// What happens after `failure`. For a canary the revision in force is asked. Who steps in is one of the `active`, and nobody steps in for it.
     pub(crate) fn after(
         &self,
         spec: &Spec,
@@ -46,6 +46,9 @@ impl Asked {
         active: &BTreeMap<String, Arc<Seat>>,
     ) -> Next<Asked> {
         let hook = spec.hook;
+        if let Some(stable) = &self.seat.instead {
+            return Next::Ask(Asked { seat: stable.clone(), steps_in: self.steps_in });
+        }
         let unexamined = spec.guards && failure.is_the_hosts();
         let next = match self.seat.on_failure(hook) {
             _ if self.steps_in => None,

@@ -2,6 +2,7 @@
 //! called, stands in its own file beside this one.
 
 pub(crate) mod bounds;
+mod handled;
 pub(crate) mod post;
 pub(crate) mod pre;
 mod refusal;
@@ -16,6 +17,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use handled::Handled;
 pub(crate) use refusal::{Answer, Refusal};
 pub(crate) use spec::Spec;
 

@@ -1,5 +1,5 @@
 //! Admission of instances: how many live at once, and how much memory they have together. `pre` and `route` have
-//! a budget of their own, so that replies whose readers are slow stop no new call.
+//! a budget of their own, so that replies whose readers are slow stop no new call; and so have those that are only compared.
 
 use std::{
     sync::{
@@ -26,10 +26,14 @@ pub(crate) struct Instances {
     calls: Arc<Semaphore>,
     sessions: Arc<Semaphore>,
     probes: Arc<Semaphore>,
+    /// Of revisions that are only compared.
+    aside: Arc<Semaphore>,
     /// Large calls at once: all of them together take half of the memory at most, and the small
     /// ones never wait behind them.
     large: Arc<Semaphore>,
     pub(crate) memory: Arc<MemoryBudget>,
+    /// What those that are only compared have together, beside it.
+    pub(crate) memory_aside: Arc<MemoryBudget>,
 }
 
 /// What a call in `pre` or `route` holds.
@@ -45,8 +49,10 @@ impl Instances {
             calls: rooms(limits.instances),
             sessions: rooms(limits.sessions),
             probes: Arc::new(Semaphore::new(PROBES)),
+            aside: rooms(limits.shadow_calls),
             large: rooms((limits.memory_total_bytes / 2 / limits.memory_bytes).max(1)),
             memory: Arc::new(MemoryBudget::new(limits.memory_total_bytes)),
+            memory_aside: Arc::new(MemoryBudget::new(limits.memory_total_bytes / 4)),
         }
     }
 
@@ -74,6 +80,18 @@ impl Instances {
     /// Room for one session of a probe.
     pub(crate) async fn probe(&self, within: Duration) -> Result<InstancePermit, Failure> {
         one(&self.probes, within).await.map(Arc::new)
+    }
+}
+
+impl Instances {
+    /// Room for one instance that is only compared.
+    pub(crate) async fn aside(&self, within: Duration) -> Result<OwnedSemaphorePermit, Failure> {
+        one(&self.aside, within).await
+    }
+
+    /// Whether there is some now.
+    pub(crate) fn has_room_aside(&self) -> bool {
+        self.aside.available_permits() > 0
     }
 }
 

@@ -6,10 +6,13 @@
 //! [`Snapshot`] and asks it [`pre`](Snapshot::pre), [`route`](Snapshot::route) and
 //! [`post`](Seats::post); a swap never splits a call.
 
+mod agreement;
 mod bindings;
 mod breaker;
 mod call;
+mod canary;
 mod code;
+mod comparison;
 mod compile;
 mod edits;
 mod engine;
@@ -30,24 +33,32 @@ mod pace;
 mod parameters;
 mod pipeline;
 mod policy;
+mod policy_ref;
 mod program;
 mod registry;
+mod runs;
 mod runtime;
 mod scheduler;
 mod seat;
 mod settings;
+mod shadow;
+mod shared;
 mod snapshot;
 mod status;
 mod store;
 mod surface;
 mod token_counts;
 mod verdict;
+mod witness;
 
+pub use agreement::Agreement;
 pub use breaker::BreakerSettings;
 pub use call::{
     Call, CallBounds, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, Sender, TokenError,
     World,
 };
+pub use canary::CanarySettings;
+pub use comparison::Comparison;
 pub use compile::{Compile, serve_compiler};
 pub use error::{Blame, Failure, Outage, PolicyError, RefusalKind, UploadProblem};
 pub use failure_mode::OnFailure;
@@ -60,12 +71,14 @@ pub use limits::Limits;
 pub use notes::{Note, Notes};
 pub use parameters::{Parameters, ResponseFormat, Tool, ToolChoice};
 pub use pipeline::Pipeline;
-pub use registry::{NewImports, Policies};
+pub use policy_ref::PolicyRef;
+pub use registry::{NewImports, Policies, RecordedCall, Replayed};
+pub use runs::{Run, Runs};
 pub use settings::PolicySettings;
 pub use snapshot::Snapshot;
 pub use status::{
-    Activation, Cause, Change, HookCounters, OutOfService, PipelineStatus, PolicyStatus,
-    RevisionStatus, Uploaded,
+    Activation, CanarySide, CanaryStatus, Cause, Change, HookCounters, OutOfService,
+    PipelineStatus, PolicyStatus, RevisionStatus, ShadowStatus, Uploaded,
 };
 pub use surface::{Contract, Surface, contract};
-pub use verdict::{ConsensusMode, Decision, Plan, PolicyRef, PreVerdict, Release};
+pub use verdict::{ConsensusMode, Decision, Plan, PreVerdict, Release};

@@ -48,6 +48,11 @@ limits! {
         /// for room, for tokens to be counted. Beyond it the call gets 503 and the policy is not
         /// blamed.
         host_wait_ms: u64 = 60_000, 100..=600_000, "milliseconds";
+        /// Calls that revisions in shadow work on at once, aside; more are dropped and counted. They have
+        /// a quarter of `policies.limits.memory_total_bytes` beside it.
+        shadow_calls: u64 = 4, 1..=256, "calls";
+        /// Calls that must have been compared before `min_agreement` can be reached.
+        agreement_calls: u64 = 100, 1..=1_000_000, "calls";
         /// What a hook may answer with beyond the length of the texts it was shown and a quarter of
         /// it: edits and answer of `pre`; reason, ids and tags of `route`; text of `post`.
         output_bytes: u64 = 256 * KIB, KIB..=16 * MIB, "bytes";

@@ -3,8 +3,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::shared;
+
 /// Something that the reply may call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// What a call names.
     pub name: String,
@@ -15,7 +19,8 @@ pub struct Tool {
 }
 
 /// Whether tools may or have to be called.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ToolChoice {
     /// The expert decides.
     #[default]
@@ -29,7 +34,8 @@ pub enum ToolChoice {
 }
 
 /// What the reply has to look like.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ResponseFormat {
     /// Text, whatever it looks like.
     #[default]
@@ -43,9 +49,11 @@ pub enum ResponseFormat {
 }
 
 /// What a call asks for beyond words.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Parameters {
     /// What the reply may call, in the client's order, no two of one name.
+    #[serde(with = "shared::list")]
     pub tools: Arc<[Tool]>,
     /// Whether they are called.
     pub tool_choice: ToolChoice,
@@ -59,4 +67,17 @@ pub struct Parameters {
     pub stop: Vec<String>,
     /// Whether log probabilities are wanted, and of how many other tokens for each.
     pub logprobs: Option<u32>,
+}
+
+impl Parameters {
+    /// Bytes of all that clients and policies wrote in it.
+    pub(crate) fn written_bytes(&self) -> usize {
+        let tool = |tool: &Tool| tool.name.len() + tool.description.len() + tool.parameters.len();
+        let format = match &self.response_format {
+            ResponseFormat::JsonSchema(text) | ResponseFormat::Other(text) => text.len(),
+            ResponseFormat::Text | ResponseFormat::Json => 0,
+        };
+        let stop = self.stop.iter().map(String::len);
+        self.tools.iter().map(tool).sum::<usize>() + format + stop.sum::<usize>()
+    }
 }

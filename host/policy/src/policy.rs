@@ -7,7 +7,7 @@ use signalbox_confine::{LINE_BYTES, clean};
 use wasmtime::{Store, component::Instance};
 
 use crate::{
-    Failure, Hook, PerHook, PolicyRef,
+    Failure, Hook, PerHook, PolicyRef, Runs,
     hook::{Answer, Refusal, Spec, bounds},
     meter::Meters,
     pace::Pace,
@@ -31,10 +31,12 @@ impl Policy {
         &self.lent.policy
     }
 
-    /// Runs `body` with what it is `given`, under the hook's deadline, and counts what came of it.
+    /// Runs `body` with what it is `given`, under the hook's deadline, and counts what came of it, also among the `runs` of the
+    /// call.
     pub(crate) async fn call<T, G, F>(
         self: &Arc<Self>,
         spec: &Spec,
+        runs: &Runs,
         text_bytes: usize,
         given: impl Future<Output = Result<G, Failure>>,
         body: impl FnOnce(Arc<Self>, Turn, G) -> F,
@@ -56,7 +58,9 @@ impl Policy {
         };
         let outcome = outcome.map_err(one_line);
         let failure = outcome.as_ref().err();
-        self.meters.call(spec.hook, started.elapsed(), own_time.spent(), failure);
+        let (took, own) = (started.elapsed(), own_time.spent());
+        self.meters.call(spec.hook, took, own, failure);
+        runs.took(spec.hook, self.id(), took, own);
         outcome
     }
 
@@ -107,6 +111,9 @@ impl Policy {
     /// Room for one instance before the expert.
     pub(crate) async fn room(&self, text_bytes: usize) -> Result<Held, Failure> {
         let within = self.lent.limits.host_wait();
+        if self.lent.aside {
+            return self.runtime.instances.aside(within).await.map(Held::Aside);
+        }
         self.runtime.instances.call(text_bytes, within).await.map(Held::Call)
     }
 }

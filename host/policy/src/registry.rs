@@ -1,21 +1,26 @@
 //! The policies there are and the ones in force. One lock for whoever changes something; whoever
 //! answers a call reads one pointer.
 
+mod assemble;
+mod book;
 mod build;
 mod cache;
+mod canary;
 mod compiler;
 mod deploy;
 mod disk;
 mod ledger;
 mod names;
 pub(crate) mod probe;
+mod replay;
 mod service;
+mod shadow;
 mod start;
 mod status;
 mod upkeep;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -26,17 +31,13 @@ use bytes::Bytes;
 use signalbox_confine::Bounded;
 
 use crate::{
-    Activation, BreakerSettings, Limits, PerHook, Pipeline, PolicyError, PolicyRef, PolicySettings,
-    Snapshot, Uploaded, World,
-    compile::Haste,
-    meter::{Meters, Tally},
-    policy::Policy,
-    program::Program,
-    runtime::Runtime,
-    seat::{Seat, Unusable, now_ms},
-    snapshot::Set,
-    store::Lent,
+    Activation, BreakerSettings, CanarySettings, Limits, Pipeline, PolicyError, PolicyRef,
+    PolicySettings, Snapshot, Uploaded, World, compile::Haste, program::Program, runtime::Runtime,
+    seat::now_ms, snapshot::Set,
 };
+pub use replay::{RecordedCall, Replayed};
+
+use book::Book;
 use cache::Cache;
 use compiler::Compiler;
 use disk::{Disk, Opened};
@@ -82,22 +83,6 @@ struct Registry {
     upkeep: Upkeep,
 }
 
-/// What only one may change at a time.
-struct Book {
-    disk: Disk,
-    ledger: Ledger,
-    /// Why the state could not be read. Until an operator says what is to be in force, no call is let
-    /// through and nothing is written over the state.
-    unreadable: Option<String>,
-    /// Revisions in force that can't be run.
-    unusable: HashMap<PolicyRef, Unusable>,
-    /// Code by revision, of those that are in force or a step away from it.
-    programs: HashMap<String, Arc<Program>>,
-    meters: HashMap<PolicyRef, Arc<Meters>>,
-    /// By the names of policies.
-    tallies: HashMap<String, Arc<Tally>>,
-}
-
 impl Policies {
     /// Opens the registry in `settings.data_dir` and puts its policies in force. A stored revision
     /// that can't be run gives way to the last good one, or keeps its place out of service. When
@@ -124,6 +109,7 @@ impl Policies {
     ) -> Result<Policies, PolicyError> {
         settings.limits.check()?;
         settings.breaker.check()?;
+        settings.canary.check()?;
         let Opened { disk, state: ledger, unreadable } = Disk::open(&settings.data_dir)?;
         let limits = Arc::new(settings.limits.clone());
         let runtime = Arc::new(Runtime::start(&limits)?);
@@ -157,9 +143,20 @@ impl Policies {
         Ok(Policies(registry))
     }
 
-    /// The policies in force now. Take one per call.
+    /// The policies in force now, without canaries.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.0.current.load_full())
+    }
+
+    /// The policies that answer the calls of a caller now: those in force, and the canaries whose share it is in. One
+    /// caller is always in the same ones.
+    pub fn snapshot_of(&self, caller: &str) -> Snapshot {
+        Snapshot::of_caller(self.0.current.load_full(), caller)
+    }
+
+    /// When a canary is ended.
+    pub fn canary(&self) -> &CanarySettings {
+        &self.0.settings.canary
     }
 
     /// The limits in force.
@@ -288,19 +285,36 @@ impl Registry {
         edit: impl Fn(&mut Ledger) -> Result<Activation, PolicyError>,
         then: impl FnOnce(&mut Book) -> Result<(), PolicyError>,
     ) -> Result<Activation, PolicyError> {
+        let activation = self.edit_then(edit, then)?;
+        let Activation { generation, cause, policy, .. } = &activation;
+        tracing::info!(generation, ?cause, ?policy, "the policies in force changed");
+        Ok(activation)
+    }
+
+    /// Makes a change that leaves in force what is in force.
+    fn edit<T>(
+        self: &Arc<Self>,
+        edit: impl Fn(&mut Ledger) -> Result<T, PolicyError>,
+    ) -> Result<T, PolicyError> {
+        self.edit_then(edit, |_| Ok(()))
+    }
+
+    fn edit_then<T>(
+        self: &Arc<Self>,
+        edit: impl Fn(&mut Ledger) -> Result<T, PolicyError>,
+        then: impl FnOnce(&mut Book) -> Result<(), PolicyError>,
+    ) -> Result<T, PolicyError> {
         let mut fetched = HashMap::new();
         loop {
             let mut book = self.book();
             let mut ledger = book.ledger.clone();
-            let activation = edit(&mut ledger)?;
+            let edited = edit(&mut ledger)?;
             // Other changes meanwhile may have put aside what this one waited for.
             book.programs.extend(fetched.clone());
             let Some(missing) = book.missing(&ledger) else {
                 then(&mut book)?;
                 self.commit(&mut book, ledger)?;
-                let Activation { generation, cause, policy, .. } = &activation;
-                tracing::info!(generation, ?cause, ?policy, "the policies in force changed");
-                return Ok(activation);
+                return Ok(edited);
             };
             drop(book);
             let program = self.fetch(&missing)?;
@@ -334,108 +348,6 @@ impl Registry {
             book.keep(ledger)?;
         }
         self.current.store(Arc::new(set));
-        Ok(())
-    }
-
-    /// The policies that `ledger` puts in force. Who can't be run has a seat all the same.
-    fn assemble(self: &Arc<Self>, book: &mut Book, ledger: &Ledger) -> Set {
-        let before = self.current.load();
-        let mut active = BTreeMap::new();
-        for id in ledger.active() {
-            let program = book.programs.get(&id.revision).cloned();
-            let usable = program.is_some();
-            let same = before.active.get(&id.name);
-            let same = same.filter(|seat| seat.id == id && seat.policy.is_ok() == usable);
-            let seat = match same {
-                Some(same) => same.clone(),
-                None => Arc::new(self.seat(book, ledger, &id, program)),
-            };
-            active.insert(id.name, seat);
-        }
-        Set {
-            generation: ledger.generation,
-            runtime: self.runtime.clone(),
-            limits: self.limits.clone(),
-            sealed: book.unreadable.clone(),
-            pipeline: ledger.pipeline.filter_map(|name| active.get(name).cloned()),
-            active,
-        }
-    }
-
-    fn seat(
-        self: &Arc<Self>,
-        book: &mut Book,
-        ledger: &Ledger,
-        id: &PolicyRef,
-        program: Option<Arc<Program>>,
-    ) -> Seat {
-        let policy = match program {
-            Some(program) => {
-                let meters = book.meters(id);
-                Ok(Arc::new(self.policy(id, program, meters)))
-            }
-            None => Err(book.unusable.get(id).cloned().unwrap_or_else(Unusable::unknown)),
-        };
-        let stored = ledger.policies.get(&id.name).and_then(|slot| slot.find(&id.revision));
-        let hooks = stored.map(|stored| stored.hooks.clone()).unwrap_or_default();
-        let modes = PerHook::from_fn(|hook| self.settings.on_failure(&id.name, hook).clone());
-        Seat::new(id.clone(), hooks, modes, policy, &self.settings.breaker, self.notice())
-    }
-
-    fn policy(&self, id: &PolicyRef, program: Arc<Program>, meters: Arc<Meters>) -> Policy {
-        let lent = Arc::new(self.lend(id));
-        Policy { runtime: self.runtime.clone(), program, lent, meters, paces: PerHook::default() }
-    }
-
-    fn lend(&self, id: &PolicyRef) -> Lent {
-        Lent {
-            policy: id.clone(),
-            world: self.world.clone(),
-            config: self.settings.settings.get(&id.name).cloned().unwrap_or_default(),
-            limits: self.limits.clone(),
-            bounds: self.settings.bounds.clone(),
-        }
-    }
-}
-
-impl Book {
-    fn meters(&mut self, id: &PolicyRef) -> Arc<Meters> {
-        let tally = self.tallies.entry(id.name.clone()).or_default();
-        let new = || Arc::new(Meters::new(tally.clone()));
-        self.meters.entry(id.clone()).or_insert_with(new).clone()
-    }
-
-    /// A revision that `ledger` puts in force and whose code is not at hand. One that is known to be
-    /// unusable keeps its seat and holds no change up.
-    fn missing(&self, ledger: &Ledger) -> Option<PolicyRef> {
-        let given_up = |id: &PolicyRef| {
-            self.unusable.contains_key(id) && self.ledger.active().any(|active| active == *id)
-        };
-        ledger.active().find(|id| !self.programs.contains_key(&id.revision) && !given_up(id))
-    }
-
-    /// Saves `ledger`, then forgets what it does not name any more. Over a state that could not be
-    /// read nothing is written, and nothing that it may name is forgotten.
-    fn keep(&mut self, ledger: Ledger) -> Result<(), PolicyError> {
-        if self.unreadable.is_some() {
-            self.ledger = ledger;
-            return Ok(());
-        }
-        self.disk.save(&ledger)?;
-        let before = std::mem::replace(&mut self.ledger, ledger);
-        let gone = before.revisions().filter(|old| !self.ledger.revisions().any(|new| new == *old));
-        for revision in gone {
-            self.disk.forget(revision);
-        }
-        let active: Vec<PolicyRef> = self.ledger.active().collect();
-        self.unusable.retain(|id, _| active.contains(id));
-        let warm = self.ledger.warm();
-        self.programs.retain(|revision, _| warm.contains(revision));
-        let policies = &self.ledger.policies;
-        self.meters.retain(|id, _| {
-            policies.get(&id.name).is_some_and(|slot| slot.find(&id.revision).is_some())
-        });
-        self.tallies.retain(|name, _| policies.contains_key(name));
         Ok(())
     }
 }

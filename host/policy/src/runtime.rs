@@ -59,7 +59,11 @@ impl Runtime {
 
     /// A store for one instance.
     pub(crate) fn store(&self, lent: &Arc<Lent>, turn: Turn, held: Held) -> Store<State> {
-        let state = State::new(lent, turn, held, &self.instances.memory, &self.token_counts);
+        let memory = match lent.aside {
+            true => &self.instances.memory_aside,
+            false => &self.instances.memory,
+        };
+        let state = State::new(lent, turn, held, memory, &self.token_counts);
         state.into_store(&self.engine)
     }
 

@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub(crate) use run_queue::RunQueue;
+pub(crate) use run_queue::{ASIDE, RunQueue};
 use task::{Shared, Task};
 pub(crate) use time::OwnTime;
 

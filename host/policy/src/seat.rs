@@ -27,6 +27,8 @@ pub(crate) struct Seat {
     pub(crate) on_failure: PerHook<OnFailure>,
     /// The policy, or why its component can't be run and since when.
     pub(crate) policy: Result<Arc<Policy>, Unusable>,
+    /// Of a canary: the revision in force, which is asked where the canary can't be or fails.
+    pub(crate) instead: Option<Arc<Seat>>,
     watches: PerHook<Mutex<Watch>>,
     notice: Notice,
 }
@@ -76,12 +78,13 @@ impl Seat {
         policy: Result<Arc<Policy>, Unusable>,
         breaker: &BreakerSettings,
         notice: Notice,
+        instead: Option<Arc<Seat>>,
     ) -> Self {
         let watch = |_| {
             let breaker = Breaker::new(breaker.clone());
             Mutex::new(Watch { breaker, since_unix_ms: 0, log_again: None, unsaid: 0 })
         };
-        Self { id, hooks, on_failure, policy, watches: PerHook::from_fn(watch), notice }
+        Self { id, hooks, on_failure, policy, instead, watches: PerHook::from_fn(watch), notice }
     }
 
     pub(crate) fn on_failure(&self, hook: Hook) -> &OnFailure {

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    BreakerSettings, CallBounds, Compile, Hook, Limits, OnFailure, PerHook, hook::table::spec,
+    BreakerSettings, CallBounds, CanarySettings, Compile, Hook, Limits, OnFailure, PerHook,
+    hook::table::spec,
 };
 
 /// All settings of the policy runtime.
@@ -25,6 +26,8 @@ pub struct PolicySettings {
     pub failure_defaults: PerHook<OnFailure>,
     /// When a hook of a revision is taken out of service.
     pub breaker: BreakerSettings,
+    /// When a canary is ended because it decides otherwise.
+    pub canary: CanarySettings,
 }
 
 impl PolicySettings {
@@ -39,6 +42,7 @@ impl PolicySettings {
             on_failure: BTreeMap::new(),
             failure_defaults: PerHook::from_fn(|hook| spec(hook).on_failure.clone()),
             breaker: BreakerSettings::default(),
+            canary: CanarySettings::default(),
         }
     }
 

@@ -4,13 +4,19 @@
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use crate::{
-    Failure, Limits, Pipeline, PolicyError, PolicyRef,
+    Call, ExpertView, Failure, Hook, Limits, Pipeline, PolicyError, PolicyRef,
+    canary::Canary,
     fallback::{Asked, Next},
     hook::{Answer, Spec},
     policy::Policy,
     runtime::Runtime,
     seat::{Absence, Seat},
+    shadow::Shadow,
+    witness::Witness,
 };
+
+/// How a run ends that turned its call away on purpose.
+const REFUSED: &str = "refused";
 
 /// Every policy in force: those the pipeline calls, and those that may step in for another.
 pub(crate) struct Set {
@@ -21,6 +27,10 @@ pub(crate) struct Set {
     pub(crate) sealed: Option<String>,
     pub(crate) pipeline: Pipeline<Arc<Seat>>,
     pub(crate) active: BTreeMap<String, Arc<Seat>>,
+    /// By the names of the policies in whose shadow they are.
+    pub(crate) shadows: BTreeMap<String, Arc<Shadow>>,
+    /// By the names of the policies a share of whose calls they answer.
+    pub(crate) canaries: BTreeMap<String, Arc<Canary>>,
 }
 
 impl Set {
@@ -33,43 +43,80 @@ impl Set {
             sealed: None,
             pipeline: Pipeline::default(),
             active: BTreeMap::new(),
+            shadows: BTreeMap::new(),
+            canaries: BTreeMap::new(),
         }
     }
 }
 
 /// The policies fixed for one call. Cheap to clone.
 #[derive(Clone)]
-pub struct Snapshot(Arc<Set>);
+pub struct Snapshot {
+    set: Arc<Set>,
+    /// With canaries in the places of those in force, where any of them answers this call.
+    pipeline: Option<Arc<Pipeline<Arc<Seat>>>>,
+}
 
 impl Snapshot {
+    /// What is in force, canaries left out.
     pub(crate) fn new(set: Arc<Set>) -> Self {
-        Self(set)
+        Self { set, pipeline: None }
+    }
+
+    /// What answers the calls of a caller.
+    pub(crate) fn of_caller(set: Arc<Set>, caller: &str) -> Self {
+        let taking = |seat: &Arc<Seat>| {
+            let canary = set.canaries.get(&seat.id.name)?;
+            canary.takes(caller).then(|| canary.seat.clone())
+        };
+        let taken = set.pipeline.iter().any(|(_, seat)| taking(seat).is_some());
+        let pipeline = taken.then(|| {
+            let whole = |seat: &Arc<Seat>| Some(taking(seat).unwrap_or_else(|| seat.clone()));
+            Arc::new(set.pipeline.filter_map(whole))
+        });
+        Self { set, pipeline }
     }
 
     /// Grows by one with every change of the policies in force.
     pub fn generation(&self) -> u64 {
-        self.0.generation
+        self.set.generation
     }
 
     /// The router; `None` leaves routing to the host's own default.
     pub fn router(&self) -> Option<&PolicyRef> {
-        self.0.pipeline.route.as_deref().map(|seat| &seat.id)
+        self.pipeline().route.as_deref().map(|seat| &seat.id)
     }
 
     pub(crate) fn set(&self) -> &Arc<Set> {
-        &self.0
+        &self.set
     }
 
     pub(crate) fn pipeline(&self) -> &Pipeline<Arc<Seat>> {
-        &self.0.pipeline
+        self.pipeline.as_deref().unwrap_or(&self.set.pipeline)
     }
 
     /// Lets no call through while nobody knows what it has to pass.
     pub(crate) fn check_sealed(&self) -> Result<(), PolicyError> {
-        match &self.0.sealed {
+        match &self.set.sealed {
             Some(problem) => Err(PolicyError::Unreadable { problem: problem.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Who wants to know what the policy at `seat` says of a call, if anybody does.
+    pub(crate) fn witness(
+        &self,
+        seat: &Seat,
+        hook: Hook,
+        call: &Arc<Call>,
+        menu: &Arc<[ExpertView]>,
+    ) -> Option<Witness> {
+        let name = &seat.id.name;
+        let shadow = self.set.shadows.get(name);
+        let beside = shadow.and_then(|shadow| shadow.beside(&seat.id, hook, call, menu));
+        let canary = self.set.canaries.get(name).cloned();
+        let wanted = beside.is_some() || canary.is_some();
+        wanted.then(|| Witness { hook, call: call.clone(), beside, canary })
     }
 
     /// Asks the policy at `seat`, and when it fails, who steps in for it: the verdict and whose it is;
@@ -78,19 +125,25 @@ impl Snapshot {
         &self,
         spec: &Spec,
         seat: &Arc<Seat>,
-        caller: u64,
-        call: impl Fn(Arc<Policy>) -> F,
+        call: &Call,
+        asking: impl Fn(Arc<Policy>) -> F,
     ) -> Result<Option<(Arc<Seat>, T)>, PolicyError> {
         let mut asked = Asked::first(seat);
         loop {
-            match asked.seat.ask(spec.hook, caller, &call).await {
+            match asked.seat.ask(spec.hook, call.caller, &asking).await {
                 Ok(Ok(verdict)) => return Ok(Some((asked.seat, verdict))),
-                Ok(Err(refusal)) => return Err(asked.seat.refused(refusal)),
-                Err(failure) => match asked.after(spec, failure, &self.0.active) {
-                    Next::End(error) => return Err(error),
-                    Next::Skip => return Ok(None),
-                    Next::Ask(other) => asked = other,
-                },
+                Ok(Err(refusal)) => {
+                    call.runs.ended(spec.hook, &asked.seat.id, REFUSED);
+                    return Err(asked.seat.refused(refusal));
+                }
+                Err(failure) => {
+                    call.runs.ended(spec.hook, &asked.seat.id, failure.code());
+                    match asked.after(spec, failure, &self.set.active) {
+                        Next::End(error) => return Err(error),
+                        Next::Skip => return Ok(None),
+                        Next::Ask(other) => asked = other,
+                    }
+                }
             }
         }
     }
@@ -103,7 +156,7 @@ impl Snapshot {
             if on_trial {
                 return None;
             }
-            match asked.after(spec, Failure::OutOfService(outage), &self.0.active) {
+            match asked.after(spec, Failure::OutOfService(outage), &self.set.active) {
                 Next::End(error) => return Some(error),
                 Next::Skip => return None,
                 Next::Ask(other) => asked = other,

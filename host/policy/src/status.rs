@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hook, OnFailure, Pipeline, PolicyRef};
+use crate::{Comparison, Hook, OnFailure, Pipeline, PolicyRef};
 
 /// The pipeline as it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,10 @@ pub enum Cause {
     Breaker,
     /// A stored revision could not be run when the registry was opened.
     Start,
+    /// An operator let a revision answer a share of the calls.
+    Canary,
+    /// A canary refused or chose otherwise than the revision in force, beyond what is allowed.
+    Drift,
 }
 
 impl Cause {
@@ -43,6 +47,8 @@ impl Cause {
             Self::Pipeline => "pipeline",
             Self::Breaker => "breaker",
             Self::Start => "start",
+            Self::Canary => "canary",
+            Self::Drift => "drift",
         }
     }
 }
@@ -78,6 +84,12 @@ pub struct Activation {
     /// For a rollback: the generation it undid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<u64>,
+    /// Canaries that began or ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub canaries: Vec<Change>,
+    /// For what happened by itself: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What an accepted upload is.
@@ -168,6 +180,43 @@ pub struct OutOfService {
     pub refuses: bool,
 }
 
+/// A revision that works beside the one in force and is only compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShadowStatus {
+    /// The revision.
+    pub revision: String,
+    /// Since when it is compared with the one in force now, in milliseconds since the Unix epoch.
+    pub since_unix_ms: u64,
+    /// Whether it failed so often that it is not asked any more.
+    pub stopped: bool,
+    /// What came of it, per hook.
+    pub hooks: BTreeMap<Hook, Comparison>,
+}
+
+/// A revision that answers a share of the calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanaryStatus {
+    /// The revision.
+    pub revision: String,
+    /// Its share.
+    pub percent: u32,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_unix_ms: u64,
+    /// What the revision in force said since then or since the start, and what the canary did, per hook.
+    pub hooks: BTreeMap<Hook, (CanarySide, CanarySide)>,
+}
+
+/// What one of two revisions said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CanarySide {
+    /// Calls that it said something of.
+    pub calls: u64,
+    /// Of these, the ones that it turned away.
+    pub refusals: u64,
+    /// What it said and how often.
+    pub verdicts: BTreeMap<String, u64>,
+}
+
 /// One policy and everything known about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyStatus {
@@ -193,6 +242,10 @@ pub struct PolicyStatus {
     pub out_of_service: Vec<OutOfService>,
     /// Why `active` is not `requested`, or can't be run.
     pub problem: Option<String>,
+    /// The revision in its shadow.
+    pub shadow: Option<ShadowStatus>,
+    /// The revision that answers a share of its calls.
+    pub canary: Option<CanaryStatus>,
     /// Everything stored, newest first.
     pub revisions: Vec<RevisionStatus>,
 }

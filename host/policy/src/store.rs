@@ -9,6 +9,7 @@ use std::{
 
 use rustix::io::Errno;
 use signalbox_confine::clean;
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{
     Engine, FrameInfo, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, UpdateDeadline,
     WasmBacktrace,
@@ -22,7 +23,7 @@ use crate::{
     hostcall_fuel,
     instance_log::Log,
     instances::{CallInstance, InstancePermit, MemoryBudget, Share},
-    scheduler::{OwnTime, give_way},
+    scheduler::{ASIDE, OwnTime, give_way},
     token_counts::TokenCounts,
 };
 
@@ -40,11 +41,16 @@ pub(crate) struct Lent {
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) bounds: CallBounds,
+    /// Whether it is only compared: nobody waits for it, and no import may change anything that others see.
+    pub(crate) aside: bool,
 }
 
 impl Lent {
     /// Where its guests stand in line: all revisions of a policy share its turns.
     pub(crate) fn lane(&self) -> u64 {
+        if self.aside {
+            return ASIDE;
+        }
         let mut hasher = std::hash::DefaultHasher::new();
         self.policy.name.hash(&mut hasher);
         hasher.finish()
@@ -55,6 +61,8 @@ impl Lent {
 pub(crate) enum Held {
     /// Of a call that is before its expert.
     Call(#[expect(dead_code, reason = "held, not read")] CallInstance),
+    /// Of a call that is only compared.
+    Aside(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
     /// Of a reply.
     Session(#[expect(dead_code, reason = "held, not read")] InstancePermit),
 }

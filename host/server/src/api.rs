@@ -24,11 +24,13 @@ mod parts;
 mod pipeline;
 mod policies;
 mod reload;
+mod replay;
 pub(crate) mod reply;
 mod responses;
 mod root;
 pub(crate) mod route;
 mod sampling;
+mod shadow;
 mod stats;
 mod tokens;
 mod tools;
@@ -73,10 +75,11 @@ use crate::{
             Activation, ActivationList, Pipeline, PipelineStatus, Policy, PolicyList, Uploaded,
         },
         reload::Reload,
-        requests::{Activate, ChatRequest, TextRequest},
+        requests::{Activate, Cast, ChatRequest, TextRequest},
         responses::{ResponseAnswer, ResponseDeleted, ResponsesRequest},
         stats::Stats,
         tokens::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest},
+        trials::{Replay, Shadow},
         worlds::Worlds,
     },
 };
@@ -205,7 +208,7 @@ fn text_table() -> Vec<Route> {
 
 /// What operators use.
 fn admin_table() -> Vec<Route> {
-    [policy_table(), expert_table(), watch_table()].into_iter().flatten().collect()
+    [policy_table(), trial_table(), expert_table(), watch_table()].into_iter().flatten().collect()
 }
 
 fn policy_table() -> Vec<Route> {
@@ -227,7 +230,7 @@ fn policy_table() -> Vec<Route> {
             .answers::<Activation>(),
         post(
             "/policies/{name}/rollback",
-            "Undoes the newest activation of a policy.",
+            "Ends the canary of a policy, or undoes its newest activation.",
             policies::rollback,
         )
         .answers::<Activation>(),
@@ -242,6 +245,30 @@ fn policy_table() -> Vec<Route> {
             .answers::<PipelineStatus>(),
         put("/pipeline", "Sets the whole pipeline.", pipeline::set)
             .takes::<Pipeline>()
+            .answers::<Activation>(),
+    ]
+}
+
+/// Revisions on trial beside the one in force.
+fn trial_table() -> Vec<Route> {
+    vec![
+        post(
+            "/policies/{name}/shadow",
+            "Lets a revision work beside the one in force, to be compared.",
+            shadow::cast,
+        )
+        .takes::<Cast>()
+        .answers::<Shadow>(),
+        delete("/policies/{name}/shadow", "Ends that.", shadow::end).answers_nothing(),
+        post(
+            "/policies/{name}/replay",
+            "Tries a component on recorded decisions, beside the revision in force.",
+            replay::run,
+        )
+        .takes_bytes("application/wasm")
+        .reads(&[("since_s", "how many seconds back, all that is kept when absent")])
+        .answers::<Replay>(),
+        post("/policies/{name}/promote", "Puts the canary in force for all.", policies::promote)
             .answers::<Activation>(),
     ]
 }

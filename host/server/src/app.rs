@@ -19,7 +19,7 @@ use crate::{
     admission::Admission,
     bodies::{Bodies, Terms},
     caller::Caller,
-    decisions::Decisions,
+    decisions::{Decisions, Keep},
     images::Images,
     limits::FIXED,
     pipeline::{Bounds, Pipeline, Recall},
@@ -27,6 +27,9 @@ use crate::{
     telemetry::Telemetry,
     world::FleetWorld,
 };
+
+/// Where the decision log lies in the registry's folder.
+const DECISIONS: &str = "decisions";
 
 /// Everything a running server needs. Cheap to clone; all clones are one server.
 #[derive(Clone)]
@@ -177,8 +180,10 @@ impl App {
         let set = [
             settings.limits.table(),
             settings.images.table(),
+            settings.decision_log.limits.table(),
             policies.limits().table(),
             policies.breaker().table(),
+            policies.canary().table(),
             self.fleet().limits(),
         ];
         let fixed = FIXED.iter().chain(signalbox_engine::FIXED);
@@ -221,14 +226,12 @@ fn call_bounds(settings: &ServerSettings) -> CallBounds {
 }
 
 fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipeline {
+    let decisions = decisions(&policies, settings);
     Pipeline {
         experts: Arc::new(fleet),
         policies,
         admission: Admission::new(settings.limits.in_flight_max, settings.access.classes()),
-        decisions: Decisions::new(
-            settings.limits.decisions_kept,
-            settings.limits.decisions_bytes_max,
-        ),
+        decisions,
         telemetry: Arc::new(Telemetry::new()),
         bounds: Bounds {
             answer: settings.limits.answer(),
@@ -239,4 +242,17 @@ fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipe
         aliases: ArcSwap::from_pointee(settings.aliases.clone()),
         recall: Recall::default(),
     }
+}
+
+/// The decision log, beside the registry, whose lock is its lock.
+fn decisions(policies: &Policies, settings: &ServerSettings) -> Decisions {
+    let (limits, log) = (&settings.limits, &settings.decision_log);
+    Decisions::open(Keep {
+        records: limits.decisions_kept,
+        bytes_max: limits.decisions_bytes_max,
+        folder: Some(policies.data_dir().join(DECISIONS)),
+        disk_bytes_max: log.limits.bytes_max,
+        text: log.text,
+        text_bytes_max: log.limits.text_bytes_max,
+    })
 }

@@ -17,6 +17,8 @@ use crate::quota::{Account, Charge};
 
 /// The header in which clients name a conversation.
 const SESSION: &str = "x-session-id";
+/// Who calls from nowhere.
+const UNKNOWN: &str = "peer:unknown";
 /// Bytes of a header's value; longer ones are not shown to policies.
 const HEADER_BYTES_MAX: usize = 1024;
 /// Bits of an IPv6 address that one customer of a network does not choose.
@@ -42,7 +44,7 @@ impl Caller {
     pub(crate) fn at(address: Option<IpAddr>) -> Self {
         match address {
             Some(address) => Self::named(format!("peer:{}", network(address))),
-            None => Self::named("peer:unknown".to_owned()),
+            None => Self::named(UNKNOWN.to_owned()),
         }
     }
 
@@ -93,6 +95,16 @@ impl Caller {
         self.account().map(|account| account.charged(progress))
     }
 
+    /// What is the same for calls that the same revisions are to answer: the caller, and its session where it names one.
+    /// A call of nobody who is known stands for itself.
+    pub(crate) fn stickiness(&self, call: &str) -> String {
+        match (&self.sender.session, &self.sender.caller) {
+            (Some(session), caller) => format!("{caller} {session}"),
+            (None, caller) if caller == UNKNOWN => call.to_owned(),
+            (None, caller) => caller.clone(),
+        }
+    }
+
     /// For the policies.
     pub(crate) fn number(&self) -> u64 {
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -140,6 +152,19 @@ mod tests {
         check("192.0.2.1", "::ffff:192.0.2.1", true);
         check("2001:db8::1", "2001:db8::ffff:2", true);
         check("2001:db8::1", "2001:db8:0:1::1", false);
+    }
+
+    #[test]
+    fn a_caller_and_its_session_stay_together() {
+        let app = Caller::owner("app");
+        assert_eq!(app.stickiness("1"), app.stickiness("2"));
+        let mut headers = HeaderMap::new();
+        headers.insert(SESSION, "a".parse().unwrap());
+        let session = app.clone().sending(&headers, &[]);
+        assert_eq!(session.stickiness("1"), session.stickiness("2"));
+        assert_ne!(session.stickiness("1"), app.stickiness("1"));
+        let unknown = Caller::at(None);
+        assert_ne!(unknown.stickiness("1"), unknown.stickiness("2"));
     }
 
     #[test]

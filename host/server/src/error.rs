@@ -361,11 +361,15 @@ fn policy(error: &PolicyError) -> StatusCode {
         PolicyError::InvalidName { .. } | PolicyError::AmbiguousRevision { .. } => {
             StatusCode::BAD_REQUEST
         }
-        PolicyError::UnknownPolicy { .. } | PolicyError::UnknownRevision { .. } => {
-            StatusCode::NOT_FOUND
-        }
+        PolicyError::UnknownPolicy { .. }
+        | PolicyError::UnknownRevision { .. }
+        | PolicyError::NoShadowThere { .. }
+        | PolicyError::NoCanaryThere { .. } => StatusCode::NOT_FOUND,
         PolicyError::InUse { .. }
         | PolicyError::NewImports { .. }
+        | PolicyError::NoShadow { .. }
+        | PolicyError::NoCanary { .. }
+        | PolicyError::NotAgreed { .. }
         | PolicyError::Unusable { .. }
         | PolicyError::NothingToRollBack
         | PolicyError::RollbackUnclear { .. }

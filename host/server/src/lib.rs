@@ -34,9 +34,9 @@ mod world;
 
 pub use access::{Access, AccessError, Allowance, Key, KeyError};
 pub use app::App;
-pub use limits::{ImagesLimits, ServerLimits};
+pub use limits::{DecisionLogLimits, ImagesLimits, ServerLimits};
 pub use reload::{ReloadError, Reloadable, Reloaded, Source};
 pub use serve::run;
-pub use settings::{ServerSettings, SettingsError};
+pub use settings::{DecisionLog, LoggedText, ServerSettings, SettingsError};
 pub use starting::{Starting, while_starting};
 pub use telemetry::LOG_LINES_DROPPED;

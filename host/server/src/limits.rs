@@ -75,6 +75,18 @@ impl ServerLimits {
 }
 
 limits! {
+    /// What bounds the decision log's files.
+    pub struct DecisionLogLimits: "decision_log.", "decision_log_" {
+        /// Files that decisions are written down in, so that they survive a restart; the oldest eighth
+        /// gives way. 0 writes none.
+        bytes_max: u64 = 64 * MIB, 0..=TIB, "bytes";
+        /// Texts of one call, where `decision_log.text` is `full`; of a call with more, none is written
+        /// down. A line takes an eighth of the files at most.
+        text_bytes_max: usize = 64 * KIB, KIB..=16 * MIB, "bytes";
+    }
+}
+
+limits! {
     /// What bounds images that come with calls.
     pub struct ImagesLimits: "images.", "image_" {
         /// One image, as a file; base64 takes a third more, and `limits.body_bytes_max` must hold it.
@@ -135,6 +147,16 @@ fixed! {
         pub(crate) const DECODERS_MAX: usize = 2, "image_decoders_max", "images";
         /// A body of the admin plane that is no component.
         pub(crate) const DOCUMENT_BYTES_MAX: usize = 64 << 10, "admin_document_bytes_max", "bytes";
+        /// Decisions that wait to be written down; more are dropped and counted.
+        pub(crate) const DECISION_QUEUE_MAX: usize = 1024, "decision_log_queue_max", "decisions";
+        /// The same in bytes.
+        pub(crate) const DECISION_QUEUE_BYTES_MAX: usize = 16 << 20, "decision_log_queue_bytes_max", "bytes";
+        /// Recorded calls of one replay; the newest.
+        pub(crate) const REPLAY_CALLS_MAX: usize = 10_000, "replay_calls_max", "calls";
+        /// Their texts.
+        pub(crate) const REPLAY_BYTES_MAX: usize = 32 << 20, "replay_bytes_max", "bytes";
+        /// Time for all of them.
+        pub(crate) const REPLAY_S: u64 = 120, "replay_s", "seconds";
         /// Keys of clients.
         pub(crate) const KEYS_MAX: usize = 1024, "access_keys_max", "keys";
         /// Origins, and names of this host, each.

@@ -29,7 +29,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use signalbox_engine::{EngineError, Prompt, Tools};
-use signalbox_policy::{ExpertView, Notes, Policies, PolicyRef, PreVerdict, Snapshot};
+use signalbox_policy::{ExpertView, Notes, Policies, PolicyRef, PreVerdict, Runs, Snapshot};
 use tracing::Instrument;
 
 pub(crate) use call::{Attached, Bounds, Call, Form, TokenPrompt, Wishes};
@@ -86,7 +86,8 @@ impl Pipeline {
         permit: Permit,
         deadline: Deadline,
     ) -> Result<Reply, Refused> {
-        call.view.notes = Notes::default(); // of several replies to one call each has its own
+        // Of several replies to one call each has its own.
+        (call.view.notes, call.view.runs) = (Notes::default(), Runs::default());
         let permit = permit.charging(call.caller.charged(&call.progress));
         let mut trace = self.decisions.begin(&call);
         let span = trace.span();
@@ -156,7 +157,8 @@ impl Pipeline {
 
     /// The steps in order.
     async fn run(&self, call: Call, trace: &mut Trace) -> Result<Answering, Refusal> {
-        let policies = self.policies.snapshot(); // fixed for this call, whatever is swapped now
+        // Fixed for this call, whatever is swapped now.
+        let policies = self.policies.snapshot_of(&call.caller.stickiness(&call.view.id));
         let seats = policies.seats()?; // or none at all: no reply is cut off for want of room
         if call.wishes.logprobs.is_some() && !seats.is_empty() {
             return Err(unexamined().into());
@@ -185,6 +187,7 @@ impl Pipeline {
     ) -> Result<Routed, Refusal> {
         self.name_expert(&mut call)?;
         let place = self.describe(&mut call);
+        trace.shown(&call.view);
         let shown = call.view.parameters.clone();
         let call = match policies.pre(std::mem::take(&mut call.view)).await? {
             PreVerdict::Proceed(view) => {
@@ -196,7 +199,9 @@ impl Pipeline {
             }
         };
         trace.examined();
-        let choice = choose::choose(self.menu(&call.caller), policies, &call).await?;
+        let menu = self.menu(&call.caller);
+        trace.routing(&call.view, &menu);
+        let choice = choose::choose(menu, policies, &call).await?;
         trace.chose(&choice);
         Ok(Routed::Chosen { call: Box::new(call), place, choice })
     }

@@ -1,10 +1,10 @@
 //! What a scrape of `/metrics` reads from its owners: experts, policies, memory, limits.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use metrics::{counter, gauge};
 use signalbox_engine::{ExpertState, ExpertStatus};
-use signalbox_policy::{Hook, HookCounters, PolicyStatus};
+use signalbox_policy::{Hook, HookCounters, PolicyStatus, ShadowStatus};
 
 use crate::{App, telemetry::LOG_LINES_DROPPED};
 
@@ -19,6 +19,11 @@ pub(crate) fn render(app: &App) -> String {
         app.policies().list().iter().for_each(service);
         for (policy, hooks) in app.policies().totals() {
             hooks.iter().for_each(|(hook, done)| self::policy(&policy, *hook, done));
+        }
+        app.policies().shadows().iter().for_each(shadow);
+        for (policy, why, count) in app.policies().canaries_ended() {
+            let labels = [("policy", policy), ("why", why.to_owned())];
+            counter!("signalbox_policy_canaries_ended_total", &labels).absolute(count);
         }
         for ((policy, hook), count) in app.policies().openings() {
             let labels = [("policy", policy), ("hook", hook.to_string())];
@@ -36,6 +41,7 @@ fn server(app: &App) {
     let (kept, held) = app.responses().held();
     gauge!("signalbox_responses_kept").set(count(kept));
     gauge!("signalbox_responses_bytes").set(bytes(held as u64));
+    decision_log(app);
     let memory = app.fleet().memory();
     gauge!("signalbox_memory_bytes_max").set(bytes(memory.max_bytes));
     gauge!("signalbox_memory_bytes_reserved").set(bytes(memory.reserved_bytes));
@@ -44,6 +50,17 @@ fn server(app: &App) {
     for (limit, value) in app.limits() {
         gauge!("signalbox_limit", "name" => limit.name, "unit" => limit.unit).set(bytes(value));
     }
+}
+
+fn decision_log(app: &App) {
+    let Some(counts) = app.pipeline().decisions.counts() else { return };
+    let dropped = |why: &'static str, of: &AtomicU64| {
+        counter!("signalbox_decisions_dropped_total", "why" => why).absolute(of.load(Relaxed));
+    };
+    dropped("queue", &counts.dropped_waiting);
+    dropped("disk", &counts.dropped_by_disk);
+    counter!("signalbox_decisions_written_total").absolute(counts.written.load(Relaxed));
+    gauge!("signalbox_decision_log_bytes").set(bytes(counts.bytes.load(Relaxed)));
 }
 
 fn expert(expert: &ExpertStatus) {
@@ -66,12 +83,36 @@ fn up(state: &ExpertState) -> u8 {
     }
 }
 
-/// Whether its hooks are in service.
+/// Whether its hooks are in service, and the share of its canary.
 fn service(policy: &PolicyStatus) {
+    let share = policy.canary.as_ref().map_or(0, |canary| canary.percent);
+    gauge!("signalbox_policy_canary_percent", "policy" => policy.name.clone())
+        .set(f64::from(share));
     for hook in Hook::ALL {
         let out = policy.out_of_service.iter().any(|out| out.hook == hook && !out.on_trial);
         let labels = [("policy", policy.name.clone()), ("hook", hook.to_string())];
         gauge!("signalbox_policy_out_of_service", &labels).set(f64::from(u8::from(out)));
+    }
+}
+
+/// What the revision in the shadow of a policy has shown; it begins anew with another one.
+fn shadow((policy, shadow): &(String, ShadowStatus)) {
+    for (hook, seen) in &shadow.hooks {
+        let labels = || [("policy", policy.clone()), ("hook", hook.to_string())];
+        let failed: u64 = seen.failures.values().sum();
+        let verdicts = [
+            ("agreed", seen.agreed),
+            ("flipped", seen.compared - seen.agreed - failed),
+            ("failed", failed),
+            ("dropped", seen.dropped),
+        ];
+        for (verdict, calls) in verdicts {
+            let labels: Vec<_> =
+                labels().into_iter().chain([("verdict", verdict.to_owned())]).collect();
+            gauge!("signalbox_policy_shadow_calls", &labels).set(bytes(calls));
+        }
+        let added = bytes(seen.candidate_us) - bytes(seen.active_us);
+        gauge!("signalbox_policy_shadow_added_seconds", &labels()).set(added / 1e6);
     }
 }
 

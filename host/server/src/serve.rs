@@ -35,7 +35,7 @@ use crate::{
 };
 use wire::{Watch, Wire, wire};
 
-/// After the drain, time for cancelled replies to say so.
+/// After the drain, time for cancelled replies to say so; and for the decision log to be written.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Between foldings of histogram samples.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -74,6 +74,7 @@ pub async fn run(
     let ((), _) = tokio::join!(app.fleet().shutdown(drain), clients);
     drop(stop_admin);
     let _ = operators.await;
+    app.pipeline().decisions.written(FAREWELL).await;
     Ok(())
 }
 

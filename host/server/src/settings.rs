@@ -7,7 +7,7 @@ use signalbox_confine::{Bounded, OutOfBounds};
 use crate::{
     access::{Access, AccessError},
     bodies::{Bodies, Terms},
-    limits::{ImagesLimits, ServerLimits},
+    limits::{DecisionLogLimits, ImagesLimits, ServerLimits},
 };
 
 /// How the two listeners behave. [`check`](Self::check) says, before a port is bound, whether
@@ -22,12 +22,36 @@ pub struct ServerSettings {
     pub limits: ServerLimits,
     /// What bounds images.
     pub images: ImagesLimits,
+    /// What is written down of decisions.
+    pub decision_log: DecisionLog,
     /// Hosts that images are fetched from: `example.com`, or `example.com:8443` for another port
     /// than the scheme's own. A name that leads to an address which is not public is not followed,
     /// unless that address is in the list too, or the name is `localhost`. Default none.
     pub image_hosts: Vec<String>,
     /// Other names of experts, each with the id that it stands for. Default none.
     pub aliases: BTreeMap<String, String>,
+}
+
+/// What is written down of decisions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DecisionLog {
+    /// What of calls' texts.
+    pub text: LoggedText,
+    /// What bounds the files.
+    pub limits: DecisionLogLimits,
+}
+
+/// What of calls' texts is written down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LoggedText {
+    /// Nothing but what policies say of it. The default, because even a hash says whether somebody sent a text that can
+    /// be guessed.
+    #[default]
+    Off,
+    /// A hash of the conversation.
+    Hashes,
+    /// What policies saw, so that other policies can be tried on it.
+    Full,
 }
 
 /// Never shows the token; [`Access`] never shows a key.
@@ -38,6 +62,7 @@ impl std::fmt::Debug for ServerSettings {
             .field("access", &self.access)
             .field("limits", &self.limits)
             .field("images", &self.images)
+            .field("decision_log", &self.decision_log)
             .field("image_hosts", &self.image_hosts)
             .field("aliases", &self.aliases)
             .finish()
@@ -92,6 +117,7 @@ impl ServerSettings {
     pub fn check(&self) -> Result<(), SettingsError> {
         self.limits.check()?;
         self.images.check()?;
+        self.decision_log.limits.check()?;
         let (default, max) = (self.limits.max_tokens_default, self.limits.max_tokens_max);
         if default > max {
             return Err(SettingsError::MaxTokens { default, max });

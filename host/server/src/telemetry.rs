@@ -131,6 +131,9 @@ fn describe() {
     describe_counter!("signalbox_prompt_tokens_total", "Prompt tokens of completed replies");
     describe_counter!("signalbox_completion_tokens_total", "Tokens of completed replies");
     describe_counter!("signalbox_log_lines_dropped_total", "Lines that could not be written");
+    describe_counter!("signalbox_decisions_written_total", "Decisions written down");
+    describe_counter!("signalbox_decisions_dropped_total", "Decisions not written down, by why");
+    describe_gauge!("signalbox_decision_log_bytes", "Files of the decision log");
     describe_gauge!("signalbox_requests_in_flight", "Calls being answered");
     describe_gauge!("signalbox_body_bytes_held", "Request bodies and calls' texts in memory");
     describe_gauge!("signalbox_memory_bytes_max", "Memory that experts may take");
@@ -149,6 +152,13 @@ fn describe() {
     describe_gauge!("signalbox_policies_unreadable", "1 while nobody knows what is in force");
     describe_gauge!("signalbox_policy_out_of_service", "1 while a hook is out of service");
     describe_counter!("signalbox_policy_openings_total", "Times a hook was taken out of service");
+    describe_gauge!("signalbox_policy_canary_percent", "Share of its calls that a canary answers");
+    describe_counter!("signalbox_policy_canaries_ended_total", "Canaries that the host ended");
+    describe_gauge!("signalbox_policy_shadow_calls", "Calls of the revision in shadow, by verdict");
+    describe_gauge!(
+        "signalbox_policy_shadow_added_seconds",
+        "What it took beyond the one in force"
+    );
     describe_gauge!("signalbox_policy_seconds", "Time spent in it");
     describe_gauge!("signalbox_policy_guest_seconds", "Of it, the guests' own time");
     describe_gauge!(

@@ -16,6 +16,7 @@ pub mod requests;
 pub mod responses;
 pub mod stats;
 pub mod tokens;
+pub mod trials;
 pub mod worlds;
 
 use std::borrow::Cow;

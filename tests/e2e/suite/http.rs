@@ -73,6 +73,10 @@ pub(crate) fn post_bytes(url: &str, content_type: &str, body: &[u8]) -> Answer {
     answer(agent().post(url).header("content-type", content_type).send(body))
 }
 
+pub(crate) fn delete(url: &str) -> Answer {
+    answer(agent().delete(url).call())
+}
+
 pub(crate) fn put(url: &str, body: &Value) -> Answer {
     let sent = agent().put(url).header("content-type", "application/json");
     answer(sent.send(body.to_string().as_bytes()))

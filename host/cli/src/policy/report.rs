@@ -1,13 +1,23 @@
 //! What the admin plane answered, for people.
 
+use std::cmp::Reverse;
+
 use indicatif::HumanBytes;
 use serde_json::Value;
+use signalbox_confine::clean;
 use signalbox_policy::is_plain_wasi;
-use signalbox_server::wire::policies::{
-    Activation, ActivationList, Pipeline, PipelineStatus, Policy, PolicyList, PolicyRef, Uploaded,
+use signalbox_server::wire::{
+    policies::{
+        Activation, ActivationList, Pipeline, PipelineStatus, Policy, PolicyList, PolicyRef,
+        Uploaded,
+    },
+    trials::{Canary, Comparison, Replay, Shadow, Side},
 };
 
 use crate::term::{say, say_table, short_revision, table};
+
+/// Bytes of a message that are shown of a call.
+const SHOWN: usize = 2000;
 
 /// An accepted upload.
 pub(super) fn upload(answer: &Uploaded) {
@@ -31,6 +41,12 @@ pub(super) fn upload(answer: &Uploaded) {
 pub(super) fn activation(answer: &Activation) {
     for change in &answer.changes {
         say!("{}: {} -> {}", change.policy, digits(&change.from), digits(&change.to));
+    }
+    for change in &answer.canaries {
+        match &change.to {
+            Some(to) => say!("{}: canary {}", change.policy, short_revision(to)),
+            None => say!("{}: canary {} ended", change.policy, digits(&change.from)),
+        }
     }
     pipeline(&answer.after);
     say!("generation {}; experts untouched", answer.generation);
@@ -56,6 +72,43 @@ pub(super) fn pipeline_status(answer: &PipelineStatus) {
 
 fn seat(policy: &PolicyRef) -> String {
     format!("{}@{}", policy.name, short_revision(&policy.revision))
+}
+
+/// One call.
+pub(super) fn decision(answer: &Value) {
+    let call = &answer["decision"];
+    let word = |of: &Value| of.as_str().unwrap_or("-").to_owned();
+    let number = |of: &Value| of.as_f64().map_or("-".to_owned(), |number| number.to_string());
+    say!("{}  call {}", word(&call["decision"]), word(&call["id"]));
+    for (what, of) in [
+        ("caller", "caller"),
+        ("asked for", "asked_for"),
+        ("route", "route"),
+        ("reason", "reason"),
+        ("expert", "expert"),
+        ("outcome", "outcome"),
+        ("error", "error"),
+    ] {
+        say!("  {what:11}{}", word(&call[of]));
+    }
+    say!("  confidence {}", number(&call["confidence"]));
+    let mut lines = table(&["hook", "policy", "calls", "us", "its own us", "ended"]);
+    for run in call["hooks"].as_array().into_iter().flatten() {
+        let counts = ["calls", "total_us", "guest_us"].map(|of| number(&run[of]));
+        let [calls, total, own] = counts;
+        let ended = run["ended"].as_str().unwrap_or("well").to_owned();
+        lines.add_row([word(&run["hook"]), word(&run["policy"]), calls, total, own, ended]);
+    }
+    say_table(&lines);
+    let mut lines = table(&["candidate", "state", "queue", "wait ms"]);
+    for expert in call["candidates"].as_array().into_iter().flatten() {
+        let [queue, wait] = ["queue_depth", "estimated_wait_ms"].map(|of| number(&expert[of]));
+        lines.add_row([word(&expert["expert"]), word(&expert["state"]), queue, wait]);
+    }
+    say_table(&lines);
+    for message in answer["seen"]["call"]["messages"].as_array().into_iter().flatten() {
+        say!("{}: {}", word(&message["role"]), clean(&word(&message["content"]), SHOWN));
+    }
 }
 
 /// Recent calls.
@@ -88,6 +141,10 @@ pub(super) fn activations(answer: &ActivationList) {
                 .map(str::to_owned)
         };
         match &past.changes[..] {
+            [] if !past.canaries.is_empty() => past.canaries.iter().for_each(|change| {
+                let canary = |revision| format!("canary {}", digits(revision));
+                lines.add_row(row(&change.policy, &canary(&change.from), &canary(&change.to)));
+            }),
             [] => lines.add_row(row(past.policy.as_deref().unwrap_or("-"), "-", "-")),
             changes => changes.iter().for_each(|change| {
                 lines.add_row(row(&change.policy, digits(&change.from), digits(&change.to)));
@@ -137,10 +194,77 @@ pub(super) fn policy(answer: &Policy) {
             say!("             {count} x {failure}");
         }
     }
+    if let Some(running) = &answer.canary {
+        canary(running);
+    }
+    if let Some(running) = &answer.shadow {
+        shadow(running);
+    }
     say!("  revisions, newest first");
     for revision in &answer.revisions {
         let bytes = HumanBytes(revision.bytes);
         say!("    {}  {bytes}", short_revision(&revision.revision));
+    }
+}
+
+/// What a canary and the revision in force said.
+fn canary(answer: &Canary) {
+    say!("  canary     {} for {} % of the calls", short_revision(&answer.revision), answer.percent);
+    let side = |side: &Side| {
+        let mut verdicts: Vec<_> = side.verdicts.iter().collect();
+        verdicts.sort_by_key(|(_, count)| Reverse(**count));
+        let most = verdicts.iter().take(5).map(|(words, count)| format!("{count} x {words}"));
+        let most = most.collect::<Vec<_>>().join(", ");
+        format!("{} calls, {} refused: {most}", side.calls, side.refusals)
+    };
+    for (hook, sides) in &answer.hooks {
+        say!("    {hook} in force  {}", side(&sides.active));
+        say!("    {hook} canary    {}", side(&sides.canary));
+    }
+}
+
+/// What a revision in shadow has shown.
+pub(super) fn shadow(answer: &Shadow) {
+    let stopped = if answer.stopped { "; it kept failing and is not asked any more" } else { "" };
+    say!("  in shadow  {}{stopped}", short_revision(&answer.revision));
+    for (hook, seen) in &answer.hooks {
+        say!("    {hook}: {}", agreement(seen));
+        comparison(seen);
+    }
+}
+
+/// What a component made of recorded calls.
+pub(super) fn replay(answer: &Replay) {
+    let (revision, against) = (short_revision(&answer.revision), short_revision(&answer.against));
+    say!("{revision} beside {against}: {} calls, {} left out", answer.calls, answer.left_out);
+    for (hook, seen) in &answer.hooks {
+        say!("  {hook}: {}", agreement(seen));
+        comparison(seen);
+    }
+}
+
+fn agreement(seen: &Comparison) -> String {
+    let Some(share) = seen.agreement else { return "no call was compared yet".to_owned() };
+    let added = seen.added_us.unwrap_or_default();
+    format!(
+        "agrees in {} of {} calls ({:.1} %), {added:+.0} us a call, {} not shown",
+        seen.agreed,
+        seen.compared,
+        share * 100.0,
+        seen.dropped
+    )
+}
+
+/// What became of what.
+fn comparison(seen: &Comparison) {
+    for flip in &seen.flips {
+        say!("      {} x {} -> {}", flip.calls, flip.from, flip.to);
+    }
+    if seen.more_flips > 0 {
+        say!("      {} x others", seen.more_flips);
+    }
+    for (failure, count) in &seen.failures {
+        say!("      {count} x {failure}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use signalbox_policy::{
-    BreakerSettings, Compile, Limits, OnFailure, PerHook, Pipeline, PolicySettings,
+    BreakerSettings, CanarySettings, Compile, Limits, OnFailure, PerHook, Pipeline, PolicySettings,
 };
 use signalbox_server::ServerSettings;
 
@@ -52,6 +52,7 @@ pub(super) fn read(
                 &defaults.failure_defaults,
             ),
             breaker: breaker(section),
+            canary: canary(section),
             ..defaults
         },
         components: components.into_iter().map(|(name, file)| (name, places.find(&file))).collect(),
@@ -65,6 +66,12 @@ fn breaker(section: &Section<'_>) -> BreakerSettings {
     section.limit("breaker_failures", &mut breaker, "failures");
     section.section("breaker").limits(&mut breaker);
     breaker
+}
+
+fn canary(section: &Section<'_>) -> CanarySettings {
+    let mut canary = CanarySettings::default();
+    section.section("canary").limits(&mut canary);
+    canary
 }
 
 /// Those without a value of their own fit `server`. The key `limits.upload_bytes_max` is older than

@@ -1,6 +1,7 @@
-//! `server_config`, `admin`, `limits` and `images`: where the host listens and what it bounds.
+//! `server_config`, `admin`, `limits`, `images` and `decision_log`: where the host listens, what it bounds and what it
+//! writes down.
 
-use signalbox_server::{ServerSettings, SettingsError};
+use signalbox_server::{DecisionLog, LoggedText, ServerSettings, SettingsError};
 
 use super::{Address, Environment, access};
 use crate::config::Section;
@@ -19,6 +20,9 @@ const LOG_LEVELS: &[(&str, &str)] = &[
     ("debug", "debug"),
     ("trace", "trace"),
 ];
+
+const LOGGED_TEXTS: &[(&str, LoggedText)] =
+    &[("off", LoggedText::Off), ("hashes", LoggedText::Hashes), ("full", LoggedText::Full)];
 
 /// What the outside sees of a host.
 pub(super) struct Front {
@@ -40,6 +44,7 @@ pub(super) fn read(
         log_level: config.choice("log_level", LOG_LEVELS).unwrap_or("info"),
         server: ServerSettings {
             access: access::read(&root.section("access"), environment),
+            decision_log: decision_log(&root.section("decision_log")),
             ..server(limits, &root.section("images"), &admin, environment)
         },
         admin: address(&admin, data.port_beside()),
@@ -56,6 +61,13 @@ fn address(section: &Section<'_>, port: u16) -> Address {
         host: section.text("host").unwrap_or("127.0.0.1").to_owned(),
         port: section.integer("port", 0..=u16::MAX).unwrap_or(port),
     }
+}
+
+fn decision_log(section: &Section<'_>) -> DecisionLog {
+    let mut log = DecisionLog::default();
+    section.limits(&mut log.limits);
+    log.text = section.choice("text", LOGGED_TEXTS).unwrap_or_default();
+    log
 }
 
 fn server(

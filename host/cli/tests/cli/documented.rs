@@ -5,8 +5,8 @@ use std::{fs, path::Path};
 
 use signalbox_confine::{Bounded, Limit};
 use signalbox_engine::{FleetLimits, TemplateLimits};
-use signalbox_policy::{BreakerSettings, Limits};
-use signalbox_server::{ImagesLimits, ServerLimits};
+use signalbox_policy::{BreakerSettings, CanarySettings, Limits};
+use signalbox_server::{DecisionLogLimits, ImagesLimits, ServerLimits};
 
 const BEGIN: &str = "<!-- limits: written by the test `the_readme_lists_every_limit` -->\n";
 const END: &str = "<!-- end of limits -->";
@@ -41,11 +41,13 @@ fn row(limit: &Limit) -> String {
 fn table() -> String {
     let all = [
         ServerLimits::ALL,
+        DecisionLogLimits::ALL,
         FleetLimits::ALL,
         TemplateLimits::ALL,
         ImagesLimits::ALL,
         Limits::ALL,
         BreakerSettings::ALL,
+        CanarySettings::ALL,
     ];
     let rows: String = all.iter().flat_map(|limits| limits.iter()).map(row).collect();
     format!("| limit | default | bounds | |\n|---|---|---|---|\n{rows}")

@@ -14,7 +14,7 @@ use wasmtime::{
 
 use super::Spec;
 use crate::{
-    Call, ExpertView, Failure, Hook, OnFailure,
+    Call, ExpertView, Failure, Hook, OnFailure, Runs,
     bindings::exports::signalbox::policy::post::{self, Guest, GuestIndices},
     instances::InstancePermit,
     policy::{Policy, no_hook},
@@ -40,6 +40,8 @@ pub(crate) struct Session {
     store: Store<State>,
     guest: Guest,
     handle: ResourceAny,
+    /// Of the call whose reply this is.
+    runs: Runs,
 }
 
 /// Which of the two calls a session gets.
@@ -66,16 +68,19 @@ impl Policy {
         expert: &str,
         room: InstancePermit,
     ) -> Result<Session, Failure> {
-        let (text_bytes, call, expert) = (call.text_bytes(), call.clone(), expert.to_owned());
+        let (text_bytes, runs) = (call.text_bytes(), call.runs.clone());
+        let (call, expert) = (call.clone(), expert.to_owned());
         let opening = |policy: Arc<Self>, turn, room| async move {
             let guest = policy.program.post.as_ref().ok_or_else(|| no_hook(Hook::Post))?;
             let (mut store, instance) = policy.fresh(Hook::Post, turn, Held::Session(room)).await?;
             match open(&mut store, &instance, guest, &call, &expert).await {
-                Ok((guest, handle)) => Ok(Session { store, guest, handle }),
+                Ok((guest, handle)) => {
+                    Ok(Session { store, guest, handle, runs: call.runs.clone() })
+                }
                 Err(error) => Err(store.data().failure(error)),
             }
         };
-        self.call(&SPEC, text_bytes, ready(Ok(room)), opening).await
+        self.call(&SPEC, &runs, text_bytes, ready(Ok(room)), opening).await
     }
 
     /// Shows the window to a session; gives it back for the next step, with the time it took.
@@ -85,7 +90,7 @@ impl Policy {
         step: Step,
         window: &str,
     ) -> Result<(Session, Action, Duration), Failure> {
-        let shown = window.to_owned();
+        let (shown, runs) = (window.to_owned(), session.runs.clone());
         let stepping = |_, turn: Turn, mut session: Session| async move {
             let own_time = turn.own_time.clone();
             State::restart(&mut session.store, turn);
@@ -94,7 +99,7 @@ impl Policy {
                 Err(error) => Err(session.store.data().failure(error)),
             }
         };
-        self.call(&SPEC, window.len(), ready(Ok(session)), stepping).await
+        self.call(&SPEC, &runs, window.len(), ready(Ok(session)), stepping).await
     }
 }
 

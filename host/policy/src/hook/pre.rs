@@ -8,10 +8,11 @@ use wasmtime::{
     component::{Instance, Resource},
 };
 
-use super::{Answer, Refusal, Spec, bounds, post};
+use super::{Answer, Handled, Refusal, Spec, bounds, post};
 use crate::{
     Call, Failure, Hook, OnFailure, PolicyError, PreVerdict,
     bindings::exports::signalbox::policy::pre::{GuestIndices, Outcome},
+    comparison::Verdict,
     edits::Edits,
     policy::{Policy, no_hook},
     seat::Seat,
@@ -27,14 +28,6 @@ pub(crate) static SPEC: Spec = Spec {
     guards: true,
 };
 
-/// What a `pre` policy made of a call.
-pub(crate) enum Handled {
-    /// Go on with these edits made.
-    Proceed(Box<Edits>),
-    /// The policy answers by itself.
-    Answer(String),
-}
-
 impl Snapshot {
     /// Shows `call` to every `pre` policy in order.
     ///
@@ -45,23 +38,43 @@ impl Snapshot {
     pub async fn pre(&self, mut call: Call) -> Result<PreVerdict, PolicyError> {
         self.check_sealed()?;
         for seat in &self.pipeline().pre {
-            let shown = Arc::new(call);
-            call = match self.handle(seat, &shown).await? {
-                None => Arc::unwrap_or_clone(shown),
-                Some((_, Handled::Proceed(edits))) => {
-                    drop(shown); // so that the texts are moved, not copied
-                    edits.apply()
-                }
-                Some((seat, Handled::Answer(text))) => {
-                    let call = Arc::unwrap_or_clone(shown);
-                    return Ok(PreVerdict::Answer { policy: seat.id.clone(), text, call });
-                }
+            call = match self.examined(seat, call).await? {
+                PreVerdict::Proceed(call) => call,
+                answer => return Ok(answer),
             };
         }
         // Better now than after an expert has worked for a reply that nobody may see.
         match self.pipeline().post.iter().find_map(|seat| self.refuses(&post::SPEC, seat)) {
             Some(error) => Err(error),
             None => Ok(PreVerdict::Proceed(call)),
+        }
+    }
+
+    /// What the policy at `seat` makes of a call, which stays as it is where that policy failed and is skipped.
+    async fn examined(&self, seat: &Arc<Seat>, call: Call) -> Result<PreVerdict, PolicyError> {
+        let shown = Arc::new(call);
+        let witness = self.witness(seat, Hook::Pre, &shown, &Arc::default());
+        match self.handle(seat, &shown).await {
+            Err(error) => {
+                witness.into_iter().for_each(|witness| witness.ended(&error));
+                Err(error)
+            }
+            Ok(None) => {
+                drop(witness); // so that the texts are moved, not copied
+                Ok(PreVerdict::Proceed(Arc::unwrap_or_clone(shown)))
+            }
+            Ok(Some((by, Handled::Proceed(edits)))) => {
+                drop(shown);
+                let call = edits.apply();
+                witness.into_iter().for_each(|witness| witness.passed(&by.id, &call));
+                Ok(PreVerdict::Proceed(call))
+            }
+            Ok(Some((by, Handled::Answer(text)))) => {
+                let said = Verdict::answered(&text);
+                witness.into_iter().for_each(|witness| witness.said(&by.id, said.clone()));
+                let (policy, call) = (by.id.clone(), Arc::unwrap_or_clone(shown));
+                Ok(PreVerdict::Answer { policy, text, call })
+            }
         }
     }
 
@@ -72,7 +85,7 @@ impl Snapshot {
         call: &Arc<Call>,
     ) -> Result<Option<(Arc<Seat>, Handled)>, PolicyError> {
         let asked = |policy: Arc<Policy>| async move { policy.handle(call.clone()).await };
-        self.ask(&SPEC, seat, call.caller, asked).await
+        self.ask(&SPEC, seat, call, asked).await
     }
 }
 
@@ -82,7 +95,7 @@ impl Policy {
         self: &Arc<Self>,
         call: Arc<Call>,
     ) -> Result<Answer<Handled>, Failure> {
-        let text_bytes = call.text_bytes();
+        let (text_bytes, runs) = (call.text_bytes(), call.runs.clone());
         let asking = |policy: Arc<Self>, turn, held| async move {
             let guest = policy.program.pre.as_ref().ok_or_else(|| no_hook(Hook::Pre))?;
             let (mut store, instance) = policy.fresh(Hook::Pre, turn, held).await?;
@@ -91,7 +104,7 @@ impl Policy {
             drop(store);
             policy.outcome(answer, edits, text_bytes)
         };
-        self.call(&SPEC, text_bytes, self.room(text_bytes), asking).await
+        self.call(&SPEC, &runs, text_bytes, self.room(text_bytes), asking).await
     }
 
     fn outcome(

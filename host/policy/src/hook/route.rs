@@ -10,6 +10,7 @@ use crate::{
     Call, CallBounds, ConsensusMode, Decision, ExpertView, Failure, Hook, OnFailure, Plan,
     PolicyError, PolicyRef,
     bindings::exports::signalbox::policy::route::{self, GuestIndices},
+    comparison::Verdict,
     policy::{Policy, no_hook},
     snapshot::Snapshot,
     store::State,
@@ -37,9 +38,17 @@ impl Snapshot {
         self.check_sealed()?;
         let Some(router) = &self.pipeline().route else { return Ok(None) };
         let (call, menu) = (&Arc::new(call.clone()), &menu.into());
+        let witness = self.witness(router, Hook::Route, call, menu);
         let asked = |policy: Arc<Policy>| async move { policy.choose(call, menu).await };
-        let chosen = self.ask(&SPEC, router, call.caller, asked).await?;
-        Ok(chosen.map(|(_, decision)| decision))
+        let chosen = self.ask(&SPEC, router, call, asked).await;
+        match (&chosen, witness) {
+            (Ok(Some((seat, decision))), Some(witness)) => {
+                witness.said(&seat.id, Verdict::chose(decision));
+            }
+            (Err(error), Some(witness)) => witness.ended(error),
+            _ => {}
+        }
+        Ok(chosen?.map(|(_, decision)| decision))
     }
 }
 
@@ -50,7 +59,8 @@ impl Policy {
         call: &Arc<Call>,
         menu: &Arc<[ExpertView]>,
     ) -> Result<Answer<Decision>, Failure> {
-        let (text_bytes, call, menu) = (call.text_bytes(), call.clone(), menu.clone());
+        let (text_bytes, runs) = (call.text_bytes(), call.runs.clone());
+        let (call, menu) = (call.clone(), menu.clone());
         let asking = |policy: Arc<Self>, turn, held| async move {
             let guest = policy.program.route.as_ref().ok_or_else(|| no_hook(Hook::Route))?;
             let (mut store, instance) = policy.fresh(Hook::Route, turn, held).await?;
@@ -60,7 +70,7 @@ impl Policy {
                 Err(refusal) => policy.refusal(Hook::Route, refusal),
             }
         };
-        self.call(&SPEC, text_bytes, self.room(text_bytes), asking).await
+        self.call(&SPEC, &runs, text_bytes, self.room(text_bytes), asking).await
     }
 
     fn judge(&self, said: route::Decision, menu: &[ExpertView]) -> Result<Decision, Failure> {

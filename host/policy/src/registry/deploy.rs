@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::{Book, Registry, build::Built, disk, ledger::Stored, now_ms, probe};
+use super::{Registry, book::Book, build::Built, disk, ledger::Stored, probe};
 use crate::{
     Hook, PolicyError, PolicyRef, Uploaded, compile::Haste, meter::Meters, policy::Policy,
-    program::Program, store::Lent,
+    program::Program, seat::now_ms, store::Lent,
 };
 
 impl Registry {
@@ -21,13 +21,7 @@ impl Registry {
     ) -> Result<Uploaded, PolicyError> {
         let rejected =
             |reason| PolicyError::Rejected { name: name.into(), reason: Box::new(reason) };
-        let (registry, component) = (self.clone(), bytes.clone());
-        let build = move || {
-            let revision = disk::revision(&component);
-            registry.build(&revision, &component, haste).map(|built| (revision, built))
-        };
-        let built = self.compiler.run(haste, build).await?;
-        let (revision, built) = built.map_err(|error| error.into_error(rejected))?;
+        let (revision, built) = self.compile(name, bytes.clone(), haste).await?;
         let compile_ms = built.compile_ms;
         let policy = PolicyRef { name: name.into(), revision };
         let started = Instant::now();
@@ -38,6 +32,24 @@ impl Registry {
         let uploaded =
             stored.map_err(|error| PolicyError::Runtime { problem: error.to_string() })??;
         Ok(Uploaded { compile_ms, probe_ms, ..uploaded })
+    }
+
+    /// A component's revision and its code, when it is its turn to be compiled.
+    pub(super) async fn compile(
+        self: &Arc<Self>,
+        name: &str,
+        component: Bytes,
+        haste: Haste,
+    ) -> Result<(String, Built), PolicyError> {
+        let rejected =
+            |reason| PolicyError::Rejected { name: name.into(), reason: Box::new(reason) };
+        let registry = self.clone();
+        let build = move || {
+            let revision = disk::revision(&component);
+            registry.build(&revision, &component, haste).map(|built| (revision, built))
+        };
+        let built = self.compiler.run(haste, build).await?;
+        built.map_err(|error| error.into_error(rejected))
     }
 
     /// The policy as it is probed: nothing that it does is counted or reaches an expert.

@@ -2,12 +2,15 @@
 //! A change is made on a copy; the registry keeps the copy only when all of it could be done.
 
 mod changes;
+mod trials;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Cause, Hook, Pipeline, PolicyError, PolicyRef, import};
+use crate::{
+    Activation, Cause, Hook, Pipeline, PolicyError, PolicyRef, import, shadow::is_comparable,
+};
 
 /// The layout of the state file.
 const VERSION: u32 = 1;
@@ -30,8 +33,24 @@ pub(super) struct Slot {
     pub(super) active: Option<String>,
     pub(super) last_good: Option<String>,
     pub(super) problem: Option<String>,
+    /// The revision in the shadow of the one in force. A program that does not know it may pass over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) shadow: Option<String>,
+    /// The revision that answers a share of the calls. A program that does not know it lets the one in force answer them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) canary: Option<Canary>,
     /// Oldest first.
     pub(super) revisions: Vec<Stored>,
+}
+
+/// A revision that answers a share of the calls.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Canary {
+    pub(super) revision: String,
+    pub(super) percent: u32,
+    /// The one that it began with.
+    pub(super) generation: u64,
+    pub(super) since_unix_ms: u64,
 }
 
 /// One revision on disk.
@@ -56,6 +75,13 @@ impl Slot {
 
     fn hooks(&self) -> &[Hook] {
         self.current().map_or(&[], |stored| &stored.hooks)
+    }
+
+    /// Hooks in which another revision can be compared with the one in force.
+    pub(super) fn compared(&self, revision: &str) -> Vec<Hook> {
+        let other = self.find(revision).filter(|_| self.active.as_deref() != Some(revision));
+        let hooks = other.map_or(&[][..], |stored| &stored.hooks).iter().copied();
+        hooks.filter(|hook| self.hooks().contains(hook) && is_comparable(*hook)).collect()
     }
 }
 
@@ -106,10 +132,15 @@ impl Ledger {
             if let Some(odd) = slot.revisions.iter().find(|known| !sha256(&known.revision)) {
                 return Err(format!("'{}' of policy '{name}' is no sha256", odd.revision));
             }
-            if slot.active.is_some() && slot.current().is_none() {
-                return Err(format!(
-                    "the revision of '{name}' in force is not among its revisions"
-                ));
+            let canary = slot.canary.as_ref().map(|canary| canary.revision.clone());
+            let named =
+                [("in force", &slot.active), ("in shadow", &slot.shadow), ("on trial", &canary)];
+            for (what, revision) in named {
+                if revision.as_ref().is_some_and(|revision| slot.find(revision).is_none()) {
+                    return Err(format!(
+                        "the revision of '{name}' {what} is not among its revisions"
+                    ));
+                }
             }
         }
         Ok(())
@@ -129,6 +160,13 @@ impl Ledger {
     pub(super) fn active(&self) -> impl Iterator<Item = PolicyRef> {
         self.policies.iter().filter_map(|(name, slot)| {
             Some(PolicyRef { name: name.clone(), revision: slot.active.clone()? })
+        })
+    }
+
+    /// The revisions in shadow.
+    pub(super) fn shadows(&self) -> impl Iterator<Item = PolicyRef> {
+        self.policies.iter().filter_map(|(name, slot)| {
+            Some(PolicyRef { name: name.clone(), revision: slot.shadow.clone()? })
         })
     }
 
@@ -190,6 +228,12 @@ impl Ledger {
         if slot.last_good.as_deref() == Some(revision) {
             return Some("it takes over when the revision in force fails");
         }
+        if slot.shadow.as_deref() == Some(revision) {
+            return Some("it works in shadow");
+        }
+        if slot.canary.as_ref().is_some_and(|canary| canary.revision == revision) {
+            return Some("it is a canary");
+        }
         let before = [self.undoable(Some(name)), self.undoable(None)];
         let wanted = before
             .into_iter()
@@ -204,9 +248,13 @@ impl Ledger {
         let mut warm = BTreeSet::new();
         for (name, slot) in &self.policies {
             let newest = slot.revisions.last().map(|stored| stored.revision.clone());
+            let canary = slot.canary.as_ref().map(|canary| canary.revision.clone());
             let back = self.undoable(Some(name)).into_iter().flat_map(|past| &past.changes);
             warm.extend(
-                [slot.active.clone(), slot.last_good.clone(), newest].into_iter().flatten(),
+                [&slot.active, &slot.last_good, &slot.shadow, &canary, &newest]
+                    .into_iter()
+                    .flatten()
+                    .cloned(),
             );
             warm.extend(back.filter_map(|change| change.from.clone()));
         }

@@ -40,7 +40,7 @@ pub(super) fn taken(name: &str) -> String {
     )
 }
 
-fn check_letters(name: &str) -> Result<(), PolicyError> {
+pub(super) fn check_letters(name: &str) -> Result<(), PolicyError> {
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let fits = name.len() <= NAME_BYTES
         && name.starts_with(letter)

@@ -83,6 +83,11 @@ impl Registry {
     fn give_way(self: &Arc<Self>, seat: &Seat, hook: Hook) {
         let failed = &seat.id;
         let problem = format!("revision {failed} kept failing in its {hook} hook");
+        match self.end_canary(failed, Cause::Breaker, &problem) {
+            Ok(None) => {}
+            Ok(Some(_)) => return,
+            Err(error) => return tracing::error!("{problem}, but it stays a canary: {error}"),
+        }
         let keeps = *seat.on_failure(hook) == OnFailure::Refuse;
         let demote = |ledger: &mut Ledger| {
             let demoted = ledger.demote(failed, Cause::Breaker, &problem, now_ms());
@@ -98,7 +103,7 @@ impl Registry {
     }
 
     /// Makes a change if there is one to make. A last good revision that can't be run is none.
-    fn change_if(
+    pub(super) fn change_if(
         self: &Arc<Self>,
         edit: impl Fn(&mut Ledger) -> Option<Activation>,
         failed: &PolicyRef,

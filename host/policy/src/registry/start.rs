@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, thread};
 
-use super::{Book, PAUSE_MAX, PAUSE_MIN, Policies, Registry, ledger::Ledger, names};
+use super::{PAUSE_MAX, PAUSE_MIN, Policies, Registry, book::Book, ledger::Ledger, names};
 use crate::{
     Activation, Cause, PolicyError, PolicyRef,
     seat::{Unusable, now_ms},
@@ -31,6 +31,26 @@ impl Registry {
             match self.ready(&id, progress) {
                 Err(PolicyError::Unusable { problem, .. }) => {
                     self.replace(&mut ledger, id, problem, progress)?;
+                }
+                done => done?,
+            }
+        }
+        for id in ledger.shadows().collect::<Vec<_>>() {
+            match self.ready(&id, progress) {
+                Err(PolicyError::Unusable { problem, .. }) => {
+                    tracing::warn!("policy {id} does not work in shadow any more: {problem}");
+                    ledger.uncast(&id.name)?;
+                }
+                done => done?,
+            }
+        }
+        for id in ledger.canaries().collect::<Vec<_>>() {
+            match self.ready(&id, progress) {
+                Err(PolicyError::Unusable { problem, .. }) => {
+                    let problem = format!("the canary {id} was ended: it can't be run: {problem}");
+                    ledger.end_canary(&id, Cause::Start, &problem, now_ms());
+                    self.count_end(&id, Cause::Start);
+                    tracing::error!("{problem}");
                 }
                 done => done?,
             }

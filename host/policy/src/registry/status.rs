@@ -3,27 +3,30 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Book, Policies,
+    Policies,
+    book::Book,
     ledger::{Slot, Stored},
 };
 use crate::{
     Activation, Hook, HookCounters, OutOfService, PipelineStatus, PolicyRef, PolicySettings,
-    PolicyStatus, RevisionStatus,
+    PolicyStatus, RevisionStatus, snapshot::Set,
 };
 
 impl Policies {
     /// Every policy, by name.
     pub fn list(&self) -> Vec<PolicyStatus> {
-        let (out, book) = (self.out_of_service(), self.0.book());
+        let (out, set) = (self.out_of_service(), self.0.current.load());
+        let book = self.0.book();
         let policies = book.ledger.policies.iter();
-        policies.map(|(name, slot)| book.status(&self.0.settings, name, slot, &out)).collect()
+        policies.map(|(name, slot)| book.status(&self.0.settings, name, slot, &out, &set)).collect()
     }
 
     /// One policy.
     pub fn show(&self, name: &str) -> Option<PolicyStatus> {
-        let (out, book) = (self.out_of_service(), self.0.book());
+        let (out, set) = (self.out_of_service(), self.0.current.load());
+        let book = self.0.book();
         let slot = book.ledger.policies.get(name)?;
-        Some(book.status(&self.0.settings, name, slot, &out))
+        Some(book.status(&self.0.settings, name, slot, &out, &set))
     }
 
     /// The pipeline as it runs.
@@ -52,6 +55,7 @@ impl Book {
         name: &str,
         slot: &Slot,
         out_of_service: &[OutOfService],
+        set: &Set,
     ) -> PolicyStatus {
         let current = slot.current();
         let hooks = current.map(|stored| stored.hooks.clone()).unwrap_or_default();
@@ -72,6 +76,8 @@ impl Book {
                 .cloned()
                 .collect(),
             problem: slot.problem.clone().or_else(|| self.unusable(name, slot)),
+            shadow: set.shadows.get(name).map(|shadow| shadow.status()),
+            canary: set.canaries.get(name).map(|canary| canary.status()),
             revisions: slot
                 .revisions
                 .iter()

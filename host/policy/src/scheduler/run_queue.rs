@@ -3,6 +3,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
+/// The lane of what nobody waits for: it is served when nothing else is there.
+pub(crate) const ASIDE: u64 = u64::MAX;
+
 /// Things that wait, by lane.
 pub(crate) struct RunQueue<T> {
     lanes: HashMap<u64, Lane<T>>,
@@ -29,7 +32,9 @@ impl<T> RunQueue<T> {
     pub(crate) fn push(&mut self, lane: u64, item: T, fresh: bool) {
         let order = &mut self.order;
         let lane = self.lanes.entry(lane).or_insert_with(|| {
-            order.push_back(lane);
+            if lane != ASIDE {
+                order.push_back(lane);
+            }
             Lane { fresh: VecDeque::new(), again: VecDeque::new(), was_fresh: false }
         });
         if fresh {
@@ -42,12 +47,12 @@ impl<T> RunQueue<T> {
 
     /// Takes the next one; its lane goes behind the other lanes.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let id = self.order.pop_front()?;
+        let id = self.order.pop_front().unwrap_or(ASIDE);
         let lane = self.lanes.get_mut(&id)?;
         let item = lane.pop();
         if lane.fresh.is_empty() && lane.again.is_empty() {
             self.lanes.remove(&id);
-        } else {
+        } else if id != ASIDE {
             self.order.push_back(id);
         }
         self.len -= 1;
@@ -105,6 +110,20 @@ mod tests {
         (0..3).for_each(|n| queue.push(1, format!("old{n}"), false));
         (0..3).for_each(|n| queue.push(1, format!("new{n}"), true));
         assert_eq!(drain(&mut queue), ["new0", "old0", "new1", "old1", "new2", "old2"]);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_comes_last() {
+        let mut queue = RunQueue::default();
+        (0..2).for_each(|n| queue.push(ASIDE, format!("aside{n}"), true));
+        queue.push(1, "a0".into(), true);
+        assert_eq!(
+            (queue.pop().unwrap(), queue.pop().unwrap()),
+            ("a0".into(), "aside0".to_owned())
+        );
+        queue.push(2, "b0".into(), true);
+        assert_eq!(drain(&mut queue), ["b0", "aside1"]);
+        assert_eq!((queue.len(), queue.pop()), (0, None));
     }
 
     #[test]

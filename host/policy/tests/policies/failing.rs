@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use signalbox_policy::{Blame, Hook, OnFailure, PreVerdict};
+use signalbox_policy::{Blame, Hook, OnFailure};
 
-use crate::scene::{Scene, configured, guest, says, variant};
+use crate::scene::{Scene, configured, guest, passed, says, variant};
 
 /// Far beyond every deadline here, far below anybody's patience.
 const SOON: Duration = Duration::from_secs(5);
@@ -52,7 +52,7 @@ async fn edits_that_make_no_sense_change_nothing() {
     let scene = Scene::new(|settings| settings.failure_defaults[Hook::Pre] = OnFailure::Skip).await;
     for text in ["bad-index", "big-edit", "other", "panic"] {
         let verdict = scene.policies.snapshot().pre(says(text)).await.unwrap();
-        assert_eq!(verdict, PreVerdict::Proceed(says(text)));
+        assert_eq!(passed(verdict), says(text));
     }
 }
 

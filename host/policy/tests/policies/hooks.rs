@@ -7,7 +7,7 @@ use signalbox_policy::{
     Sender, Tool, ToolChoice,
 };
 
-use crate::scene::{Scene, configured, says};
+use crate::scene::{Scene, configured, passed, says};
 
 #[tokio::test]
 async fn a_router_reads_the_call_and_the_menu() {
@@ -30,7 +30,7 @@ async fn imports_answer() {
 async fn a_pre_policy_edits_answers_or_refuses() {
     let scene = Scene::new(|_| {}).await;
     let pre = async |text| scene.policies.snapshot().pre(says(text)).await;
-    assert_eq!(pre("hello").await.unwrap(), PreVerdict::Proceed(says("hello")));
+    assert_eq!(passed(pre("hello").await.unwrap()), says("hello"));
     let Ok(PreVerdict::Proceed(edited)) = pre("edit").await else { panic!("it proceeds") };
     assert_eq!(edited.messages[0].content, "edited");
     assert_eq!((edited.max_tokens, edited.hints.len()), (Some(5), 1));
@@ -114,6 +114,6 @@ async fn without_a_router_the_host_chooses() {
     let scene = Scene::empty(|_| {});
     assert_eq!(scene.route("hello").await.unwrap(), None);
     let verdict = scene.policies.snapshot().pre(says("hello")).await.unwrap();
-    assert_eq!(verdict, PreVerdict::Proceed(says("hello")));
+    assert_eq!(passed(verdict), says("hello"));
     assert!(scene.reply().is_empty());
 }

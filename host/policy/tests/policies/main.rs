@@ -11,4 +11,5 @@ mod isolation;
 mod registry;
 mod replies;
 mod scene;
+mod trials;
 mod uploads;

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use signalbox_build::Build;
 use signalbox_policy::{
     Call, Compile, Decision, ExpertState, ExpertView, Hook, Message, NewImports, OnFailure,
-    Policies, PolicyError, PolicySettings, PostChain, TokenError, World,
+    Policies, PolicyError, PolicySettings, PostChain, PreVerdict, Runs, TokenError, World,
 };
 
 /// The guest of `tests/guest`: all three hooks; does as instructed.
@@ -75,6 +75,12 @@ pub(crate) fn menu() -> Vec<ExpertView> {
 pub(crate) fn says(text: &str) -> Call {
     let message = Message { role: "user".into(), content: text.into(), origin: None };
     Call { id: "call".into(), messages: vec![message], ..Call::default() }
+}
+
+/// The call that goes on, without what policies did with it.
+pub(crate) fn passed(verdict: PreVerdict) -> Call {
+    let PreVerdict::Proceed(call) = verdict else { panic!("it goes on") };
+    Call { runs: Runs::default(), ..call }
 }
 
 /// Settings that make failures visible, with short deadlines.

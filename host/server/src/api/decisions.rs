@@ -8,7 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::input::{Asked, Named};
-use crate::{App, decisions::Record, error::ApiError};
+use crate::{
+    App,
+    decisions::{Found, Record, Seen},
+    error::ApiError,
+};
 
 /// Records given when the client does not say.
 const LIMIT_DEFAULT: usize = 50;
@@ -40,6 +44,11 @@ pub(super) struct One {
     #[serde(serialize_with = "one")]
     #[schemars(with = "Record")]
     decision: Arc<Record>,
+    /// What policies saw, where `decision_log.text` is `full`: the call as it came, as it was routed where that was
+    /// another, and the experts there were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    seen: Option<Box<Seen>>,
 }
 
 fn one<S: Serializer>(record: &Arc<Record>, to: S) -> Result<S::Ok, S::Error> {
@@ -51,11 +60,13 @@ pub(super) async fn show(
     State(app): State<App>,
     Named(decision): Named<String>,
 ) -> Result<Json<One>, ApiError> {
-    match app.pipeline().decisions.find(&decision) {
-        Some(decision) => Ok(Json(One { decision })),
+    let decisions = app.pipeline().decisions.clone();
+    let finding = tokio::task::spawn_blocking(move || decisions.find(&decision));
+    match finding.await.ok().flatten() {
+        Some(Found { record: decision, seen }) => Ok(Json(One { decision, seen })),
         None => {
-            let message = "no call of this name is kept; 'limits.decisions_kept' says how many are, \
-                           and none is from before the last start";
+            let message = "no call of this name is kept; 'limits.decisions_kept' and \
+                           'decision_log.bytes_max' say how many are";
             Err(ApiError::client(StatusCode::NOT_FOUND, "decision_not_found", message))
         }
     }

@@ -3,17 +3,20 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
-use signalbox_policy::{Policies, PolicyError};
+use signalbox_policy::{NewImports, Policies, PolicyError};
 
 use super::{
-    fields::Fields,
+    fields::{Fields, Names},
     input::{Asked, Document, Named, Upload},
 };
 use crate::{
     App,
     bodies::Whole,
     error::ApiError,
-    wire::policies::{Activation, Policy, PolicyList, Uploaded},
+    wire::{
+        policies::{Activation, Policy, PolicyList, Uploaded},
+        requests::Share,
+    },
 };
 
 /// `?activate=true&allow_new_imports=true`
@@ -65,14 +68,55 @@ pub(super) async fn activate(
     Named(name): Named<String>,
     Document(body): Document,
 ) -> Result<Json<Activation>, ApiError> {
-    let reading = |mut fields: Fields<'_>| -> Result<(String, Option<bool>), ApiError> {
-        let revision = fields.read("revision")?.ok_or_else(|| fields.missing("revision"))?;
-        Ok((revision, fields.read("allow_new_imports")?))
+    let (asked, _) = body.read(&app, ACTIVATE, Activating::read).await?;
+    let Activating { revision, new_imports, permille, percent } = asked;
+    let activate = move |policies: &Policies| {
+        if let Some(permille) = permille {
+            policies.check_agreement(&name, &revision, permille)?;
+        }
+        match percent {
+            Some(percent) => policies.begin_canary(&name, &revision, percent, new_imports),
+            None => policies.activate(&name, &revision, new_imports),
+        }
     };
-    let ((revision, allowed), _) =
-        body.read(&app, &[&["revision", "allow_new_imports"]], reading).await?;
-    let new_imports = allowed.unwrap_or_default().into();
-    Ok(Json(blocking(&app, move |p| p.activate(&name, &revision, new_imports)).await?.into()))
+    Ok(Json(blocking(&app, activate).await?.into()))
+}
+
+/// Fields of what is to be activated.
+const ACTIVATE: Names = &[&["revision", "allow_new_imports", "min_agreement", "canary"]];
+
+/// What is to be activated, and on which terms.
+struct Activating {
+    revision: String,
+    new_imports: NewImports,
+    permille: Option<u32>,
+    /// Of the calls; all where absent.
+    percent: Option<u32>,
+}
+
+impl Activating {
+    fn read(mut fields: Fields<'_>) -> Result<Self, ApiError> {
+        let revision = fields.read("revision")?.ok_or_else(|| fields.missing("revision"))?;
+        let new_imports = fields.read("allow_new_imports")?.unwrap_or(false).into();
+        let share: Option<f64> = fields.read("min_agreement")?;
+        if share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return Err(ApiError::value("min_agreement", "it is a share of calls, 0 to 1"));
+        }
+        let permille = share.map(|share| (share * 1000.0).ceil() as u32);
+        let percent = fields.read("canary")?.map(|Share { percent }| percent);
+        if percent.is_some_and(|percent| !(1..=99).contains(&percent)) {
+            return Err(ApiError::value("canary", "'percent' is a share of calls, 1 to 99"));
+        }
+        Ok(Self { revision, new_imports, permille, percent })
+    }
+}
+
+/// Puts a canary in force for all calls.
+pub(super) async fn promote(
+    State(app): State<App>,
+    Named(name): Named<String>,
+) -> Result<Json<Activation>, ApiError> {
+    Ok(Json(blocking(&app, move |p| p.promote(&name)).await?.into()))
 }
 
 /// Takes a policy out of the pipeline.

@@ -3,14 +3,15 @@
 
 use std::{
     fmt::Display,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use signalbox_confine::clean;
 use signalbox_engine::Usage;
-use signalbox_policy::{ConsensusMode, Note, Plan};
+use signalbox_policy::{ConsensusMode, ExpertState, ExpertView, Note, Plan, Run};
 
 use crate::{
     openai::finish_reason,
@@ -37,7 +38,7 @@ const LIST_MAX: usize = 16;
 type Text = Box<str>;
 
 /// One call.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Record {
     /// Counts the calls since the start. Clients may give several calls the same id.
     number: u64,
@@ -51,12 +52,18 @@ pub(crate) struct Record {
     /// What the client named; `null` left the choice to the router.
     asked_for: Option<Text>,
     streaming: bool,
+    /// What policies were shown of it.
+    input: InputView,
     /// `client`, `default` or `policy@revision`; `null` when it was refused before routing.
     route: Option<Text>,
     plan: Option<PlanView>,
     pub(super) reason: Text,
     confidence: Option<f32>,
     tags: Vec<(Text, Text)>,
+    /// The experts there were when it was routed.
+    candidates: Vec<CandidateView>,
+    /// Which policies worked on it, in the order they began.
+    hooks: Vec<RunView>,
     /// What policies noted.
     notes: Vec<NoteView>,
     /// Experts that were asked and did not begin to answer.
@@ -64,7 +71,7 @@ pub(crate) struct Record {
     /// Who answered.
     expert: Option<Text>,
     pub(super) outcome: Outcome,
-    finish_reason: Option<&'static str>,
+    finish_reason: Option<Text>,
     error: Option<Text>,
     prompt_tokens: Option<u32>,
     completion_tokens: Option<u32>,
@@ -72,16 +79,55 @@ pub(crate) struct Record {
 }
 
 /// A plan as operators read it.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum PlanView {
     Expert(Text),
     Fallback(Vec<Text>),
-    Consensus { members: Vec<Text>, judge: Option<Text>, mode: &'static str },
+    Consensus { members: Vec<Text>, judge: Option<Text>, mode: Text },
+}
+
+/// What policies were shown of a call. Its texts stand nowhere unless `decision_log.text` says so.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub(super) struct InputView {
+    messages: usize,
+    text_bytes: usize,
+    /// Of each message's role and text, each with a zero byte behind it, unless `decision_log.text` is `off`.
+    sha256: Option<Text>,
+    /// Whether the texts are in `GET /decisions/{decision}`.
+    text: bool,
+}
+
+/// An expert that might have answered.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct CandidateView {
+    expert: Text,
+    /// `resident`, `loading`, `cold` or `failed`.
+    state: Text,
+    /// Calls that ran or waited on it.
+    queue_depth: u32,
+    /// Absent before anything was measured.
+    estimated_wait_ms: Option<u32>,
+}
+
+/// One policy in one hook.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct RunView {
+    hook: Text,
+    /// `policy@revision`.
+    policy: Text,
+    /// Calls into the component; a reply in `post` takes several.
+    calls: u32,
+    /// Wall clock of these, waiting and host imports included, in microseconds.
+    total_us: u64,
+    /// Of it, the guest's own time.
+    guest_us: u64,
+    /// `refused`, or how it failed; `null` when it did its work.
+    ended: Option<Text>,
 }
 
 /// What a policy noted.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct NoteView {
     policy: Text,
     key: Text,
@@ -89,14 +135,14 @@ struct NoteView {
 }
 
 /// An expert that did not begin to answer.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Tried {
     expert: Text,
     error: Text,
 }
 
 /// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {
     /// Answered to the end.
@@ -110,7 +156,7 @@ pub(super) enum Outcome {
 }
 
 /// Milliseconds since the call was received; absent when it never came so far.
-#[derive(Debug, Default, Serialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(super) struct TimingsView {
     pub(super) routed_ms: Option<f64>,
     pub(super) first_text_ms: Option<f64>,
@@ -134,11 +180,14 @@ impl Record {
             caller: name(&call.caller.to_string()),
             asked_for: call.view.model.as_deref().map(name),
             streaming: call.view.streaming,
+            input: InputView::of(&call.view),
             route: None,
             plan: None,
             reason: Text::default(),
             confidence: None,
             tags: vec![],
+            candidates: vec![],
+            hooks: vec![],
             notes: vec![],
             tried: vec![],
             expert: None,
@@ -149,6 +198,52 @@ impl Record {
             completion_tokens: None,
             timings: TimingsView::default(),
         }
+    }
+
+    /// Whether this is what it is called in `x-signalbox-decision`.
+    pub(super) fn is_called(&self, decision: &str) -> bool {
+        *self.decision == *decision
+    }
+
+    /// When it was received, milliseconds since 1970.
+    pub(super) fn received_ms(&self) -> u64 {
+        self.at_ms
+    }
+
+    /// Whether what policies saw of it was written down beside it.
+    pub(super) fn has_text(&self) -> bool {
+        self.input.text
+    }
+
+    /// What its messages say comes to this, and whether they are written down.
+    pub(super) fn shown(&mut self, sha256: &str, text: bool) {
+        self.input.sha256 = Some(sha256.into());
+        self.input.text = text;
+    }
+
+    /// Its text is too long to be written down.
+    pub(super) fn without_text(&mut self) {
+        self.input.text = false;
+    }
+
+    pub(super) fn routing(&mut self, menu: &[ExpertView]) {
+        self.candidates = some(menu, candidate, |more| CandidateView {
+            expert: left_out(more),
+            state: Text::default(),
+            queue_depth: 0,
+            estimated_wait_ms: None,
+        });
+    }
+
+    pub(super) fn ran(&mut self, runs: &[Run]) {
+        self.hooks = some(runs, run, |more| RunView {
+            hook: Text::default(),
+            policy: left_out(more),
+            calls: 0,
+            total_us: 0,
+            guest_us: 0,
+            ended: None,
+        });
     }
 
     pub(super) fn chose(&mut self, choice: &Choice) {
@@ -188,7 +283,7 @@ impl Record {
     }
 
     pub(super) fn finished(&mut self, end: &End) {
-        self.finish_reason = Some(finish_reason(&end.ending));
+        self.finish_reason = Some(finish_reason(&end.ending).into());
         self.prompt_tokens = end.usage.map(|usage: Usage| usage.prompt_tokens);
         self.completion_tokens = end.usage.map(|usage| usage.completion_tokens);
         self.timings.first_text_ms = end.performance.first_text.map(|seconds| seconds * 1e3);
@@ -213,7 +308,18 @@ impl Record {
         let notes = self.notes.iter();
         let notes = notes.map(|note| note.policy.len() + note.key.len() + note.value.len());
         let tried = self.tried.iter().map(|tried| tried.expert.len() + tried.error.len());
-        let texts = [&self.asked_for, &self.route, &self.expert, &self.error];
+        let texts = [
+            &self.asked_for,
+            &self.route,
+            &self.expert,
+            &self.error,
+            &self.finish_reason,
+            &self.input.sha256,
+        ];
+        let candidates = self.candidates.iter().map(|c| c.expert.len() + c.state.len());
+        let hooks = self.hooks.iter();
+        let hooks =
+            hooks.map(|run| run.hook.len() + run.policy.len() + text_bytes(run.ended.as_ref()));
         size_of::<Self>()
             + self.decision.len()
             + self.id.len()
@@ -223,11 +329,25 @@ impl Record {
             + plan
             + self.tags.capacity() * size_of::<(Text, Text)>()
             + tags
+            + self.candidates.capacity() * size_of::<CandidateView>()
+            + candidates.sum::<usize>()
+            + self.hooks.capacity() * size_of::<RunView>()
+            + hooks.sum::<usize>()
             + self.notes.capacity() * size_of::<NoteView>()
             + notes.sum::<usize>()
             + self.tried.capacity() * size_of::<Tried>()
             + tried.sum::<usize>()
     }
+}
+
+/// Reads a record that is to be shared.
+pub(super) fn shared<'d, D: Deserializer<'d>>(from: D) -> Result<Arc<Record>, D::Error> {
+    Record::deserialize(from).map(Arc::new)
+}
+
+/// Writes a shared record as it is.
+pub(crate) fn as_it_is<S: Serializer>(record: &Arc<Record>, to: S) -> Result<S::Ok, S::Error> {
+    record.serialize(to)
 }
 
 fn text_bytes(text: Option<&Text>) -> usize {
@@ -247,10 +367,36 @@ fn plan_view(plan: &Plan) -> PlanView {
             members: names(members),
             judge: judge.as_deref().map(name),
             mode: match mode {
-                ConsensusMode::Parallel => "parallel",
-                ConsensusMode::Turns => "turns",
+                ConsensusMode::Parallel => "parallel".into(),
+                ConsensusMode::Turns => "turns".into(),
             },
         },
+    }
+}
+
+fn candidate(expert: &ExpertView) -> CandidateView {
+    let state = match expert.state {
+        ExpertState::Resident => "resident",
+        ExpertState::Loading => "loading",
+        ExpertState::Cold => "cold",
+        ExpertState::Failed(_) => "failed",
+    };
+    CandidateView {
+        expert: name(&expert.id),
+        state: state.into(),
+        queue_depth: expert.queue_depth,
+        estimated_wait_ms: expert.estimated_wait_ms,
+    }
+}
+
+fn run(run: &Run) -> RunView {
+    RunView {
+        hook: run.hook.name().into(),
+        policy: name(&run.policy.to_string()),
+        calls: run.calls,
+        total_us: run.total_us,
+        guest_us: run.guest_us,
+        ended: run.ended.map(Into::into),
     }
 }
 
@@ -278,6 +424,13 @@ fn name(text: &str) -> Text {
 
 fn cut(text: &str, bytes_max: usize) -> Text {
     clean(text, bytes_max).into_boxed_str()
+}
+
+impl InputView {
+    fn of(call: &signalbox_policy::Call) -> Self {
+        let text_bytes = call.messages.iter().map(|message| message.content.len()).sum();
+        Self { messages: call.messages.len(), text_bytes, ..Self::default() }
+    }
 }
 
 fn unix_millis() -> u64 {

@@ -87,7 +87,7 @@ impl Pipeline {
         questions: &[Labels],
         trace: &mut Trace,
     ) -> Result<Weighed, Refusal> {
-        let policies = self.policies.snapshot();
+        let policies = self.policies.snapshot_of(&call.caller.stickiness(&call.view.id));
         if !policies.seats()?.is_empty() {
             return Err(unexamined().into());
         }

@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use signalbox_policy as registry;
 
-use super::Word;
+use super::{
+    Word,
+    trials::{Canary, Shadow},
+};
 
 /// Which policies run, by name and in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,7 +66,7 @@ pub struct Activation {
     pub generation: u64,
     /// When, in milliseconds since the Unix epoch.
     pub at_unix_ms: u64,
-    /// `activate`, `rollback`, `deactivate`, `pipeline`, `breaker` or `start`.
+    /// `activate`, `canary`, `rollback`, `deactivate`, `pipeline`, `breaker`, `drift` or `start`.
     pub cause: Word,
     /// The policy that was acted on; `null` for the pipeline as a whole.
     pub policy: Option<String>,
@@ -76,6 +79,12 @@ pub struct Activation {
     /// For a rollback: the generation it undid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<u64>,
+    /// Canaries that began or ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub canaries: Vec<Change>,
+    /// For what happened by itself: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `GET /activations`, oldest first.
@@ -191,7 +200,7 @@ pub struct OutOfService {
 }
 
 /// One policy and everything known about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Policy {
     /// The operator's name for it.
     pub name: String,
@@ -215,6 +224,10 @@ pub struct Policy {
     pub out_of_service: Vec<OutOfService>,
     /// Why `active` is not `requested`, or can't be run.
     pub problem: Option<String>,
+    /// The revision that works in its shadow.
+    pub shadow: Option<Shadow>,
+    /// The revision that answers a share of its calls.
+    pub canary: Option<Canary>,
     /// Everything stored, newest first.
     pub revisions: Vec<Revision>,
 }
@@ -284,6 +297,8 @@ impl From<registry::Activation> for Activation {
             before: of.before.into(),
             after: of.after.into(),
             undoes: of.undoes,
+            canaries: each(of.canaries),
+            reason: of.reason,
         }
     }
 }
@@ -377,6 +392,8 @@ impl From<registry::PolicyStatus> for Policy {
             counters: per_hook(of.counters),
             out_of_service: each(of.out_of_service),
             problem: of.problem,
+            shadow: of.shadow.map(Into::into),
+            canary: of.canary.map(Into::into),
             revisions: each(of.revisions),
         }
     }

@@ -229,4 +229,28 @@ pub struct Activate {
     /// Whether it may import what the revision in force does not.
     #[serde(default)]
     pub allow_new_imports: bool,
+    /// The share of calls, 0 to 1, in which it must have shown in shadow or replay that it agrees with the revision in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_agreement: Option<f64>,
+    /// Only for a share of the calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Share>,
+}
+
+/// A share of the calls: those of as many of the callers, always the same ones.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// 1 to 99.
+    pub percent: u32,
+}
+
+/// `POST /policies/{name}/shadow`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Cast {
+    /// The revision, whole or a unique beginning of it.
+    pub revision: String,
+    /// Whether it may import what the revision in force does not.
+    #[serde(default)]
+    pub allow_new_imports: bool,
 }

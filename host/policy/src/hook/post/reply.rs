@@ -22,11 +22,11 @@ impl Snapshot {
     /// # Errors
     /// [`PolicyError::Failed`] with [`Failure::NoRoom`]: as many sessions live as may.
     pub fn seats(&self) -> Result<Seats, PolicyError> {
-        let set = self.set().clone();
-        let Some(first) = set.pipeline.post.first() else { return Ok(Seats { set, room: None }) };
-        let room = set.runtime.instances.sessions(set.pipeline.post.len());
+        let (set, post) = (self.set().clone(), self.pipeline().post.clone());
+        let Some(first) = post.first() else { return Ok(Seats { set, post, room: None }) };
+        let room = set.runtime.instances.sessions(post.len());
         let room = Some(room.map_err(|failure| first.failed(Hook::Post, failure))?);
-        Ok(Seats { set, room })
+        Ok(Seats { set, post, room })
     }
 }
 
@@ -34,6 +34,7 @@ impl Snapshot {
 /// reply's chain is dropped.
 pub struct Seats {
     set: Arc<Set>,
+    post: Vec<Arc<Seat>>,
     /// `None` where there is no policy to have room for.
     room: Option<InstancePermit>,
 }
@@ -46,11 +47,11 @@ impl Seats {
 
     /// The `post` policies for a reply by `expert`. No instance is made before the first text.
     pub fn post(self, call: &Call, expert: &str) -> PostChain {
-        let Self { set, room } = self;
+        let Self { set, post, room } = self;
         let Some(room) = room else { return PostChain(Chain::new([], &set.limits)) };
         let reply = Arc::new(Reply { call: Arc::new(call.clone()), expert: expert.to_string() });
         let review = |seat: &Arc<Seat>| PolicyReview::new(&set, Asked::first(seat), &reply, &room);
-        PostChain(Chain::new(set.pipeline.post.iter().map(review), &set.limits))
+        PostChain(Chain::new(post.iter().map(review), &set.limits))
     }
 }
 
@@ -143,6 +144,7 @@ impl Review for PolicyReview {
 
     fn recover(&mut self, failure: Failure) -> Next<Self> {
         self.settle(Some(&failure));
+        self.reply.call.runs.ended(Hook::Post, &self.asked.seat.id, failure.code());
         let next = self.asked.after(&SPEC, failure, &self.set.active);
         next.map(|other| Self::new(&self.set, other, &self.reply, &self.room))
     }

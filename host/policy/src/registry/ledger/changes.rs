@@ -58,7 +58,7 @@ impl Ledger {
             }
             slot.active = Some(revision.to_string());
             slot.requested = slot.active.clone();
-            slot.problem = None;
+            (slot.problem, slot.canary) = (None, None);
             let joins = |hook: &&Hook| **hook == Hook::Route || !placed || !had.contains(hook);
             for hook in slot.hooks().to_vec().iter().filter(joins) {
                 ledger.pipeline.join(name, *hook);
@@ -125,13 +125,18 @@ impl Ledger {
         Ok(Activation { undoes: Some(past.generation), ..activation })
     }
 
-    /// The same, but for what nobody who says "back" means: to leave no router where there is one, or to bring
+    /// The same, but a canary that is newer goes first; and but for what nobody who says "back" means: to leave no router where there is one, or to bring
     /// back what was taken out of force on purpose. On an error this ledger is to be thrown away.
     pub(in crate::registry) fn roll_back_if_clear(
         &mut self,
         name: Option<&str>,
         now: u64,
     ) -> Result<Activation, PolicyError> {
+        if let Some(canary) = self.newest_canary(name) {
+            return Ok(self.change(Cause::Rollback, Some(&canary), now, |ledger| {
+                ledger.policies.entry(canary.clone()).or_default().canary = None;
+            }));
+        }
         let unclear = |message| Err(PolicyError::RollbackUnclear { message });
         if let Some(past) = self.undoable(name).filter(|_| name.is_none())
             && past.cause == Cause::Deactivate
@@ -238,7 +243,7 @@ impl Ledger {
     }
 
     /// Makes a change and writes it into the history.
-    fn change(
+    pub(super) fn change(
         &mut self,
         cause: Cause,
         policy: Option<&str>,
@@ -246,6 +251,7 @@ impl Ledger {
         edit: impl FnOnce(&mut Ledger),
     ) -> Activation {
         let (before, was) = (self.pipeline.clone(), self.in_force());
+        let canaries = self.canary_revisions();
         edit(self);
         self.settle();
         self.generation += 1;
@@ -258,6 +264,8 @@ impl Ledger {
             before,
             after: self.pipeline.clone(),
             undoes: None,
+            canaries: differences(&canaries, &self.canary_revisions()),
+            reason: None,
         };
         self.history.push(activation.clone());
         activation
@@ -267,14 +275,15 @@ impl Ledger {
         self.policies.iter().map(|(name, slot)| (name.clone(), slot.active.clone())).collect()
     }
 
-    /// Takes out of the pipeline whoever has no revision in force with that hook: an operator took it
-    /// away. Failures and damage leave a revision in force.
+    /// Takes out of the pipeline whoever has no revision in force with that hook: an operator took it away, and ends
+    /// trials that have nothing to stand beside any more. Failures and damage leave a revision in force.
     fn settle(&mut self) {
         let policies = &self.policies;
         let has = |name: &String, hook| {
             policies.get(name).is_some_and(|slot| slot.hooks().contains(&hook))
         };
         self.pipeline.retain(|hook, name| has(name, hook));
+        self.settle_trials();
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every change of the ledger, and the changes that are refused.
 
+mod trials;
+
 use super::*;
 use crate::Change;
 

@@ -154,7 +154,7 @@ impl Bed {
             experts: Arc::new(experts),
             policies: Policies::open(settings, Arc::new(Nowhere)).unwrap(),
             admission: Admission::new(4, [].into_iter()),
-            decisions: Decisions::new(10, 1 << 20),
+            decisions: Decisions::in_memory(10, 1 << 20),
             telemetry: Arc::new(Telemetry::new()),
             bounds: Bounds { answer, tokens_default: 8, tokens_max: 8, member_tokens_max: 8 },
             aliases: arc_swap::ArcSwap::default(),

@@ -1,0 +1,95 @@
+//! From what the state says is in force to what calls meet: a seat for every policy, with the code it runs and what it
+//! is lent.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Registry, book::Book, ledger::Ledger};
+use crate::{
+    PerHook, PolicyRef,
+    meter::Meters,
+    policy::Policy,
+    program::Program,
+    seat::{Seat, Unusable},
+    snapshot::Set,
+    store::Lent,
+};
+
+impl Registry {
+    /// The policies that `ledger` puts in force. Who can't be run has a seat all the same.
+    pub(super) fn assemble(self: &Arc<Self>, book: &mut Book, ledger: &Ledger) -> Set {
+        let before = self.current.load();
+        let mut active = BTreeMap::new();
+        for id in ledger.active() {
+            let program = book.programs.get(&id.revision).cloned();
+            let usable = program.is_some();
+            let same = before.active.get(&id.name);
+            let same = same.filter(|seat| seat.id == id && seat.policy.is_ok() == usable);
+            let seat = match same {
+                Some(same) => same.clone(),
+                None => Arc::new(self.seat(book, ledger, &id, program, None)),
+            };
+            active.insert(id.name, seat);
+        }
+        let cast = |seat: &Arc<Seat>| {
+            Some((seat.id.name.clone(), self.cast(ledger, seat, &book.programs)?))
+        };
+        let shadows = active.values().filter_map(cast).collect();
+        let beside =
+            |stable: &Arc<Seat>| Some((stable.id.name.clone(), self.canary(book, ledger, stable)?));
+        let canaries = active.values().filter_map(beside).collect();
+        Set {
+            shadows,
+            canaries,
+            generation: ledger.generation,
+            runtime: self.runtime.clone(),
+            limits: self.limits.clone(),
+            sealed: book.unreadable.clone(),
+            pipeline: ledger.pipeline.filter_map(|name| active.get(name).cloned()),
+            active,
+        }
+    }
+
+    /// A seat; of a canary beside that of the revision in force, which is asked `instead` where need be.
+    pub(super) fn seat(
+        self: &Arc<Self>,
+        book: &mut Book,
+        ledger: &Ledger,
+        id: &PolicyRef,
+        program: Option<Arc<Program>>,
+        instead: Option<Arc<Seat>>,
+    ) -> Seat {
+        let policy = match program {
+            Some(program) => {
+                let meters = book.meters(id);
+                Ok(Arc::new(self.policy(id, program, meters)))
+            }
+            None => Err(book.unusable.get(id).cloned().unwrap_or_else(Unusable::unknown)),
+        };
+        let stored = ledger.policies.get(&id.name).and_then(|slot| slot.find(&id.revision));
+        let hooks = stored.map(|stored| stored.hooks.clone()).unwrap_or_default();
+        let modes = PerHook::from_fn(|hook| self.settings.on_failure(&id.name, hook).clone());
+        let (breaker, notice) = (&self.settings.breaker, self.notice());
+        Seat::new(id.clone(), hooks, modes, policy, breaker, notice, instead)
+    }
+
+    pub(super) fn policy(
+        &self,
+        id: &PolicyRef,
+        program: Arc<Program>,
+        meters: Arc<Meters>,
+    ) -> Policy {
+        let lent = Arc::new(self.lend(id));
+        Policy { runtime: self.runtime.clone(), program, lent, meters, paces: PerHook::default() }
+    }
+
+    pub(super) fn lend(&self, id: &PolicyRef) -> Lent {
+        Lent {
+            policy: id.clone(),
+            world: self.world.clone(),
+            config: self.settings.settings.get(&id.name).cloned().unwrap_or_default(),
+            limits: self.limits.clone(),
+            bounds: self.settings.bounds.clone(),
+            aside: false,
+        }
+    }
+}
