@@ -55,9 +55,9 @@ fn collect() -> Result<()> {
     Ok(())
 }
 
-/// Compiles every example.
+/// Compiles every example. Their sources are watched there, and a new one stands in the workspace's manifest; what
+/// `policy build` leaves in their folders changes nothing.
 fn components(root: &Path, code: &mut String) -> Result<()> {
-    watch(&root.join("examples"));
     let names = examples(&root.join("examples"))?;
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     code.push_str("/// The example policies.\npub(crate) const COMPONENTS: &[Component] = &[\n");
@@ -129,7 +129,16 @@ fn sdk(root: &Path, code: &mut String) -> Result<()> {
     let line = manifest.lines().find(|line| line.starts_with("wit-bindgen = "));
     let line = line.ok_or("the workspace has no dependency wit-bindgen")?;
     writeln!(code, "/// The SDK's dependency.\npub(crate) const WIT_BINDGEN: &str = {line:?};")?;
-    list(code, "The SDK and the contract.", "SDK", &files)
+    list(code, "The SDK and the contract.", "SDK", &files)?;
+    for (folder, name) in [("guest-sdk/js", "JS_SDK"), ("guest-sdk/python", "PYTHON_SDK")] {
+        let mut files = Vec::new();
+        walk(&root.join(folder), "sdk", &mut files)?;
+        // What Python leaves behind where somebody looked at the modules is none of them.
+        files.retain(|(path, _)| !path.contains("__pycache__"));
+        files.sort();
+        list(code, "The SDK of another language.", name, &files)?;
+    }
+    Ok(())
 }
 
 fn list(code: &mut String, doc: &str, name: &str, files: &[(String, PathBuf)]) -> Result<()> {

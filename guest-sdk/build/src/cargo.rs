@@ -1,13 +1,11 @@
 //! The cargo call, and what it reports back.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::{BuildError, TARGET, toolchain};
+use crate::{BuildError, TARGET, lines, toolchain};
 
 /// Fast components that still name their functions in a backtrace.
 const PROFILE: [(&str, &str); 6] = [
@@ -24,8 +22,8 @@ const PROFILE: [(&str, &str); 6] = [
 /// has to grow for large texts only.
 const MEMORY: [&str; 2] = ["-Clink-arg=-zstack-size=131072", "-Clink-arg=--initial-heap=131072"];
 
-/// How many of cargo's last lines an error repeats.
-const LINES_IN_ERROR: usize = 40;
+/// The package that policies are written against.
+const SDK: &str = "signalbox-sdk";
 
 /// A policy crate, compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,24 +58,25 @@ impl Artifact {
     }
 }
 
+/// What cargo built.
+pub(crate) struct Built {
+    pub(crate) artifacts: Vec<Artifact>,
+    /// The version of the SDK that is in it.
+    pub(crate) sdk: Option<String>,
+}
+
 /// Runs cargo; `say` gets its lines as they come.
-pub(crate) fn build(what: &Build, say: &mut dyn FnMut(&str)) -> Result<Vec<Artifact>, BuildError> {
+pub(crate) fn build(what: &Build, say: &mut dyn FnMut(&str)) -> Result<Built, BuildError> {
     let mut command = command(what);
-    let spawned =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned.map_err(|source| {
+    let ended = lines::run(&mut command, say).map_err(|source| {
         let program = command.get_program().to_string_lossy().into_owned();
         BuildError::NoToolchain { program, source }
     })?;
-    let messages = read_messages(&mut child);
-    let lines = follow_lines(&mut child, say);
-    let status = child.wait().map_err(BuildError::file(&what.folder))?;
-    let messages = messages.join().unwrap_or_default();
-    if !status.success() {
-        let from = lines.len().saturating_sub(LINES_IN_ERROR);
-        return Err(BuildError::Cargo { status, output: lines[from..].join("\n") });
+    if !ended.status.success() {
+        return Err(BuildError::Cargo { status: ended.status, output: ended.tail() });
     }
-    Ok(messages.lines().filter_map(artifact).collect())
+    let artifacts = ended.out.lines().filter_map(artifact).collect();
+    Ok(Built { artifacts, sdk: ended.out.lines().find_map(sdk_version) })
 }
 
 fn command(what: &Build) -> Command {
@@ -97,22 +96,6 @@ fn command(what: &Build) -> Command {
     cargo
 }
 
-/// Cargo writes messages and lines at once; one of the two needs a thread.
-fn read_messages(child: &mut Child) -> thread::JoinHandle<String> {
-    let stdout = child.stdout.take();
-    thread::spawn(move || {
-        let mut text = Vec::new();
-        // What can't be read is missing from the messages, and then the component is.
-        _ = stdout.map(|mut stdout| stdout.read_to_end(&mut text));
-        String::from_utf8_lossy(&text).into_owned()
-    })
-}
-
-fn follow_lines(child: &mut Child, say: &mut dyn FnMut(&str)) -> Vec<String> {
-    let lines = child.stderr.take().into_iter().flat_map(|pipe| BufReader::new(pipe).lines());
-    lines.map_while(Result::ok).inspect(|line| say(line)).collect()
-}
-
 /// The component in one of cargo's messages, if it is about one.
 fn artifact(message: &str) -> Option<Artifact> {
     let message: Value = serde_json::from_str(message).ok()?;
@@ -124,6 +107,14 @@ fn artifact(message: &str) -> Option<Artifact> {
             .map(PathBuf::from)
             .find(|file| file.extension().is_some_and(|e| e == "wasm"))?,
     })
+}
+
+/// The SDK's version, in a message about it.
+fn sdk_version(message: &str) -> Option<String> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let id = message["package_id"].as_str().filter(|id| package_name(id) == SDK)?;
+    let (_, version) = id.rsplit_once('#')?;
+    Some(version.rsplit('@').next().unwrap_or(version).to_owned())
 }
 
 /// The name in `path+file:///a/name#0.1.0`, or in `path+file:///a/folder#name@0.1.0`.
@@ -143,6 +134,15 @@ mod tests {
     fn packages_are_named_either_way() {
         assert_eq!(package_name("path+file:///w/examples/redact-pii#0.1.0"), "redact-pii");
         assert_eq!(package_name("path+file:///w/examples/redact#redact-pii@0.1.0"), "redact-pii");
+    }
+
+    #[test]
+    fn the_sdk_says_its_version() {
+        let of = |id: &str| sdk_version(&format!(r#"{{"package_id":"{id}"}}"#));
+        assert_eq!(of("path+file:///w/sdk#signalbox-sdk@0.1.0").as_deref(), Some("0.1.0"));
+        assert_eq!(of("path+file:///w/signalbox-sdk#0.2.0").as_deref(), Some("0.2.0"));
+        assert_eq!(of("path+file:///w/policy#0.1.0"), None);
+        assert_eq!(sdk_version("not json"), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// There is no readable manifest.
-    #[error("{manifest}: no policy crate here ({source}); `signalbox policy new` makes one",
+    #[error("{manifest}: no policy here, as a crate or with a policy.json ({source}); `signalbox policy new` makes one",
         manifest = manifest.display())]
     NoCrate {
         /// Where it was looked for.
@@ -38,6 +38,42 @@ pub enum BuildError {
         /// How it ended.
         status: ExitStatus,
         /// The last lines that it printed.
+        output: String,
+    },
+    /// The manifest of a policy that is no crate makes no sense.
+    #[error("{manifest}: {problem}", manifest = manifest.display())]
+    Manifest {
+        /// The file.
+        manifest: PathBuf,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+    /// A program of another language can't be started.
+    #[error("{program} can't be started ({source}); {mend}")]
+    NoProgram {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+        /// Where it comes from.
+        mend: &'static str,
+    },
+    /// The tool of another language can't be installed.
+    #[error("`{what}` failed\n{output}\nis the package registry within reach? {mend}")]
+    Install {
+        /// The command.
+        what: String,
+        /// The last lines that it printed.
+        output: String,
+        /// What it needs.
+        mend: &'static str,
+    },
+    /// The tool of another language makes no component of the policy.
+    #[error("{tool} makes no component of it\n{output}")]
+    Script {
+        /// The tool and its version.
+        tool: &'static str,
+        /// What it says of the policy.
         output: String,
     },
     /// Cargo built the crate and there is no `.wasm` of it.

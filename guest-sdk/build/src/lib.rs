@@ -1,6 +1,7 @@
-//! Compiles policy crates into WebAssembly components, with nothing but cargo and rustup.
+//! Turns the sources of policies into WebAssembly components: crates with nothing but cargo and rustup, JavaScript
+//! and Python with their own tools ([`scripted`]).
 //!
-//! Two callers, one road: `signalbox policy build` compiles an author's crate ([`Build::crate_at`])
+//! For crates two callers, one road: `signalbox policy build` compiles an author's crate ([`Build::crate_at`])
 //! and build scripts compile the policies that a binary or a test embeds ([`script::components`]).
 //!
 //! ```no_run
@@ -13,7 +14,10 @@
 
 mod cargo;
 mod error;
+mod lines;
+mod mark;
 pub mod script;
+pub mod scripted;
 mod target;
 mod toolchain;
 
@@ -60,17 +64,26 @@ impl Build {
             true => toolchain::require_target(&self.folder)?,
             false => ensure_target(&self.folder, say)?,
         }
-        let built = cargo::build(self, say)?;
-        if self.packages.is_empty() {
-            let own = built.into_iter().filter(|artifact| artifact.manifest == manifest);
-            let components: Vec<_> = own.map(cargo::Artifact::into_component).collect();
-            return if components.is_empty() {
-                Err(no_component(&manifest))
-            } else {
-                Ok(components)
-            };
+        let cargo::Built { artifacts, sdk } = cargo::build(self, say)?;
+        let components = self.choose(&manifest, &artifacts)?;
+        for component in &components {
+            sdk.as_ref().map_or(Ok(()), |sdk| mark::mark(&component.path, "rust", sdk))?;
         }
-        self.packages.iter().map(|package| self.pick(package, &built)).collect()
+        Ok(components)
+    }
+
+    /// The components that were asked for.
+    fn choose(
+        &self,
+        manifest: &Path,
+        built: &[cargo::Artifact],
+    ) -> Result<Vec<Component>, BuildError> {
+        if !self.packages.is_empty() {
+            return self.packages.iter().map(|package| self.pick(package, built)).collect();
+        }
+        let own = built.iter().filter(|artifact| artifact.manifest == manifest).cloned();
+        let components: Vec<_> = own.map(cargo::Artifact::into_component).collect();
+        if components.is_empty() { Err(no_component(manifest)) } else { Ok(components) }
     }
 
     /// The manifest, as cargo names it in its messages.

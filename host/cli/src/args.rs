@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use signalbox_engine::Isa;
 
 pub(crate) use policy::{
-    AdminPlane, AuthorCommand, HookKind, OperatorCommand, Policy, PolicyCommand,
+    AdminPlane, AuthorCommand, HookKind, Language, OperatorCommand, Policy, PolicyCommand,
 };
 
 /// Several language models in one process, routed by WebAssembly policies that are swapped live.

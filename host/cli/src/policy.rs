@@ -1,13 +1,10 @@
 //! `signalbox policy`: write, build, upload and swap policies of a running host.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use signalbox_server::wire::{
     policies::{Pipeline, PipelineStatus, Policy as Known, PolicyRef, Uploaded},
     requests::{Activate, Cast, Share},
@@ -16,16 +13,18 @@ use signalbox_server::wire::{
 
 use crate::{
     args::{AuthorCommand, OperatorCommand, Policy, PolicyCommand},
-    builtin,
     client::{Client, read},
-    output::complain,
     term::{self, Spinner, say, say_json, short_revision},
 };
 
+mod component;
 mod contract;
+mod fixtures;
 mod inspect;
 mod report;
 mod scaffold;
+
+use component::{Upload, build, revision};
 
 /// Runs one of the `policy` commands.
 pub(crate) fn run(args: Policy) -> Result<()> {
@@ -43,9 +42,9 @@ pub(crate) fn run(args: Policy) -> Result<()> {
 /// What needs no host.
 fn write(command: AuthorCommand, json: bool, hint: &str) -> Result<()> {
     match command {
-        AuthorCommand::New { name, hook } => {
-            scaffold::create(Path::new(""), &name, hook)?;
-            scaffold::say_next(&name, hint);
+        AuthorCommand::New { name, lang, hook } => {
+            scaffold::create(Path::new(""), &name, lang, hook)?;
+            scaffold::say_next(&name, lang, hook, hint);
             Ok(())
         }
         AuthorCommand::Build { dir } => {
@@ -55,6 +54,10 @@ fn write(command: AuthorCommand, json: bool, hint: &str) -> Result<()> {
                 false => built.say(hint),
             }
             Ok(())
+        }
+        AuthorCommand::Test { policy, cases, repeat } => {
+            let cases = cases.unwrap_or_else(|| fixtures::folder_of(&policy));
+            fixtures::run(Upload::find(&policy)?, &cases, repeat, json)
         }
         AuthorCommand::Inspect { policy } => {
             let Upload { name, bytes } = Upload::find(&policy)?;
@@ -102,80 +105,6 @@ fn operate(command: OperatorCommand, admin: &Admin) -> Result<()> {
         }
         OperatorCommand::Activations => admin.show("/activations", report::activations),
     }
-}
-
-/// A component compiled from a crate.
-struct Built {
-    name: String,
-    path: PathBuf,
-    bytes: Vec<u8>,
-}
-
-impl Built {
-    fn as_json(&self) -> Value {
-        json!({
-            "name": self.name,
-            "path": self.path.display().to_string(),
-            "bytes": self.bytes.len(),
-            "sha256": revision(&self.bytes),
-        })
-    }
-
-    fn say(&self, hint: &str) {
-        say!("{}", self.path.display());
-        say!("  {} bytes, sha256 {}", self.bytes.len(), revision(&self.bytes));
-        say!("  signalbox policy push {} --activate{hint}", self.path.display());
-    }
-}
-
-/// The name that the host will give these bytes.
-fn revision(component: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Compiles a crate, installing what that needs.
-fn build(dir: &Path) -> Result<Built> {
-    let component = signalbox_build::Build::crate_at(dir)
-        .run(&mut |line| complain!("{line}"))?
-        .pop()
-        .with_context(|| format!("{} makes no component", dir.display()))?;
-    let bytes = fs::read(&component.path)
-        .with_context(|| format!("{} can't be read", component.path.display()))?;
-    Ok(Built { name: component.package, path: component.path, bytes })
-}
-
-/// A component on its way to a host.
-struct Upload {
-    name: String,
-    bytes: Vec<u8>,
-}
-
-impl Upload {
-    /// What `policy push` was given: a file, a crate's folder, or the name of an example.
-    fn find(policy: &str) -> Result<Self> {
-        let path = Path::new(policy);
-        if path.is_dir() {
-            let built = build(path)?;
-            return Ok(Self { name: built.name, bytes: built.bytes });
-        }
-        if path.is_file() {
-            let bytes = fs::read(path).with_context(|| format!("{policy} can't be read"))?;
-            return Ok(Self { name: name_of(path), bytes });
-        }
-        match builtin::component(policy) {
-            Some(example) => Ok(Self { name: policy.to_owned(), bytes: example.bytes.to_vec() }),
-            None => bail!(
-                "'{policy}' is no file, no folder and no built-in example ({})",
-                builtin::names().join(", ")
-            ),
-        }
-    }
-}
-
-/// A policy's name after its file: `target/my_router.wasm` is `my-router`.
-fn name_of(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-").to_lowercase()
 }
 
 /// The admin plane, and how its answers are shown.
@@ -352,25 +281,5 @@ mod tests {
     fn names_are_listed_with_commas() {
         assert_eq!(listed("a, b"), ["a", "b"]);
         assert!(listed("").is_empty());
-    }
-
-    #[test]
-    fn a_file_names_its_policy() {
-        let check = |path, expect| assert_eq!(name_of(Path::new(path)), expect, "{path}");
-        check("target/wasm32-wasip2/release/my_router.wasm", "my-router");
-        check("guard.wasm", "guard");
-    }
-
-    #[test]
-    fn an_upload_is_a_file_or_an_example() {
-        assert_eq!(Upload::find("round-robin").unwrap().name, "round-robin");
-        let error = Upload::find("rond-robin").err().unwrap().to_string();
-        assert!(error.contains("round-robin"), "{error}");
-    }
-
-    #[test]
-    fn a_revision_is_a_sha256() {
-        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(revision(b""), empty);
     }
 }

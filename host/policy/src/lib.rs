@@ -29,6 +29,7 @@ mod instances;
 mod limits;
 mod meter;
 mod notes;
+mod origin;
 mod pace;
 mod parameters;
 mod pipeline;
@@ -69,6 +70,7 @@ pub use hook::{
 pub use import::is_plain_wasi;
 pub use limits::Limits;
 pub use notes::{Note, Notes};
+pub use origin::Origin;
 pub use parameters::{Parameters, ResponseFormat, Tool, ToolChoice};
 pub use pipeline::Pipeline;
 pub use policy_ref::PolicyRef;

@@ -19,6 +19,19 @@ pub(crate) struct Meters {
     policy: Arc<Tally>,
 }
 
+/// Where the memory of one instance is counted when it ends.
+pub(crate) struct Gauge {
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) hook: Hook,
+}
+
+impl Gauge {
+    /// The instance had `bytes` of memory at its end, which is the most that it ever had.
+    pub(crate) fn ended(&self, bytes: u64) {
+        self.meters.memory(self.hook, bytes);
+    }
+}
+
 impl Meters {
     /// Of a revision of the policy whose tally this is.
     pub(crate) fn new(policy: Arc<Tally>) -> Self {
@@ -57,6 +70,14 @@ impl Meters {
             counters.instances += 1;
             counters.instance_total_us += us;
             counters.instance_max_us = counters.instance_max_us.max(us);
+        });
+    }
+
+    /// The end of an instance, and the bytes of memory that it had come to.
+    fn memory(&self, hook: Hook, bytes: u64) {
+        self.count(hook, |counters| {
+            counters.memory_total_bytes += bytes;
+            counters.memory_max_bytes = counters.memory_max_bytes.max(bytes);
         });
     }
 

@@ -9,7 +9,7 @@ use wasmtime::{Store, component::Instance};
 use crate::{
     Failure, Hook, PerHook, PolicyRef, Runs,
     hook::{Answer, Refusal, Spec, bounds},
-    meter::Meters,
+    meter::{Gauge, Meters},
     pace::Pace,
     program::Program,
     runtime::Runtime,
@@ -101,7 +101,8 @@ impl Policy {
         held: Held,
     ) -> Result<(Store<State>, Instance), Failure> {
         let started = Instant::now();
-        let mut store = self.runtime.store(&self.lent, turn, held);
+        let gauge = Gauge { meters: self.meters.clone(), hook };
+        let mut store = self.runtime.store(&self.lent, turn, held, gauge);
         let made = self.program.instance.instantiate_async(&mut store).await;
         let instance = made.map_err(|error| store.data().failure(error))?;
         self.meters.instance(hook, started.elapsed());

@@ -12,6 +12,7 @@ use wasmtime::{
 use crate::{
     Limits, PolicyError, bindings, engine,
     instances::Instances,
+    meter::Gauge,
     scheduler::Scheduler,
     store::{Held, Lent, State, Turn},
     token_counts::TokenCounts,
@@ -58,12 +59,18 @@ impl Runtime {
     }
 
     /// A store for one instance.
-    pub(crate) fn store(&self, lent: &Arc<Lent>, turn: Turn, held: Held) -> Store<State> {
+    pub(crate) fn store(
+        &self,
+        lent: &Arc<Lent>,
+        turn: Turn,
+        held: Held,
+        gauge: Gauge,
+    ) -> Store<State> {
         let memory = match lent.aside {
             true => &self.instances.memory_aside,
             false => &self.instances.memory,
         };
-        let state = State::new(lent, turn, held, memory, &self.token_counts);
+        let state = State::new(lent, turn, held, gauge, memory, &self.token_counts);
         state.into_store(&self.engine)
     }
 

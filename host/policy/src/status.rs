@@ -138,6 +138,10 @@ pub struct HookCounters {
     pub instance_total_us: u64,
     /// The slowest of them, in microseconds.
     pub instance_max_us: u64,
+    /// Memory of all instances that ended, in bytes.
+    pub memory_total_bytes: u64,
+    /// The largest of them.
+    pub memory_max_bytes: u64,
 }
 
 /// One stored revision.

@@ -23,6 +23,7 @@ use crate::{
     hostcall_fuel,
     instance_log::Log,
     instances::{CallInstance, InstancePermit, MemoryBudget, Share},
+    meter::Gauge,
     scheduler::{ASIDE, OwnTime, give_way},
     token_counts::TokenCounts,
 };
@@ -87,7 +88,14 @@ pub(crate) struct State {
     pub(crate) notes: Notes,
     memory: Memory,
     wasi: Option<WasiCtx>,
+    gauge: Gauge,
     _held: Held,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.gauge.ended(self.memory.share.bytes());
+    }
 }
 
 impl State {
@@ -96,6 +104,7 @@ impl State {
         lent: &Arc<Lent>,
         turn: Turn,
         held: Held,
+        gauge: Gauge,
         memory: &Arc<MemoryBudget>,
         token_counts: &Arc<TokenCounts>,
     ) -> Self {
@@ -110,6 +119,7 @@ impl State {
             turn,
             notes: Notes::default(),
             lent: lent.clone(),
+            gauge,
             _held: held,
         }
     }
@@ -180,7 +190,7 @@ impl State {
             (None, Some(trap)) => trap.to_string(),
             (None, None) => error.root_cause().to_string(),
         };
-        let stderr = self.log.stderr();
+        let stderr = self.log.last_words();
         if !stderr.is_empty() {
             message.push_str(&format!("; it said: {stderr}"));
         }
@@ -222,9 +232,9 @@ impl bindings::signalbox::policy::types::Host for State {}
 impl WasiView for State {
     /// Built when a guest first asks, since most never do. Nothing is granted.
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let log = &self.log;
+        let (log, policy) = (&self.log, &self.lent.policy);
         let ctx = self.wasi.get_or_insert_with(|| {
-            WasiCtx::builder().stdout(log.stream()).stderr(log.stream()).build()
+            WasiCtx::builder().stdout(log.stdout(policy)).stderr(log.stderr(policy)).build()
         });
         WasiCtxView { ctx, table: &mut self.table }
     }

@@ -59,8 +59,8 @@ fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), UploadProblem> {
         return Ok(());
     }
     let text = format!("the component has {size} bytes and may have {limit}");
-    let mend = "build it with --release and strip debug info, or have the operator raise \
-                upload_bytes";
+    let mend = "build it with `signalbox policy build`, without debug info, or have the operator raise \
+                policies.limits.upload_bytes";
     Err(problem("upload_too_large", text, mend))
 }
 
@@ -138,7 +138,16 @@ fn check_imports(imports: &[String]) -> Result<(), UploadProblem> {
         return Ok(());
     }
     let text = format!("it imports {}, which this host does not offer", strange.join(", "));
-    let mend = format!("do without; offered are {}", import::OFFERED.join(", "));
+    // Runtimes of JavaScript bring it along, used or not.
+    let http = strange.iter().any(|name| name.starts_with("wasi:http/"));
+    let without = match http {
+        true => {
+            "do without (`signalbox policy build` makes JavaScript without it; componentize-js by itself \
+                 does with `-d http fetch-event`)"
+        }
+        false => "do without",
+    };
+    let mend = format!("{without}; offered are {}", import::OFFERED.join(", "));
     Err(problem("upload_import_not_offered", text, mend))
 }
 
@@ -219,7 +228,7 @@ mod tests {
         check(b"#!/bin/sh", "upload_not_a_component");
         check(b"\x7fELF\x02\x01", "upload_precompiled");
         check(b"\0asm\x0d\0\x01\0\x07\xff", "upload_malformed");
-        check(&vec![0; 16 * 1024 * 1024 + 1], "upload_too_large");
+        check(&vec![0; 24 * 1024 * 1024 + 1], "upload_too_large");
     }
 
     #[test]
@@ -252,6 +261,7 @@ mod tests {
              offer"
         );
         assert!(message.mend.contains("signalbox:policy/tokens@0.2.0"), "{}", message.mend);
+        assert!(message.mend.contains("`-d http fetch-event`"), "{}", message.mend);
     }
 
     #[test]

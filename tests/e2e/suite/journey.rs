@@ -5,14 +5,16 @@ use std::{path::Path, process::Command};
 
 use crate::host::Host;
 
+/// The command line in `dir`, for `host`.
+pub(crate) fn command(host: &Host, dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_signalbox-under-test"));
+    command.args(args).current_dir(dir).env("SIGNALBOX_ADMIN", &host.admin);
+    command
+}
+
 /// Run the command line in `dir` against `host`; the answer is what it printed.
-fn signalbox(host: &Host, dir: &Path, args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_signalbox-under-test"))
-        .args(args)
-        .current_dir(dir)
-        .env("SIGNALBOX_ADMIN", &host.admin)
-        .output()
-        .unwrap();
+pub(crate) fn signalbox(host: &Host, dir: &Path, args: &[&str]) -> String {
+    let output = command(host, dir, args).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "signalbox {args:?}\n{said}\n{complaint}");
@@ -27,6 +29,7 @@ fn from_an_empty_folder_to_a_routed_answer_and_back() {
 
     run(&["policy", "new", "my-router", "--hook", "route"]);
     run(&["policy", "build", "my-router"]);
+    assert!(run(&["policy", "test", "my-router"]).contains("ok       route.json: code goes to"));
     run(&["policy", "push", "my-router", "--activate"]);
     assert!(host.chat("auto", "Hello!").header("x-signalbox-route").starts_with("my-router@"));
 

@@ -37,6 +37,10 @@ fn collect(dir: &Path, ending: &str, found: &mut Vec<Source>) {
     for entry in fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        // What is linked is read where it lies.
+        if path.is_symlink() {
+            continue;
+        }
         if path.is_dir() && name != "target" && name != "__pycache__" {
             collect(&path, ending, found);
         } else if path.is_file() && name.ends_with(ending) {

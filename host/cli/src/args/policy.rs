@@ -45,23 +45,42 @@ pub(crate) enum PolicyCommand {
 /// What needs no host.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthorCommand {
-    /// Begin a policy: a crate that builds and has a test.
+    /// Begin a policy: a folder that builds and has cases that pass.
     New {
         /// Its name and its folder's name.
         name: String,
+        /// What it is written in.
+        #[arg(long, value_enum, default_value_t = Language::Rust)]
+        lang: Language,
         /// Which hook it starts with.
         #[arg(long, value_enum, default_value_t = HookKind::Route)]
         hook: HookKind,
     },
-    /// Compile a policy crate into a component.
+    /// Make a component of a policy's folder, installing what that needs.
     Build {
-        /// The crate's folder.
+        /// The policy's folder.
         #[arg(default_value = ".")]
         dir: PathBuf,
     },
+    /// Run a policy's cases under the limits of a host, without one, and compare what comes of them.
+    ///
+    /// A case is a call in a .json file, with what surrounds it and what is to become of it. The component is
+    /// compiled, probed and called as a host does it. Prints for each case whether it is as expected, and what it
+    /// took of the hooks' time and memory; exit code 1 when one is not.
+    Test {
+        /// A policy's folder, a .wasm file, or the name of a built-in example.
+        #[arg(default_value = ".")]
+        policy: String,
+        /// The folder of the cases, instead of tests in the policy's.
+        #[arg(long, value_name = "DIR")]
+        cases: Option<PathBuf>,
+        /// Run every case so many times, and show what the run in the middle took.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        repeat: u32,
+    },
     /// Show what a component is, as a host would judge it, without one.
     Inspect {
-        /// A .wasm file, a policy crate's folder, or the name of a built-in example.
+        /// A .wasm file, a policy's folder, or the name of a built-in example.
         policy: String,
     },
     /// Hand out the contract, for toolchains of other languages.
@@ -81,7 +100,7 @@ pub(crate) enum OperatorCommand {
     /// with --activate or by `policy activate`. Calls that run keep the revision they began with, and `policy
     /// rollback` goes back. Sending the same bytes again changes nothing.
     Push {
-        /// A .wasm file, a policy crate's folder, or the name of a built-in example.
+        /// A .wasm file, a policy's folder, or the name of a built-in example.
         policy: String,
         /// Name it this on the host instead of after its file.
         #[arg(long)]
@@ -206,6 +225,17 @@ pub(crate) enum HookKind {
     Pre,
     /// Look at replies while they stream.
     Post,
+}
+
+/// What a policy is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// A crate; the fastest and smallest.
+    Rust,
+    /// JavaScript, by componentize-js; needs Node.js.
+    Js,
+    /// Python, by componentize-py; needs Python.
+    Python,
 }
 
 /// The seconds in `90s`, `15m`, `1h` or `7d`.

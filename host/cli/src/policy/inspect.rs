@@ -2,11 +2,11 @@
 
 use anyhow::{Result, bail};
 use serde_json::json;
-use signalbox_policy::{Limits, Surface};
+use signalbox_policy::{Limits, Origin, Surface};
 
 use crate::term::{say, say_json};
 
-/// Shows hooks, imports, size and revision of a component.
+/// Shows hooks, imports, size and revision of a component, and what it says of its making.
 ///
 /// # Errors
 /// What a host under default limits would refuse it for, with the mend.
@@ -15,6 +15,7 @@ pub(super) fn run(name: &str, bytes: &[u8], revision: &str, json: bool) -> Resul
         Ok(surface) => surface,
         Err(problem) => bail!("{name} would be refused: {}; {}", problem.text, problem.mend),
     };
+    let Origin { sdk, languages, tools } = Origin::read(bytes);
     let hooks: Vec<String> = surface.hooks.iter().map(ToString::to_string).collect();
     if json {
         say_json(&json!({
@@ -23,6 +24,9 @@ pub(super) fn run(name: &str, bytes: &[u8], revision: &str, json: bool) -> Resul
             "sha256": revision,
             "hooks": hooks,
             "imports": surface.imports,
+            "sdk": sdk,
+            "languages": languages,
+            "tools": tools,
         }));
         return Ok(());
     }
@@ -30,7 +34,14 @@ pub(super) fn run(name: &str, bytes: &[u8], revision: &str, json: bool) -> Resul
     say!("  hooks    {}", hooks.join(", "));
     say!("  size     {} bytes", bytes.len());
     say!("  sha256   {}", revision);
+    say!("  sdk      {}", sdk.unwrap_or_else(|| "none, or one that is not ours".to_owned()));
+    say!("  made of  {}", listed(&languages));
+    say!("  made by  {}", listed(&tools));
     say!("  imports");
     surface.imports.iter().for_each(|import| say!("    {import}"));
     Ok(())
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "it does not say".to_owned() } else { names.join(", ") }
 }

@@ -11,6 +11,7 @@ mod eval;
 #[cfg(unix)]
 mod hostile;
 mod named;
+mod policies;
 mod prepack;
 #[cfg(unix)]
 mod serve;
