@@ -22,6 +22,7 @@ mod http;
 mod images;
 mod isolation;
 mod journey;
+mod languages;
 mod leaving;
 mod promises;
 mod readme;
