@@ -37,7 +37,7 @@ async fn a_pre_policy_edits_answers_or_refuses() {
     let Ok(PreVerdict::Answer { text, call, .. }) = pre("answer").await else {
         panic!("an answer")
     };
-    assert_eq!((text.as_str(), call), ("42", says("answer")));
+    assert_eq!((text.as_str(), call.messages), ("42", says("answer").messages));
     let Err(PolicyError::Refused { kind, message, .. }) = pre("refuse").await else {
         panic!("a refusal")
     };
