@@ -101,7 +101,12 @@ impl Scheduler {
         body: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Late> {
         let (sender, mut receiver) = oneshot::channel();
-        let work = Box::pin(async move { drop(sender.send(body.await)) });
+        let own = own_time.clone();
+        let work = Box::pin(async move {
+            let done = body.await;
+            own.count_so_far();
+            drop(sender.send(done));
+        });
         let task = Task::new(self.shared.clone(), lane, own_time.clone(), work);
         let _end = EndOnDrop(task.clone());
         match first {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Policies, Registry, book::Book, ledger::Ledger, names};
 use crate::{
-    Activation, CanaryStatus, Cause, NewImports, PolicyError, PolicyRef,
+    Activation, Cause, NewImports, PolicyError, PolicyRef,
     canary::{Canary, Drifted},
     seat::{Seat, now_ms},
 };
@@ -38,12 +38,6 @@ impl Policies {
     /// [`PolicyError::NoCanaryThere`], and as [`Policies::activate`].
     pub fn promote(&self, name: &str) -> Result<Activation, PolicyError> {
         self.0.change(|ledger| ledger.promote(name, now_ms()))
-    }
-
-    /// Every canary, by policy.
-    pub fn canaries(&self) -> Vec<(String, CanaryStatus)> {
-        let set = self.0.current.load();
-        set.canaries.iter().map(|(name, canary)| (name.clone(), canary.status())).collect()
     }
 
     /// How often a canary of a policy was ended by the host, and why: `breaker`, `drift` or `start`.

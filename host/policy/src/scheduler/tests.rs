@@ -31,6 +31,17 @@ fn slice() {
 }
 
 #[test]
+fn what_a_guest_took_is_known_when_its_outcome_is() {
+    let (turns, host) = one();
+    for _ in 0..50 {
+        let own = Arc::default();
+        let run = turns.run(1, &own, budget(AMPLE, AMPLE), First::Queued, async { slice() });
+        host.block_on(run).unwrap();
+        assert!(own.spent() > Duration::ZERO);
+    }
+}
+
+#[test]
 fn one_policys_loops_leave_every_second_turn_to_another() {
     let (turns, host) = one();
     let took = Arc::new(Mutex::new(String::new()));

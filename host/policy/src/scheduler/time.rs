@@ -40,14 +40,26 @@ impl OwnTime {
         self.spent() + turn
     }
 
+    /// Counts the turn under way on this thread as far as it has come, so that whoever waits for its outcome on another
+    /// thread sees what it took.
+    pub(super) fn count_so_far(&self) {
+        let Some(began) = BEGAN.get() else { return };
+        let now = cpu();
+        BEGAN.set(Some(now));
+        self.ran(now.saturating_sub(began));
+    }
+
+    fn ran(&self, took: Duration) {
+        self.ran_ns.fetch_add(took.as_nanos() as u64, Ordering::AcqRel);
+    }
+
     /// Measures one turn.
     pub(crate) fn turn<T>(&self, work: impl FnOnce() -> T) -> T {
         let began = cpu();
         BEGAN.set(Some(began));
         let done = work();
-        BEGAN.set(None);
-        let took = cpu().saturating_sub(began).as_nanos() as u64;
-        self.ran_ns.fetch_add(took, Ordering::AcqRel);
+        let began = BEGAN.take().unwrap_or(began);
+        self.ran(cpu().saturating_sub(began));
         done
     }
 
