@@ -3,6 +3,7 @@
 //! way. They take no more bytes than in the file, unless the operator wants plain ones quantised.
 
 mod arrangement;
+mod encoder;
 mod fill;
 mod keeping;
 mod load;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use signalbox_kernels::{Format, Isa, KvFormat};
 
+pub(crate) use encoder::EncoderCheckpoint;
 pub(crate) use keeping::Loading;
 pub(crate) use pack_file::Unsettled;
 pub use pack_file::is_pack_file;

@@ -89,6 +89,45 @@ pub enum EngineError {
         /// Experts that can.
         seeing: Vec<String>,
     },
+    /// The expert makes vectors, and was asked for a reply.
+    #[error(
+        "'{expert}' makes embeddings and does not converse; {}",
+        or_else(replying, "to have its vectors, use /v1/embeddings")
+    )]
+    NoReplies {
+        /// The expert asked.
+        expert: String,
+        /// Experts that reply.
+        replying: Vec<String>,
+    },
+    /// The expert replies, and was asked for vectors.
+    #[error("{} no embeddings; {}", makes(expert.as_deref()), or_else(encoding, MAKE_ENCODER))]
+    NoVectors {
+        /// The expert asked; `None` where there is none that could be.
+        expert: Option<String>,
+        /// Experts that make vectors.
+        encoding: Vec<String>,
+    },
+    /// A text does not fit an encoder.
+    #[error(
+        "a text is too long: it has {tokens} tokens, but '{expert}' holds {context}; shorten it, or have it truncated"
+    )]
+    TextTooLong {
+        /// The expert asked.
+        expert: String,
+        /// Tokens of the text.
+        tokens: u32,
+        /// Tokens that fit.
+        context: u32,
+    },
+    /// A text is so long that nobody counts its tokens.
+    #[error("a text is too long for '{expert}': {problem}; shorten it, or have it truncated")]
+    TextOversized {
+        /// The expert asked.
+        expert: String,
+        /// What it has too much of.
+        problem: String,
+    },
     /// The expert can't be loaded from its files.
     #[error("expert '{expert}' can't be loaded from {}: {faults}", path.display())]
     Unloadable {
@@ -186,6 +225,23 @@ fn instead(seeing: &[String]) -> String {
     }
 }
 
+/// How an operator gets an encoder.
+const MAKE_ENCODER: &str = "have the operator add an expert whose checkpoint is a BertModel, RobertaModel or \
+                            XLMRobertaModel, as all-MiniLM-L6-v2 is";
+
+/// Who makes none.
+fn makes(expert: Option<&str>) -> String {
+    expert.map_or("the experts here make".to_owned(), |id| format!("'{id}' makes"))
+}
+
+/// Whom to ask, or what to do.
+fn or_else(able: &[String], mend: &str) -> String {
+    match able {
+        [] => mend.to_owned(),
+        names => format!("ask {}, or {mend}", names.join(" or ")),
+    }
+}
+
 impl EngineError {
     /// A checkpoint outside of any fleet, named by its path, can't be loaded.
     pub(crate) fn of_checkpoint(path: &Path, faults: impl Into<Faults>) -> Self {
@@ -202,6 +258,10 @@ impl EngineError {
             | Self::PromptOversized { .. }
             | Self::Template { .. }
             | Self::Blind { .. }
+            | Self::NoReplies { .. }
+            | Self::NoVectors { .. }
+            | Self::TextTooLong { .. }
+            | Self::TextOversized { .. }
             | Self::Busy { .. } => Blame::Client,
             Self::Unloadable { .. } | Self::Crashed { .. } | Self::TemplateFailed { .. } => {
                 Blame::Expert

@@ -13,9 +13,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use crate::{EngineError, executor::Seat, model::Model};
+use crate::{EngineError, encoder::Encoder, executor::Seat, model::Model};
 
 mod counters;
+mod encoding;
 mod job;
 mod logprobs;
 mod lookup;
@@ -29,13 +30,17 @@ mod stream;
 mod tests;
 mod waiting;
 mod weighing;
+mod work;
 
 pub(crate) use counters::Counters;
+use encoding::Encodings;
+pub(crate) use encoding::{Encoding, STEP_TEXTS, STEP_TOKENS};
 use job::Command;
 pub(crate) use job::{Bounds, Job};
 use scheduler::Scheduler;
 pub use stream::TokenStream;
 pub(crate) use weighing::Weighing;
+use work::Work;
 
 /// What an expert's thread reports of its own end.
 pub(crate) enum Notice {
@@ -48,17 +53,26 @@ pub(crate) enum Notice {
 /// The handle of a running expert. Dropped without [`stop`](Self::stop), the expert finishes what
 /// it was sent and then ends.
 pub(crate) struct Expert {
-    commands: Sender<Command>,
+    commands: Commands,
     thread: JoinHandle<()>,
     /// Address of the weights.
     pub(crate) address: usize,
 }
 
-/// A way to send jobs to a running expert.
-pub(crate) struct Commands(Sender<Command>);
+/// A way to send jobs to a running expert, by what it does.
+#[derive(Clone)]
+pub(crate) enum Commands {
+    /// It replies.
+    Replies(Inbox<Job>),
+    /// It makes vectors of texts.
+    Vectors(Inbox<Encoding>),
+}
+
+/// Where jobs of one kind are taken.
+pub(crate) struct Inbox<J>(Sender<Command<J>>);
 
 impl Expert {
-    /// Starts the thread of an expert.
+    /// Starts the thread of an expert that replies.
     ///
     /// # Errors
     /// The operating system gives no thread.
@@ -73,46 +87,86 @@ impl Expert {
         let (commands, inbox) = mpsc::channel();
         let address = model.address();
         let scheduler = Scheduler::new(id.to_owned(), model, inbox, bounds, counters, seat);
-        let thread =
-            thread::Builder::new().name(id.to_owned()).spawn(move || live(scheduler, &notify))?;
+        Self::start(Commands::Replies(Inbox(commands)), scheduler, address, notify)
+    }
+
+    /// Starts the thread of an expert that makes vectors.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub(crate) fn spawn_encoder(
+        id: &str,
+        encoder: Encoder,
+        counters: Arc<Counters>,
+        seat: Seat,
+        notify: impl Fn(Notice) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (commands, inbox) = mpsc::channel();
+        let address = encoder.address();
+        let encodings = Encodings::new(id.to_owned(), encoder, inbox, counters, seat);
+        Self::start(Commands::Vectors(Inbox(commands)), encodings, address, notify)
+    }
+
+    fn start(
+        commands: Commands,
+        work: impl Work + Send + 'static,
+        address: usize,
+        notify: impl Fn(Notice) + Send + 'static,
+    ) -> io::Result<Self> {
+        let name = work.id().to_owned();
+        let thread = thread::Builder::new().name(name).spawn(move || live(work, &notify))?;
         Ok(Self { commands, thread, address })
     }
 
     pub(crate) fn commands(&self) -> Commands {
-        Commands(self.commands.clone())
+        self.commands.clone()
     }
 
     /// Ends the expert and waits until its memory is free. Blocks for up to one step.
     pub(crate) fn stop(self) {
-        // Either fails only when the thread has ended already.
-        let _ = self.commands.send(Command::Stop);
+        match self.commands {
+            Commands::Replies(inbox) => inbox.stop(),
+            Commands::Vectors(inbox) => inbox.stop(),
+        }
+        // Fails only when the thread has panicked, which it has said.
         let _ = self.thread.join();
     }
 }
 
-impl Commands {
+impl<J> Inbox<J> {
     /// Hands a job over, or back when the expert has ended.
-    pub(crate) fn submit(&self, job: Box<Job>) -> Result<(), Box<Job>> {
+    pub(crate) fn submit(&self, job: Box<J>) -> Result<(), Box<J>> {
         match self.0.send(Command::Submit(job)) {
             Err(SendError(Command::Submit(job))) => Err(job),
             Ok(()) | Err(SendError(Command::Stop)) => Ok(()),
         }
     }
+
+    fn stop(&self) {
+        // Fails only when the thread has ended already.
+        let _ = self.0.send(Command::Stop);
+    }
 }
 
-/// The thread's whole life. A panic ends this expert's replies and nothing else.
-fn live(mut scheduler: Scheduler, notify: &impl Fn(Notice)) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| scheduler.run()));
+impl<J> Clone for Inbox<J> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// The thread's whole life. A panic ends this expert's calls and nothing else.
+fn live(mut work: impl Work, notify: &impl Fn(Notice)) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| work.run()));
     let error = match outcome {
         Ok(()) => EngineError::ShuttingDown,
         Err(panic) => {
             let problem = panic_words(&*panic);
             notify(Notice::Crashed(problem.clone()));
-            EngineError::Crashed { expert: scheduler.id().to_owned(), problem }
+            EngineError::Crashed { expert: work.id().to_owned(), problem }
         }
     };
-    scheduler.abandon(&error);
-    drop(scheduler);
+    work.abandon(&error);
+    drop(work);
     notify(Notice::Gone);
 }
 

@@ -11,10 +11,11 @@ use std::{
 
 use signalbox_confine::{Bounded, Limit};
 
-use crate::{EngineError, FleetSettings, Request, Templates, TokenStream};
+use crate::{EmbedRequest, Embedded, EngineError, FleetSettings, Request, Templates, TokenStream};
 
 mod backoff;
 mod call;
+mod embedding;
 mod handle;
 mod loading;
 mod residency;
@@ -69,6 +70,16 @@ impl Fleet {
         self.find(id)?.answer(request).await
     }
 
+    /// Has an expert make vectors of texts, loading it first when it is cold. Needs a tokio runtime; dropping the
+    /// future cancels what is still to come.
+    ///
+    /// # Errors
+    /// An unknown expert or one that makes no vectors, a text that does not fit, a full queue, files that can't be
+    /// loaded.
+    pub async fn embed(&self, id: &str, request: EmbedRequest) -> Result<Embedded, EngineError> {
+        self.find(id)?.embed(request).await
+    }
+
     /// Counts the tokens of a text with an expert's tokenizer; `None` asks the expert of highest
     /// priority. Blocks while the tokenizer is read the first time; needs no weights.
     ///
@@ -79,7 +90,7 @@ impl Fleet {
             Some(id) => self.find(id)?,
             None => self.handle(self.0.default_expert()?),
         };
-        let count = expert.prompt_format()?.tokenizer.count(text);
+        let count = expert.tokenizer()?.count(text);
         count
             .map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX))
             .map_err(|message| EngineError::InvalidRequest { message })

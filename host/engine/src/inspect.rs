@@ -7,6 +7,8 @@ use crate::{
     template::Renderers,
 };
 
+mod declared;
+mod encoder;
 mod finding;
 mod memory;
 mod survey;

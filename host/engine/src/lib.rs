@@ -8,6 +8,7 @@ mod bench;
 mod cache;
 mod checkpoint;
 mod constraint;
+mod encoder;
 mod error;
 mod executor;
 mod expert;
@@ -41,6 +42,7 @@ mod tokenizer;
 mod tools;
 mod transient;
 mod vision;
+mod wording;
 
 pub use bench::{Bench, Roofline, Synthetic, SyntheticError, cpu_name};
 pub use checkpoint::{Prepacked, is_pack_file};
@@ -61,8 +63,8 @@ pub use prepack::prepack;
 pub use priority::Priority;
 pub use progress::{Progress, Stage};
 pub use request::{
-    Conversation, Ends, Event, Finish, Logprob, Message, Opening, Part, Prompt, Request, Sampling,
-    Timings, TokenLogprobs, Usage,
+    Conversation, EmbedRequest, Embeddable, Embedded, Ends, Event, Finish, Logprob, Message,
+    Opening, Part, Prompt, Request, Sampling, Timings, TokenLogprobs, Usage,
 };
 pub use score::{Agreement, Scorer, Scoring, nll, top1};
 pub use self_test::{SelfTest, self_test};

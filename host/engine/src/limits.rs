@@ -45,6 +45,8 @@ fixed! {
         pub const GRAMMAR_BYTES_MAX: usize = 65_536, "grammar_bytes_max", "bytes";
         /// Texts of which a reply is one.
         pub const CHOICES_MAX: usize = 1024, "choices_max", "texts";
+        /// Tokens of all texts of a call for vectors.
+        pub const EMBEDDED_TOKENS_MAX: u32 = 300_000, "embedded_tokens_max", "tokens";
         /// Calls of an expert that wait for their grammars to be compiled; more get 429.
         pub(crate) const GRAMMARS_WAITING_MAX: usize = 16, "grammars_waiting_max", "calls";
         /// A JSON file beside the weights.

@@ -274,3 +274,34 @@ pub enum Event {
     /// The reply ended early.
     Failed(EngineError),
 }
+
+/// A text that is to become a vector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Embeddable {
+    /// As it was written.
+    Text(String),
+    /// As tokens of the expert's own, fed as they are: nothing is put before or behind them.
+    Tokens(Vec<u32>),
+}
+
+/// Texts that are to become vectors.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EmbedRequest {
+    /// In the order in which their vectors are wanted.
+    pub texts: Vec<Embeddable>,
+    /// A text that is too long loses its end instead of being refused.
+    pub truncate: bool,
+    /// Whether it goes before others.
+    pub priority: Priority,
+    /// Where the call stands, and what it has cost.
+    pub progress: Progress,
+}
+
+/// Vectors of texts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedded {
+    /// One for each text, in their order, of the length one.
+    pub vectors: Vec<Vec<f32>>,
+    /// Tokens of each text, those that begin and end it included.
+    pub tokens: Vec<u32>,
+}

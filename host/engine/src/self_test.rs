@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use crate::{
-    EngineError, Event, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, Message,
-    PackFiles, Prompt, Request, Sampling, Templates, Timings, TokenStream, Usage,
+    EmbedRequest, Embeddable, EngineError, Event, ExpertSettings, Fleet, FleetLimits,
+    FleetSettings, LazyLoading, Message, PackFiles, Prompt, Request, Sampling, Templates, Timings,
+    TokenStream, Usage,
 };
 
 /// What it is asked. Any model goes on from here, whatever it knows.
@@ -20,6 +21,8 @@ pub struct SelfTest {
     pub load: Duration,
     /// Its chat template rendered the question; without one, the question was continued as text.
     pub chat: bool,
+    /// Elements of the vector that it made of the question; `None` where it replies.
+    pub vector_width: Option<usize>,
     /// What it generated, greedily.
     pub text: String,
     /// Tokens of that, the end token included.
@@ -60,6 +63,9 @@ async fn rehearse(fleet: &Fleet, id: &str) -> Result<SelfTest, EngineError> {
     fleet.load(id).await?;
     let status = fleet.status(id);
     let status = status.ok_or_else(|| EngineError::UnknownExpert { expert: id.to_owned() })?;
+    if status.capabilities.iter().any(|known| known == "embeddings") {
+        return embed(fleet, id, status.last_load.unwrap_or_default()).await;
+    }
     let chat = status.capabilities.iter().any(|known| known == "chat");
     let prompt = match chat {
         true => vec![Message::text("user", QUESTION)].into(),
@@ -74,9 +80,29 @@ async fn rehearse(fleet: &Fleet, id: &str) -> Result<SelfTest, EngineError> {
     Ok(SelfTest {
         load: status.last_load.unwrap_or_default(),
         chat,
+        vector_width: None,
         text,
         tokens,
         tokens_per_second: (decoded > 0 && seconds > 0.0).then(|| f64::from(decoded) / seconds),
+    })
+}
+
+/// An expert that makes vectors makes one of the question.
+async fn embed(fleet: &Fleet, id: &str, load: Duration) -> Result<SelfTest, EngineError> {
+    let texts = vec![Embeddable::Text(QUESTION.to_owned())];
+    let embedded = fleet.embed(id, EmbedRequest { texts, ..EmbedRequest::default() }).await?;
+    let vector = embedded.vectors.into_iter().next().unwrap_or_default();
+    if !vector.iter().all(|x| x.is_finite()) || vector.iter().all(|x| *x == 0.0) {
+        let problem = "the vector of a greeting is none: its numbers are not finite, or all zero";
+        return Err(EngineError::Crashed { expert: id.to_owned(), problem: problem.to_owned() });
+    }
+    Ok(SelfTest {
+        load,
+        chat: false,
+        vector_width: Some(vector.len()),
+        text: String::new(),
+        tokens: 0,
+        tokens_per_second: None,
     })
 }
 

@@ -31,6 +31,7 @@ mod marks;
 mod pieces;
 mod stops;
 mod token_bytes;
+mod wordpiece;
 
 pub(crate) use detokenizer::Detokenizer;
 pub(crate) use gguf::check_vocabulary;
@@ -278,12 +279,15 @@ fn flagged(config: &Map<String, Value>) -> impl Iterator<Item = &str> {
     special.map(|token| &token["content"]).chain(others).filter_map(Value::as_str)
 }
 
-/// A folder's `tokenizer.json`.
+/// A folder's `tokenizer.json`, or what a `vocab.txt` says in its stead.
 fn vocabulary(folder: &Path) -> Result<(PathBuf, Vec<u8>), CheckpointError> {
     let file = folder.join("tokenizer.json");
     match side::vocabulary(&file)? {
         Some(bytes) => Ok((file, bytes)),
         None => {
+            if let Some(listed) = wordpiece::read(folder)? {
+                return Ok(listed);
+            }
             let mend =
                 "download it; a bare tokenizer.model must be converted with transformers first";
             Err(CheckpointError::new(Kind::Missing, folder, "tokenizer.json is missing", mend))

@@ -4,6 +4,8 @@
 
 #[path = "goldens/case.rs"]
 mod case;
+#[path = "goldens/encoders.rs"]
+mod encoders;
 
 use case::{Case, EXACT, SERVING};
 use signalbox_engine::{KvCacheDType, Scoring};

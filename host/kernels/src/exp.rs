@@ -56,6 +56,36 @@ pub(crate) fn gelu_tanh_gate<const FMA: bool>(gate: &mut [f32], up: &[f32]) {
     }
 }
 
+/// The logarithm of the complementary error function of `z`, less `ln t - z²`, in powers of `t = 2 / (2 + z)`, from
+/// the highest down: a Chebyshev fit that makes the function right to 1.2e-7 of itself (Numerical Recipes, `erfcc`).
+pub(crate) const ERFC: [f32; 10] = [
+    0.170_872_77,
+    -0.822_152_23,
+    1.488_515_9,
+    -1.135_204,
+    0.278_868_07,
+    -0.186_288_06,
+    0.096_784_18,
+    0.374_091_96,
+    1.000_023_7,
+    -1.265_512_2,
+];
+
+/// `x = gelu(x)`: what the tail of the error function leaves of `x`, so that nothing cancels out.
+#[inline(always)]
+pub(crate) fn gelu<const FMA: bool>(x: &mut [f32]) {
+    for x in x {
+        let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+        let t = 1.0 / (1.0 + 0.5 * z);
+        let mut sum = ERFC[0];
+        for power in &ERFC[1..] {
+            sum = multiply_add::<FMA>(sum, t, *power);
+        }
+        let tail = 0.5 * *x * t * exp::<FMA>(sum - z * z);
+        *x = if *x < 0.0 { tail } else { *x - tail };
+    }
+}
+
 /// Scores to probabilities, in place.
 #[inline(always)]
 pub(crate) fn softmax<const FMA: bool>(scores: &mut [f32]) {

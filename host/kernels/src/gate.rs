@@ -1,4 +1,4 @@
-//! Gated activations of a feed-forward block.
+//! Activations of a feed-forward block, most of them gated.
 
 use crate::Compute;
 
@@ -20,6 +20,12 @@ pub fn silu_gate(gate: &mut [f32], up: &[f32], compute: &Compute) {
 /// When the lengths disagree.
 pub fn gelu_tanh_gate(gate: &mut [f32], up: &[f32], compute: &Compute) {
     apply(compute.ops().gelu_tanh_gate, gate, up, compute);
+}
+
+/// `x = gelu(x)`, element by element, as BERT was trained with it: `x / 2 * (1 + erf(x / sqrt(2)))`.
+pub fn gelu(x: &mut [f32], compute: &Compute) {
+    let ranges = compute.ranges(x.len(), 64, x.len() * COST);
+    compute.split(x, 1, &ranges, |_, x| (compute.ops().gelu)(x));
 }
 
 fn apply(op: fn(&mut [f32], &[f32]), gate: &mut [f32], up: &[f32], compute: &Compute) {
@@ -44,5 +50,25 @@ mod tests {
     fn known_values() {
         check(silu_gate, &[(0.0, 0.0), (1.0, 0.731_058_6), (-2.0, -0.238_405_84), (-200.0, 0.0)]);
         check(gelu_tanh_gate, &[(0.0, 0.0), (1.0, 0.841_192), (-1.0, -0.158_808), (20.0, 20.0)]);
+    }
+
+    #[test]
+    fn the_error_function_is_that_of_the_tables() {
+        let known = [
+            (0.0, 0.0),
+            (0.5, 0.345_731_23),
+            (1.0, 0.841_344_8),
+            (-1.0, -0.158_655_25),
+            (-3.0, -0.004_049_694),
+            (20.0, 20.0),
+            (-20.0, 0.0),
+        ];
+        for compute in [Compute::serving(), Compute::scalar()] {
+            let mut out = known.map(|(x, _)| x);
+            gelu(&mut out, &compute);
+            for (out, (x, expect)) in out.into_iter().zip(known) {
+                assert!((out - expect).abs() < 3e-7, "{x}: {out} for {expect}");
+            }
+        }
     }
 }

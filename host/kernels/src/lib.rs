@@ -50,7 +50,7 @@ pub use attention::{Attending, Heads, attention};
 pub use buffers::Buffer;
 pub use bytes::{Bytes, Mapping};
 pub use compute::Compute;
-pub use gate::{gelu_tanh_gate, silu_gate};
+pub use gate::{gelu, gelu_tanh_gate, silu_gate};
 pub use isa::Isa;
 pub use kv::{BLOCK_TOKENS, KvBlock, KvFormat, KvPool, KvShape};
 pub use matmul::matmul;

@@ -1,6 +1,8 @@
 //! The plain meanings of what is done element by element and row by row: with the library's exponential
 //! and sums from front to back.
 
+use crate::exp::ERFC;
+
 /// Silu by the library's exponential.
 pub(crate) fn silu_gate(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
@@ -15,6 +17,18 @@ pub(crate) fn gelu_tanh_gate(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
         let x = *gate;
         *gate = 0.5 * x * (1.0 + (SCALE * (x + 0.044715 * x * x * x)).tanh()) * up;
+    }
+}
+
+/// Gelu by the error function, in f64.
+pub(crate) fn gelu(x: &mut [f32]) {
+    for x in x {
+        let wide = f64::from(*x);
+        let z = wide.abs() * std::f64::consts::FRAC_1_SQRT_2;
+        let t = 1.0 / (1.0 + 0.5 * z);
+        let sum = ERFC.iter().fold(0.0, |sum, power| sum * t + f64::from(*power));
+        let tail = 0.5 * wide * t * (sum - z * z).exp();
+        *x = if *x < 0.0 { tail as f32 } else { (wide - tail) as f32 };
     }
 }
 

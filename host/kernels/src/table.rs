@@ -34,6 +34,7 @@ static SCALAR: Ops = Ops {
     dot: vector::dot::<false>,
     silu_gate: plain::silu_gate,
     gelu_tanh_gate: plain::gelu_tanh_gate,
+    gelu: plain::gelu,
     softmax: plain::softmax,
     rms_norm: plain::rms_norm,
     layer_norm: plain::layer_norm,

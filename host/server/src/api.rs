@@ -9,6 +9,7 @@ mod completions;
 mod conversation;
 mod decide;
 mod decisions;
+mod embed;
 mod experts;
 mod fields;
 mod format;
@@ -63,6 +64,10 @@ use crate::{
         completion::CompletionAnswer,
         completions::Completion,
         decide::{DecisionsAnswer, DecisionsRequest, SystemOneAnswer, SystemOneRequest},
+        embeddings::{
+            EmbedAnswer, EmbedRequest, EmbeddingList, EmbeddingsRequest, OldEmbedAnswer,
+            OldEmbedRequest, RerankAnswer, RerankRequest,
+        },
         experts::{Expert, ExpertList},
         health::{Health, Ready},
         messages::{MessageAnswer, MessagesRequest, TokenCount},
@@ -93,6 +98,7 @@ fn data_table() -> Vec<Route> {
         about_table(),
         openai_table(),
         decide_table(),
+        embed_table(),
         anthropic_table(),
         ollama_table(),
         text_table(),
@@ -151,6 +157,24 @@ fn decide_table() -> Vec<Route> {
         post("/v1/systemone", "The same in the words of System One.", decide::systemone)
             .takes::<SystemOneRequest>()
             .answers::<SystemOneAnswer>(),
+    ]
+}
+
+/// Vectors of texts, and what follows from them.
+fn embed_table() -> Vec<Route> {
+    vec![
+        post("/v1/embeddings", "Makes vectors of texts.", embed::embeddings)
+            .takes::<EmbeddingsRequest>()
+            .answers::<EmbeddingList>(),
+        post("/v1/rerank", "Ranks documents by a query.", embed::rerank)
+            .takes::<RerankRequest>()
+            .answers::<RerankAnswer>(),
+        post("/api/embed", "Makes vectors of texts in Ollama's words.", embed::embed)
+            .takes::<EmbedRequest>()
+            .answers::<EmbedAnswer>(),
+        post("/api/embeddings", "The same of one text.", embed::old_embeddings)
+            .takes::<OldEmbedRequest>()
+            .answers::<OldEmbedAnswer>(),
     ]
 }
 

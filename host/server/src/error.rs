@@ -282,7 +282,12 @@ impl From<EngineError> for ApiError {
             | EngineError::PromptOversized { .. }
             | EngineError::Template { .. }
             | EngineError::Blind { .. } => refused.at("messages"),
-            EngineError::UnknownExpert { .. } => refused.at("model"),
+            EngineError::TextTooLong { .. } | EngineError::TextOversized { .. } => {
+                refused.at("input")
+            }
+            EngineError::UnknownExpert { .. }
+            | EngineError::NoReplies { .. }
+            | EngineError::NoVectors { .. } => refused.at("model"),
             EngineError::QueueFull { retry_after, .. } => {
                 refused.retry(retry_after.unwrap_or(RETRY_AFTER))
             }
@@ -298,9 +303,15 @@ fn engine(error: &EngineError) -> (StatusCode, &'static str) {
     match error {
         EngineError::UnknownExpert { .. } => (StatusCode::NOT_FOUND, "model_not_found"),
         EngineError::InvalidRequest { .. } => (StatusCode::BAD_REQUEST, "invalid_value"),
-        EngineError::PromptTooLong { .. } | EngineError::PromptOversized { .. } => {
-            (StatusCode::BAD_REQUEST, "context_length_exceeded")
+        EngineError::PromptTooLong { .. }
+        | EngineError::PromptOversized { .. }
+        | EngineError::TextTooLong { .. }
+        | EngineError::TextOversized { .. } => (StatusCode::BAD_REQUEST, "context_length_exceeded"),
+        EngineError::NoReplies { .. } => (StatusCode::BAD_REQUEST, "chat_not_supported"),
+        EngineError::NoVectors { expert: None, .. } => {
+            (StatusCode::NOT_FOUND, "embeddings_not_supported")
         }
+        EngineError::NoVectors { .. } => (StatusCode::BAD_REQUEST, "embeddings_not_supported"),
         EngineError::Template { .. } => (StatusCode::BAD_REQUEST, "template_refused"),
         EngineError::TemplateFailed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "template_failed"),
         EngineError::TemplateUnavailable { .. } => {

@@ -138,6 +138,8 @@ fixed! {
         pub(crate) const OPTIONS_MAX: usize = 255, "question_options_max", "options";
         /// Levels of one that is answered with a score.
         pub(crate) const LEVELS_MAX: usize = 10, "question_levels_max", "levels";
+        /// Texts that a call has made into vectors.
+        pub(crate) const TEXTS_MAX: usize = 2048, "embedded_texts_max", "texts";
         /// Largest `top_k` of a call.
         pub(crate) const TOP_K_MAX: u32 = 1_000_000, "top_k_max", "tokens";
         /// Length of the name of an expert in a call.

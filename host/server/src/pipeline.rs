@@ -3,7 +3,7 @@
 //! Nothing under `pipeline/` knows HTTP or JSON: calls come in as plain data, replies go out as a
 //! stream of plain pieces. [`run`](Pipeline::run) is the whole sequence; the files beside it are its
 //! steps, in order: `call` (with `pictures`), `choose`, `generate` (with `consensus`), `stream`. Experts
-//! are asked through [`Experts`], a trait of two functions.
+//! are asked through [`Experts`], a trait of three functions.
 
 pub(crate) mod call;
 pub(crate) mod choice;
@@ -12,6 +12,7 @@ mod consensus;
 mod convert;
 mod deadline;
 mod decide;
+mod embed;
 pub(crate) mod end;
 mod experts;
 mod generate;
@@ -39,6 +40,7 @@ pub(crate) use choose::find_begun;
 pub(crate) use convert::expert_view;
 pub(crate) use deadline::Deadline;
 pub(crate) use decide::{Decided, Labels};
+pub(crate) use embed::{Texts, Vectors};
 pub(crate) use end::{End, Performance};
 pub(crate) use experts::Experts;
 pub(crate) use pictures::Pictures;

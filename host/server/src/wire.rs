@@ -4,6 +4,7 @@
 pub mod completion;
 pub mod completions;
 pub mod decide;
+pub mod embeddings;
 pub mod error;
 pub mod experts;
 pub mod health;

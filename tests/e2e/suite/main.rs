@@ -10,6 +10,7 @@ mod compile;
 mod crash;
 mod decision_log;
 mod decisions;
+mod embeddings;
 mod errors;
 mod examples;
 mod forgeries;

@@ -139,7 +139,9 @@ impl Tested {
             (Err(error), _) => Some(error.to_string()),
             (_, Err(error)) => Some(format!("its files can't be read: {error}; check permissions")),
             _ if !self.verdict.wrong.is_empty() => Some(self.verdict.wrong.join("; also, ")),
-            (Ok(tested), _) if tested.text.is_empty() => Some(SILENT.to_owned()),
+            (Ok(SelfTest { vector_width: None, text, .. }), _) if text.is_empty() => {
+                Some(SILENT.to_owned())
+            }
             _ => None,
         }
     }
@@ -159,6 +161,7 @@ impl Tested {
             "manifest": self.verdict.manifest.as_ref().map(|file| file.display().to_string()),
             "load_s": tested.map(|tested| tested.load.as_secs_f64()),
             "template": tested.map(|tested| if tested.chat { "rendered" } else { "none" }),
+            "vector_width": tested.and_then(|tested| tested.vector_width),
             "tokens": tested.map(|tested| tested.tokens),
             "text": tested.map(|tested| &tested.text),
             "tokens_per_second": tested.and_then(|tested| tested.tokens_per_second),
@@ -176,12 +179,20 @@ impl Tested {
             hashes.map_or_else(absent, |hashes| short_revision(&hashes.whole).to_owned()),
             tested.map_or_else(absent, |tested| format!("{:.2} s", tested.load.as_secs_f64())),
             tested.map_or_else(absent, |p| if p.chat { "rendered" } else { "none" }.to_owned()),
-            tested.map_or_else(absent, |tested| format!("\"{}\"", short(&tested.text, SHOWN))),
+            tested.map_or_else(absent, shown),
             tested
                 .and_then(|tested| tested.tokens_per_second)
                 .map_or_else(absent, |speed| format!("{speed:.1}")),
             if self.problem().is_none() { "✓" } else { "✗ fails" }.to_owned(),
         ]
+    }
+}
+
+/// What it did: a text, or a vector.
+fn shown(tested: &SelfTest) -> String {
+    match tested.vector_width {
+        Some(width) => format!("a vector of {width}"),
+        None => format!("\"{}\"", short(&tested.text, SHOWN)),
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     plan::{self, Plan, Vector},
 };
 use crate::{
+    encoder::{self, EncoderWeights},
     files::CheckpointError,
     model::{Fill, Loaded, Matrix},
     pack_progress::Counting,
@@ -50,6 +51,17 @@ pub(super) fn weights(
 ) -> Result<Loaded, CheckpointError> {
     let (packer, arranged) = (Packer { loader, compute }, Arrangement::default());
     plan.fill(&mut Weights { packer, arranged, home })
+}
+
+/// The weights of an encoder's plan, in memory.
+pub(super) fn encoder(
+    plan: &EncoderWeights<plan::Matrix, Vector>,
+    loader: Loader<'_>,
+    compute: &Compute,
+    counting: &Counting<'_>,
+) -> Result<encoder::Loaded, CheckpointError> {
+    let (packer, arranged) = (Packer { loader, compute }, Arrangement::default());
+    plan.fill(&mut Weights { packer, arranged, home: Home::Memory(counting) })
 }
 
 /// Packs the matrices of a plan into a pack file.

@@ -15,10 +15,10 @@ use crate::{
 };
 
 /// All commands of a running expert.
-pub(super) enum Command {
+pub(super) enum Command<J> {
     /// Answer this.
-    Submit(Box<Job>),
-    /// End the replies that run and free the model.
+    Submit(Box<J>),
+    /// End the calls that run and free the model.
     Stop,
 }
 

@@ -55,8 +55,8 @@ pub(super) fn plan(
     parts
 }
 
-/// Who feeds its prompt before whom, of sequences of these classes, oldest first.
-fn order(classes: impl Iterator<Item = Priority>, step: usize) -> Vec<usize> {
+/// Who goes before whom in a step, of calls of these classes, oldest first.
+pub(super) fn order(classes: impl Iterator<Item = Priority>, step: usize) -> Vec<usize> {
     let mut order: Vec<(usize, Priority)> = classes.enumerate().collect();
     if !step.is_multiple_of(BY_AGE) {
         order.sort_by_key(|(_, class)| Reverse(*class));

@@ -14,12 +14,13 @@ use std::{
 
 use super::{
     Counters,
-    job::{Bounds, Command},
+    job::{Bounds, Command, Job},
     pace::Pace,
     plan::{Part, guess, plan},
     prefixes::{Key, Prefixes, common},
     sequence::Sequence,
     waiting::Waiting,
+    work::Work,
 };
 use crate::{EngineError, Priority, cache::KvCache, executor::Seat, model::Model};
 
@@ -30,7 +31,7 @@ const WORTH_WAITING: usize = 64;
 pub(super) struct Scheduler {
     id: String,
     model: Model,
-    inbox: Receiver<Command>,
+    inbox: Receiver<Command<Job>>,
     bounds: Bounds,
     counters: Arc<Counters>,
     seat: Seat,
@@ -47,7 +48,7 @@ impl Scheduler {
     pub(super) fn new(
         id: String,
         model: Model,
-        inbox: Receiver<Command>,
+        inbox: Receiver<Command<Job>>,
         bounds: Bounds,
         counters: Arc<Counters>,
         seat: Seat,
@@ -65,20 +66,6 @@ impl Scheduler {
             running: Vec::new(),
             steps: 0,
             stopped: false,
-        }
-    }
-
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Runs until asked to stop, or until nobody can send any more and all is answered.
-    pub(super) fn run(&mut self) {
-        while self.listen() {
-            self.clear();
-            self.admit();
-            self.look();
-            self.step();
         }
     }
 
@@ -104,7 +91,7 @@ impl Scheduler {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: Command<Job>) {
         match command {
             Command::Submit(job) => {
                 let sequence = Sequence::new(job, &self.model);
@@ -293,9 +280,23 @@ impl Scheduler {
         self.pace.measured(rows, began.elapsed());
         (logits, wanted)
     }
+}
 
-    /// Fails every call that is still here.
-    pub(super) fn abandon(&mut self, error: &EngineError) {
+impl Work for Scheduler {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn run(&mut self) {
+        while self.listen() {
+            self.clear();
+            self.admit();
+            self.look();
+            self.step();
+        }
+    }
+
+    fn abandon(&mut self, error: &EngineError) {
         while let Ok(command) = self.inbox.try_recv() {
             self.obey(command);
         }

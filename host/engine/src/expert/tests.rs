@@ -26,6 +26,11 @@ fn model() -> Model {
     Checkpoint::open(&toy(TOY)).unwrap().load(&Compute::serving()).unwrap()
 }
 
+fn hand_over(expert: &Expert, job: Box<Job>) {
+    let Commands::Replies(inbox) = expert.commands() else { panic!("it makes vectors") };
+    assert!(inbox.submit(job).is_ok());
+}
+
 /// Replies of one length, to prompts that begin alike.
 struct Scene {
     format: Arc<PromptFormat>,
@@ -161,7 +166,7 @@ async fn check(temperature: f32, at_once: bool, kv_blocks: usize) -> Arc<Counter
     let mut streams = Vec::new();
     for which in 0..8 {
         let (job, stream) = scene.job(which);
-        assert!(expert.commands().submit(job).is_ok());
+        hand_over(&expert, job);
         match at_once {
             true => streams.push((which, stream)),
             false => assert_eq!(read(stream).await.0, scene.plainly(&model, which), "{which}"),
@@ -226,7 +231,7 @@ async fn check_questions(kv_blocks: usize) -> Arc<Counters> {
     let (scene, model) = (Scene::new(40, 0.9), model());
     let (expert, counters) = start(kv_blocks);
     let ask = |(job, stream)| {
-        assert!(expert.commands().submit(job).is_ok());
+        hand_over(&expert, job);
         stream
     };
     for which in 0..8 {
@@ -280,14 +285,14 @@ async fn lower_classes_make_way_go_on_where_they_were_and_say_the_same() {
         let (mut job, stream) = scene.job(which);
         job.priority = priority;
         job._hold = Box::new(Ends(which, Arc::clone(&ended)));
-        assert!(expert.commands().submit(job).is_ok());
+        hand_over(&expert, job);
         (which, stream)
     };
     // The first ends with its first token, and the expert waits until the high ones are there.
     let (mut first, stream) = scene.job(9);
     let (open, gate) = mpsc::channel();
     (first.max_tokens, first._hold) = (1, Box::new(Gate(gate)));
-    assert!(expert.commands().submit(first).is_ok());
+    hand_over(&expert, first);
     let low = [0, 1].map(|which| submit(which, Priority::Low));
     assert_eq!(read(stream).await.1.completion_tokens, 1);
     let high = [2, 3, 4].map(|which| submit(which, Priority::High));

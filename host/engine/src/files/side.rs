@@ -77,6 +77,21 @@ pub(crate) fn object(file: &Path) -> Result<Option<Map<String, Value>>> {
     }
 }
 
+/// The objects listed in a JSON file; `None` where there is no file.
+pub(crate) fn list(file: &Path) -> Result<Option<Vec<Map<String, Value>>>> {
+    let Some(text) = text(file, JSON_BYTES_MAX)? else { return Ok(None) };
+    let no_list = || malformed(file, "is JSON, but not a list of objects");
+    match json::parse(&text) {
+        Ok(Value::Array(list)) => {
+            let object =
+                |value| if let Value::Object(object) = value { Some(object) } else { None };
+            list.into_iter().map(object).collect::<Option<_>>().map(Some).ok_or_else(no_list)
+        }
+        Ok(_) => Err(no_list()),
+        Err(error) => Err(malformed(file, format!("is not valid JSON: {error}"))),
+    }
+}
+
 /// The object in a JSON file; an empty one where there is none, or where it is damaged, which
 /// inspection reports.
 pub(crate) fn object_or_empty(file: &Path) -> Map<String, Value> {

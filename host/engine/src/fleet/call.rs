@@ -23,7 +23,7 @@ use crate::{
 const TELL: Duration = Duration::from_millis(500);
 
 /// Counts a call while it lives, which keeps its expert from being unloaded.
-struct Ticket {
+pub(super) struct Ticket {
     expert: Handle,
     came: Instant,
     class: Priority,
@@ -31,7 +31,7 @@ struct Ticket {
 
 impl Ticket {
     /// Turns the call away when its expert has too many that it would wait behind, or when the fleet closes.
-    fn draw(expert: &Handle, class: Priority) -> Result<Self, EngineError> {
+    pub(super) fn draw(expert: &Handle, class: Priority) -> Result<Self, EngineError> {
         let abreast = expert.member().settings.max_num_seqs as usize;
         let mut residency = expert.shared.residency();
         if residency.closing {
@@ -50,6 +50,11 @@ impl Ticket {
         slot.outside.push(came);
         drop(residency);
         Ok(Self { expert: expert.clone(), came, class })
+    }
+
+    /// When the call came.
+    pub(super) fn came(&self) -> Instant {
+        self.came
     }
 }
 
@@ -101,6 +106,9 @@ impl Handle {
         let ticket = Ticket::draw(self, request.priority)?;
         let came = ticket.came;
         self.inspect_aside().await?;
+        if self.encodes() {
+            return Err(self.no_replies());
+        }
         let chat = matches!(request.prompt, Prompt::Chat(_));
         let prepared = self.aside(chat, move |expert| expert.prepare(&request)).await?;
         let prompt_tokens = u32::try_from(prepared.prompt.ids.len()).unwrap_or(u32::MAX);
@@ -193,7 +201,7 @@ impl Handle {
             prompt_format.encode(expert, &request.prompt, context).map_err(
                 |error| match error {
                     EngineError::Blind { expert, .. } => {
-                        EngineError::Blind { expert, seeing: self.shared.seeing() }
+                        EngineError::Blind { expert, seeing: self.shared.able(|seen| seen.images) }
                     }
                     other => other,
                 },
@@ -265,7 +273,8 @@ impl Handle {
                 (Some(before), Some(now)) => Some(before + now),
                 (before, now) => before.or(now),
             };
-            match commands.submit(job) {
+            let Commands::Replies(inbox) = commands else { return Err(self.no_replies()) };
+            match inbox.submit(job) {
                 Ok(()) => return Ok(()),
                 Err(back) => job = back,
             }

@@ -122,12 +122,13 @@ impl Handle {
 
     /// Inspects an expert anew, and forgets what was known of its files.
     fn inspect_again(&self) -> Arc<Inspection> {
-        let Member { settings, inspection, opened, prompt_format, .. } = self.member();
+        let Member { settings, inspection, opened, prompt_format, wording, .. } = self.member();
         let bytes_max = self.shared.residency().bytes_max;
         let (seen, newly) = look(settings, &self.shared.renderers, bytes_max);
         let seen = Arc::new(seen);
         *opened.lock().unwrap_or_else(PoisonError::into_inner) = newly;
         *prompt_format.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *wording.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.with_slot(|slot| slot.needs = seen.memory_bytes.unwrap_or(0));
         *inspection.lock().unwrap_or_else(PoisonError::into_inner) = seen.clone();
         seen
@@ -191,6 +192,9 @@ impl Handle {
 }
 
 fn capabilities(seen: &Inspection) -> Vec<String> {
+    if seen.vector_width.is_some() {
+        return vec!["embeddings".to_owned()];
+    }
     let (chat, images) = (seen.chat.then_some("chat"), seen.images.then_some("images"));
     chat.into_iter().chain(["completion"]).chain(images).map(str::to_owned).collect()
 }

@@ -121,6 +121,11 @@ impl Handle {
         self.ensure_inspected()?;
         self.make_room(evict)?;
         let began = Instant::now();
+        let expert = if self.encodes() { self.read_encoder() } else { self.read_decoder() }?;
+        Ok((expert, began.elapsed()))
+    }
+
+    fn read_decoder(&self) -> Result<Expert, EngineError> {
         let member = self.member();
         self.prompt_format()?;
         let opened = self.take_opened()?;
@@ -144,18 +149,28 @@ impl Handle {
             kv_blocks: kv_blocks as usize,
             guesses: member.settings.prompt_lookup,
         };
+        let (counters, seat) = (member.counters.clone(), self.shared.executor.seat());
+        Expert::spawn(self.id(), model, bounds, counters, seat, self.ended())
+            .map_err(|error| self.no_thread("run", &error))
+    }
+
+    fn read_encoder(&self) -> Result<Expert, EngineError> {
+        self.wording()?;
+        let checkpoint = self.encoder_checkpoint()?;
+        if self.inspection().weight_bytes != Some(checkpoint.weight_bytes()) {
+            return Err(self.replaced());
+        }
+        tracing::info!(expert = self.id(), "loading");
+        let encoder = checkpoint.load(&Compute::serving()).map_err(|error| self.refused(error))?;
+        let (counters, seat) = (self.member().counters.clone(), self.shared.executor.seat());
+        Expert::spawn_encoder(self.id(), encoder, counters, seat, self.ended())
+            .map_err(|error| self.no_thread("run", &error))
+    }
+
+    /// What enters the end of the expert's thread.
+    fn ended(&self) -> impl Fn(Notice) + Send + 'static {
         let (home, at) = (Arc::downgrade(&self.shared), self.at);
-        let notify = move |notice| ended(&home, at, notice);
-        let expert = Expert::spawn(
-            &member.settings.id,
-            model,
-            bounds,
-            member.counters.clone(),
-            self.shared.executor.seat(),
-            notify,
-        )
-        .map_err(|error| self.no_thread("run", &error))?;
-        Ok((expert, began.elapsed()))
+        move |notice| ended(&home, at, notice)
     }
 
     /// Memory was reserved, and prompts are read, by what the files said when they were inspected.
@@ -165,9 +180,13 @@ impl Handle {
         if now == (seen.weight_bytes, seen.kv_bytes_per_token) {
             return Ok(());
         }
+        Err(self.replaced())
+    }
+
+    pub(super) fn replaced(&self) -> EngineError {
         let message = "its files are others than those that were inspected";
         let mend = "load it once more through the admin plane";
-        Err(self.unloadable(Finding::error("checkpoint-replaced", message, mend)))
+        self.unloadable(Finding::error("checkpoint-replaced", message, mend))
     }
 
     /// Sends idle experts away until there is room. While those in the way are merely busy, waits in

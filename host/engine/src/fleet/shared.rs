@@ -18,6 +18,7 @@ use crate::{
     opened::Opened,
     prompt_format::PromptFormat,
     template::Renderers,
+    wording::Wording,
 };
 
 /// Conversations of one expert that are rendered and encoded at once.
@@ -53,6 +54,8 @@ pub(super) struct Member {
     pub(super) being_read: Mutex<Weak<Opened>>,
     /// Read by the first call; stays when the weights go.
     pub(super) prompt_format: Mutex<Option<Arc<PromptFormat>>>,
+    /// The same of one that makes vectors.
+    pub(super) wording: Mutex<Option<Arc<Wording>>>,
     pub(super) counters: Arc<Counters>,
     /// Conversations that are made into prompts at once. More wait their turn without a thread, so
     /// that an expert with a slow template holds up only itself.
@@ -86,6 +89,7 @@ impl Shared {
                 opened: Mutex::new(opened),
                 being_read: Mutex::default(),
                 prompt_format: Mutex::default(),
+                wording: Mutex::default(),
                 counters: Arc::default(),
                 rendering: Arc::new(Semaphore::new(RENDERING_MAX)),
             });
@@ -124,24 +128,26 @@ impl Shared {
         self.index.get(id).copied().ok_or_else(unknown)
     }
 
-    /// The servable expert of highest priority, the first among equals.
+    /// The servable expert of highest priority that replies, the first among equals.
     pub(super) fn default_expert(&self) -> Result<usize, EngineError> {
-        let residency = self.residency();
-        let sound = |at: &usize| !matches!(residency.slots[*at].state, SlotState::Failed(_));
-        let places = (0..self.members.len()).filter(sound).rev();
+        let places = self.able_places(|seen| seen.vector_width.is_none()).into_iter().rev();
         places
             .max_by_key(|&at| self.members[at].settings.priority)
             .ok_or_else(|| EngineError::UnknownExpert { expert: "auto".into() })
     }
 
-    /// Experts that can be served and can see, in the operator's order.
-    pub(super) fn seeing(&self) -> Vec<String> {
-        let sees: Vec<bool> =
-            (0..self.members.len()).map(|at| self.inspection(at).images).collect();
+    /// Experts that can be served and are of some kind, in the operator's order.
+    pub(super) fn able(&self, kind: impl Fn(&Inspection) -> bool) -> Vec<String> {
+        let places = self.able_places(kind).into_iter();
+        places.map(|at| self.members[at].settings.id.clone()).collect()
+    }
+
+    fn able_places(&self, kind: impl Fn(&Inspection) -> bool) -> Vec<usize> {
+        let of_kind: Vec<usize> =
+            (0..self.members.len()).filter(|at| kind(&self.inspection(*at))).collect();
         let residency = self.residency();
         let sound = |at: &usize| !matches!(residency.slots[*at].state, SlotState::Failed(_));
-        let places = (0..self.members.len()).filter(|at| sees[*at]).filter(sound);
-        places.map(|at| self.members[at].settings.id.clone()).collect()
+        of_kind.into_iter().filter(sound).collect()
     }
 
     pub(super) fn inspection(&self, at: usize) -> Arc<Inspection> {

@@ -52,8 +52,8 @@ pub struct ExpertStatus {
     pub use_cases: Vec<String>,
     /// Higher is loaded earlier and preferred.
     pub priority: i32,
-    /// What it can do: `chat` where there is a chat template, `completion` always, `images` where it
-    /// can see them.
+    /// What it can do: `chat` where there is a chat template, `completion` wherever it replies, `images`
+    /// where it can see them; or `embeddings` alone.
     pub capabilities: Vec<String>,
     /// The checkpoint's own name for its architecture.
     pub architecture: Option<String>,

@@ -11,6 +11,9 @@ impl Fleet {
     pub async fn prompt_tokens(&self, id: &str, prompt: Prompt) -> Result<u32, EngineError> {
         let expert = self.find(id)?;
         expert.inspect_aside().await?;
+        if expert.encodes() {
+            return Err(expert.no_replies());
+        }
         let (chat, context) = (matches!(prompt, Prompt::Chat(_)), expert.context());
         let encoding = expert.aside(chat, move |expert| {
             expert.prompt_format()?.encode(expert.id(), &prompt, context)
@@ -34,7 +37,7 @@ impl Fleet {
         expert.inspect_aside().await?;
         check_bytes(id, "the text", text.len(), expert.context())?;
         let pieces = expert.aside(false, move |expert| {
-            let pieces = expert.prompt_format()?.tokenizer.pieces(&text, begun);
+            let pieces = expert.tokenizer()?.pieces(&text, begun);
             pieces.map_err(|message| EngineError::InvalidRequest { message })
         });
         pieces.await
@@ -48,6 +51,10 @@ impl Fleet {
         let expert = self.find(id)?;
         expert.inspect_aside().await?;
         let text = expert.aside(false, move |expert| {
+            if expert.encodes() {
+                let wording = expert.wording()?;
+                return Ok(wording.tokenizer.decode(wording.known(&ids)?));
+            }
             let format = expert.prompt_format()?;
             Ok(format.tokenizer.decode(format.known(&ids)?))
         });

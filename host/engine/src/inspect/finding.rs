@@ -129,6 +129,8 @@ pub struct Inspection {
     pub chat: bool,
     /// There is a vision tower, so that prompts may have images.
     pub images: bool,
+    /// Elements of the vectors that it makes of texts; `None` where it replies.
+    pub vector_width: Option<u32>,
     /// Everything noticed, the worst first.
     pub findings: Vec<Finding>,
 }

@@ -6,6 +6,8 @@ use signalbox_confine::{LINE_BYTES, clean};
 use signalbox_kernels::{Isa, KvFormat};
 
 use super::{
+    declared::{context, side_files},
+    encoder,
     finding::{
         Inspection,
         Severity::{Error, Note, Warning},
@@ -15,9 +17,9 @@ use super::{
 use crate::{
     checkpoint::{Checkpoint, Stored},
     files::{Source, side},
-    generation::Generation,
     opened::Opened,
     settings::{DType, ExpertSettings, KvCacheDType, Quantization},
+    spec,
     template::{DeclaredTemplate, Problem, Renderers},
 };
 
@@ -36,13 +38,18 @@ pub(super) fn survey(
         );
         return None;
     }
+    let architecture = declared_architecture(&settings.path);
+    if architecture.as_deref().is_some_and(spec::is_encoder) {
+        encoder::survey(settings, inspection);
+        return None;
+    }
     match Opened::open(&settings.path, settings.bits(), settings.kv_cache_dtype, renderers) {
         Ok(opened) => {
             survey_checkpoint(settings, &opened, inspection);
             Some(opened)
         }
         Err(error) => {
-            inspection.architecture = declared_architecture(&settings.path);
+            inspection.architecture = architecture;
             inspection.push(error.into());
             None
         }
@@ -56,7 +63,7 @@ fn survey_checkpoint(settings: &ExpertSettings, opened: &Opened, inspection: &mu
     inspection.quantization = Some(checkpoint.stored().to_string());
     inspection.weight_bytes = Some(checkpoint.weight_bytes());
     inspection.kv_bytes_per_token = Some(checkpoint.kv_bytes_per_token(Isa::best()));
-    context(settings, spec.context_length, inspection);
+    context(settings, (spec.context_length, spec.context_length), inspection);
     memory::survey(settings, checkpoint, inspection);
     quantization(settings, checkpoint, inspection);
     dtype(settings, spec.architecture, inspection);
@@ -93,17 +100,6 @@ fn sight(checkpoint: &Checkpoint, inspection: &mut Inspection) {
 fn declared_architecture(path: &Path) -> Option<String> {
     let config = side::object_or_empty(&path.join("config.json"));
     config.get("architectures")?.get(0)?.as_str().map(str::to_owned)
-}
-
-fn context(settings: &ExpertSettings, longest: u32, inspection: &mut Inspection) {
-    let wanted = settings.max_model_len.unwrap_or(longest);
-    inspection.context_length = Some(wanted.min(longest));
-    if wanted > longest {
-        let message =
-            format!("max_model_len is {wanted}, but the checkpoint ends at {longest} tokens");
-        let mend = format!("it is served with {longest}; set max_model_len to that or less");
-        inspection.add(Warning, "context-too-long", message, mend);
-    }
 }
 
 /// A packed checkpoint decides, whatever was declared: a wrong word in a configuration is no reason to
@@ -181,29 +177,6 @@ fn head(checkpoint: &Checkpoint, inspection: &mut Inspection) {
         let message =
             "its head is held in 8 bits, which takes a tenth or more off what each token reads";
         inspection.add(Note, "head-quantised", message, "");
-    }
-}
-
-/// What is damaged among the files that the expert can be served without, or with less of.
-fn side_files(source: &Source, inspection: &mut Inspection) {
-    let Source::Folder(folder) = source else { return };
-    for name in side::JSON_FILES {
-        if let Err(damage) = side::object(&folder.join(name)) {
-            let mend = "download it again; what it says is left out until then";
-            inspection.add(Warning, "side-file-damaged", damage.message(), mend);
-        }
-    }
-    for name in side::JSON_FILES.into_iter().chain(["config.json"]) {
-        for key in side::doubled(&folder.join(name)) {
-            let message = format!("{name}: '{key}' is given twice, and the last one counts");
-            inspection.add(Warning, "key-doubled", message, "keep one of them");
-        }
-    }
-    for unapplied in Generation::unapplied(folder) {
-        inspection.add(Note, "generation-config-unapplied", unapplied, "");
-    }
-    for oddity in Generation::oddities(folder) {
-        inspection.add(Warning, "generation-config-odd", oddity, "correct the value, or remove it");
     }
 }
 

@@ -138,7 +138,10 @@ impl<M, V> Layer<M, V> {
 }
 
 impl<M, V> Linear<M, V> {
-    fn fill<F: Fill<M, V>>(&self, fill: &mut F) -> Result<Linear<F::Matrix, F::Vector>, F::Error> {
+    pub(crate) fn fill<F: Fill<M, V>>(
+        &self,
+        fill: &mut F,
+    ) -> Result<Linear<F::Matrix, F::Vector>, F::Error> {
         let weight = fill.matrix(&self.weight)?;
         Ok(Linear { weight, bias: fill.optional(self.bias.as_ref())? })
     }

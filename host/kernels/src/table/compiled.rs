@@ -56,6 +56,7 @@ macro_rules! row {
                 (gate: &mut [f32], up: &[f32]),
                 exp::gelu_tanh_gate::<true>(gate, up)
             ),
+    gelu: door!($features, (x: &mut [f32]), exp::gelu::<true>(x)),
     softmax: door!($features, (scores: &mut [f32]), exp::softmax::<true>(scores)),
             rms_norm: door!(
                 $features,
@@ -252,6 +253,7 @@ pub(super) static NEON: Ops = Ops {
     dot: vector::dot::<true>,
     silu_gate: exp::silu_gate::<true>,
     gelu_tanh_gate: exp::gelu_tanh_gate::<true>,
+    gelu: exp::gelu::<true>,
     softmax: exp::softmax::<true>,
     rms_norm: vector::rms_norm::<true>,
     layer_norm: vector::layer_norm::<true>,

@@ -58,6 +58,8 @@ pub(crate) struct Ops {
     pub(crate) silu_gate: Gate,
     /// As [`crate::gelu_tanh_gate`].
     pub(crate) gelu_tanh_gate: Gate,
+    /// As [`crate::gelu`].
+    pub(crate) gelu: fn(&mut [f32]),
     /// As [`crate::softmax`].
     pub(crate) softmax: fn(&mut [f32]),
     /// [`crate::rms_norm`] of one row.

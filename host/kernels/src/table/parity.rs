@@ -40,6 +40,18 @@ fn gates(isa: Isa, gates: [Gate; 2]) {
     }
 }
 
+fn gelus(isa: Isa, gelu: fn(&mut [f32])) {
+    for (len, size) in LENGTHS.into_iter().flat_map(|len| [(len, 1.0), (len, 10.0), (len, 200.0)]) {
+        let mut ours: Vec<f32> = noise(len, 8).iter().map(|x| x * size).collect();
+        let mut scalar = ours.clone();
+        gelu(&mut ours);
+        (SCALAR.gelu)(&mut scalar);
+        for (ours, scalar) in ours.iter().zip(&scalar) {
+            close(*ours, *scalar, 1.0, &format!("{isa} gelu of {len}"));
+        }
+    }
+}
+
 fn softmaxes(isa: Isa, softmax: fn(&mut [f32])) {
     for (len, size) in LENGTHS.into_iter().flat_map(|len| [(len, 1.0), (len, 1000.0)]) {
         let mut ours: Vec<f32> = noise(len, 5).iter().map(|x| x * size).collect();
@@ -50,6 +62,17 @@ fn softmaxes(isa: Isa, softmax: fn(&mut [f32])) {
             close(*ours, *scalar, 1.0, &format!("{isa} softmax of {len}"));
         }
     }
+}
+
+fn vectors(
+    isa: Isa,
+    dot: fn(&[f32], &[f32]) -> f32,
+    gelu: fn(&mut [f32]),
+    softmax: fn(&mut [f32]),
+) {
+    dots(isa, dot);
+    gelus(isa, gelu);
+    softmaxes(isa, softmax);
 }
 
 fn norms(isa: Isa, norms: [Norm; 2]) {
@@ -90,6 +113,7 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
             dot,
             silu_gate,
             gelu_tanh_gate,
+            gelu,
             softmax,
             rms_norm,
             layer_norm,
@@ -110,9 +134,8 @@ fn every_row_that_the_machine_has_means_what_the_scalar_one_does() {
             sweep_brains,
         } = *ops;
         assert_eq!(row, isa, "the row of another");
-        dots(isa, dot);
         gates(isa, [silu_gate, gelu_tanh_gate]);
-        softmaxes(isa, softmax);
+        vectors(isa, dot, gelu, softmax);
         norms(isa, [rms_norm, layer_norm]);
         attending::attending(isa, attend, absorb);
         unpacking(isa, unpack);

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use signalbox_engine::EngineError;
 use signalbox_policy::{Decision, ExpertState, ExpertView, Plan, PolicyRef, Snapshot};
 
 use super::{
@@ -17,15 +18,19 @@ const LATEST: &str = ":latest";
 /// What experts that can see are capable of.
 const IMAGES: &str = "images";
 
-/// Chooses who answers.
+/// What experts are capable of that make vectors of texts, and nothing else.
+const EMBEDDINGS: &str = "embeddings";
+
+/// Chooses who answers. Who makes vectors does not converse, so no router hears of it.
 pub(super) async fn choose(
-    menu: Vec<ExpertView>,
+    mut menu: Vec<ExpertView>,
     policies: &Snapshot,
     call: &Call,
 ) -> Result<Choice, Refusal> {
     if let Some(named) = &call.view.model {
         return client_named(named, &menu);
     }
+    menu.retain(|expert| !encodes(expert));
     if menu.iter().all(|expert| matches!(expert.state, ExpertState::Failed(_))) {
         return Err(Refusal::NoExpert { failed: menu.iter().map(ailment).collect() });
     }
@@ -33,6 +38,25 @@ pub(super) async fn choose(
         Some(decision) => Ok(routed(decision)),
         None => native(&menu, call.has_images(), policies.router()),
     }
+}
+
+/// Chooses who makes vectors.
+pub(super) fn encoder(
+    menu: &[ExpertView],
+    named: Option<&str>,
+) -> Result<(String, Choice), Refusal> {
+    if let Some(named) = named {
+        return Ok((by_name(named, menu)?.to_owned(), client_named(named, menu)?));
+    }
+    let able = menu.iter().filter(|e| encodes(e) && !matches!(e.state, ExpertState::Failed(_)));
+    let none = || EngineError::NoVectors { expert: None, encoding: vec![] };
+    let expert = able.min_by_key(|e| Reverse(e.priority)).ok_or_else(none)?;
+    let reason = "embedding expert of highest priority".to_owned();
+    Ok((expert.id.clone(), plain(Route::Default, &expert.id, reason)))
+}
+
+fn encodes(expert: &ExpertView) -> bool {
+    expert.capabilities.iter().any(|known| known == EMBEDDINGS)
 }
 
 fn client_named(named: &str, menu: &[ExpertView]) -> Result<Choice, Refusal> {
@@ -100,7 +124,7 @@ fn native(
 /// The general expert of highest priority that can answer, else any other. A call with images prefers one that
 /// can see; says whether it was chosen for that.
 fn default(menu: &[ExpertView], images: bool) -> Result<(&ExpertView, bool), Refusal> {
-    let able = || menu.iter().filter(|e| !matches!(e.state, ExpertState::Failed(_)));
+    let able = || menu.iter().filter(|e| !encodes(e) && !matches!(e.state, ExpertState::Failed(_)));
     let highest = |e: &&ExpertView| Reverse(e.priority); // min_by_key keeps the operator's order
     let sees = |e: &&ExpertView| e.capabilities.iter().any(|known| known == IMAGES);
     let seeing = able().filter(|e| images && sees(e)).min_by_key(highest);
@@ -161,6 +185,30 @@ mod tests {
         check_native(&[expert("dead", "general", 5, failed()), coder()], "coder");
         let refusal = native(&[expert("dead", "general", 5, failed())], false, None).unwrap_err();
         assert_eq!(refusal.to_string(), "no expert can answer: dead: truncated");
+    }
+
+    #[test]
+    fn who_makes_vectors_never_converses_and_nobody_else_makes_them() {
+        let encoder = |id, priority, state| ExpertView {
+            capabilities: vec![EMBEDDINGS.into()],
+            ..expert(id, "general", priority, state)
+        };
+        let (small, large) =
+            (encoder("small", 7, ExpertState::Cold), encoder("large", 9, ExpertState::Cold));
+        let talker = || expert("talker", "general", 1, ExpertState::Resident);
+        let menu =
+            [small, large, talker(), encoder("dead", 99, ExpertState::Failed("torn".into()))];
+        check_native(&menu, "talker");
+        let (chosen, choice) = encoder_of(&menu, None);
+        assert_eq!((chosen.as_str(), choice.route), ("large", Route::Default));
+        let (chosen, choice) = encoder_of(&menu, Some("small:latest"));
+        assert_eq!((chosen.as_str(), choice.route), ("small", Route::Client));
+        let none = super::encoder(&[talker()], None).unwrap_err().to_string();
+        assert!(none.contains("the experts here make no embeddings; have the operator"), "{none}");
+    }
+
+    fn encoder_of(menu: &[ExpertView], named: Option<&str>) -> (String, Choice) {
+        super::encoder(menu, named).unwrap()
     }
 
     #[test]

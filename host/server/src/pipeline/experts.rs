@@ -1,4 +1,4 @@
-//! Those who answer, as the pipeline knows them: a menu, and a stream of events for a request. The
+//! Those who answer, as the pipeline knows them: a menu, a stream of events for a request, vectors for texts. The
 //! fleet is one; tests script another.
 
 use async_trait::async_trait;
@@ -6,7 +6,7 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use signalbox_engine::{EngineError, Event, Fleet, Request};
+use signalbox_engine::{EmbedRequest, Embedded, EngineError, Event, Fleet, Request};
 use signalbox_policy::ExpertView;
 
 use super::convert::expert_view;
@@ -25,6 +25,12 @@ pub(crate) trait Experts: Send + Sync {
     /// # Errors
     /// What is known before generation begins; what goes wrong later is the stream's last event.
     async fn generate(&self, expert: &str, request: Request) -> Result<Tokens, EngineError>;
+
+    /// Has `expert` make vectors of texts.
+    ///
+    /// # Errors
+    /// Everything that keeps any of the texts from becoming a vector.
+    async fn embed(&self, expert: &str, request: EmbedRequest) -> Result<Embedded, EngineError>;
 }
 
 #[async_trait]
@@ -36,6 +42,10 @@ impl Experts for Fleet {
     async fn generate(&self, expert: &str, request: Request) -> Result<Tokens, EngineError> {
         let mut tokens = Fleet::generate(self, expert, request).await?;
         Ok(stream::poll_fn(move |cx| tokens.poll_next(cx)).boxed())
+    }
+
+    async fn embed(&self, expert: &str, request: EmbedRequest) -> Result<Embedded, EngineError> {
+        Fleet::embed(self, expert, request).await
     }
 }
 

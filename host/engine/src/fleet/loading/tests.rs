@@ -7,7 +7,7 @@ use crate::{
     DType, Event, ExpertSettings, ExpertState, Faults, Fleet, FleetLimits, FleetSettings,
     KvCacheDType, LazyLoading, PackFiles, Priority, Progress, Prompt, Request, Sampling, Templates,
     TokenStream,
-    expert::Job,
+    expert::{Commands, Job},
     inspect::{Inspection, Severity},
     sampler::{Rules, Sampler},
     tokenizer::{Stops, tests::toy},
@@ -96,7 +96,8 @@ async fn crash(fleet: &Fleet) {
         _hold: Box::new(Bomb),
     };
     let (commands, _) = first(fleet).resident(None).await.unwrap();
-    assert!(commands.submit(Box::new(job)).is_ok());
+    let Commands::Replies(inbox) = commands else { panic!("it makes vectors") };
+    assert!(inbox.submit(Box::new(job)).is_ok());
 }
 
 async fn last(mut stream: TokenStream) -> Option<Event> {

@@ -92,7 +92,11 @@ pub(in crate::api) async fn version() -> Json<OllamaVersion> {
 }
 
 /// The expert that a name means, of which a beginning will do.
-pub(super) fn find(app: &App, caller: &Caller, named: &str) -> Result<ExpertStatus, Refusal> {
+pub(in crate::api) fn find(
+    app: &App,
+    caller: &Caller,
+    named: &str,
+) -> Result<ExpertStatus, Refusal> {
     let menu = app.menu(caller);
     let begun = || {
         let ids = menu.iter().map(|expert| expert.id.as_str());
@@ -165,6 +169,11 @@ fn info(expert: &ExpertStatus) -> BTreeMap<String, Value> {
 /// In Ollama's words. Whoever has a template is told of tools in it.
 fn capabilities(expert: &ExpertStatus) -> Vec<Word> {
     let can = |what: &str| expert.capabilities.iter().any(|known| known == what);
-    let words = [("completion", "completion"), ("chat", "tools"), ("images", "vision")];
+    let words = [
+        ("completion", "completion"),
+        ("chat", "tools"),
+        ("images", "vision"),
+        ("embeddings", "embedding"),
+    ];
     words.into_iter().filter(|(ours, _)| can(ours)).map(|(_, theirs)| theirs.into()).collect()
 }

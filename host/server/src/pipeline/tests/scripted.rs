@@ -10,7 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
-use signalbox_engine::{EngineError, Event, Finish, Request, Timings, Usage};
+use signalbox_engine::{
+    EmbedRequest, Embedded, EngineError, Event, Finish, Request, Timings, Usage,
+};
 use signalbox_policy::{ExpertState, ExpertView, Policies, TokenError, World};
 use tokio::time::sleep;
 
@@ -88,6 +90,10 @@ impl Experts for Scripts {
             _at_work: AtWork(self.at_work.clone()),
         };
         Ok(stream::unfold(run, Run::next).boxed())
+    }
+
+    async fn embed(&self, expert: &str, _: EmbedRequest) -> Result<Embedded, EngineError> {
+        Err(EngineError::NoVectors { expert: Some(expert.to_owned()), encoding: vec![] })
     }
 }
 
