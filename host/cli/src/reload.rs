@@ -46,6 +46,7 @@ impl Origin {
             ("experts", first.fleet != now.fleet),
             ("policies", first.policies != now.policies),
             ("limits", before.limits != after.limits),
+            ("decision_log", before.decision_log != after.decision_log),
             (
                 "images",
                 (&before.images, &before.image_hosts) != (&after.images, &after.image_hosts),
