@@ -19,7 +19,7 @@ fn check(answer: &Answer, status: u16, code: &str, word: &str) {
 fn wrong_places() {
     let server = Server::start();
     check(&server.get("/v1/nowhere"), 404, "unknown_endpoint", "POST /v1/chat/completions");
-    check(&server.post("/v1/embeddings", "{}"), 404, "unknown_endpoint", "GET /v1/models");
+    check(&server.post("/v1/audio/speech", "{}"), 404, "unknown_endpoint", "GET /v1/models");
     let wrong = server.get(CHAT);
     check(&wrong, 405, "method_not_allowed", "GET");
     assert_eq!(wrong.header("allow"), "POST");
