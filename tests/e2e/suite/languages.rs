@@ -53,6 +53,7 @@ fn journey(language: &Language) {
     // Compiling what a whole language's runtime is takes longer in a build without optimisation.
     let mut config = config();
     config["policies"]["limits"] = json!({"compile_cpu_s": 600});
+    config["server_config"]["log_level"] = json!("info");
     let host = Host::start_logging(config);
     let dir = tempfile::tempdir().unwrap();
     let run = |args: &[&str]| signalbox(&host, dir.path(), args);
