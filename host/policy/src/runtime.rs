@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often guests are interrupted to see whether their time is up.
-const TICK: Duration = Duration::from_millis(5);
+pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// Threads that count tokens stay, because the system may give none when one is needed again.
 const KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Compiles components, and gives them room and turns to run.

@@ -25,7 +25,7 @@ use signalbox_policy::{
 use tokio::runtime::Runtime;
 
 /// The most that our call may cost, beside bare wasmtime.
-const RATIO_MAX: f64 = 2.5;
+const RATIO_MAX: f64 = 1.5;
 const ROUNDS: usize = 15;
 const CALLS: u32 = 400;
 /// Calls that are timed one by one.
