@@ -23,33 +23,50 @@ pub(crate) fn kv_tokens(context: u32, max_num_seqs: u32) -> u64 {
     u64::from(context) * KV_SEQUENCES_RESERVED.min(u64::from(max_num_seqs.max(1)))
 }
 
+/// What the KV cache of an expert is to hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KvPlan {
+    /// Tokens of a full-length sequence.
+    pub(crate) context: u32,
+    /// Sequences that may run at once.
+    pub(crate) sequences: u32,
+    /// What the operator gives it.
+    pub(crate) bytes: Option<u64>,
+}
+
 /// Blocks of KV cache that are set aside with an expert, and that its sequences share with what is kept of others.
-pub(crate) fn kv_blocks(
-    spec: &ModelSpec,
-    format: KvFormat,
-    context: u32,
-    max_num_seqs: u32,
-) -> u64 {
-    let most = machine_memory() / MACHINE_PART / spec.kv_shape(format).block_bytes() as u64;
-    shared_blocks(blocks_of_one(spec, context), max_num_seqs, most)
+pub(crate) fn kv_blocks(spec: &ModelSpec, format: KvFormat, plan: KvPlan) -> u64 {
+    shared_blocks(blocks_of_one(spec, plan.context), plan, most_blocks(spec, format, plan.bytes))
 }
 
 /// The same in bytes.
-pub(crate) fn kv_reserve(
-    spec: &ModelSpec,
-    format: KvFormat,
-    context: u32,
-    max_num_seqs: u32,
-) -> u64 {
-    let blocks = kv_blocks(spec, format, context, max_num_seqs);
-    blocks.saturating_mul(spec.kv_shape(format).block_bytes() as u64)
+pub(crate) fn kv_reserve(spec: &ModelSpec, format: KvFormat, plan: KvPlan) -> u64 {
+    kv_blocks(spec, format, plan).saturating_mul(block_bytes(spec, format))
+}
+
+/// Bytes that one sequence of `tokens` takes at most.
+pub(crate) fn kv_bytes_of_one(spec: &ModelSpec, format: KvFormat, tokens: u32) -> u64 {
+    blocks_of_one(spec, tokens).saturating_mul(block_bytes(spec, format))
 }
 
 /// The longest context of at most `longest` tokens, in steps of [`CONTEXT_STEP`], of which one sequence takes no more
-/// than an expert's part of the machine.
-pub(crate) fn context_that_fits(spec: &ModelSpec, format: KvFormat, longest: u32) -> u32 {
-    let most = machine_memory() / MACHINE_PART / spec.kv_shape(format).block_bytes() as u64;
+/// than what the operator gives, or an expert's part of the machine.
+pub(crate) fn context_that_fits(
+    spec: &ModelSpec,
+    format: KvFormat,
+    longest: u32,
+    bytes: Option<u64>,
+) -> u32 {
+    let most = most_blocks(spec, format, bytes);
     fitting(longest, |tokens| blocks_of_one(spec, tokens) <= most)
+}
+
+fn most_blocks(spec: &ModelSpec, format: KvFormat, bytes: Option<u64>) -> u64 {
+    bytes.unwrap_or_else(|| machine_memory() / MACHINE_PART) / block_bytes(spec, format)
+}
+
+fn block_bytes(spec: &ModelSpec, format: KvFormat) -> u64 {
+    spec.kv_shape(format).block_bytes() as u64
 }
 
 fn fitting(longest: u32, fits: impl Fn(u32) -> bool) -> u32 {
@@ -59,14 +76,9 @@ fn fitting(longest: u32, fits: impl Fn(u32) -> bool) -> u32 {
 }
 
 /// How many sequences of `tokens` the reserve of an expert has room for.
-pub(crate) fn kv_sequences(
-    spec: &ModelSpec,
-    format: KvFormat,
-    (context, max_num_seqs): (u32, u32),
-    tokens: u32,
-) -> u64 {
-    let blocks = kv_blocks(spec, format, context, max_num_seqs);
-    (blocks / blocks_of_one(spec, tokens).max(1)).clamp(1, u64::from(max_num_seqs.max(1)))
+pub(crate) fn kv_sequences(spec: &ModelSpec, format: KvFormat, plan: KvPlan, tokens: u32) -> u64 {
+    let blocks = kv_blocks(spec, format, plan);
+    (blocks / blocks_of_one(spec, tokens).max(1)).clamp(1, u64::from(plan.sequences.max(1)))
 }
 
 /// Blocks that a sequence of `tokens` holds at most. A layer with a window holds that, a chunk that is being fed, and
@@ -81,9 +93,12 @@ fn blocks_of_one(spec: &ModelSpec, tokens: u32) -> u64 {
     spec.layers.iter().map(|layer| held(layer.window)).sum()
 }
 
-/// Blocks for all sequences, of which one alone takes `one` and all together no more than `most`.
-fn shared_blocks(one: u64, max_num_seqs: u32, most: u64) -> u64 {
-    one.saturating_mul(KV_SEQUENCES_RESERVED.min(u64::from(max_num_seqs.max(1)))).min(most).max(one)
+/// Blocks for all sequences, of which one alone takes `one` and all together no more than `most`. What the operator
+/// gives is for as many full-length ones as may run.
+fn shared_blocks(one: u64, plan: KvPlan, most: u64) -> u64 {
+    let all = u64::from(plan.sequences.max(1));
+    let set_aside = if plan.bytes.is_some() { all } else { KV_SEQUENCES_RESERVED.min(all) };
+    one.saturating_mul(set_aside).min(most).max(one)
 }
 
 /// Bytes in words, rounded up to whole MiB.
@@ -124,12 +139,24 @@ mod tests {
     #[test]
     fn two_sequences_are_set_aside_where_there_is_room_and_always_one() {
         let check = |one, sequences, most, expect| {
-            assert_eq!(shared_blocks(one, sequences, most), expect, "{one}, {sequences}, {most}");
+            let plan = KvPlan { context: 1, sequences, bytes: None };
+            assert_eq!(shared_blocks(one, plan, most), expect, "{one}, {sequences}, {most}");
         };
         check(10, 8, 100, 20);
         check(10, 1, 100, 10);
         check(10, 0, 100, 10);
         check(10, 8, 15, 15);
         check(10, 8, 5, 10);
+    }
+
+    #[test]
+    fn what_an_operator_gives_is_set_aside_for_as_many_sequences_as_may_run() {
+        let check = |sequences, most, expect| {
+            let plan = KvPlan { context: 1, sequences, bytes: Some(1) };
+            assert_eq!(shared_blocks(10, plan, most), expect, "{sequences}, {most}");
+        };
+        check(8, 100, 80);
+        check(8, 75, 75);
+        check(1, 75, 10);
     }
 }

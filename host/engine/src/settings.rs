@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use signalbox_confine::Program;
 use signalbox_kernels::{Isa, KvFormat};
 
-use crate::limits::{FleetLimits, TemplateLimits};
+use crate::{
+    limits::{FleetLimits, TemplateLimits},
+    memory::KvPlan,
+};
 
 /// The weight format the operator declared, or wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +109,8 @@ pub struct ExpertSettings {
     pub dtype: DType,
     /// What its KV cache keeps keys and values as.
     pub kv_cache_dtype: KvCacheDType,
+    /// Bytes of its KV cache; `None` leaves it to the machine's memory.
+    pub kv_bytes: Option<u64>,
     /// Whether tokens are guessed ahead where that pays. No reply changes by it.
     pub prompt_lookup: bool,
     /// Longest prompt plus reply in tokens; bounded by the checkpoint's own limit.
@@ -120,6 +125,11 @@ impl ExpertSettings {
     /// To what plain linears of its checkpoint are to be quantised.
     pub(crate) fn bits(&self) -> Option<Bits> {
         self.quantization.and_then(Quantization::bits)
+    }
+
+    /// What its KV cache is to hold, where a full-length sequence has so many tokens.
+    pub(crate) fn kv_plan(&self, context: u32) -> KvPlan {
+        KvPlan { context, sequences: self.max_num_seqs, bytes: self.kv_bytes }
     }
 }
 

@@ -6,6 +6,8 @@
 mod case;
 #[path = "goldens/encoders.rs"]
 mod encoders;
+#[path = "goldens/vectors.rs"]
+mod vectors;
 
 use case::{Case, EXACT, SERVING};
 use signalbox_engine::{KvCacheDType, Scoring};

@@ -1,6 +1,6 @@
 //! Models that people use, kept apart from the default run because they must be downloaded first.
 //! What ours thinks of three passages is held to what transformers thought of them, and Qwen has to
-//! write a program that works.
+//! write a program that works. Encoders make the vectors of transformers.
 //!
 //! ```sh
 //! export SIGNALBOX_MODEL_CACHE=$(dirname "$(tests/models/fetch)")
@@ -15,6 +15,8 @@
 mod passages;
 #[path = "engine/support.rs"]
 mod support;
+#[path = "goldens/vectors.rs"]
+mod vectors;
 
 use std::{
     env,
@@ -25,11 +27,13 @@ use std::{
 };
 
 use passages::{GEMMA3, QWEN, SMOLLM2};
-use signalbox_engine::{ExpertSettings, Fleet, Sampling};
+use signalbox_engine::{ExpertSettings, Fleet, Quantization, Sampling};
 use support::{Reply, ask, chat, settings};
 
 /// Tokens whose scores are compared bit for bit.
 const CUT_TOKENS: usize = 48;
+/// Between a vector of an encoder with weights of 8 bits and that of transformers.
+const INT8_COSINE_MIN: f32 = 0.999;
 /// A program of Qwen's that runs longer has failed.
 const PROGRAM_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -59,20 +63,55 @@ fn check_cuts(name: &str, file: &str) {
     }
 }
 
-/// A greedy answer of one expert, alone in its fleet.
-async fn greedily(file: &str, question: &str, max_tokens: u32) -> Reply {
+/// A fleet of one expert, `real`.
+fn alone(file: &str, quantization: Option<Quantization>) -> Fleet {
     let mut settings = settings(&[]);
     settings.experts = vec![ExpertSettings {
         id: "real".into(),
         path: cached(file),
         max_model_len: Some(2048),
+        quantization,
         ..support::toy("phi4_fast")
     }];
     settings.lazy_loading.max_loaded_experts = 1;
+    Fleet::start(settings)
+}
+
+/// An encoder makes the vectors of transformers, and nearly the same ones with weights of 8 bits. What a short text
+/// takes is printed.
+async fn check_vectors(name: &str, folder: &str) {
+    let recorded = vectors::expected(&support::folder("real").join(format!("{name}.json")));
+    let plain = alone(folder, None);
+    vectors::check(&plain, "real", &recorded).await;
+    println!("{name}: {}", short_text(&plain, &recorded).await);
+
+    let narrow = alone(folder, Some(Quantization::Int8));
+    let request = vectors::of(vectors::texts(&recorded), false);
+    let embedded = narrow.embed("real", request).await.unwrap();
+    let cosine = vectors::least_cosine(&recorded, &embedded.vectors);
+    println!("{name}, int8: cosine {cosine}, {}", short_text(&narrow, &recorded).await);
+    assert!(cosine > INT8_COSINE_MIN, "{name}: {cosine}");
+}
+
+/// The median of how long the first text takes.
+async fn short_text(fleet: &Fleet, recorded: &[vectors::Expected]) -> String {
+    let mut took: Vec<Duration> = Vec::new();
+    for _ in 0..50 {
+        let request = vectors::of(vectors::texts(&recorded[..1]), false);
+        let began = Instant::now();
+        fleet.embed("real", request).await.unwrap();
+        took.push(began.elapsed());
+    }
+    took.sort();
+    format!("{} tokens in {:?}", recorded[0].ids.len(), took[took.len() / 2])
+}
+
+/// A greedy answer of one expert.
+async fn greedily(file: &str, question: &str, max_tokens: u32) -> Reply {
     let mut request = chat(question);
     request.sampling = Sampling { temperature: Some(0.0), ..Sampling::default() };
     request.max_tokens = Some(max_tokens);
-    ask(&Fleet::start(settings), "real", request).await.unwrap()
+    ask(&alone(file, None), "real", request).await.unwrap()
 }
 
 #[test]
@@ -86,6 +125,18 @@ fn smollm2_thinks_of_the_passages_as_transformers_does() {
 async fn smollm2_knows_the_capital_of_france() {
     let reply = greedily(SMOLLM2, "What is the capital of France?", 64).await;
     assert!(reply.text.contains("Paris"), "{}", reply.text);
+}
+
+#[tokio::test]
+#[ignore = "needs a downloaded model; tests/models/fetch gets it"]
+async fn minilm_makes_the_vectors_of_transformers() {
+    check_vectors("minilm", "all-MiniLM-L6-v2").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a downloaded model; tests/models/fetch gets it"]
+async fn e5_makes_the_vectors_of_transformers() {
+    check_vectors("e5", "multilingual-e5-small").await;
 }
 
 #[test]

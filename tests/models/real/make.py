@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Record what transformers thinks of the passages, so that the engine can be measured against it.
 
-    python tests/models/real/make.py                 all three models, about ten minutes on two cores
-    python tests/models/real/make.py gemma3
+    python tests/models/real/make.py                 all three models and both encoders, about ten minutes on two cores
+    python tests/models/real/make.py gemma3 e5
 
 Every tensor of the GGUF file is dequantised to f32 by gguf-py and put into transformers' own model
 by hand: the point is a second reading of the file that shares nothing with ours.
@@ -19,7 +19,8 @@ import gguf
 import numpy as np
 import torch
 import transformers
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from tokenizers import Tokenizer
+from transformers import BertModel, Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "text"))
@@ -42,17 +43,22 @@ GEMMA = {
     "ffn_norm": "pre_feedforward_layernorm", "post_attention_norm": "post_attention_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",
 }
+ENCODERS = {"minilm": "all-MiniLM-L6-v2", "e5": "multilingual-e5-small"}
+TEXTS = ("The capital of France is Paris.", "query: ¿Cuál es la capital de Francia?", "Wie spät ist\tes  in Köln?\n",
+         "naïve café — 3.14 Ünïcode! 東京タワー ﬁne ½ ㎏", "def add(a, b):\n    return a + b", "x",
+         "a signal box stands beside the line and sets the points before a train comes " * 12)
 
 
 def main() -> None:
+    known = [*references.FILES, *ENCODERS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"{', '.join(references.FILES)}; default all")
-    names = parser.parse_args().models or list(references.FILES)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"{', '.join(known)}; default all")
+    names = parser.parse_args().models or known
     chosen = os.environ.get("SIGNALBOX_MODEL_CACHE")
     folder = Path(chosen) if chosen else Path.home() / ".cache/signalbox/models"
     torch.set_num_threads(2)
     for name in names:
-        record(name, folder)
+        (record_encoder if name in ENCODERS else record)(name, folder)
         gc.collect()
 
 
@@ -67,6 +73,22 @@ def record(name: str, folder: Path) -> None:
         contents["passages"][passage] = measured = measure(model, ids)
         print(f"{name} {passage}: {len(ids)} tokens, perplexity {measured['perplexity']:.4f}", flush=True)
     write(HERE / f"{name}.json", contents)
+
+
+@torch.inference_mode()
+def record_encoder(name: str, folder: Path) -> None:
+    """The mean of the tokens of each text, of the length one. Sentences are read as the checkpoint's own tokenizer does."""
+    tokenizer = Tokenizer.from_file(str(folder / ENCODERS[name] / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    model = BertModel.from_pretrained(folder / ENCODERS[name], dtype=torch.float32, attn_implementation="eager").eval()
+    lines = []
+    for text in TEXTS:
+        ids = tokenizer.encode(text).ids
+        vector = torch.nn.functional.normalize(model(torch.tensor([ids])).last_hidden_state[0].mean(0), dim=0)
+        record = {"text": text, "ids": ids, "vector": [float(f"{x:.7g}") for x in vector.tolist()]}
+        lines.append(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
+    (HERE / f"{name}.json").write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
 @torch.inference_mode()

@@ -86,8 +86,11 @@ pub(super) fn read(
     let router = policies.pipeline.as_ref().map(|pipeline| pipeline.route.as_deref());
     let built_in = router.is_none_or(|name| name == Some(DEFAULT_ROUTER));
     let mut taken = BTreeSet::new();
+    let memory = root.section("memory");
+    let kv_bytes = size(&memory, "kv");
     let expert = |section| {
-        let expert = expert(section, places, &mut taken)?;
+        let mut expert = expert(section, places, &mut taken)?;
+        expert.kv_bytes = expert.kv_bytes.or(kv_bytes);
         if built_in {
             warn_of_domain(section, &expert);
         }
@@ -98,7 +101,7 @@ pub(super) fn read(
     let share = lazy.number("memory_threshold", 0.05..=1.0).unwrap_or(MEMORY_SHARE_DEFAULT);
     FleetSettings {
         lazy_loading: lazy_loading(&lazy, experts.len()),
-        memory_bytes_max: memory(&root.section("memory"), share, machine),
+        memory_bytes_max: memory_bytes_max(&memory, share, machine),
         limits: fleet_limits(limits),
         templates: templates(limits),
         pack_files: PackFiles::Off,
@@ -141,6 +144,7 @@ fn expert<'s>(
         quantization: section.choice("quantization", QUANTIZATIONS).flatten(),
         dtype: section.choice("dtype", DTYPES).unwrap_or_default(),
         kv_cache_dtype: section.choice("kv_cache_dtype", KV_CACHE_DTYPES).unwrap_or_default(),
+        kv_bytes: size(section, "kv_cache_memory"),
         prompt_lookup: section.flag("prompt_lookup").unwrap_or(true),
         max_model_len: section.integer("max_model_len", 16..=16_777_216),
         max_num_seqs: section.integer("max_num_seqs", 1..=65_536).unwrap_or(SEQUENCES_DEFAULT),
@@ -222,20 +226,22 @@ fn warn_of_domain(section: &Section<'_>, expert: &ExpertSettings) {
 
 /// Bytes for weights and KV caches: `memory.limit_bytes`, or `memory.limit` as in "12GiB", or a
 /// share of the machine's memory.
-fn memory(section: &Section<'_>, share: f64, machine: Machine) -> u64 {
+fn memory_bytes_max(section: &Section<'_>, share: f64, machine: Machine) -> u64 {
     let bytes = section.integer("limit_bytes", MEMORY_BYTES_MIN..=u64::MAX);
-    let written = section.text("limit").and_then(|text| {
-        let bytes = parse_bytes(text).filter(|&bytes| bytes >= MEMORY_BYTES_MIN);
-        if bytes.is_none() {
-            section
-                .mistake("limit", "must be a size of 1MiB or more, as in \"12GiB\" or \"800MB\"");
-        }
-        bytes
-    });
+    let written = size(section, "limit");
     if bytes.is_some() && written.is_some() {
         section.mistake("limit", "and `limit_bytes` say the same thing; keep one");
     }
     bytes.or(written).unwrap_or((machine.memory_bytes as f64 * share) as u64)
+}
+
+/// A size of memory in words.
+fn size(section: &Section<'_>, key: &'static str) -> Option<u64> {
+    let bytes = parse_bytes(section.text(key)?).filter(|&bytes| bytes >= MEMORY_BYTES_MIN);
+    if bytes.is_none() {
+        section.mistake(key, "must be a size of 1MiB or more, as in \"12GiB\" or \"800MB\"");
+    }
+    bytes
 }
 
 /// `12GiB`, `800 MB`, `1.5g`: decimal with a `b` and no `i`, binary otherwise.

@@ -270,6 +270,22 @@ fn memory_is_a_share_or_a_size() {
 }
 
 #[test]
+fn a_kv_cache_takes_what_is_given_to_it_or_to_all() {
+    let given = |expert: &str, more: &str| {
+        let text = with(more).replacen("\"expert_id\"", &format!("{expert} \"expert_id\""), 1);
+        parse(&text).unwrap().fleet.experts[0].kv_bytes
+    };
+    let all = r#""memory": { "kv": "2GiB" }"#;
+    assert_eq!(given("", r#""memory": {}"#), None);
+    assert_eq!(given("", all), Some(2 << 30));
+    assert_eq!(given(r#""kv_cache_memory": "64MiB","#, all), Some(64 << 20));
+    check(
+        r#""memory": { "kv": "2 cups" }"#,
+        &["line 1: memory.kv: must be a size of 1MiB or more, as in \"12GiB\" or \"800MB\""],
+    );
+}
+
+#[test]
 fn images_are_bounded_and_fetched_from_named_hosts() {
     let more = r#""images": { "per_call_max": 2, "pixels_max": 640000,
         "allowed_hosts": ["example.com", "10.0.0.7:8443"] }"#;

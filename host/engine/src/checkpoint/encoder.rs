@@ -9,7 +9,6 @@ use super::{
     Stored, fill,
     load::Loader,
     plan::{self, MatrixTensors, Vector},
-    stored::Origin,
     tensors::Tensors,
 };
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     files::{Catalogue, CheckpointError, Config, Source, WeightFile, malformed, safetensors},
     model::Linear,
     pack_progress::Counting,
+    settings::Bits,
     spec::{self, EncoderSpec},
 };
 
@@ -37,13 +37,16 @@ pub(crate) struct EncoderCheckpoint {
 }
 
 impl EncoderCheckpoint {
-    /// Reads headers and checks them.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
+    /// Reads headers and checks them. With `bits`, linears are quantised while they are loaded; tables stay as they are.
+    pub(crate) fn open(folder: &Path, bits: Option<Bits>) -> Result<Self> {
         let config = Config::read(&folder.join("config.json"))?;
         let spec = spec::read_encoder(&config)?;
         let sentences = Sentences::read(folder)?;
         let mut catalogue = safetensors::catalogue(folder)?;
-        let plan = plan(&spec, &catalogue)?;
+        let mut plan = plan(&spec, &catalogue)?;
+        if let Some(bits) = bits {
+            plan.layers.iter_mut().flat_map(linears).for_each(|matrix| matrix.quantise(bits));
+        }
         catalogue.files.iter_mut().for_each(WeightFile::close);
         Ok(Self { folder: folder.to_owned(), spec, sentences, catalogue, plan })
     }
@@ -66,7 +69,7 @@ impl EncoderCheckpoint {
     /// What the weights really are.
     pub(crate) fn stored(&self) -> Stored {
         let first = self.plan.layers.first().map_or(&self.plan.words, |layer| &layer.query.weight);
-        Stored { format: first.format, origin: Origin::Plain }
+        Stored { format: first.format, origin: first.tensors.origin(false) }
     }
 
     /// Bytes that [`Self::load`] will hold.
@@ -95,6 +98,11 @@ impl EncoderCheckpoint {
         let (spec, pooling) = (self.spec.clone(), self.sentences.pooling);
         Ok(Encoder::new(spec, weights?, pooling, compute.clone()))
     }
+}
+
+fn linears(layer: &mut EncoderLayer<plan::Matrix, Vector>) -> [&mut plan::Matrix; 6] {
+    let EncoderLayer { query, key, value, output, up, down, .. } = layer;
+    [query, key, value, output, up, down].map(|linear| &mut linear.weight)
 }
 
 fn vector_bytes(vector: &Vector) -> usize {

@@ -75,6 +75,16 @@ impl Matrix {
     pub(super) fn bytes(&self) -> usize {
         self.rows.len() * self.format.row_bytes(self.cols).unwrap_or_default()
     }
+
+    /// Has plain numbers quantised while they are loaded. Where no group divides its rows, it stays as it is.
+    pub(super) fn quantise(&mut self, bits: Bits) {
+        let MatrixTensors::Plain(entry) = &self.tensors else { return };
+        let plain = self.format.block().0 == 1;
+        if let Some(format) = quantise::format(bits, self.cols).filter(|_| plain) {
+            self.tensors = MatrixTensors::Quantised { entry: entry.clone(), from: self.format };
+            self.format = format;
+        }
+    }
 }
 
 impl MatrixTensors {
@@ -86,7 +96,7 @@ impl MatrixTensors {
         }
     }
 
-    fn origin(&self, gguf: bool) -> Origin {
+    pub(super) fn origin(&self, gguf: bool) -> Origin {
         match self {
             Self::Plain(_) if gguf => Origin::Gguf,
             Self::Plain(_) => Origin::Plain,
@@ -150,21 +160,12 @@ fn linears(layer: &Layer<Matrix, Vector>) -> [&Matrix; 7] {
     [&query.weight, &key.weight, &value.weight, &output.weight, gate, up, down]
 }
 
-/// Has the plain linears of the layers quantised while they are loaded. Those whose rows no group
-/// divides stay as they are.
+/// Has the plain linears of the layers quantised while they are loaded.
 pub(super) fn quantise(plan: &mut Plan, bits: Bits) {
     for layer in &mut plan.layers {
         let Layer { query, key, value, output, gate, up, down, .. } = layer;
         let attention = [query, key, value, output].map(|linear| &mut linear.weight);
-        for matrix in attention.into_iter().chain([gate, up, down]) {
-            let MatrixTensors::Plain(entry) = &matrix.tensors else { continue };
-            let plain = matrix.format.block().0 == 1;
-            if let Some(format) = quantise::format(bits, matrix.cols).filter(|_| plain) {
-                let entry = entry.clone();
-                matrix.tensors = MatrixTensors::Quantised { entry, from: matrix.format };
-                matrix.format = format;
-            }
-        }
+        attention.into_iter().chain([gate, up, down]).for_each(|matrix| matrix.quantise(bits));
     }
 }
 

@@ -29,7 +29,9 @@ impl Handle {
 
     /// The checkpoint of an encoder, its headers read anew.
     pub(super) fn encoder_checkpoint(&self) -> Result<EncoderCheckpoint, EngineError> {
-        EncoderCheckpoint::open(&self.member().settings.path).map_err(|error| self.refused(error))
+        let settings = &self.member().settings;
+        EncoderCheckpoint::open(&settings.path, settings.bits())
+            .map_err(|error| self.refused(error))
     }
 
     /// How an encoder reads texts, read once. Blocks.

@@ -141,11 +141,10 @@ impl Handle {
             unsettled.settle_later();
         }
         let context = self.inspection().context_length.unwrap_or(0);
-        let sequences = member.settings.max_num_seqs;
-        let kv_blocks =
-            kv_blocks(model.spec(), opened.checkpoint.kv_format(compute.isa()), context, sequences);
+        let format = opened.checkpoint.kv_format(compute.isa());
+        let kv_blocks = kv_blocks(model.spec(), format, member.settings.kv_plan(context));
         let bounds = Bounds {
-            sequences: sequences as usize,
+            sequences: member.settings.max_num_seqs as usize,
             kv_blocks: kv_blocks as usize,
             guesses: member.settings.prompt_lookup,
         };

@@ -3,10 +3,10 @@
 use signalbox_kernels::{BLOCK_TOKENS, Heads};
 
 use super::{
-    declared::{context, side_files},
+    declared::{context, quantization, side_files},
     finding::{
         Inspection,
-        Severity::{Error, Note, Warning},
+        Severity::{Error, Note},
     },
 };
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
     expert::{STEP_TEXTS, STEP_TOKENS},
     machine::machine_memory,
     memory::mib,
-    settings::Quantization,
     spec::EncoderSpec,
     wording::Wording,
 };
@@ -25,7 +24,7 @@ const ROWS_HELD: (usize, usize) = (8, 2);
 
 /// Reads headers and the tokenizer, and adds what it notices.
 pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
-    let checkpoint = match EncoderCheckpoint::open(&settings.path) {
+    let checkpoint = match EncoderCheckpoint::open(&settings.path, settings.bits()) {
         Ok(checkpoint) => checkpoint,
         Err(error) => return inspection.push(error.into()),
     };
@@ -38,14 +37,11 @@ pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
     let usual = sentences.longest.unwrap_or(spec.context_length).min(spec.context_length);
     context(settings, (usual, spec.context_length), inspection);
     memory(settings, &checkpoint, inspection);
+    quantization(settings, &checkpoint.stored(), inspection);
     if !sentences.declared {
         let message = "nothing says how its tokens are pooled; their mean is taken";
         let mend = "add modules.json and 1_Pooling/config.json if it is to be another";
         inspection.add(Note, "pooling-assumed", message, mend);
-    }
-    if let Some(Quantization::Int4 | Quantization::Int8) = settings.quantization {
-        let message = "encoders are not quantised while they are loaded; it is served as it is";
-        inspection.add(Warning, "quantization-mismatch", message, "remove \"quantization\"");
     }
     side_files(&checkpoint.source(), inspection);
     if let Err(error) = Wording::read(&checkpoint) {

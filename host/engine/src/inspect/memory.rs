@@ -10,7 +10,10 @@ use crate::{
     ExpertSettings,
     checkpoint::Checkpoint,
     machine::machine_memory,
-    memory::{context_that_fits, kv_bytes_per_token, kv_reserve, kv_sequences, kv_tokens, mib},
+    memory::{
+        context_that_fits, kv_bytes_of_one, kv_bytes_per_token, kv_reserve, kv_sequences,
+        kv_tokens, mib,
+    },
 };
 
 /// A shorter context than this is nothing to recommend.
@@ -27,10 +30,14 @@ pub(super) fn survey(
     let weights = inspection.weight_bytes.unwrap_or(0);
     let format = checkpoint.kv_format(Isa::best());
     if settings.max_model_len.is_none() {
-        shorten(checkpoint, format, inspection);
+        shorten(checkpoint, format, settings.kv_bytes, inspection);
     }
     let context = inspection.context_length.unwrap_or(0);
-    let kv = kv_reserve(checkpoint.spec(), format, context, settings.max_num_seqs);
+    let plan = settings.kv_plan(context);
+    let kv = kv_reserve(checkpoint.spec(), format, plan);
+    if settings.kv_bytes.is_some_and(|given| given < kv) {
+        return refuse_given(settings, checkpoint, format, inspection);
+    }
     let total = weights.saturating_add(kv);
     inspection.memory_bytes = Some(total);
     let machine = machine_memory();
@@ -39,8 +46,7 @@ pub(super) fn survey(
         let mend = memory_mend(settings, inspection, machine);
         inspection.add(Error, "memory-short", message, mend);
     } else {
-        let sequences = (context, settings.max_num_seqs);
-        let room = |tokens| kv_sequences(checkpoint.spec(), format, sequences, tokens);
+        let room = |tokens| kv_sequences(checkpoint.spec(), format, plan, tokens);
         let (full, typical) = (room(context), context.min(TYPICAL));
         let message = format!(
             "it takes {}: weights {}, KV cache {}, which is {full} of {context} tokens at once or {} of {typical}",
@@ -53,11 +59,39 @@ pub(super) fn survey(
     }
 }
 
-/// A context that nobody asked for is no longer than the machine has room for.
-fn shorten(checkpoint: &Checkpoint, format: KvFormat, inspection: &mut Inspection) {
+/// What the operator gives holds not even one full-length sequence.
+fn refuse_given(
+    settings: &ExpertSettings,
+    checkpoint: &Checkpoint,
+    format: KvFormat,
+    inspection: &mut Inspection,
+) {
+    let spec = checkpoint.spec();
+    let (given, context) = (settings.kv_bytes.unwrap_or(0), inspection.context_length.unwrap_or(0));
+    let one = kv_bytes_of_one(spec, format, context);
+    let message = format!(
+        "its KV cache is to take {}, and one sequence of {context} tokens takes {}",
+        mib(given),
+        mib(one)
+    );
+    let fits = context_that_fits(spec, format, context, Some(given));
+    let mut mend = format!("give it {} or more (kv_cache_memory, memory.kv)", mib(one));
+    if kv_bytes_of_one(spec, format, fits) <= given {
+        mend.push_str(&format!(", or set max_model_len to {fits} or less"));
+    }
+    inspection.add(Error, "kv-memory-short", message, mend);
+}
+
+/// A context that nobody asked for is no longer than there is room for.
+fn shorten(
+    checkpoint: &Checkpoint,
+    format: KvFormat,
+    given: Option<u64>,
+    inspection: &mut Inspection,
+) {
     let spec = checkpoint.spec();
     let longest = inspection.context_length.unwrap_or(0);
-    let context = context_that_fits(spec, format, longest);
+    let context = context_that_fits(spec, format, longest, given);
     if context < longest {
         let all = kv_bytes_per_token(spec, format).saturating_mul(u64::from(longest));
         let message = format!(
@@ -84,6 +118,9 @@ fn memory_mend(settings: &ExpertSettings, seen: &Inspection, bytes: u64) -> Stri
     let longest = tokens / kv_tokens(1, settings.max_num_seqs) / CONTEXT_MIN * CONTEXT_MIN;
     let plain = matches!(seen.quantization.as_deref(), Some("f32" | "f16" | "bf16"));
     let mut mends = Vec::new();
+    if settings.kv_bytes.is_some_and(|given| given > spare) && spare >> 20 > 0 {
+        mends.push(format!("set kv_cache_memory to {} MiB or less", spare >> 20));
+    }
     if settings.max_num_seqs > 1 && tokens >= context {
         mends.push("set max_num_seqs to 1".to_owned());
     }

@@ -6,7 +6,7 @@ use signalbox_confine::{LINE_BYTES, clean};
 use signalbox_kernels::{Isa, KvFormat};
 
 use super::{
-    declared::{context, side_files},
+    declared::{context, quantization, side_files},
     encoder,
     finding::{
         Inspection,
@@ -15,10 +15,10 @@ use super::{
     memory, vocabulary,
 };
 use crate::{
-    checkpoint::{Checkpoint, Stored},
+    checkpoint::Checkpoint,
     files::{Source, side},
     opened::Opened,
-    settings::{DType, ExpertSettings, KvCacheDType, Quantization},
+    settings::{DType, ExpertSettings, KvCacheDType},
     spec,
     template::{DeclaredTemplate, Problem, Renderers},
 };
@@ -65,7 +65,7 @@ fn survey_checkpoint(settings: &ExpertSettings, opened: &Opened, inspection: &mu
     inspection.kv_bytes_per_token = Some(checkpoint.kv_bytes_per_token(Isa::best()));
     context(settings, (spec.context_length, spec.context_length), inspection);
     memory::survey(settings, checkpoint, inspection);
-    quantization(settings, checkpoint, inspection);
+    quantization(settings, checkpoint.stored(), inspection);
     dtype(settings, spec.architecture, inspection);
     kv_cache_dtype(settings, checkpoint, inspection);
     side_files(checkpoint.source(), inspection);
@@ -100,53 +100,6 @@ fn sight(checkpoint: &Checkpoint, inspection: &mut Inspection) {
 fn declared_architecture(path: &Path) -> Option<String> {
     let config = side::object_or_empty(&path.join("config.json"));
     config.get("architectures")?.get(0)?.as_str().map(str::to_owned)
-}
-
-/// A packed checkpoint decides, whatever was declared: a wrong word in a configuration is no reason to
-/// lose an expert.
-fn quantization(settings: &ExpertSettings, checkpoint: &Checkpoint, inspection: &mut Inspection) {
-    let stored = checkpoint.stored();
-    let declared = match settings.quantization {
-        Some(Quantization::Awq) if !stored.is_awq() => "awq",
-        Some(Quantization::Gptq) => "gptq",
-        Some(Quantization::CompressedTensors) if !stored.is_compressed_tensors() => {
-            "compressed-tensors"
-        }
-        Some(wanted @ (Quantization::Int4 | Quantization::Int8)) => {
-            return quantising(wanted, stored, inspection);
-        }
-        _ => return,
-    };
-    let message = format!(
-        "quantization is declared as \"{declared}\", but the checkpoint is {stored}; it is served \
-         as it is"
-    );
-    let mend = match stored.is_plain() {
-        true => format!(
-            "remove \"quantization\", or set it to \"int4\" to have it packed while it is loaded, \
-             or point model_path to a {declared} checkpoint"
-        ),
-        false => {
-            format!("remove \"quantization\", or point model_path to a {declared} checkpoint")
-        }
-    };
-    inspection.add(Warning, "quantization-mismatch", message, mend);
-}
-
-/// What comes of the wish to quantise while loading.
-fn quantising(wanted: Quantization, stored: &Stored, inspection: &mut Inspection) {
-    let wanted = if wanted == Quantization::Int4 { "int4" } else { "int8" };
-    if stored.is_quantised_while_loading() {
-        let message = format!("its linears are held as {stored}");
-        inspection.add(Note, "quantised-while-loading", message, "");
-        return;
-    }
-    let message = format!(
-        "quantization is \"{wanted}\", but the checkpoint is already packed as {stored}; it is \
-         served as it is"
-    );
-    let mend = "remove \"quantization\", or point model_path to the unpacked checkpoint";
-    inspection.add(Warning, "quantization-mismatch", message, mend);
 }
 
 /// Gemma 3 overflows in half precision. We compute in f32 whatever is declared, so this is a word

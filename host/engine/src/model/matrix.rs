@@ -6,8 +6,8 @@ use signalbox_kernels::{
 };
 
 /// A matrix with fewer inputs is multiplied in f32: there is little to win, and models so small do not
-/// bear the rounding of their inputs.
-const INPUTS_MIN: usize = 512;
+/// bear the rounding of their inputs. The narrowest that people use, small encoders, have as many.
+const INPUTS_MIN: usize = 384;
 
 /// The form that a matrix will have in memory, known before its weights are.
 #[derive(Debug, Clone, Copy)]

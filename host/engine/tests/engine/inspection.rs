@@ -148,6 +148,29 @@ fn lesser_matters_are_warnings() {
     assert!(!seen.chat);
 }
 
+#[test]
+fn what_a_kv_cache_is_given_bounds_the_context_or_is_refused_with_numbers() {
+    let one = ExpertSettings { max_num_seqs: 1, max_model_len: Some(2048), ..toy("phi4_fast") };
+    let seen = inspect(&one, &Templates::InProcess);
+    let full = seen.memory_bytes.unwrap() - seen.weight_bytes.unwrap();
+
+    let eight = ExpertSettings { max_num_seqs: 8, kv_bytes: Some(full * 5), ..one.clone() };
+    let seen = inspect(&eight, &Templates::InProcess);
+    assert_eq!(seen.memory_bytes.unwrap() - seen.weight_bytes.unwrap(), full * 5);
+    check(&seen, Severity::Note, "memory-needed", "which is 5 of 2048 tokens at once");
+
+    let half = ExpertSettings { kv_bytes: Some(full / 2), ..one };
+    let seen = inspect(&half, &Templates::InProcess);
+    check(&seen, Severity::Error, "kv-memory-short", "one sequence of 2048 tokens takes");
+    let finding = seen.findings.iter().find(|finding| finding.code == "kv-memory-short");
+    assert!(finding.unwrap().mend.ends_with("or set max_model_len to 1024 or less"), "{finding:?}");
+
+    let shortened = ExpertSettings { max_model_len: None, ..half };
+    let seen = inspect(&shortened, &Templates::InProcess);
+    check(&seen, Severity::Note, "context-shortened", "1024 tokens of the 2048");
+    assert_eq!(seen.context_length, Some(1024));
+}
+
 #[tokio::test]
 async fn one_bad_expert_never_takes_the_others_down() {
     let spoilt = copy("qwen_coder");

@@ -41,6 +41,7 @@ pub(crate) fn toy(id: &str) -> ExpertSettings {
         quantization: None,
         dtype: DType::Auto,
         kv_cache_dtype: KvCacheDType::Auto,
+        kv_bytes: None,
         prompt_lookup: true,
         max_model_len: None,
         max_num_seqs: 8,

@@ -7,23 +7,13 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
 use signalbox_engine::{
-    DType, EmbedRequest, Embeddable, EngineError, ExpertSettings, Fleet, FleetLimits,
-    FleetSettings, Inspection, KvCacheDType, LazyLoading, Message, PackFiles, Quantization,
-    Request, Severity, Templates, inspect, self_test,
+    DType, Embeddable, EngineError, ExpertSettings, Fleet, FleetLimits, FleetSettings, Inspection,
+    KvCacheDType, LazyLoading, Message, PackFiles, Quantization, Request, Severity, Templates,
+    inspect, self_test,
 };
 
-/// The largest error, of the largest element.
-const ERROR_MAX: f32 = 1e-4;
-
-/// A text, its tokens, and its vector.
-#[derive(Deserialize)]
-struct Expected {
-    text: String,
-    ids: Vec<u32>,
-    vector: Vec<f32>,
-}
+use crate::vectors::{self, Expected, of, texts};
 
 fn cases() -> Vec<PathBuf> {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/encoders");
@@ -68,6 +58,7 @@ fn expert(path: PathBuf) -> ExpertSettings {
         quantization: None,
         dtype: DType::Auto,
         kv_cache_dtype: KvCacheDType::Auto,
+        kv_bytes: None,
         prompt_lookup: true,
         max_model_len: None,
         max_num_seqs: 8,
@@ -76,36 +67,14 @@ fn expert(path: PathBuf) -> ExpertSettings {
 }
 
 fn expected(folder: &Path) -> Vec<Expected> {
-    serde_json::from_slice(&fs::read(folder.join("expected.json")).unwrap()).unwrap()
-}
-
-fn texts(expected: &[Expected]) -> Vec<Embeddable> {
-    expected.iter().map(|one| Embeddable::Text(one.text.clone())).collect()
-}
-
-fn of(texts: Vec<Embeddable>, truncate: bool) -> EmbedRequest {
-    EmbedRequest { texts, truncate, ..EmbedRequest::default() }
+    vectors::expected(&folder.join("expected.json"))
 }
 
 #[tokio::test]
 async fn vectors_and_tokens_are_those_of_transformers() {
     let fleet = fleet();
     for folder in cases() {
-        let (name, expected) = (id(&folder), expected(&folder));
-        let embedded = fleet.embed(&name, of(texts(&expected), false)).await.unwrap();
-        for ((one, vector), tokens) in expected.iter().zip(&embedded.vectors).zip(embedded.tokens) {
-            let text = &one.text;
-            assert_eq!(tokens as usize, one.ids.len(), "{name}: tokens of '{text}'");
-            let largest = one.vector.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-            let error = one.vector.iter().zip(vector).map(|(a, b)| (a - b).abs());
-            let error = error.fold(0.0, f32::max) / largest;
-            assert!(error < ERROR_MAX, "{name}: '{text}' is off by {error}");
-            let length: f32 = vector.iter().map(|x| x * x).sum();
-            assert!((length - 1.0).abs() < 1e-5, "{name}: a vector of the length {length}");
-        }
-        let tokens = expected.iter().map(|one| Embeddable::Tokens(one.ids.clone())).collect();
-        let again = fleet.embed(&name, of(tokens, false)).await.unwrap();
-        assert_eq!(again.vectors, embedded.vectors, "{name}: sent as tokens");
+        vectors::check(&fleet, &id(&folder), &expected(&folder)).await;
     }
 }
 
@@ -189,9 +158,14 @@ async fn what_an_encoder_is_and_whether_it_works_is_known_before_it_serves() {
     let said = |seen: &Inspection, code: &str, severity| {
         seen.findings.iter().any(|found| found.code == code && found.severity == severity)
     };
-    let packed = ExpertSettings { quantization: Some(Quantization::Int8), ..wordpiece.clone() };
-    let packed = inspect(&packed, &Templates::InProcess);
-    assert!(said(&packed, "quantization-mismatch", Severity::Warning), "{:?}", packed.findings);
+    let narrow = ExpertSettings { quantization: Some(Quantization::Int8), ..wordpiece.clone() };
+    let narrow = inspect(&narrow, &Templates::InProcess);
+    let held = narrow.quantization.as_deref();
+    assert_eq!(held, Some("q8_0 (quantised while loading from f32)"));
+    assert!(narrow.weight_bytes < seen.weight_bytes);
+    let awq = ExpertSettings { quantization: Some(Quantization::Awq), ..wordpiece.clone() };
+    let awq = inspect(&awq, &Templates::InProcess);
+    assert!(said(&awq, "quantization-mismatch", Severity::Warning), "{:?}", awq.findings);
     let longer = ExpertSettings { max_model_len: Some(100), ..wordpiece.clone() };
     assert_eq!(inspect(&longer, &Templates::InProcess).context_length, Some(100));
 

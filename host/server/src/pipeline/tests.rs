@@ -98,6 +98,7 @@ fn expert(id: &str) -> ExpertSettings {
         quantization: Some(Quantization::Awq),
         dtype: DType::Auto,
         kv_cache_dtype: KvCacheDType::Auto,
+        kv_bytes: None,
         prompt_lookup: true,
         max_model_len: None,
         max_num_seqs: 2,

@@ -218,6 +218,7 @@ fn expert(id: &str, domain: &str, priority: i32) -> ExpertSettings {
         quantization: Some(Quantization::Awq),
         dtype: DType::Auto,
         kv_cache_dtype: KvCacheDType::Auto,
+        kv_bytes: None,
         prompt_lookup: true,
         max_model_len: None,
         max_num_seqs: 4,

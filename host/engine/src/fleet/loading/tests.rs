@@ -24,6 +24,7 @@ fn fleet() -> Fleet {
         quantization: None,
         dtype: DType::Auto,
         kv_cache_dtype: KvCacheDType::Auto,
+        kv_bytes: None,
         prompt_lookup: true,
         max_model_len: None,
         max_num_seqs: 4,
