@@ -11,9 +11,12 @@ use std::{
 
 use signalbox_confine::{Bounded, Limit};
 
-use crate::{EmbedRequest, Embedded, EngineError, FleetSettings, Request, Templates, TokenStream};
+use crate::{
+    EmbedRequest, Embedded, EngineError, FleetSettings, Prompt, Request, Templates, TokenStream,
+};
 
 mod backoff;
+mod cached;
 mod call;
 mod embedding;
 mod handle;
@@ -78,6 +81,20 @@ impl Fleet {
     /// loaded.
     pub async fn embed(&self, id: &str, request: EmbedRequest) -> Result<Embedded, EngineError> {
         self.find(id)?.embed(request).await
+    }
+
+    /// How many tokens of a prompt an expert has computed for earlier calls of this scope, and need not compute again, as
+    /// things are; 0 when it is not in memory. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// An unknown expert, or a prompt that it would refuse.
+    pub async fn cached_tokens(
+        &self,
+        id: &str,
+        scope: u64,
+        prompt: Prompt,
+    ) -> Result<u32, EngineError> {
+        self.find(id)?.cached_tokens(scope, prompt).await
     }
 
     /// Counts the tokens of a text with an expert's tokenizer; `None` asks the expert of highest
