@@ -4,12 +4,15 @@ use std::{fs, net::SocketAddr};
 
 use anyhow::{Context, Result, bail, ensure};
 use signalbox_engine::Fleet;
-use signalbox_policy::{NewImports, Pipeline, PipelineStatus, Policies, PolicyRef, PolicyStatus};
+use signalbox_policy::{
+    NewImports, Pipeline, PipelineStatus, Policies, PolicyRef, PolicyStatus, Provenance,
+};
 use signalbox_server::{App, Starting, while_starting};
 use tokio::{net::TcpListener, runtime::Handle};
 
 use crate::{
     builtin::{self, Component},
+    policy::signature_beside,
     settings::{Address, Deployment, Settings, exposed},
 };
 
@@ -118,7 +121,10 @@ async fn deploy(
         let bytes = fs::read(file).with_context(|| {
             format!("policies.components.{name}: {} can't be read", file.display())
         })?;
-        deployed.extend(put_in_force(policies, name, bytes).await?);
+        let signature = signature_beside(file)
+            .with_context(|| format!("policies.components.{name}: its signature can't be read"))?;
+        let provenance = Provenance::Outside(signature.as_deref());
+        deployed.extend(put_in_force(policies, name, bytes, provenance).await?);
     }
     starting.says("the pipeline is being deployed".to_owned());
     match &wanted.pipeline {
@@ -137,7 +143,9 @@ async fn deploy(
 /// Nobody asked for this router by name, so a failure leaves the choice to the host's own default.
 async fn default_router(policies: &Policies) -> Option<String> {
     let router = builtin::component(builtin::DEFAULT_ROUTER)?;
-    put_in_force(policies, router.name, router.bytes.to_vec()).await.unwrap_or_else(|error| {
+    let component = router.bytes.to_vec();
+    let put = put_in_force(policies, router.name, component, Provenance::BuiltIn).await;
+    put.unwrap_or_else(|error| {
         tracing::error!("the default router can't be put in force: {error:#}");
         None
     })
@@ -150,8 +158,9 @@ async fn put_in_force(
     policies: &Policies,
     name: &str,
     component: Vec<u8>,
+    provenance: Provenance<'_>,
 ) -> Result<Option<String>> {
-    let uploaded = policies.install(name, component.into()).await?;
+    let uploaded = policies.install(name, component.into(), provenance).await?;
     if uploaded.already_known && was_in_force(policies, name) {
         return Ok(None);
     }
@@ -176,7 +185,9 @@ async fn ensure_in_force(policies: &Policies, pipeline: &Pipeline) -> Result<Vec
                 deployed.push(name.clone());
             }
             (_, Some(Component { bytes, .. })) => {
-                deployed.extend(put_in_force(policies, name, bytes.to_vec()).await?);
+                deployed.extend(
+                    put_in_force(policies, name, bytes.to_vec(), Provenance::BuiltIn).await?,
+                );
             }
             (_, None) => bail!(
                 "policies.pipeline names '{name}', which is not in the registry and is no example \

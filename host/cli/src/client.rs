@@ -9,11 +9,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use signalbox_server::wire::{
     completions::Completion,
     error::{ErrorAnswer, ErrorBody},
+    policies::SIGNATURE_HEADER,
     requests::ChatRequest,
 };
 use ureq::{
@@ -50,7 +52,7 @@ pub(crate) struct Answer {
 enum Payload<'p> {
     Nothing,
     Json(String),
-    Component(&'p [u8]),
+    Component(&'p [u8], Option<&'p str>),
 }
 
 /// What a reply says while it streams.
@@ -123,12 +125,18 @@ impl Client {
         Ok(self.answer(Method::DELETE, path, Payload::Nothing)?.body)
     }
 
-    /// `POST path` with the bytes of a component.
+    /// `POST path` with the bytes of a component, and the text of its signature.
     ///
     /// # Errors
     /// No host there, or the host's own error.
-    pub(crate) fn upload(&self, path: &str, component: &[u8]) -> Result<Value> {
-        Ok(self.answer(Method::POST, path, Payload::Component(component))?.body)
+    pub(crate) fn upload(
+        &self,
+        path: &str,
+        component: &[u8],
+        signature: Option<&str>,
+    ) -> Result<Value> {
+        let payload = Payload::Component(component, signature);
+        Ok(self.answer(Method::POST, path, payload)?.body)
     }
 
     /// Asks for a chat reply and listens to it on a thread of its own, so that the caller can do something
@@ -184,8 +192,11 @@ impl Client {
                 let request = request.header("content-type", "application/json");
                 self.agent.run(request.body(text).with_context(malformed)?)
             }
-            Payload::Component(bytes) => {
-                let request = request.header("content-type", "application/wasm");
+            Payload::Component(bytes, signature) => {
+                let mut request = request.header("content-type", "application/wasm");
+                if let Some(signature) = signature {
+                    request = request.header(SIGNATURE_HEADER, BASE64_STANDARD.encode(signature));
+                }
                 self.agent.run(request.body(bytes).with_context(malformed)?)
             }
         };

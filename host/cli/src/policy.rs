@@ -24,6 +24,7 @@ mod inspect;
 mod report;
 mod scaffold;
 
+pub(crate) use component::signature_beside;
 use component::{Upload, build, revision};
 
 /// Runs one of the `policy` commands.
@@ -60,7 +61,7 @@ fn write(command: AuthorCommand, json: bool, hint: &str) -> Result<()> {
             fixtures::run(Upload::find(&policy)?, &cases, repeat, json)
         }
         AuthorCommand::Inspect { policy } => {
-            let Upload { name, bytes } = Upload::find(&policy)?;
+            let Upload { name, bytes, .. } = Upload::find(&policy)?;
             inspect::run(&name, &bytes, &revision(&bytes), json)
         }
         AuthorCommand::Wit { dir } => contract::hand_out(&dir),
@@ -70,8 +71,9 @@ fn write(command: AuthorCommand, json: bool, hint: &str) -> Result<()> {
 /// What a host is asked for.
 fn operate(command: OperatorCommand, admin: &Admin) -> Result<()> {
     match command {
-        OperatorCommand::Push { policy, name, activate, allow_new_imports } => {
-            admin.push(Upload::find(&policy)?, name, activate, allow_new_imports)
+        OperatorCommand::Push { policy, name, activate, allow_new_imports, signature } => {
+            let upload = Upload::find(&policy)?.signed(signature.as_deref())?;
+            admin.push(upload, name, activate, allow_new_imports)
         }
         OperatorCommand::List => admin.show("/policies", report::list),
         OperatorCommand::Show { name } => admin.show(&format!("/policies/{name}"), report::policy),
@@ -80,8 +82,9 @@ fn operate(command: OperatorCommand, admin: &Admin) -> Result<()> {
             let revision = admin.meant(&name, revision)?;
             admin.activate(&name, &Activate { revision, allow_new_imports, min_agreement, canary })
         }
-        OperatorCommand::Replay { candidate, name, since, min_agreement } => {
-            admin.replay(Upload::find(&candidate)?, name, since, min_agreement)
+        OperatorCommand::Replay { candidate, name, since, min_agreement, signature } => {
+            let candidate = Upload::find(&candidate)?.signed(signature.as_deref())?;
+            admin.replay(candidate, name, since, min_agreement)
         }
         OperatorCommand::Promote { name } => admin.change(&format!("/policies/{name}/promote")),
         OperatorCommand::Shadow { name, off: true, .. } => admin.end_shadow(&name),
@@ -130,11 +133,11 @@ impl Admin {
         activate: bool,
         allow_new_imports: bool,
     ) -> Result<()> {
-        let name = name.unwrap_or(upload.name);
+        let name = name.unwrap_or_else(|| upload.name.clone());
         let waiting = Spinner::start(format!("{name} is being compiled and probed by the host"));
         let path =
             format!("/policies/{name}?activate={activate}&allow_new_imports={allow_new_imports}");
-        let answer = self.client.upload(&path, &upload.bytes)?;
+        let answer = self.client.upload(&path, &upload.bytes, upload.signature.as_deref())?;
         drop(waiting);
         self.print(answer, |uploaded: &Uploaded| {
             report::upload(uploaded);
@@ -173,11 +176,12 @@ impl Admin {
         since: Option<u64>,
         min_agreement: Option<f64>,
     ) -> Result<()> {
-        let name = name.unwrap_or(candidate.name);
+        let name = name.unwrap_or_else(|| candidate.name.clone());
         let waiting = Spinner::start(format!("decisions are replayed beside {name}"));
         let since = since.map_or(String::new(), |seconds| format!("?since_s={seconds}"));
-        let answer =
-            self.client.upload(&format!("/policies/{name}/replay{since}"), &candidate.bytes)?;
+        let path = format!("/policies/{name}/replay{since}");
+        let signature = candidate.signature.as_deref();
+        let answer = self.client.upload(&path, &candidate.bytes, signature)?;
         drop(waiting);
         let replay: Replay = read(answer.clone())?;
         self.print(answer, report::replay)?;

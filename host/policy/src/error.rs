@@ -284,6 +284,17 @@ pub enum PolicyError {
         /// The system's words.
         problem: String,
     },
+    /// Components have to be signed, and this one is not by anybody who is trusted.
+    #[error(
+        "{name} is not taken: {problem}; sign it with a key of policies.signing_keys (minisign -Sm FILE) and push it \
+         with the signature beside it"
+    )]
+    Unsigned {
+        /// The policy.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// There are as many policies as there may be.
     #[error("there are already {limit} policies; remove the revisions of one first")]
     TooMany {
@@ -412,6 +423,7 @@ impl PolicyError {
             Self::RollbackUnclear { .. } => "rollback_unclear",
             Self::Busy { .. } => "uploads_busy",
             Self::Compiler { .. } => "compiler_unavailable",
+            Self::Unsigned { .. } => "policy_unsigned",
             Self::TooMany { .. } => "too_many_policies",
             Self::Unreadable { .. } => "policies_unreadable",
             Self::Locked { .. } => "registry_locked",

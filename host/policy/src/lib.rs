@@ -44,6 +44,7 @@ mod seat;
 mod settings;
 mod shadow;
 mod shared;
+mod signature;
 mod snapshot;
 mod status;
 mod store;
@@ -77,6 +78,7 @@ pub use policy_ref::PolicyRef;
 pub use registry::{NewImports, Policies, RecordedCall, Replayed};
 pub use runs::{Run, Runs};
 pub use settings::PolicySettings;
+pub use signature::{Provenance, SigningKeys};
 pub use snapshot::Snapshot;
 pub use status::{
     Activation, CanarySide, CanaryStatus, Cause, Change, HookCounters, OutOfService,

@@ -32,8 +32,8 @@ use signalbox_confine::Bounded;
 
 use crate::{
     Activation, BreakerSettings, CanarySettings, Limits, Pipeline, PolicyError, PolicyRef,
-    PolicySettings, Snapshot, Uploaded, World, compile::Haste, program::Program, runtime::Runtime,
-    seat::now_ms, snapshot::Set,
+    PolicySettings, Provenance, Snapshot, Uploaded, World, compile::Haste, program::Program,
+    runtime::Runtime, seat::now_ms, snapshot::Set,
 };
 pub use replay::{RecordedCall, Replayed};
 
@@ -179,10 +179,14 @@ impl Policies {
     ///
     /// # Errors
     /// [`PolicyError::Rejected`] says what the author has to mend; nothing of the upload stays.
-    /// [`PolicyError::Busy`] when too many wait.
-    pub async fn upload(&self, name: &str, bytes: Bytes) -> Result<Uploaded, PolicyError> {
-        names::check_new(name, &*self.0.world)?;
-        self.0.clone().deploy(name, bytes, Haste::Upload).await
+    /// [`PolicyError::Busy`] when too many wait. [`PolicyError::Unsigned`] where components have to be signed.
+    pub async fn upload(
+        &self,
+        name: &str,
+        bytes: Bytes,
+        source: Provenance<'_>,
+    ) -> Result<Uploaded, PolicyError> {
+        self.take(name, bytes, source, Haste::Upload).await
     }
 
     /// As [`Policies::upload`], for a component that the start of the host waits for: it is
@@ -190,9 +194,25 @@ impl Policies {
     ///
     /// # Errors
     /// As [`Policies::upload`].
-    pub async fn install(&self, name: &str, bytes: Bytes) -> Result<Uploaded, PolicyError> {
+    pub async fn install(
+        &self,
+        name: &str,
+        bytes: Bytes,
+        source: Provenance<'_>,
+    ) -> Result<Uploaded, PolicyError> {
+        self.take(name, bytes, source, Haste::Awaited).await
+    }
+
+    async fn take(
+        &self,
+        name: &str,
+        bytes: Bytes,
+        source: Provenance<'_>,
+        haste: Haste,
+    ) -> Result<Uploaded, PolicyError> {
         names::check_new(name, &*self.0.world)?;
-        self.0.clone().deploy(name, bytes, Haste::Awaited).await
+        self.0.settings.signing_keys.check(name, &bytes, source)?;
+        self.0.clone().deploy(name, bytes, haste).await
     }
 
     /// Puts a revision, given whole or by a unique beginning, in force. A router replaces the

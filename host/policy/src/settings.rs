@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     BreakerSettings, CallBounds, CanarySettings, Compile, Hook, Limits, OnFailure, PerHook,
-    hook::table::spec,
+    SigningKeys, hook::table::spec,
 };
 
 /// All settings of the policy runtime.
@@ -14,6 +14,8 @@ pub struct PolicySettings {
     pub data_dir: PathBuf,
     /// Where components are compiled.
     pub compile: Compile,
+    /// Whose components are taken; anybody's where there is no key.
+    pub signing_keys: SigningKeys,
     /// What policies may use.
     pub limits: Limits,
     /// What the host takes of one call.
@@ -36,6 +38,7 @@ impl PolicySettings {
         Self {
             data_dir: data_dir.into(),
             compile,
+            signing_keys: SigningKeys::default(),
             limits: Limits::default(),
             bounds: CallBounds::default(),
             settings: BTreeMap::new(),

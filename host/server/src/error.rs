@@ -385,6 +385,7 @@ fn policy(error: &PolicyError) -> StatusCode {
         | PolicyError::NothingToRollBack
         | PolicyError::RollbackUnclear { .. }
         | PolicyError::TooMany { .. } => StatusCode::CONFLICT,
+        PolicyError::Unsigned { .. } => StatusCode::FORBIDDEN,
         PolicyError::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
         PolicyError::Failed { failure: Failure::OutOfService(_), .. }
         | PolicyError::Compiler { .. }

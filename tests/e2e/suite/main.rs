@@ -30,6 +30,7 @@ mod readme;
 mod reload;
 mod serving;
 mod shutdown;
+mod signatures;
 mod soak;
 mod streaming;
 mod surroundings;

@@ -111,6 +111,9 @@ pub(crate) enum OperatorCommand {
         /// Also when it imports what the revision in force does not.
         #[arg(long, requires = "activate")]
         allow_new_imports: bool,
+        /// Minisign's signature; without it, the file POLICY.minisig if there is one.
+        #[arg(long, value_name = "FILE")]
+        signature: Option<PathBuf>,
     },
     /// Every policy and what is in force.
     List,
@@ -174,6 +177,9 @@ pub(crate) enum OperatorCommand {
         /// Exit with 1 when fewer verdicts agree, as in 0.95.
         #[arg(long, value_name = "SHARE")]
         min_agreement: Option<f64>,
+        /// Minisign's signature; without it, the file CANDIDATE.minisig if there is one.
+        #[arg(long, value_name = "FILE")]
+        signature: Option<PathBuf>,
     },
     /// End a canary, or go back to what was in force before the last activation.
     Rollback {

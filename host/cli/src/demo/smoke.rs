@@ -127,7 +127,7 @@ impl Tour {
         }
         let other =
             builtin::component(OTHER_ROUTER).context("this build carries no round-robin")?;
-        self.admin.upload(&format!("/policies/{OTHER_ROUTER}?activate=true"), other.bytes)?;
+        self.admin.upload(&format!("/policies/{OTHER_ROUTER}?activate=true"), other.bytes, None)?;
         for question in &QUESTIONS {
             self.ask(question, OTHER_ROUTER)?;
         }

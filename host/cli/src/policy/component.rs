@@ -1,7 +1,7 @@
 //! Where a component comes from: a policy's sources, a file, or the examples that are built in.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -66,22 +66,48 @@ pub(super) fn build(dir: &Path) -> Result<Built> {
 pub(super) struct Upload {
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
+    /// The text of minisign's signature.
+    pub(super) signature: Option<String>,
+}
+
+/// The text of the signature that minisign writes beside a file, if there is one.
+pub(crate) fn signature_beside(component: &Path) -> io::Result<Option<String>> {
+    let mut name = component.as_os_str().to_owned();
+    name.push(".minisig");
+    match fs::read_to_string(name) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl Upload {
-    /// What `policy push` was given: a file, a policy's folder, or the name of an example.
+    /// With the signature in a file, or the one that it has already.
+    pub(super) fn signed(self, file: Option<&Path>) -> Result<Self> {
+        let Some(file) = file else { return Ok(self) };
+        let text = fs::read_to_string(file);
+        let text = text.with_context(|| format!("{} can't be read", file.display()))?;
+        Ok(Self { signature: Some(text), ..self })
+    }
+
+    /// What `policy push` was given: a file, a policy's folder, or the name of an example. A file may have its signature
+    /// beside it.
     pub(super) fn find(policy: &str) -> Result<Self> {
         let path = Path::new(policy);
         if path.is_dir() {
             let built = build(path)?;
-            return Ok(Self { name: built.name, bytes: built.bytes });
+            return Ok(Self { name: built.name, bytes: built.bytes, signature: None });
         }
         if path.is_file() {
             let bytes = fs::read(path).with_context(|| format!("{policy} can't be read"))?;
-            return Ok(Self { name: name_of(path), bytes });
+            let signature = signature_beside(path);
+            let signature = signature.with_context(|| format!("{policy}.minisig can't be read"))?;
+            return Ok(Self { name: name_of(path), bytes, signature });
         }
         match builtin::component(policy) {
-            Some(example) => Ok(Self { name: policy.to_owned(), bytes: example.bytes.to_vec() }),
+            Some(example) => {
+                Ok(Self { name: policy.to_owned(), bytes: example.bytes.to_vec(), signature: None })
+            }
             None => bail!(
                 "'{policy}' is no file, no folder and no built-in example ({})",
                 builtin::names().join(", ")

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use signalbox_confine::{LINE_BYTES, clean};
 use signalbox_policy::{
     BreakerSettings, CanarySettings, Compile, Limits, OnFailure, PerHook, Pipeline, PolicySettings,
+    SigningKeys,
 };
 use signalbox_server::ServerSettings;
 
@@ -41,6 +43,7 @@ pub(super) fn read(
     let components = section.section("components").pairs();
     Deployment {
         registry: PolicySettings {
+            signing_keys: signing_keys(section),
             limits: limits(&section.section("limits"), older, server),
             settings: settings
                 .into_iter()
@@ -86,6 +89,19 @@ fn limits(section: &Section<'_>, older: &Section<'_>, server: &ServerSettings) -
         older.mistake("upload_memory_bytes_max", error.to_string());
     }
     limits
+}
+
+/// A key that is none makes the file a mistake, so that it opens nothing.
+fn signing_keys(section: &Section<'_>) -> SigningKeys {
+    let texts = section.texts("signing_keys");
+    SigningKeys::parse(texts.iter().map(String::as_str)).unwrap_or_else(|wrong| {
+        let problem = format!(
+            "\"{}\" is no public key of minisign; put the second line of its .pub file here",
+            clean(&wrong, LINE_BYTES)
+        );
+        section.mistake("signing_keys", problem);
+        SigningKeys::default()
+    })
 }
 
 fn pipeline(section: &Section<'_>) -> Option<Pipeline> {

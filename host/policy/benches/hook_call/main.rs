@@ -20,7 +20,7 @@ use criterion::Criterion;
 use signalbox_build::Build;
 use signalbox_policy::{
     Call, Compile, ExpertState, ExpertView, Message, NewImports, Policies, PolicySettings,
-    Snapshot, TokenError, World,
+    Provenance, Snapshot, TokenError, World,
 };
 use tokio::runtime::Runtime;
 
@@ -97,7 +97,7 @@ fn ours(tokio: &Runtime, component: &[u8]) -> Snapshot {
     let policies =
         Policies::open(PolicySettings::new(folder.path(), Compile::InProcess), Arc::new(Menu));
     let policies = policies.expect("an empty registry");
-    let upload = policies.upload("router", component.to_vec().into());
+    let upload = policies.upload("router", component.to_vec().into(), Provenance::Outside(None));
     let uploaded = tokio.block_on(upload).expect("a policy");
     policies.activate("router", &uploaded.revision, NewImports::Refused).expect("activation");
     policies.snapshot()

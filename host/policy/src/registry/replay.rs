@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::{Policies, Registry, names};
 use crate::{
-    Agreement, Call, Comparison, ExpertView, Hook, PolicyError, PolicyRef,
+    Agreement, Call, Comparison, ExpertView, Hook, PolicyError, PolicyRef, Provenance,
     compile::Haste,
     policy::Policy,
     shadow::{is_comparable, try_on},
@@ -52,15 +52,18 @@ impl Policies {
     /// left out.
     ///
     /// # Errors
-    /// [`PolicyError::NoShadow`] where there is nothing to compare it with, [`PolicyError::Rejected`], [`PolicyError::Busy`].
+    /// [`PolicyError::NoShadow`] where there is nothing to compare it with, [`PolicyError::Rejected`], [`PolicyError::Busy`],
+    /// [`PolicyError::Unsigned`].
     pub async fn replay(
         &self,
         name: &str,
         component: Bytes,
+        source: Provenance<'_>,
         recorded: Vec<RecordedCall>,
         within: Duration,
     ) -> Result<Replayed, PolicyError> {
         names::check_letters(name)?;
+        self.0.settings.signing_keys.check(name, &component, source)?;
         let registry = self.0.clone();
         let (active, hooks) = registry.in_force(name)?;
         let (revision, built) = registry.compile(name, component, Haste::Upload).await?;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use signalbox_policy::{Blame, Hook, OnFailure, PerHook, Policies, PolicyError, PostChain};
+use signalbox_policy::{
+    Blame, Hook, OnFailure, PerHook, Policies, PolicyError, PostChain, Provenance,
+};
 
 use crate::scene::{Scene, guest, menu, says, variant};
 
@@ -135,6 +137,9 @@ async fn an_expert_that_is_silent_is_not_the_policys_failure() {
 #[tokio::test]
 async fn a_policy_is_not_named_like_an_expert() {
     let scene = Scene::empty(|_| {});
-    let uploaded = scene.policies.upload("expert_coding", guest().to_vec().into()).await;
+    let uploaded = scene
+        .policies
+        .upload("expert_coding", guest().to_vec().into(), Provenance::Outside(None))
+        .await;
     assert_eq!(code(uploaded).as_deref(), Some("upload_name_taken"));
 }

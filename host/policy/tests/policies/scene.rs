@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use signalbox_build::Build;
 use signalbox_policy::{
     Call, Compile, Decision, ExpertState, ExpertView, Hook, Message, NewImports, OnFailure,
-    Policies, PolicyError, PolicySettings, PostChain, PreVerdict, Runs, TokenError, World,
+    Policies, PolicyError, PolicySettings, PostChain, PreVerdict, Provenance, Runs, TokenError,
+    World,
 };
 
 /// The guest of `tests/guest`: all three hooks; does as instructed.
@@ -130,7 +131,8 @@ impl Scene {
     }
 
     pub(crate) async fn upload(&self, name: &str, bytes: &[u8]) -> String {
-        let uploaded = self.policies.upload(name, bytes.to_vec().into()).await;
+        let uploaded =
+            self.policies.upload(name, bytes.to_vec().into(), Provenance::Outside(None)).await;
         uploaded.unwrap_or_else(|error| panic!("{error}")).revision
     }
 

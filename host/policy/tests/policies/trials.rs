@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use signalbox_policy::{
-    Call, Hook, NewImports, Policies, PolicyError, RecordedCall, Replayed, ShadowStatus,
+    Call, Hook, NewImports, Policies, PolicyError, Provenance, RecordedCall, Replayed, ShadowStatus,
 };
 
 use crate::scene::{Scene, Still, menu, says, settings, until, variant};
@@ -138,7 +138,10 @@ async fn a_canary_that_cannot_be_run_any_more_ends_at_the_start() {
 async fn replay(scene: &Scene, texts: &[&str], within: Duration) -> Result<Replayed, PolicyError> {
     let recorded = |text: &&str| RecordedCall { call: says(text), routed: None, menu: menu() };
     let recorded = texts.iter().map(recorded).collect();
-    scene.policies.replay("guest", variant(1).into(), recorded, within).await
+    scene
+        .policies
+        .replay("guest", variant(1).into(), Provenance::Outside(None), recorded, within)
+        .await
 }
 
 #[tokio::test]
@@ -165,6 +168,9 @@ async fn what_is_not_replayed_in_time_is_left_out() {
     let scene = Scene::new(|_| {}).await;
     let replayed = replay(&scene, &["hello", "edit"], Duration::ZERO).await.unwrap();
     assert_eq!((replayed.calls, replayed.left_out), (0, 2));
-    let unknown = scene.policies.replay("nobody", variant(1).into(), vec![], Duration::ZERO).await;
+    let unknown = scene
+        .policies
+        .replay("nobody", variant(1).into(), Provenance::Outside(None), vec![], Duration::ZERO)
+        .await;
     assert_eq!(unknown.unwrap_err().code(), "policy_not_found");
 }

@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path};
 
-use signalbox_policy::{NewImports, PolicyError};
+use signalbox_policy::{NewImports, PolicyError, Provenance};
 
 use crate::scene::{Scene, configured, guest};
 
 async fn refused(scene: &Scene, name: &str, bytes: &[u8]) -> PolicyError {
-    scene.policies.upload(name, bytes.to_vec().into()).await.unwrap_err()
+    scene.policies.upload(name, bytes.to_vec().into(), Provenance::Outside(None)).await.unwrap_err()
 }
 
 fn files(folder: &Path) -> Vec<String> {
@@ -80,11 +80,16 @@ async fn names_are_checked() {
 async fn an_upload_reports_what_it_is() {
     let scene = Scene::empty(|_| {});
     let bytes = guest().to_vec();
-    let first = scene.policies.upload("guest", bytes.clone().into()).await.unwrap();
+    let first = scene
+        .policies
+        .upload("guest", bytes.clone().into(), Provenance::Outside(None))
+        .await
+        .unwrap();
     assert_eq!((first.bytes, first.revision.len()), (bytes.len() as u64, 64));
     assert!(!first.already_known && first.imports_gained == first.imports);
     scene.policies.activate("guest", &first.revision, NewImports::Refused).unwrap();
-    let again = scene.policies.upload("guest", bytes.into()).await.unwrap();
+    let again =
+        scene.policies.upload("guest", bytes.into(), Provenance::Outside(None)).await.unwrap();
     assert!(again.already_known && again.imports_gained.is_empty());
     assert_eq!(scene.policies.show("guest").unwrap().revisions.len(), 1);
 }
@@ -99,7 +104,8 @@ async fn too_many_policies_are_refused() {
 #[tokio::test]
 async fn uploads_that_would_wait_too_long_are_turned_away() {
     let scene = Scene::empty(|settings| settings.limits.upload_queue = 1);
-    let upload = || scene.policies.upload("guest", guest().to_vec().into());
+    let upload =
+        || scene.policies.upload("guest", guest().to_vec().into(), Provenance::Outside(None));
     let outcomes = tokio::join!(upload(), upload(), upload(), upload());
     let codes = [outcomes.0, outcomes.1, outcomes.2, outcomes.3]
         .map(|outcome| outcome.err().map(|error| error.code().to_string()));

@@ -8,9 +8,11 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use signalbox_confine::{LINE_BYTES, clean};
+use signalbox_policy::Provenance;
 use tokio::task::JoinError;
 
 use super::fields::{self, Fields, Names};
@@ -21,6 +23,7 @@ use crate::{
     caller::Caller,
     error::ApiError,
     limits::DOCUMENT_BYTES_MAX,
+    wire::policies::SIGNATURE_HEADER,
 };
 
 /// What is read and thrown away behind a body that is not taken, so that the client gets to read
@@ -106,8 +109,26 @@ impl FromRequest<App> for Document {
     }
 }
 
-/// Bytes of any content type, as uploads are.
-pub(super) struct Upload(pub(super) Whole);
+/// A component: bytes of any content type.
+pub(super) struct Upload {
+    pub(super) component: Whole,
+    signature: Option<String>,
+}
+
+impl Upload {
+    /// Where it comes from, as far as it says so.
+    pub(super) fn provenance(&self) -> Provenance<'_> {
+        Provenance::Outside(self.signature.as_deref())
+    }
+}
+
+/// The text of minisign's signature, in base64 because it has several lines. What can't be read is no signature.
+fn signature(headers: &HeaderMap) -> Option<String> {
+    let sent = headers.get(SIGNATURE_HEADER)?;
+    let text =
+        BASE64_STANDARD.decode(sent.as_bytes()).ok().and_then(|text| String::from_utf8(text).ok());
+    Some(text.unwrap_or_default())
+}
 
 impl FromRequest<App> for Upload {
     type Rejection = ApiError;
@@ -118,7 +139,7 @@ impl FromRequest<App> for Upload {
         let terms = app.upload_terms();
         match read(app.uploads(), &parts, body, terms).await {
             Err(refused) if refused.is_too_large() => Err(ApiError::upload_too_large(&terms)),
-            read => Ok(Self(read?)),
+            read => Ok(Self { component: read?, signature: signature(&parts.headers) }),
         }
     }
 }

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     App,
-    bodies::Whole,
     error::ApiError,
     wire::{
         policies::{Activation, Policy, PolicyList, Uploaded},
@@ -48,9 +47,10 @@ pub(super) async fn upload(
     State(app): State<App>,
     Named(name): Named<String>,
     Asked(asked): Asked<Uploading>,
-    Upload(Whole { bytes, held: _held }): Upload,
+    upload: Upload,
 ) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
-    let uploaded = app.policies().upload(&name, bytes.into()).await?;
+    let bytes = upload.component.bytes.clone().into();
+    let uploaded = app.policies().upload(&name, bytes, upload.provenance()).await?;
     let revision = uploaded.revision.clone();
     let activation = match asked.activate {
         true => {

@@ -9,7 +9,6 @@ use signalbox_policy::RecordedCall;
 use super::input::{Asked, Named, Upload};
 use crate::{
     App,
-    bodies::Whole,
     decisions::Seen,
     error::ApiError,
     limits::{REPLAY_BYTES_MAX, REPLAY_CALLS_MAX, REPLAY_S},
@@ -30,7 +29,7 @@ pub(super) async fn run(
     State(app): State<App>,
     Named(name): Named<String>,
     Asked(Since { since_s }): Asked<Since>,
-    Upload(Whole { bytes, held: _held }): Upload,
+    upload: Upload,
 ) -> Result<Json<Replay>, ApiError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = since_s.map_or(Duration::ZERO, |s| now.saturating_sub(Duration::from_secs(s)));
@@ -45,7 +44,8 @@ pub(super) async fn run(
                        'decision_log.text' to 'full', or ask for a longer time";
         return Err(ApiError::client(StatusCode::CONFLICT, "replay_impossible", message));
     }
-    Ok(Json(app.policies().replay(&name, bytes.into(), recorded, WITHIN).await?.into()))
+    let (bytes, provenance) = (upload.component.bytes.clone().into(), upload.provenance());
+    Ok(Json(app.policies().replay(&name, bytes, provenance, recorded, WITHIN).await?.into()))
 }
 
 fn call(seen: Seen) -> RecordedCall {

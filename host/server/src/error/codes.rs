@@ -73,6 +73,7 @@ const HOST: &[&str] = &[
     "policy_settings_invalid",
     "policy_too_large",
     "policy_trapped",
+    "policy_unsigned",
     "queue_full",
     "rate_limit_exceeded",
     "registry_locked",

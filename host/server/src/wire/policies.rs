@@ -11,6 +11,9 @@ use super::{
     trials::{Canary, Shadow},
 };
 
+/// Minisign's signature of a component that is sent: the text of its file in base64.
+pub const SIGNATURE_HEADER: &str = "x-signalbox-signature";
+
 /// Which policies run, by name and in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
