@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Policy(Policy),
     /// Look at the experts of a running host, load and unload them.
     Experts(Experts),
+    /// Have a running host read its configuration anew.
+    Reload(Reload),
     /// Print what a shell needs to complete commands and options.
     Completions {
         /// The shell.
@@ -242,6 +244,15 @@ pub(crate) struct DataPlane {
     /// The client's key, where the host wants one.
     #[arg(long, env = "SIGNALBOX_API_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reload {
+    #[command(flatten)]
+    pub(crate) plane: AdminPlane,
+    /// For scripts.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

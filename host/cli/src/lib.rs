@@ -93,6 +93,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Chat(args) => chat::run(args).map(|()| ExitCode::SUCCESS),
         Command::Policy(args) => policy::run(args).map(|()| ExitCode::SUCCESS),
         Command::Experts(args) => experts::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Reload(args) => reload::run(args).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => generated::completions(shell),
         Command::Man => generated::man(),
         Command::Version => {

@@ -1,13 +1,23 @@
 //! The configuration of a serving host, read anew when an operator asks: on SIGHUP, or by `POST /reload`.
 
+mod command;
+
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
 };
 
-use signalbox_server::{App, Reloadable, Source};
+use signalbox_confine::{Bounded, Limit};
+use signalbox_engine::Templates;
+use signalbox_policy::Limits;
+use signalbox_server::{App, Reloadable, ServerLimits, Source, Waiting};
 
 use crate::settings::{Settings, exposed};
+pub(crate) use command::run;
+
+const OF_LIMITS: &str = "memory, listeners and rings are made by it at the start";
+const OF_POLICY_LIMITS: &str = "threads, memory and the code cache are made by it at the start";
+const OF_TEMPLATES: &str = "the processes that render templates have it from the start";
 
 /// Where the configuration is, and what it said at the start.
 pub(crate) struct Origin {
@@ -25,36 +35,88 @@ impl Origin {
     /// Reads it anew, for a host whose data plane listens on `ip`.
     pub(crate) fn source(self, ip: IpAddr) -> Source {
         Box::new(move || {
-            let settings =
+            let mut settings =
                 Settings::load(&self.path, self.strict).map_err(|error| format!("{error:#}"))?;
-            let mut access = settings.server.access.clone();
-            match exposed(&self.first.data, ip, &access) {
-                Some(problem) => return Err(problem),
-                None => access.hosts.push(self.first.data.host.clone()),
+            if let Some(problem) = exposed(&self.first.data, ip, &settings.server.access) {
+                return Err(problem);
             }
-            let aliases = settings.server.aliases.clone();
-            let needs_restart = self.waiting(settings);
-            Ok(Reloadable { access, aliases, needs_restart })
+            let needs_restart = self.waiting(&settings);
+            settings.server.access.hosts.push(self.first.data.host.clone());
+            Ok(Reloadable {
+                server: settings.server,
+                fleet: settings.fleet,
+                policies: settings.policies.registry,
+                needs_restart,
+            })
         })
     }
 
-    /// Sections that say something else than at the start, beside those that are heeded now.
-    fn waiting(&self, now: Settings) -> Vec<&'static str> {
+    /// What says something else than at the start and is not heeded before the next one.
+    fn waiting(&self, now: &Settings) -> Vec<Waiting> {
+        let waiting = |(key, reason): (&str, _)| Waiting { key: key.to_owned(), reason };
+        let limits = self.limits(now).into_iter().filter_map(|(limit, reason)| {
+            let key = limit.key?;
+            Some(waiting((key, reason)))
+        });
+        self.sections(now).into_iter().map(waiting).chain(limits).collect()
+    }
+
+    fn limits(&self, now: &Settings) -> Vec<(&'static Limit, &'static str)> {
+        let first = &self.first;
+        let serving = first.server.limits.differing(&now.server.limits).into_iter();
+        let serving = serving.map(|(_, limit)| limit).filter(|limit| ServerLimits::is_fixed(limit));
+        let (before, after) = (&first.policies.registry.limits, &now.policies.registry.limits);
+        let policies = before.differing(after).into_iter().map(|(_, limit)| limit);
+        let policies = policies.filter(|limit| Limits::is_fixed(limit));
+        let templates = match (&first.fleet.templates, &now.fleet.templates) {
+            (Templates::Child { limits: before, .. }, Templates::Child { limits: after, .. }) => {
+                before.differing(after)
+            }
+            _ => Vec::new(),
+        };
+        let templates = templates.into_iter().map(|(_, limit)| (limit, OF_TEMPLATES));
+        let serving = serving.map(|limit| (limit, OF_LIMITS));
+        serving.chain(policies.map(|limit| (limit, OF_POLICY_LIMITS))).chain(templates).collect()
+    }
+
+    /// Sections that differ, each with the reason why it waits.
+    fn sections(&self, now: &Settings) -> Vec<(&'static str, &'static str)> {
         let first = &self.first;
         let (before, after) = (&first.server, &now.server);
+        let (deployed, wanted) = (&first.policies, &now.policies);
+        let at_start = "policies are deployed at the start; `signalbox policy push` and `PUT /pipeline` do it now";
         let sections = [
-            ("experts", first.fleet != now.fleet),
-            ("policies", first.policies != now.policies),
-            ("limits", before.limits != after.limits),
-            ("decision_log", before.decision_log != after.decision_log),
+            (
+                "policies.data_dir",
+                deployed.registry.data_dir != wanted.registry.data_dir,
+                "the registry is open",
+            ),
+            ("policies.components", deployed.components != wanted.components, at_start),
+            ("policies.pipeline", deployed.pipeline != wanted.pipeline, at_start),
+            (
+                "pack_files",
+                first.fleet.pack_files != now.fleet.pack_files,
+                "where packed weights are kept is decided at the start",
+            ),
+            ("decision_log", before.decision_log != after.decision_log, "its files are open"),
             (
                 "images",
                 (&before.images, &before.image_hosts) != (&after.images, &after.image_hosts),
+                "the budget of images and the way to their hosts are made at the start",
             ),
-            ("admin", (&before.admin_token, &first.admin) != (&after.admin_token, &now.admin)),
-            ("server_config", (&first.data, first.log_level) != (&now.data, now.log_level)),
+            (
+                "admin",
+                (&before.admin_token, &first.admin) != (&after.admin_token, &now.admin),
+                "the admin plane keeps its listener and its token",
+            ),
+            (
+                "server_config",
+                (&first.data, first.log_level) != (&now.data, now.log_level),
+                "the data plane keeps its listener, and the log its level",
+            ),
         ];
-        sections.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+        let differing = sections.into_iter().filter(|(_, differs, _)| *differs);
+        differing.map(|(key, _, reason)| (key, reason)).collect()
     }
 }
 

@@ -84,6 +84,33 @@ pub trait Bounded {
         Self::ALL.iter().zip(self.values()).collect()
     }
 
+    /// These values with those of `wanted` in place of the ones that `may_change`, and which of them differ.
+    fn renewed(
+        &self,
+        wanted: &Self,
+        may_change: impl Fn(&Limit) -> bool,
+    ) -> (Self, Vec<&'static Limit>)
+    where
+        Self: Clone,
+    {
+        let mut renewed = self.clone();
+        let mut changed = Vec::new();
+        for (index, limit) in self.differing(wanted) {
+            if may_change(limit) {
+                renewed.set(index, wanted.values()[index]);
+                changed.push(limit);
+            }
+        }
+        (renewed, changed)
+    }
+
+    /// The limits whose values differ, with their places in [`ALL`](Self::ALL).
+    fn differing(&self, other: &Self) -> Vec<(usize, &'static Limit)> {
+        let values = self.values().into_iter().zip(other.values());
+        let all = Self::ALL.iter().enumerate().zip(values);
+        all.filter_map(|(limit, (one, other))| (one != other).then_some(limit)).collect()
+    }
+
     /// Refuses the first value that is out of its bounds.
     ///
     /// # Errors

@@ -128,12 +128,17 @@ impl Expert {
         self.commands.clone()
     }
 
-    /// Ends the expert and waits until its memory is free. Blocks for up to one step.
-    pub(crate) fn stop(self) {
-        match self.commands {
+    /// Ends the expert within one step, and waits for nothing; its notice says when its memory is free.
+    pub(crate) fn dismiss(&self) {
+        match &self.commands {
             Commands::Replies(inbox) => inbox.stop(),
             Commands::Vectors(inbox) => inbox.stop(),
         }
+    }
+
+    /// Ends the expert and waits until its memory is free. Blocks for up to one step.
+    pub(crate) fn stop(self) {
+        self.dismiss();
         // Fails only when the thread has panicked, which it has said.
         let _ = self.thread.join();
     }

@@ -21,13 +21,18 @@ mod call;
 mod embedding;
 mod handle;
 mod loading;
+mod member;
+mod reload;
 mod residency;
+mod roster;
 mod shared;
 mod status;
 mod unloading;
 mod words;
 
 use handle::Handle;
+use member::Member;
+pub use reload::{FleetChange, FleetPlan, Unfit};
 use shared::Shared;
 pub use status::{ExpertState, ExpertStatus, Loading, MemoryStatus};
 
@@ -56,12 +61,13 @@ impl Fleet {
 
     /// Every expert, in the operator's order.
     pub fn menu(&self) -> Vec<ExpertStatus> {
-        (0..self.0.members.len()).map(|at| self.handle(at).status()).collect()
+        let roster = self.0.roster.load_full();
+        roster.iter().map(|member| self.handle(member.clone()).status()).collect()
     }
 
     /// One expert; `None` when there is none of this id.
     pub fn status(&self, id: &str) -> Option<ExpertStatus> {
-        self.0.index.get(id).map(|&at| self.handle(at).status())
+        self.find(id).ok().map(|expert| expert.status())
     }
 
     /// Asks an expert, loading it first when it is cold. Needs a tokio runtime.
@@ -70,7 +76,8 @@ impl Fleet {
     /// Everything that is known before the first token: an unknown expert, values out of bounds, a
     /// template that refuses, a prompt that does not fit, a full queue, files that can't be loaded.
     pub async fn generate(&self, id: &str, request: Request) -> Result<TokenStream, EngineError> {
-        self.find(id)?.answer(request).await
+        let (expert, ticket) = self.enter(id, request.priority)?;
+        expert.answer(ticket, request).await
     }
 
     /// Has an expert make vectors of texts, loading it first when it is cold. Needs a tokio runtime; dropping the
@@ -80,7 +87,8 @@ impl Fleet {
     /// An unknown expert or one that makes no vectors, a text that does not fit, a full queue, files that can't be
     /// loaded.
     pub async fn embed(&self, id: &str, request: EmbedRequest) -> Result<Embedded, EngineError> {
-        self.find(id)?.embed(request).await
+        let (expert, ticket) = self.enter(id, request.priority)?;
+        expert.embed(ticket, request).await
     }
 
     /// How many tokens of a prompt an expert has computed for earlier calls of this scope, and need not compute again, as
@@ -152,7 +160,8 @@ impl Fleet {
 
     /// When the first of all replies under way may end, as measured; `None` while nothing was.
     pub fn next_place(&self) -> Option<Duration> {
-        let busy = self.0.members.iter().map(|member| &member.counters).filter_map(|counters| {
+        let roster = self.0.roster.load();
+        let busy = roster.iter().map(|member| &member.counters).filter_map(|counters| {
             let running = counters.running.load(Relaxed);
             (running > 0).then(|| counters.between_ends(running)).flatten()
         });
@@ -165,7 +174,7 @@ impl Fleet {
             Templates::Child { limits, .. } => limits.table(),
             Templates::InProcess => Vec::new(),
         };
-        [self.0.limits.table(), templates].concat()
+        [self.0.tuning.load().limits.table(), templates].concat()
     }
 
     /// The memory budget and what is reserved of it.
@@ -189,10 +198,10 @@ impl Fleet {
     }
 
     fn find(&self, id: &str) -> Result<Handle, EngineError> {
-        self.0.find(id).map(|at| self.handle(at))
+        self.0.find(id).map(|member| self.handle(member))
     }
 
-    fn handle(&self, at: usize) -> Handle {
-        Handle { shared: self.0.clone(), at }
+    fn handle(&self, member: Arc<Member>) -> Handle {
+        Handle::new(&self.0, member)
     }
 }

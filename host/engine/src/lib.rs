@@ -48,7 +48,9 @@ pub use bench::{Bench, Roofline, Synthetic, SyntheticError, cpu_name};
 pub use checkpoint::{Prepacked, is_pack_file};
 pub use error::{Blame, EngineError};
 pub use expert::TokenStream;
-pub use fleet::{ExpertState, ExpertStatus, Fleet, Loading, MemoryStatus};
+pub use fleet::{
+    ExpertState, ExpertStatus, Fleet, FleetChange, FleetPlan, Loading, MemoryStatus, Unfit,
+};
 pub use format::Format;
 pub use image::{Image, ImageError, ImageLimits};
 pub use inspect::{Faults, Finding, Inspection, Severity, inspect};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use signalbox_confine::{GIB, KIB, MIB, TIB, limits};
+use signalbox_confine::{GIB, KIB, Limit, MIB, TIB, limits};
 
 /// Guest memory per byte of the largest body: its text once in the guest, once more as the answer,
 /// twice that while the answer grows, and as much again for languages that store text wider.
@@ -14,6 +14,18 @@ const SESSIONS_PER_CALL: u64 = 4;
 const BODY_BYTES: u64 = 16 * MIB;
 /// The server's default of `limits.in_flight_max`.
 const IN_FLIGHT: u64 = 256;
+
+/// Limits beside those of uploads that something was made by when the registry opened.
+const FIXED_AT_START: [&str; 8] = [
+    "workers",
+    "memory_bytes",
+    "memory_total_bytes",
+    "table_elements",
+    "instances",
+    "sessions",
+    "shadow_calls",
+    "code_cache_bytes",
+];
 
 limits! {
     /// Limits of every policy, checked when the registry opens.
@@ -129,6 +141,15 @@ impl Limits {
         }
     }
 
+    /// Whether a limit holds as it was set when the registry opened: threads, memory and queues were made by it then,
+    /// and what is in the code cache was judged by it.
+    pub fn is_fixed(limit: &Limit) -> bool {
+        limit.word().is_none_or(|word| {
+            let of_uploads = word.starts_with("upload_") || word == "compiled_bytes";
+            of_uploads || FIXED_AT_START.contains(&word)
+        })
+    }
+
     /// Wall clock of one call of a hook, all waiting included.
     pub(crate) fn host_wait(&self) -> Duration {
         Duration::from_millis(self.host_wait_ms)
@@ -170,6 +191,14 @@ mod tests {
         limits.check().unwrap();
         assert_eq!((limits.instances, limits.memory_bytes), (65_536, 2 * GIB));
         Limits::sized_for(1, 1024).check().unwrap();
+    }
+
+    #[test]
+    fn what_is_fixed_at_the_start_is_a_limit() {
+        let words: Vec<_> = Limits::ALL.iter().filter_map(Limit::word).collect();
+        assert!(FIXED_AT_START.iter().all(|fixed| words.contains(fixed)));
+        let live: Vec<_> = Limits::ALL.iter().filter(|limit| !Limits::is_fixed(limit)).collect();
+        assert!(live.iter().any(|limit| limit.word() == Some("held_bytes")), "{live:?}");
     }
 
     #[test]

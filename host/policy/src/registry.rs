@@ -12,6 +12,7 @@ mod disk;
 mod ledger;
 mod names;
 pub(crate) mod probe;
+mod renew;
 mod replay;
 mod service;
 mod shadow;
@@ -21,7 +22,7 @@ mod upkeep;
 
 use std::{
     collections::HashMap,
-    path::Path,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -72,8 +73,7 @@ impl From<bool> for NewImports {
 pub struct Policies(Arc<Registry>);
 
 struct Registry {
-    settings: PolicySettings,
-    limits: Arc<Limits>,
+    rules: ArcSwap<Rules>,
     world: Arc<dyn World>,
     runtime: Arc<Runtime>,
     compiler: Compiler,
@@ -81,6 +81,18 @@ struct Registry {
     book: Mutex<Book>,
     current: ArcSwap<Set>,
     upkeep: Upkeep,
+}
+
+/// What an operator has set. Replaced as a whole under the lock of the book; see `renew.rs`.
+struct Rules {
+    settings: PolicySettings,
+    limits: Arc<Limits>,
+}
+
+impl Rules {
+    fn new(settings: PolicySettings) -> Self {
+        Self { limits: Arc::new(settings.limits.clone()), settings }
+    }
 }
 
 impl Policies {
@@ -111,9 +123,10 @@ impl Policies {
         settings.breaker.check()?;
         settings.canary.check()?;
         let Opened { disk, state: ledger, unreadable } = Disk::open(&settings.data_dir)?;
-        let limits = Arc::new(settings.limits.clone());
-        let runtime = Arc::new(Runtime::start(&limits)?);
-        let cache = Cache::open(&settings.data_dir, runtime.engine(), &limits)?;
+        let rules = Rules::new(settings);
+        let (settings, limits) = (&rules.settings, &rules.limits);
+        let runtime = Arc::new(Runtime::start(limits)?);
+        let cache = Cache::open(&settings.data_dir, runtime.engine(), limits)?;
         if unreadable.is_none() {
             cache.sweep(ledger.revisions());
         }
@@ -127,10 +140,9 @@ impl Policies {
             meters: HashMap::new(),
             tallies: HashMap::new(),
         };
-        let current = ArcSwap::from_pointee(Set::empty(&runtime, &limits));
+        let current = ArcSwap::from_pointee(Set::empty(&runtime, limits));
         let registry = Arc::new(Registry {
-            settings,
-            limits,
+            rules: ArcSwap::from_pointee(rules),
             world,
             runtime,
             compiler,
@@ -155,23 +167,23 @@ impl Policies {
     }
 
     /// When a canary is ended.
-    pub fn canary(&self) -> &CanarySettings {
-        &self.0.settings.canary
+    pub fn canary(&self) -> CanarySettings {
+        self.0.rules.load().settings.canary.clone()
     }
 
     /// The limits in force.
-    pub fn limits(&self) -> &Limits {
-        &self.0.limits
+    pub fn limits(&self) -> Arc<Limits> {
+        self.0.limits()
     }
 
     /// When a hook is taken out of service.
-    pub fn breaker(&self) -> &BreakerSettings {
-        &self.0.settings.breaker
+    pub fn breaker(&self) -> BreakerSettings {
+        self.0.rules.load().settings.breaker.clone()
     }
 
     /// The registry's folder.
-    pub fn data_dir(&self) -> &Path {
-        &self.0.settings.data_dir
+    pub fn data_dir(&self) -> PathBuf {
+        self.0.rules.load().settings.data_dir.clone()
     }
 
     /// Validates, compiles and probes a component, and stores it as a revision of `name`. It is not
@@ -286,6 +298,10 @@ impl Policies {
 }
 
 impl Registry {
+    fn limits(&self) -> Arc<Limits> {
+        self.rules.load().limits.clone()
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -362,8 +378,8 @@ impl Registry {
 
     /// Disk first; calls see the change only when it can't be lost any more.
     fn commit(self: &Arc<Self>, book: &mut Book, mut ledger: Ledger) -> Result<(), PolicyError> {
-        ledger.trim(self.limits.history as usize);
-        let set = self.assemble(book, &ledger);
+        ledger.trim(self.limits().history as usize);
+        let set = self.assemble(book, &ledger, &|_| true);
         if book.ledger != ledger {
             book.keep(ledger)?;
         }

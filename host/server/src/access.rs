@@ -141,7 +141,8 @@ impl OperatorDoor {
     }
 
     fn admit(&self, peer: Option<IpAddr>, parts: &Parts) -> Result<(), ApiError> {
-        let (token, keyring) = (self.app.settings().admin_token.as_deref(), self.app.keyring());
+        let (settings, keyring) = (self.app.settings(), self.app.keyring());
+        let token = settings.admin_token.as_deref();
         Hosts::new(self.local, token.is_some(), &keyring.access().hosts).check(parts)?;
         operator(token, peer, &parts.headers)
     }

@@ -7,7 +7,6 @@ use std::sync::{
 };
 
 use signalbox_engine::Priority;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     bodies::Held,
@@ -21,8 +20,8 @@ const KEPT_OF: usize = 8;
 
 /// The door.
 pub(crate) struct Admission {
-    free: Arc<Semaphore>,
-    max: usize,
+    taken: Arc<AtomicUsize>,
+    max: AtomicUsize,
     /// Places that calls of each class leave to those above.
     kept: [AtomicUsize; Priority::ALL.len()],
 }
@@ -30,10 +29,29 @@ pub(crate) struct Admission {
 /// The right to run one call; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    _place: OwnedSemaphorePermit,
+    _place: Place,
     _entry: Option<Entry>,
     _text: Option<Held>,
     _charge: Option<Charge>,
+}
+
+/// One of the places; free again when dropped.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// `None` when `most` are taken.
+    fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let one_more = |taken| (taken < most).then_some(taken + 1);
+        taken.fetch_update(Relaxed, Relaxed, one_more).ok()?;
+        Some(Self(taken.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Permit {
@@ -52,24 +70,30 @@ impl Admission {
     /// Takes so many calls at once, of callers of these classes.
     pub(crate) fn new(max: usize, classes: impl Iterator<Item = Priority>) -> Self {
         let kept = Default::default();
-        let admission = Self { free: Arc::new(Semaphore::new(max)), max, kept };
-        admission.serve(classes);
+        let admission = Self { taken: Arc::default(), max: AtomicUsize::new(max), kept };
+        admission.serve(max, classes);
         admission
     }
 
-    /// From now on callers are of these classes.
-    pub(crate) fn serve(&self, classes: impl Iterator<Item = Priority>) {
+    /// From now on so many calls are taken, of callers of these classes. Those that were let in stay.
+    pub(crate) fn serve(&self, max: usize, classes: impl Iterator<Item = Priority>) {
+        self.max.store(max, Relaxed);
         let mut used = [false; Priority::ALL.len()];
         classes.for_each(|class| used[class.index()] = true);
         for (class, kept) in self.kept.iter().enumerate() {
             let above = used[..class].iter().filter(|used| **used).count();
-            kept.store(above * self.max / KEPT_OF, Relaxed);
+            kept.store(above * max / KEPT_OF, Relaxed);
         }
     }
 
-    /// Whether all places are taken that a caller may have.
-    fn is_full(&self, caller: &Caller) -> bool {
-        self.free.available_permits() <= self.kept[caller.priority().index()].load(Relaxed)
+    /// The places that callers like this one may fill.
+    fn open_to(&self, caller: &Caller) -> usize {
+        let kept = self.kept[caller.priority().index()].load(Relaxed);
+        self.max.load(Relaxed).saturating_sub(kept)
+    }
+
+    fn full(&self) -> Refusal {
+        Refusal::Full { max: self.max.load(Relaxed) }
     }
 
     /// Whether a call would be let in now, before its body is read.
@@ -77,8 +101,8 @@ impl Admission {
     /// # Errors
     /// [`Refusal::Full`] when as many calls run as may, [`Refusal::Exceeded`] when the caller has had its own.
     pub(crate) fn ask(&self, caller: &Caller) -> Result<(), Refusal> {
-        if self.is_full(caller) {
-            return Err(Refusal::Full { max: self.max });
+        if self.in_flight() >= self.open_to(caller) {
+            return Err(self.full());
         }
         Ok(caller.account().map_or(Ok(()), |account| account.ask())?)
     }
@@ -98,17 +122,13 @@ impl Admission {
     /// # Errors
     /// [`Refusal::Full`] when as many calls run as may.
     pub(crate) fn beside(&self, caller: &Caller) -> Result<Permit, Refusal> {
-        let full = || Refusal::Full { max: self.max };
-        if self.is_full(caller) {
-            return Err(full());
-        }
-        let place = self.free.clone().try_acquire_owned().map_err(|_| full())?;
+        let place = Place::take(&self.taken, self.open_to(caller)).ok_or_else(|| self.full())?;
         Ok(Permit { _place: place, _entry: None, _text: None, _charge: None })
     }
 
     /// Calls in flight now.
     pub(crate) fn in_flight(&self) -> usize {
-        self.max - self.free.available_permits()
+        self.taken.load(Relaxed)
     }
 }
 
@@ -148,7 +168,19 @@ mod tests {
         let alone = Admission::new(16, [Priority::Normal].into_iter());
         let kept = |class: Priority| alone.kept[class.index()].load(Relaxed);
         assert_eq!(kept(Priority::Normal), 0, "nobody is above");
-        alone.serve(Priority::ALL.into_iter());
+        alone.serve(16, Priority::ALL.into_iter());
         assert_eq!(Priority::ALL.map(kept), [0, 2, 4]);
+    }
+
+    #[test]
+    fn fewer_places_turn_nobody_out() {
+        let (admission, caller) = (Admission::new(3, [].into_iter()), Caller::at(None));
+        let mut permits: Vec<_> = (0..3).map(|_| admission.admit(&caller).unwrap()).collect();
+        admission.serve(1, [].into_iter());
+        assert_eq!(admission.in_flight(), 3);
+        permits.truncate(1);
+        assert!(matches!(admission.admit(&caller), Err(Refusal::Full { max: 1 })));
+        permits.clear();
+        assert!(admission.admit(&caller).is_ok());
     }
 }

@@ -322,8 +322,12 @@ fn watch_table() -> Vec<Route> {
             decisions::show,
         )
         .answers::<decisions::One>(),
-        post("/reload", "Reads the configuration anew: who may call, aliases.", reload::run)
-            .answers::<Reload>(),
+        post(
+            "/reload",
+            "Reads the configuration anew: experts, keys, aliases, limits, settings of policies.",
+            reload::run,
+        )
+        .answers::<Reload>(),
         get("/metrics", "Counters and gauges for Prometheus.", metrics::show)
             .answers_text(scrape::CONTENT_TYPE),
         get("/openapi.json", "This plane as an OpenAPI document.", openapi::show)

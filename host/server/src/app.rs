@@ -23,6 +23,7 @@ use crate::{
     images::Images,
     limits::FIXED,
     pipeline::{Bounds, Pipeline, Recall},
+    reload::renewed,
     responses::Responses,
     telemetry::Telemetry,
     world::FleetWorld,
@@ -42,7 +43,7 @@ struct Shared {
     bodies: Bodies,
     uploads: Bodies,
     responses: Responses,
-    settings: ServerSettings,
+    settings: ArcSwap<ServerSettings>,
     keyring: ArcSwap<Keyring>,
     source: OnceLock<Source>,
     /// Held while settings are read anew.
@@ -89,7 +90,7 @@ impl App {
             keyring: ArcSwap::from_pointee(Keyring::new(settings.access.clone())),
             source: OnceLock::new(),
             reloading: Mutex::default(),
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             warm: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             started: Instant::now(),
@@ -105,18 +106,33 @@ impl App {
     /// Reads settings anew and puts those in force that may change while the host serves. Blocks.
     ///
     /// # Errors
-    /// Mistakes in them, or none to read; nothing is changed then.
+    /// Mistakes in them, experts that can't be served with them, or none to read; nothing is changed then.
     pub fn reload(&self) -> Result<Reloaded, ReloadError> {
         let _one_at_a_time = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let source = self.0.source.get().ok_or(ReloadError::NoSource)?;
         let fresh = source().map_err(ReloadError::Mistakes)?;
-        let (before, pipeline) = (self.keyring(), self.pipeline());
-        let changed = fresh.changes(before.access(), &pipeline.aliases.load());
-        pipeline.admission.serve(fresh.access.classes());
-        pipeline.aliases.store(Arc::new(fresh.aliases));
-        self.0.keyring.store(Arc::new(before.renewed(fresh.access)));
-        tracing::info!(?changed, needs_restart = ?fresh.needs_restart, "settings were read anew");
-        Ok(Reloaded { changed, needs_restart: fresh.needs_restart })
+        let (settings, mut changed) = renewed(&self.settings(), &fresh.server);
+        settings.check().map_err(|mistake| ReloadError::of([mistake]))?;
+        let experts = self.fleet().plan(fresh.fleet).map_err(ReloadError::of)?;
+        let policies = PolicySettings { bounds: call_bounds(&settings), ..fresh.policies };
+        let policies = self.policies().renew(policies);
+        changed.extend(policies.map_err(|mistake| ReloadError::of([mistake]))?);
+        let experts = experts.apply();
+        changed.extend(experts.shared.iter().map(|key| (*key).to_owned()));
+        self.serve_by(settings);
+        let needs_restart = fresh.needs_restart;
+        tracing::info!(?changed, ?experts, ?needs_restart, "settings were read anew");
+        Ok(Reloaded { changed, experts, needs_restart })
+    }
+
+    /// From now on calls are let in by these.
+    fn serve_by(&self, settings: ServerSettings) {
+        let pipeline = self.pipeline();
+        pipeline.admission.serve(settings.limits.in_flight_max, settings.access.classes());
+        pipeline.aliases.store(Arc::new(settings.aliases.clone()));
+        pipeline.bounds.store(Arc::new(bounds(&settings)));
+        self.0.keyring.store(Arc::new(self.keyring().renewed(settings.access.clone())));
+        self.0.settings.store(Arc::new(settings));
     }
 
     /// Who may use the data plane now.
@@ -164,8 +180,8 @@ impl App {
         &self.0.uploads
     }
 
-    pub(crate) fn settings(&self) -> &ServerSettings {
-        &self.0.settings
+    pub(crate) fn settings(&self) -> Arc<ServerSettings> {
+        self.0.settings.load_full()
     }
 
     /// How operators' bodies are read.
@@ -233,14 +249,19 @@ fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipe
         admission: Admission::new(settings.limits.in_flight_max, settings.access.classes()),
         decisions,
         telemetry: Arc::new(Telemetry::new()),
-        bounds: Bounds {
-            answer: settings.limits.answer(),
-            tokens_default: settings.limits.max_tokens_default,
-            tokens_max: settings.limits.max_tokens_max,
-            member_tokens_max: settings.limits.consensus_tokens_max,
-        },
+        bounds: ArcSwap::from_pointee(bounds(settings)),
         aliases: ArcSwap::from_pointee(settings.aliases.clone()),
         recall: Recall::default(),
+    }
+}
+
+/// What one call may take.
+fn bounds(settings: &ServerSettings) -> Bounds {
+    Bounds {
+        answer: settings.limits.answer(),
+        tokens_default: settings.limits.max_tokens_default,
+        tokens_max: settings.limits.max_tokens_max,
+        member_tokens_max: settings.limits.consensus_tokens_max,
     }
 }
 

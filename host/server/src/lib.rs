@@ -35,7 +35,7 @@ mod world;
 pub use access::{Access, AccessError, Allowance, Key, KeyError};
 pub use app::App;
 pub use limits::{DecisionLogLimits, ImagesLimits, ServerLimits};
-pub use reload::{ReloadError, Reloadable, Reloaded, Source};
+pub use reload::{ReloadError, Reloadable, Reloaded, Source, Waiting};
 pub use serve::run;
 pub use settings::{DecisionLog, LoggedText, ServerSettings, SettingsError};
 pub use starting::{Starting, while_starting};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use signalbox_confine::{GIB, KIB, MIB, TIB, fixed, limits};
+use signalbox_confine::{GIB, KIB, Limit, MIB, TIB, fixed, limits};
 use signalbox_engine::IMAGES_MAX;
 
 limits! {
@@ -52,7 +52,25 @@ limits! {
     }
 }
 
+/// Limits that something was made by at the start.
+const FIXED_AT_START: [&str; 9] = [
+    "body_memory_bytes_max",
+    "upload_memory_bytes_max",
+    "connections_max",
+    "header_read_s",
+    "write_stall_s",
+    "decisions_kept",
+    "decisions_bytes_max",
+    "responses_kept",
+    "responses_bytes_max",
+];
+
 impl ServerLimits {
+    /// Whether a limit holds as it was set at the start: budgets, listeners and rings were made by it then.
+    pub fn is_fixed(limit: &Limit) -> bool {
+        limit.word().is_none_or(|word| FIXED_AT_START.contains(&word))
+    }
+
     /// Time to send a request's head.
     pub(crate) fn header_read(&self) -> Duration {
         Duration::from_secs(self.header_read_s)
@@ -163,5 +181,18 @@ fixed! {
         pub(crate) const KEYS_MAX: usize = 1024, "access_keys_max", "keys";
         /// Origins, and names of this host, each.
         pub(crate) const LISTED_MAX: usize = 64, "access_names_max", "names";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use signalbox_confine::Bounded;
+
+    use super::*;
+
+    #[test]
+    fn what_is_fixed_at_the_start_is_a_limit() {
+        let words: Vec<_> = ServerLimits::ALL.iter().filter_map(Limit::word).collect();
+        assert!(FIXED_AT_START.iter().all(|fixed| words.contains(fixed)));
     }
 }

@@ -65,7 +65,7 @@ pub(crate) struct Pipeline {
     pub(crate) admission: Admission,
     pub(crate) decisions: Decisions,
     pub(crate) telemetry: Arc<Telemetry>,
-    pub(crate) bounds: Bounds,
+    pub(crate) bounds: ArcSwap<Bounds>,
     /// Other names of experts, each with the id that it stands for.
     pub(crate) aliases: ArcSwap<BTreeMap<String, String>>,
     pub(crate) recall: Recall,
@@ -74,7 +74,7 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     /// Until when a call that is let in now has to be answered.
     pub(crate) fn deadline(&self) -> Deadline {
-        Deadline::after(self.bounds.answer)
+        Deadline::after(self.bounds.load().answer)
     }
 
     /// One call, from received to answering. Returns when the first token is there; dropping the
@@ -109,7 +109,7 @@ impl Pipeline {
         self.name_expert(&mut call)?;
         let menu = self.menu(&call.caller);
         let expert = choose::unrouted(&menu, call.view.model.as_deref(), call.has_images())?;
-        Ok((expert, convert::request(&call, &self.bounds).prompt))
+        Ok((expert, convert::request(&call, &self.bounds.load()).prompt))
     }
 
     /// Whom a call that names this expert, or none, would reach if no policy had a say.
@@ -172,8 +172,8 @@ impl Pipeline {
                 return Ok(Answering { route, source: Source::said(policy.name, text), tools });
             }
         };
-        let experts = self.experts.as_ref();
-        let source = generate::generate(experts, &self.bounds, &choice.plan, &call, trace).await?;
+        let (experts, bounds) = (self.experts.as_ref(), self.bounds.load_full());
+        let source = generate::generate(experts, &bounds, &choice.plan, &call, trace).await?;
         self.recall.answered(place, &source.model);
         let post = seats.post(&call.view, &source.model);
         let source = source.through(post); // a stream, so the first token is not kept waiting

@@ -1,19 +1,34 @@
-//! Settings that change while the host serves: who may call, and other names of experts. They are read anew and checked as a
-//! whole before any of it is in force; calls under way are not touched.
+//! Settings that change while the host serves. They are read anew and checked as a whole before any of it is in force;
+//! calls that were let in before are answered as they began.
 
 use std::collections::BTreeMap;
 
-use crate::access::Access;
+use signalbox_confine::Bounded;
+use signalbox_engine::{FleetChange, FleetSettings};
+use signalbox_policy::PolicySettings;
+
+use crate::{ServerLimits, ServerSettings, access::Access};
 
 /// What may change.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Reloadable {
-    /// Who may use the data plane.
-    pub access: Access,
-    /// Other names of experts, each with the id that it stands for.
-    pub aliases: BTreeMap<String, String>,
-    /// Sections that say something else than at the start, and are heeded at the next one.
-    pub needs_restart: Vec<&'static str>,
+    /// Who may use the data plane, aliases, and limits of serving.
+    pub server: ServerSettings,
+    /// The experts.
+    pub fleet: FleetSettings,
+    /// What policies may use, and how they are configured.
+    pub policies: PolicySettings,
+    /// What differs from the start and is heeded at the next one.
+    pub needs_restart: Vec<Waiting>,
+}
+
+/// A key of the configuration that waits for a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The key.
+    pub key: String,
+    /// Why it waits.
+    pub reason: &'static str,
 }
 
 /// Reads what may change, and checks it; the error says all that is wrong with it. Blocks.
@@ -22,10 +37,12 @@ pub type Source = Box<dyn Fn() -> Result<Reloadable, String> + Send + Sync>;
 /// What a reload came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
-    /// What is in force now and was not before.
-    pub changed: Vec<&'static str>,
+    /// Keys that are in force now as they were not before.
+    pub changed: Vec<String>,
+    /// What became of the experts.
+    pub experts: FleetChange,
     /// What waits for a restart.
-    pub needs_restart: Vec<&'static str>,
+    pub needs_restart: Vec<Waiting>,
 }
 
 /// Nothing was changed, and why.
@@ -39,21 +56,39 @@ pub enum ReloadError {
     Mistakes(String),
 }
 
-impl Reloadable {
-    /// What differs from what was in force.
-    pub(crate) fn changes(
-        &self,
-        access: &Access,
-        aliases: &BTreeMap<String, String>,
-    ) -> Vec<&'static str> {
-        let changes = [
-            ("access.keys", self.access.keys != access.keys),
-            ("access.origins", self.access.origins != access.origins),
-            ("access.hosts", self.access.hosts != access.hosts),
-            ("access.headers", self.access.headers != access.headers),
-            ("access.open", self.access.open != access.open),
-            ("experts[].aliases", self.aliases != *aliases),
-        ];
-        changes.into_iter().filter_map(|(what, changed)| changed.then_some(what)).collect()
+impl ReloadError {
+    /// The mistakes of these.
+    pub(crate) fn of(mistakes: impl IntoIterator<Item: ToString>) -> Self {
+        let words = mistakes.into_iter().map(|mistake| mistake.to_string());
+        Self::Mistakes(words.collect::<Vec<_>>().join("; "))
     }
+}
+
+/// What of `wanted` may change beside what is in force, and which keys differ by that.
+pub(crate) fn renewed(
+    in_force: &ServerSettings,
+    wanted: &ServerSettings,
+) -> (ServerSettings, Vec<String>) {
+    let may_change = |limit: &_| !ServerLimits::is_fixed(limit);
+    let (limits, changed) = in_force.limits.renewed(&wanted.limits, may_change);
+    let (access, aliases) = (&in_force.access, &in_force.aliases);
+    let keys = differences((access, aliases), (&wanted.access, &wanted.aliases));
+    let limited = changed.iter().filter_map(|limit| limit.key);
+    let keys = keys.into_iter().chain(limited).map(str::to_owned).collect();
+    let (access, aliases) = (wanted.access.clone(), wanted.aliases.clone());
+    (ServerSettings { access, aliases, limits, ..in_force.clone() }, keys)
+}
+
+type Doors<'a> = (&'a Access, &'a BTreeMap<String, String>);
+
+fn differences((access, aliases): Doors<'_>, (now, renamed): Doors<'_>) -> Vec<&'static str> {
+    let changes = [
+        ("access.keys", now.keys != access.keys),
+        ("access.origins", now.origins != access.origins),
+        ("access.hosts", now.hosts != access.hosts),
+        ("access.headers", now.headers != access.headers),
+        ("access.open", now.open != access.open),
+        ("experts[].aliases", renamed != aliases),
+    ];
+    changes.into_iter().filter_map(|(what, changed)| changed.then_some(what)).collect()
 }

@@ -100,9 +100,10 @@ fn plane(
     mut stopped: watch::Receiver<()>,
 ) -> impl Future<Output = ()> + Send + use<> {
     let settings = app.settings();
-    let (drain, write_stall) = (settings.limits.drain(), settings.limits.write_stall());
+    let write_stall = settings.limits.write_stall();
     let http = Arc::new(http(settings.limits.header_read()));
     let room = Arc::new(Semaphore::new(settings.limits.connections_max));
+    let app = app.clone();
     async move {
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
@@ -122,6 +123,7 @@ fn plane(
             while connections.try_join_next().is_some() {}
         }
         drop(listener);
+        let drain = app.settings().limits.drain();
         let _ = timeout(drain + FAREWELL, graceful.shutdown()).await;
     }
 }

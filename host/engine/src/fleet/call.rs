@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{handle::Handle, residency::SlotState};
+use super::{Fleet, handle::Handle, residency::SlotState};
 use crate::{
     EngineError, Finding, Priority, Progress, Prompt, Request, TokenStream, Tools,
     constraint::{Constraint, Grammar, Problem},
@@ -30,17 +30,24 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    /// Turns the call away when its expert has too many that it would wait behind, or when the fleet closes.
-    pub(super) fn draw(expert: &Handle, class: Priority) -> Result<Self, EngineError> {
+    /// Turns the call away when its expert can't be served, has too many that it would wait behind, or when the
+    /// fleet closes. `None` where the expert was retired since it was found.
+    fn draw(expert: &Handle, class: Priority) -> Result<Option<Self>, EngineError> {
         let abreast = expert.member().settings.max_num_seqs as usize;
         let mut residency = expert.shared.residency();
         if residency.closing {
             return Err(EngineError::ShuttingDown);
         }
         let slot = &mut residency.slots[expert.at];
+        if slot.retired {
+            return Ok(None);
+        }
+        if let SlotState::Failed(faults) = &slot.state {
+            return Err(expert.unloadable(faults.clone()));
+        }
         let before = slot.calls_not_below(class);
         let waiting = before.saturating_sub(abreast);
-        if before >= abreast && waiting >= expert.shared.limits.queue_max {
+        if before >= abreast && waiting >= expert.shared.tuning.load().limits.queue_max {
             let retry_after = expert.member().counters.between_ends(abreast);
             return Err(EngineError::QueueFull { expert: slot.id.clone(), waiting, retry_after });
         }
@@ -49,7 +56,7 @@ impl Ticket {
         slot.calls_by_class[class.index()] += 1;
         slot.outside.push(came);
         drop(residency);
-        Ok(Self { expert: expert.clone(), came, class })
+        Ok(Some(Self { expert: expert.clone(), came, class }))
     }
 
     /// When the call came.
@@ -60,12 +67,16 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.expert.with_slot(|slot| {
+        let done = self.expert.with_slot(|slot| {
             slot.calls -= 1;
             slot.calls_by_class[self.class.index()] -= 1;
             slot.hand_over(self.came);
             slot.last_used = Instant::now();
+            slot.part()
         });
+        if let Some(expert) = done {
+            expert.dismiss(); // never waited for here: this may be its own thread
+        }
         self.expert.shared.notify();
     }
 }
@@ -96,14 +107,27 @@ enum Approach {
     Later,
 }
 
+impl Fleet {
+    /// Lets a call in to the expert that has this name.
+    pub(super) fn enter(&self, id: &str, class: Priority) -> Result<(Handle, Ticket), EngineError> {
+        loop {
+            let expert = self.find(id)?;
+            // One that was retired meanwhile has left its name to another, or to nobody.
+            if let Some(ticket) = Ticket::draw(&expert, class)? {
+                return Ok((expert, ticket));
+            }
+        }
+    }
+}
+
 impl Handle {
     /// Everything up to the first token. Mistakes in the request are found before anything is loaded.
-    pub(super) async fn answer(&self, request: Request) -> Result<TokenStream, EngineError> {
+    pub(super) async fn answer(
+        &self,
+        ticket: Ticket,
+        request: Request,
+    ) -> Result<TokenStream, EngineError> {
         let submitted = Instant::now();
-        if let SlotState::Failed(faults) = &self.shared.residency().slots[self.at].state {
-            return Err(self.unloadable(faults.clone()));
-        }
-        let ticket = Ticket::draw(self, request.priority)?;
         let came = ticket.came;
         self.inspect_aside().await?;
         if self.encodes() {
@@ -334,6 +358,7 @@ impl Handle {
                 return Ok(Approach::Ready(commands));
             }
             SlotState::Failed(faults) => return Err(self.unloadable(faults.clone())),
+            _ if slot.retired && came.is_none() => return Err(self.retired()),
             _ if closing => return Err(EngineError::ShuttingDown),
             SlotState::Leaving => return Ok(Approach::Later),
             SlotState::Loading(waiters) => waiters.push(waiter),

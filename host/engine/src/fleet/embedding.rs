@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, atomic::Ordering::Relaxed};
 
 use tokio::sync::oneshot;
 
-use super::{call::Ticket, handle::Handle, residency::SlotState};
+use super::{call::Ticket, handle::Handle};
 use crate::{
     EngineError,
     checkpoint::EncoderCheckpoint,
@@ -55,12 +55,12 @@ impl Handle {
     }
 
     /// The vectors of texts. Mistakes in the request are found before anything is loaded.
-    pub(super) async fn embed(&self, request: EmbedRequest) -> Result<Embedded, EngineError> {
+    pub(super) async fn embed(
+        &self,
+        ticket: Ticket,
+        request: EmbedRequest,
+    ) -> Result<Embedded, EngineError> {
         let EmbedRequest { texts, truncate, priority, progress } = request;
-        if let SlotState::Failed(faults) = &self.shared.residency().slots[self.at].state {
-            return Err(self.unloadable(faults.clone()));
-        }
-        let ticket = Ticket::draw(self, priority)?;
         let came = ticket.came();
         self.inspect_aside().await?;
         if !self.encodes() {

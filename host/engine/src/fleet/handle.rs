@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::{
+    member::{Member, Seen, state_of},
     residency::{Slot, SlotState},
-    shared::{Member, Shared, look, state_of},
+    shared::Shared,
     status::{ExpertState, ExpertStatus, Loading},
 };
 use crate::{
@@ -23,13 +24,23 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct Handle {
     pub(super) shared: Arc<Shared>,
-    /// Index of its member and of its slot.
+    member: Arc<Member>,
+    /// Index of its slot.
     pub(super) at: usize,
 }
 
 impl Handle {
+    pub(super) fn new(shared: &Arc<Shared>, member: Arc<Member>) -> Self {
+        Self { shared: shared.clone(), at: member.at(), member }
+    }
+
     pub(super) fn member(&self) -> &Member {
-        &self.shared.members[self.at]
+        &self.member
+    }
+
+    /// Its member, for whoever outlives this.
+    pub(super) fn shared_member(&self) -> Arc<Member> {
+        self.member.clone()
     }
 
     pub(super) fn id(&self) -> &str {
@@ -42,7 +53,7 @@ impl Handle {
     }
 
     pub(super) fn inspection(&self) -> Arc<Inspection> {
-        self.shared.inspection(self.at)
+        self.member.inspection()
     }
 
     /// How it is spoken to, read once. Blocks.
@@ -94,6 +105,11 @@ impl Handle {
         self.refused(Finding::error(code, format!("no thread to {what_for} it: {error}"), ""))
     }
 
+    /// It is not in the settings any more.
+    pub(super) fn retired(&self) -> EngineError {
+        EngineError::UnknownExpert { expert: self.id().to_owned() }
+    }
+
     pub(super) fn unloadable(&self, faults: impl Into<Faults>) -> EngineError {
         let settings = &self.member().settings;
         EngineError::Unloadable {
@@ -124,9 +140,9 @@ impl Handle {
     fn inspect_again(&self) -> Arc<Inspection> {
         let Member { settings, inspection, opened, prompt_format, wording, .. } = self.member();
         let bytes_max = self.shared.residency().bytes_max;
-        let (seen, newly) = look(settings, &self.shared.renderers, bytes_max);
-        let seen = Arc::new(seen);
-        *opened.lock().unwrap_or_else(PoisonError::into_inner) = newly;
+        let newly = Seen::look(settings, &self.shared.renderers, bytes_max);
+        let seen = Arc::new(newly.inspection);
+        *opened.lock().unwrap_or_else(PoisonError::into_inner) = newly.opened;
         *prompt_format.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *wording.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.with_slot(|slot| slot.needs = seen.memory_bytes.unwrap_or(0));

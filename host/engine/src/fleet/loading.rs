@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     handle::Handle,
+    member::Member,
     residency::{Residency, Room, SlotState},
     shared::Shared,
 };
@@ -33,12 +34,7 @@ pub(super) fn warm_up(shared: &Arc<Shared>) {
     let pool = warm_pool(shared);
     let warmer = shared.clone();
     let spawned = thread::Builder::new().name("warm up".into()).spawn(move || {
-        for &at in &pool {
-            let expert = Handle { shared: warmer.clone(), at };
-            if expert.claim_cold() {
-                expert.load(false);
-            }
-        }
+        load_all(&pool);
         wait_while_loading(&warmer, &pool);
         warmer.warmed.send_replace(true);
     });
@@ -48,25 +44,42 @@ pub(super) fn warm_up(shared: &Arc<Shared>) {
     }
 }
 
-fn warm_pool(shared: &Shared) -> Vec<usize> {
-    let residency = shared.residency();
-    let cold = |at: &usize| matches!(residency.slots[*at].state, SlotState::Cold);
-    let mut pool: Vec<usize> = (0..residency.slots.len()).filter(cold).collect();
-    pool.sort_by_key(|&at| std::cmp::Reverse(shared.members[at].settings.priority));
-    if shared.lazy.enabled {
-        pool.truncate(shared.lazy.warmup_pool_size.min(residency.loaded_max));
+/// Loads experts that are new or were replaced, on a thread of their own.
+pub(super) fn load_aside(experts: Vec<Handle>) {
+    if experts.is_empty() {
+        return;
     }
-    pool
+    let spawned = thread::Builder::new().name("reload".into()).spawn(move || load_all(&experts));
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "no thread to load what is new; it loads on first use");
+    }
+}
+
+fn load_all(experts: &[Handle]) {
+    experts.iter().filter(|expert| expert.claim_cold()).for_each(|expert| expert.load(false));
+}
+
+fn warm_pool(shared: &Arc<Shared>) -> Vec<Handle> {
+    let (roster, residency) = (shared.roster.load(), shared.residency());
+    let lazy = &shared.tuning.load().lazy;
+    let cold =
+        |member: &&Arc<Member>| matches!(residency.slots[member.at()].state, SlotState::Cold);
+    let mut pool: Vec<&Arc<Member>> = roster.iter().filter(cold).collect();
+    pool.sort_by_key(|member| std::cmp::Reverse(member.settings.priority));
+    if lazy.enabled {
+        pool.truncate(lazy.warmup_pool_size.min(residency.loaded_max));
+    }
+    pool.into_iter().map(|member| Handle::new(shared, member.clone())).collect()
 }
 
 /// Calls may have begun to load some of the pool themselves.
-fn wait_while_loading(shared: &Shared, pool: &[usize]) {
-    let loading = |at: &usize, residency: &Residency<Expert>| {
-        matches!(residency.slots[*at].state, SlotState::Loading(_))
+fn wait_while_loading(shared: &Shared, pool: &[Handle]) {
+    let loading = |expert: &Handle, residency: &Residency<Expert>| {
+        matches!(residency.slots[expert.at].state, SlotState::Loading(_))
     };
-    let waited = shared
-        .moved
-        .wait_while(shared.residency(), |residency| pool.iter().any(|at| loading(at, residency)));
+    let waited = shared.moved.wait_while(shared.residency(), |residency| {
+        pool.iter().any(|expert| loading(expert, residency))
+    });
     drop(waited.unwrap_or_else(PoisonError::into_inner));
 }
 
@@ -74,7 +87,7 @@ impl Handle {
     /// Loads an expert whose state has just been set to loading, on a thread of its own.
     pub(super) fn begin_loading(&self) {
         let loader = self.clone();
-        let evict = self.shared.lazy.enabled;
+        let evict = self.shared.tuning.load().lazy.enabled;
         let name = format!("load {}", self.id());
         let spawned = thread::Builder::new().name(name).spawn(move || loader.load(evict));
         if let Err(error) = spawned {
@@ -168,8 +181,8 @@ impl Handle {
 
     /// What enters the end of the expert's thread.
     fn ended(&self) -> impl Fn(Notice) + Send + 'static {
-        let (home, at) = (Arc::downgrade(&self.shared), self.at);
-        move |notice| ended(&home, at, notice)
+        let (home, member) = (Arc::downgrade(&self.shared), self.shared_member());
+        move |notice| ended(&home, &member, notice)
     }
 
     /// Memory was reserved, and prompts are read, by what the files said when they were inspected.
@@ -189,29 +202,26 @@ impl Handle {
     }
 
     /// Sends idle experts away until there is room. While those in the way are merely busy, waits in
-    /// line for as long as somebody waits for this load.
+    /// line for as long as somebody waits for this load. Without `evict` it waits for retired ones only.
     fn make_room(&self, evict: bool) -> Result<(), EngineError> {
         if !evict {
-            return match self.shared.residency().room(self.at, evict) {
-                Room::Full(why) => Err(why),
-                _ => Ok(()),
-            };
+            return self.wait_for_room(evict);
         }
         self.shared.residency().enqueue(self.at);
-        let made = self.wait_for_room();
+        let made = self.wait_for_room(evict);
         self.shared.residency().dequeue(self.at);
         self.shared.notify();
         made
     }
 
-    fn wait_for_room(&self) -> Result<(), EngineError> {
+    fn wait_for_room(&self, evict: bool) -> Result<(), EngineError> {
         let mut residency = self.shared.residency();
         let mut said = false;
         loop {
             if residency.closing {
                 return Err(EngineError::ShuttingDown);
             }
-            match residency.room(self.at, true) {
+            match residency.room(self.at, evict) {
                 Room::Reserved => return Ok(()),
                 Room::Full(why) => return Err(why),
                 Room::Evict(victim) => {
@@ -222,7 +232,7 @@ impl Handle {
                     }
                     residency = self.shared.residency();
                 }
-                Room::Wait if !residency.slots[self.at].is_awaited() => {
+                Room::Wait if evict && !residency.slots[self.at].is_awaited() => {
                     return Err(residency.refusal(self.at, false));
                 }
                 Room::Wait => {
@@ -250,6 +260,8 @@ impl Handle {
                 slot.last_used = Instant::now();
                 if closing {
                     (SlotState::Leaving, Err(EngineError::ShuttingDown), Some(expert))
+                } else if slot.retired && slot.calls == 0 {
+                    (SlotState::Leaving, Err(self.retired()), Some(expert))
                 } else {
                     (SlotState::Resident(expert), Ok(()), None)
                 }
@@ -293,15 +305,16 @@ fn after_failure(error: &EngineError) -> SlotState<Expert> {
 }
 
 /// What an expert's thread says of its end.
-fn ended(home: &Weak<Shared>, at: usize, notice: Notice) {
+fn ended(home: &Weak<Shared>, member: &Member, notice: Notice) {
     let Some(shared) = home.upgrade() else { return };
     let mut residency = shared.residency();
+    let slot = &mut residency.slots[member.at()];
     match notice {
         Notice::Crashed(problem) => {
-            tracing::error!(expert = shared.members[at].settings.id, problem, "expert crashed");
-            drop(residency.slots[at].leave());
+            tracing::error!(expert = slot.id, problem, "expert crashed");
+            drop(slot.leave());
         }
-        Notice::Gone => residency.slots[at].gone(),
+        Notice::Gone => slot.gone(),
     }
     drop(residency);
     shared.notify();

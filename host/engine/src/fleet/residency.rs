@@ -36,6 +36,8 @@ pub(super) struct Slot<T> {
     pub(super) outside: Vec<Instant>,
     pub(super) last_used: Instant,
     pub(super) pinned: bool,
+    /// Not in the settings any more: it takes no new calls, and goes when those it has have ended.
+    pub(super) retired: bool,
     /// Bytes it takes when loaded: weights and the KV reserve.
     pub(super) needs: u64,
     /// Bytes set aside for it now.
@@ -96,6 +98,7 @@ impl<T> Slot<T> {
             outside: Vec::new(),
             last_used: Instant::now(),
             pinned,
+            retired: false,
             needs,
             reserved: 0,
             loads: 0,
@@ -144,6 +147,22 @@ impl<T> Slot<T> {
     /// Will have gone, or may go once it is idle.
     fn could_go(&self) -> bool {
         matches!(self.state, SlotState::Leaving) || !self.pinned
+    }
+
+    /// On its way out, whatever others do.
+    fn is_parting(&self) -> bool {
+        matches!(self.state, SlotState::Leaving) || self.retired
+    }
+
+    /// It takes no new calls; the handle of one that has none, to be dismissed.
+    pub(super) fn retire(&mut self) -> Option<T> {
+        (self.retired, self.pinned) = (true, false);
+        self.part()
+    }
+
+    /// The handle of a retired expert that has ended its last call, to be dismissed.
+    pub(super) fn part(&mut self) -> Option<T> {
+        (self.retired && self.idle()).then(|| self.leave()).flatten()
     }
 
     /// Takes the handle of an expert that is to leave; its memory stays reserved until it is gone.
@@ -217,11 +236,11 @@ impl<T> Residency<T> {
             self.queue.giving_way.retain(|at| *at != who);
             return Room::Reserved;
         }
-        if !evict || !self.fits(who, |_, slot| !slot.could_go()) {
+        let stays = |slot: &Slot<T>| if evict { !slot.could_go() } else { !slot.is_parting() };
+        if !self.fits(who, |_, slot| stays(slot)) {
             return Room::Full(self.refusal(who, evict));
         }
-        let leaves = |slot: &Slot<T>| matches!(slot.state, SlotState::Leaving);
-        if head != who || self.fits(who, |_, slot| !leaves(slot)) {
+        if !evict || head != who || self.fits(who, |_, slot| !slot.is_parting()) {
             return Room::Wait;
         }
         self.choose_who_gives_way(who);

@@ -61,19 +61,27 @@ async fn stop_all(experts: Vec<Expert>) {
 
 /// Unloads experts that nobody has used for long, for as long as the fleet lives.
 pub(super) fn watch_idle(shared: &Arc<Shared>) {
-    let Some(limit) = shared.lazy.auto_unload_after.filter(|_| shared.lazy.enabled) else { return };
-    let pause = (limit / 8).clamp(IDLE_LOOK.0, IDLE_LOOK.1);
     let home = Arc::downgrade(shared);
     let watch = move || {
         while let Some(shared) = home.upgrade() {
-            evict_stale(&shared, limit);
+            let limit = idle_limit(&shared);
+            if let Some(limit) = limit {
+                evict_stale(&shared, limit);
+            }
             drop(shared);
-            thread::sleep(pause);
+            thread::sleep(
+                limit.map_or(IDLE_LOOK.1, |limit| (limit / 8).clamp(IDLE_LOOK.0, IDLE_LOOK.1)),
+            );
         }
     };
     if let Err(error) = thread::Builder::new().name("watch idle".into()).spawn(watch) {
         tracing::warn!(%error, "no thread to unload idle experts");
     }
+}
+
+fn idle_limit(shared: &Shared) -> Option<Duration> {
+    let lazy = &shared.tuning.load().lazy;
+    lazy.auto_unload_after.filter(|_| lazy.enabled)
 }
 
 fn evict_stale(shared: &Shared, limit: Duration) {

@@ -5,6 +5,7 @@
 
 mod fleet;
 mod inspection;
+mod reload;
 mod sight;
 mod steering;
 mod support;

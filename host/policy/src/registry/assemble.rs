@@ -15,15 +15,22 @@ use crate::{
 };
 
 impl Registry {
-    /// The policies that `ledger` puts in force. Who can't be run has a seat all the same.
-    pub(super) fn assemble(self: &Arc<Self>, book: &mut Book, ledger: &Ledger) -> Set {
+    /// The policies that `ledger` puts in force. Who can't be run has a seat all the same; who was in force before
+    /// keeps its own, where `keeps` says so of its name.
+    pub(super) fn assemble(
+        self: &Arc<Self>,
+        book: &mut Book,
+        ledger: &Ledger,
+        keeps: &dyn Fn(&str) -> bool,
+    ) -> Set {
         let before = self.current.load();
         let mut active = BTreeMap::new();
         for id in ledger.active() {
             let program = book.programs.get(&id.revision).cloned();
             let usable = program.is_some();
             let same = before.active.get(&id.name);
-            let same = same.filter(|seat| seat.id == id && seat.policy.is_ok() == usable);
+            let same = same
+                .filter(|seat| seat.id == id && seat.policy.is_ok() == usable && keeps(&id.name));
             let seat = match same {
                 Some(same) => same.clone(),
                 None => Arc::new(self.seat(book, ledger, &id, program, None)),
@@ -31,7 +38,7 @@ impl Registry {
             active.insert(id.name, seat);
         }
         let cast = |seat: &Arc<Seat>| {
-            Some((seat.id.name.clone(), self.cast(ledger, seat, &book.programs)?))
+            Some((seat.id.name.clone(), self.cast(ledger, seat, &book.programs, keeps)?))
         };
         let shadows = active.values().filter_map(cast).collect();
         let beside =
@@ -42,7 +49,7 @@ impl Registry {
             canaries,
             generation: ledger.generation,
             runtime: self.runtime.clone(),
-            limits: self.limits.clone(),
+            limits: self.limits(),
             sealed: book.unreadable.clone(),
             pipeline: ledger.pipeline.filter_map(|name| active.get(name).cloned()),
             active,
@@ -67,8 +74,9 @@ impl Registry {
         };
         let stored = ledger.policies.get(&id.name).and_then(|slot| slot.find(&id.revision));
         let hooks = stored.map(|stored| stored.hooks.clone()).unwrap_or_default();
-        let modes = PerHook::from_fn(|hook| self.settings.on_failure(&id.name, hook).clone());
-        let (breaker, notice) = (&self.settings.breaker, self.notice());
+        let rules = self.rules.load();
+        let modes = PerHook::from_fn(|hook| rules.settings.on_failure(&id.name, hook).clone());
+        let (breaker, notice) = (&rules.settings.breaker, self.notice());
         Seat::new(id.clone(), hooks, modes, policy, breaker, notice, instead)
     }
 
@@ -83,12 +91,13 @@ impl Registry {
     }
 
     pub(super) fn lend(&self, id: &PolicyRef) -> Lent {
+        let rules = self.rules.load();
         Lent {
             policy: id.clone(),
             world: self.world.clone(),
-            config: self.settings.settings.get(&id.name).cloned().unwrap_or_default(),
-            limits: self.limits.clone(),
-            bounds: self.settings.bounds.clone(),
+            config: rules.settings.settings.get(&id.name).cloned().unwrap_or_default(),
+            limits: rules.limits.clone(),
+            bounds: rules.settings.bounds.clone(),
             aside: false,
         }
     }

@@ -33,7 +33,8 @@ impl Registry {
             return Ok(Built { program, compile_ms: 0, new: None });
         }
         let started = Instant::now();
-        let code = self.settings.compile.run(component, &self.limits, haste)?;
+        let rules = self.rules.load_full();
+        let code = rules.settings.compile.run(component, &rules.limits, haste)?;
         let compile_ms = (started.elapsed().as_millis() as u64).max(1);
         tracing::info!(revision, compile_ms, bytes = code.bytes().len(), "compiled");
         let program = Program::new(&self.runtime, &code).map_err(NotCompiled::Host)?;

@@ -92,7 +92,7 @@ impl Registry {
         }
         let seat = self.seat(book, ledger, &id, Some(program), Some(stable.clone()));
         let (percent, since) = (wanted.percent, wanted.since_unix_ms);
-        let settings = self.settings.canary.clone();
+        let settings = self.rules.load().settings.canary.clone();
         Some(Arc::new(Canary::new(Arc::new(seat), percent, since, settings, self.drifted())))
     }
 

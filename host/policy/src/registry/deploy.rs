@@ -73,14 +73,14 @@ impl Registry {
         let (hooks, imports) = (program.surface.hooks.clone(), program.surface.imports.clone());
         let uploaded = book.report(&id, bytes.len() as u64, hooks.clone(), imports.clone());
         let mut ledger = book.ledger.clone();
-        let limit = self.limits.policies as usize;
+        let limit = self.limits().policies as usize;
         if !ledger.policies.contains_key(&id.name) && ledger.policies.len() >= limit {
             return Err(PolicyError::TooMany { limit });
         }
         let revision = id.revision.clone();
         let size = bytes.len() as u64;
         let stored = Stored { revision, bytes: size, uploaded_unix_ms: now_ms(), hooks, imports };
-        ledger.add(&id.name, stored, self.limits.revisions as usize);
+        ledger.add(&id.name, stored, self.limits().revisions as usize);
         if book.disk.load(&id.revision).is_err() {
             book.disk.store(&id.revision, bytes)?;
         }

@@ -65,7 +65,7 @@ impl Policies {
         permille: u32,
     ) -> Result<(), PolicyError> {
         let revision = self.0.book().ledger.resolve(name, revision)?;
-        let calls = self.0.limits.agreement_calls;
+        let calls = self.0.limits().agreement_calls;
         let shown = [self.0.shown(name, &revision), self.0.replayed(name, &revision)];
         if shown.iter().any(|shown| shown.reaches(permille, calls)) {
             return Ok(());
@@ -98,12 +98,15 @@ impl Registry {
         ledger: &Ledger,
         seat: &Seat,
         programs: &HashMap<String, Arc<Program>>,
+        keeps: &dyn Fn(&str) -> bool,
     ) -> Option<Arc<Shadow>> {
         let slot = ledger.policies.get(&seat.id.name)?;
         let revision = slot.shadow.as_deref()?;
         let before = self.current.load();
         let same = before.shadows.get(&seat.id.name);
-        if let Some(same) = same.filter(|shadow| shadow.is(revision, &seat.id)) {
+        if let Some(same) =
+            same.filter(|shadow| keeps(&seat.id.name) && shadow.is(revision, &seat.id))
+        {
             return Some(same.clone());
         }
         let id = PolicyRef { name: seat.id.name.clone(), revision: revision.to_string() };

@@ -133,7 +133,7 @@ impl Registry {
         book.unusable.retain(|id, _| id.revision != revision);
         if book.unusable.len() < before {
             let ledger = book.ledger.clone();
-            let set = self.assemble(book, &ledger);
+            let set = self.assemble(book, &ledger, &|_| true);
             self.current.store(Arc::new(set));
             tracing::info!(revision, "a policy's component can be run again; it is in service");
         }

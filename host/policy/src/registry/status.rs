@@ -18,7 +18,10 @@ impl Policies {
         let (out, set) = (self.out_of_service(), self.0.current.load());
         let book = self.0.book();
         let policies = book.ledger.policies.iter();
-        policies.map(|(name, slot)| book.status(&self.0.settings, name, slot, &out, &set)).collect()
+        let rules = self.0.rules.load();
+        let status =
+            |(name, slot): (&String, &Slot)| book.status(&rules.settings, name, slot, &out, &set);
+        policies.map(status).collect()
     }
 
     /// One policy.
@@ -26,7 +29,7 @@ impl Policies {
         let (out, set) = (self.out_of_service(), self.0.current.load());
         let book = self.0.book();
         let slot = book.ledger.policies.get(name)?;
-        Some(book.status(&self.0.settings, name, slot, &out, &set))
+        Some(book.status(&self.0.rules.load().settings, name, slot, &out, &set))
     }
 
     /// The pipeline as it runs.

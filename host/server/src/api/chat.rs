@@ -73,7 +73,7 @@ pub(super) async fn create(
             conversation(&mut fields, settings.images.per_call_max)?;
         let wishes = wishes(&mut fields, attached)?;
         let prompt = Prompt { form: Form::Chat, messages, wishes, streams: false };
-        let (draft, delivery) = sampling::read(&mut fields, (&name, caller), prompt, settings)?;
+        let (draft, delivery) = sampling::read(&mut fields, (&name, caller), prompt, &settings)?;
         Ok(Asked { draft, others: vec![], delivery, images })
     };
     let (asked, held) = body.read(&app, NAMES, reading).await?;

@@ -27,7 +27,7 @@ pub(super) async fn create(
         let text = completions::text_prompt(&mut fields)?;
         let (messages, wishes) = completions::said(String::new());
         let prompt = Prompt { form: Form::Text, messages, wishes, streams: false };
-        let read = sampling::read(&mut fields, (&name, caller), prompt, settings.settings());
+        let read = sampling::read(&mut fields, (&name, caller), prompt, &settings.settings());
         let (draft, delivery) = read?;
         draft.check_unweighed()?;
         delivery.check_single()?;

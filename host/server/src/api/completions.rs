@@ -65,7 +65,7 @@ pub(super) async fn create(
         }
         let (messages, wishes) = said(fields.read::<String>("suffix")?.unwrap_or_default());
         let prompt = Prompt { form: Form::Text, messages, wishes, streams: false };
-        let read = sampling::read(&mut fields, (&name, caller), prompt, settings.settings());
+        let read = sampling::read(&mut fields, (&name, caller), prompt, &settings.settings());
         let (draft, delivery) = read?;
         let asked = Asked { draft, others: vec![], delivery, images: vec![] };
         Ok(Read { prompts, echo, asked })

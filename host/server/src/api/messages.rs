@@ -58,7 +58,7 @@ fn reading(
     move |mut fields: Fields<'_>| {
         let settings = app.settings();
         let (prompt, images) = read::prompt(&mut fields, settings.images.per_call_max)?;
-        let (draft, delivery) = sampling::read(&mut fields, (&id, caller), prompt, settings)?;
+        let (draft, delivery) = sampling::read(&mut fields, (&id, caller), prompt, &settings)?;
         draft.check_unweighed()?;
         delivery.check_single()?;
         Ok(Asked { draft, others: vec![], delivery, images })

@@ -70,7 +70,7 @@ async fn answer(
         let Some((prompt, images)) = reader(&mut fields, settings.images.per_call_max)? else {
             return Ok(Read::Load { model: sampling::model(&mut fields)?, leaves });
         };
-        let read = sampling::read(&mut fields, (&name, sender), prompt, settings);
+        let read = sampling::read(&mut fields, (&name, sender), prompt, &settings);
         let (draft, delivery) = read?;
         delivery.check_single()?;
         Ok(Read::Call(Box::new(Asked { draft, others: vec![], delivery, images })))

@@ -55,7 +55,7 @@ pub(super) async fn create(
         let limits = (settings.images.per_call_max, settings.limits.body_bytes_max);
         let (prompt, images, items) =
             read::prompt(&mut fields, &echo, followed.as_deref(), limits)?;
-        let (draft, delivery) = sampling::read(&mut fields, (&name, owner), prompt, settings)?;
+        let (draft, delivery) = sampling::read(&mut fields, (&name, owner), prompt, &settings)?;
         draft.check_unweighed()?;
         delivery.check_single()?;
         let asked = Asked { draft, others: vec![], delivery, images };

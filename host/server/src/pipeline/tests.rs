@@ -67,7 +67,7 @@ impl Bench {
         let outcome = self.runtime.block_on(async {
             let pipeline = self.app.pipeline();
             let mut trace = pipeline.decisions.begin(&call);
-            let (experts, bounds) = (pipeline.experts.as_ref(), &pipeline.bounds);
+            let (experts, bounds) = (pipeline.experts.as_ref(), &pipeline.bounds.load());
             let source = generate::generate(experts, bounds, plan, &call, &mut trace).await;
             let source = source.map_err(|refusal| refusal.to_string())?;
             let whole = reply(&self.app, source, trace, DEADLINE).whole().await;

@@ -48,7 +48,7 @@ fn fleet() -> Fleet {
 }
 
 fn first(fleet: &Fleet) -> Handle {
-    Handle { shared: fleet.0.clone(), at: 0 }
+    fleet.find("a").unwrap()
 }
 
 fn words() -> Request {
@@ -143,7 +143,7 @@ async fn what_a_lack_hid_at_start_is_looked_at_by_the_first_call() {
     let fleet = fleet();
     let mut unseen = Inspection::default();
     unseen.add(Severity::Error, "resources-short", "no descriptors", "wait");
-    *fleet.0.members[0].inspection.lock().unwrap() = Arc::new(unseen);
+    *fleet.find("a").unwrap().member().inspection.lock().unwrap() = Arc::new(unseen);
     first(&fleet).with_slot(|slot| slot.needs = 0);
     let stream = fleet.generate("a", words()).await.unwrap();
     assert!(matches!(last(stream).await, Some(Event::Finished { .. })));

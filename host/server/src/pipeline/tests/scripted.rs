@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use signalbox_engine::{
@@ -162,7 +163,12 @@ impl Bed {
             admission: Admission::new(4, [].into_iter()),
             decisions: Decisions::in_memory(10, 1 << 20),
             telemetry: Arc::new(Telemetry::new()),
-            bounds: Bounds { answer, tokens_default: 8, tokens_max: 8, member_tokens_max: 8 },
+            bounds: ArcSwap::from_pointee(Bounds {
+                answer,
+                tokens_default: 8,
+                tokens_max: 8,
+                member_tokens_max: 8,
+            }),
             aliases: arc_swap::ArcSwap::default(),
             recall: Recall::default(),
         };

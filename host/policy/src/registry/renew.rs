@@ -1,0 +1,77 @@
+//! Other settings for policies in force: their configuration, failure modes and limits hold for calls that are let in
+//! from then on. A policy whose settings are the same keeps its seat, with all that its circuit breaker has seen.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use signalbox_confine::Bounded;
+
+use super::{Policies, Rules};
+use crate::{Hook, Limits, PolicyError, PolicySettings};
+
+impl Policies {
+    /// Puts settings in force, and says which keys of the configuration changed by that. The folder, where components
+    /// are compiled, and limits that [are fixed](Limits::is_fixed) stay as they are. A canary keeps the bounds that it
+    /// began with.
+    ///
+    /// # Errors
+    /// Limits out of bounds; nothing is changed then.
+    pub fn renew(&self, wanted: PolicySettings) -> Result<Vec<String>, PolicyError> {
+        wanted.limits.check()?;
+        wanted.breaker.check()?;
+        wanted.canary.check()?;
+        let registry = &self.0;
+        let mut book = registry.book();
+        let before = registry.rules.load_full();
+        let before = &before.settings;
+        let (limits, changed) =
+            before.limits.renewed(&wanted.limits, |limit| !Limits::is_fixed(limit));
+        let renewed = PolicySettings {
+            data_dir: before.data_dir.clone(),
+            compile: before.compile.clone(),
+            limits,
+            ..wanted
+        };
+        let mut keys: Vec<String> =
+            changed.iter().filter_map(|limit| limit.key.map(str::to_owned)).collect();
+        keys.extend(differences(before, &renewed));
+        registry.rules.store(Arc::new(Rules::new(renewed.clone())));
+        let ledger = book.ledger.clone();
+        let set = registry.assemble(&mut book, &ledger, &|name| !concerns(name, before, &renewed));
+        registry.current.store(Arc::new(set));
+        Ok(keys)
+    }
+}
+
+/// Keys that say something else, limits left out.
+fn differences(before: &PolicySettings, after: &PolicySettings) -> Vec<String> {
+    let names = before.settings.keys().chain(after.settings.keys()).collect::<BTreeSet<_>>();
+    let configured = names
+        .into_iter()
+        .filter(|name| before.settings.get(*name) != after.settings.get(*name))
+        .map(|name| format!("policies.settings.{name}"));
+    let names = before.on_failure.keys().chain(after.on_failure.keys()).collect::<BTreeSet<_>>();
+    let modes = names
+        .into_iter()
+        .filter(|name| before.on_failure.get(*name) != after.on_failure.get(*name))
+        .map(|name| format!("policies.on_failure.{name}"));
+    let sections = [
+        ("policies.failure_defaults", before.failure_defaults != after.failure_defaults),
+        ("policies.breaker", before.breaker != after.breaker),
+        ("policies.canary", before.canary != after.canary),
+    ];
+    let sections = sections.into_iter().filter(|(_, differs)| *differs);
+    configured.chain(modes).chain(sections.map(|(key, _)| key.to_owned())).collect()
+}
+
+/// Whether what a policy of this name is lent, or what a call meets when it fails, differs.
+fn concerns(name: &str, before: &PolicySettings, after: &PolicySettings) -> bool {
+    let all = |settings: &PolicySettings| {
+        (settings.limits.clone(), settings.bounds.clone(), settings.breaker.clone())
+    };
+    all(before) != all(after)
+        || before.settings.get(name) != after.settings.get(name)
+        || Hook::ALL
+            .iter()
+            .any(|hook| before.on_failure(name, *hook) != after.on_failure(name, *hook))
+}
