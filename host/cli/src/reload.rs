@@ -98,6 +98,11 @@ impl Origin {
                 first.fleet.pack_files != now.fleet.pack_files,
                 "where packed weights are kept is decided at the start",
             ),
+            (
+                "traces",
+                before.traces != after.traces,
+                "the task that sends them has its settings from the start",
+            ),
             ("decision_log", before.decision_log != after.decision_log, "its files are open"),
             (
                 "images",

@@ -1,8 +1,8 @@
 //! A configuration file, checked: every value bounded, every default filled in, all mistakes named
 //! at once. What comes out of here can be wired without asking again.
 //!
-//! The format is the predecessor's JSON, comments allowed, with eight sections more: `admin`,
-//! `access`, `policies`, `memory`, `pack_files`, `limits`, `decision_log` and `images`. `host/cli/README.md` lists every key with its default.
+//! The format is the predecessor's JSON, comments allowed, with nine sections more: `admin`,
+//! `access`, `policies`, `memory`, `pack_files`, `limits`, `decision_log`, `images` and `traces`. `host/cli/README.md` lists every key with its default.
 
 use std::{
     collections::BTreeSet,
@@ -27,6 +27,7 @@ mod pack_files;
 mod policies;
 mod server;
 mod surroundings;
+mod traces;
 
 pub(crate) use access::{exposed, would_be_exposed};
 pub(crate) use policies::Deployment;
@@ -161,7 +162,11 @@ fn settings(
     Settings {
         fleet,
         policies,
-        server: ServerSettings { aliases, ..front.server },
+        server: ServerSettings {
+            aliases,
+            traces: traces::read(&root.section("traces"), environment),
+            ..front.server
+        },
         data: front.data,
         admin: front.admin,
         log_level: front.log_level,

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{Hook, PolicyRef};
@@ -26,6 +26,10 @@ pub struct Run {
     pub guest_us: u64,
     /// `refused`, or the [`Failure::code`](crate::Failure::code) it ended with; `None` when it did its work.
     pub ended: Option<&'static str>,
+    /// When its first call began.
+    pub began: Instant,
+    /// When its last one ended.
+    pub until: Instant,
 }
 
 /// The runs of one call, in the order they began. Clones are one list.
@@ -47,6 +51,10 @@ impl Runs {
     /// A policy was called and came back.
     pub(crate) fn took(&self, hook: Hook, policy: &PolicyRef, took: Duration, own: Duration) {
         self.change(hook, policy, |run| {
+            run.until = Instant::now();
+            if run.calls == 0 {
+                run.began = run.until.checked_sub(took).unwrap_or(run.until);
+            }
             run.calls += 1;
             run.total_us += took.as_micros() as u64;
             run.guest_us += own.as_micros() as u64;
@@ -72,7 +80,10 @@ impl Runs {
             Some(at) => at,
             None if list.len() < RUNS => {
                 let policy = policy.clone();
-                list.push(Run { hook, policy, calls: 0, total_us: 0, guest_us: 0, ended: None });
+                let (calls, total_us, guest_us, ended) = (0, 0, 0, None);
+                let now = Instant::now();
+                let (began, until) = (now, now);
+                list.push(Run { hook, policy, calls, total_us, guest_us, ended, began, until });
                 list.len() - 1
             }
             None => return,

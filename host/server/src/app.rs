@@ -22,6 +22,7 @@ use crate::{
     decisions::{Decisions, Keep},
     images::Images,
     limits::FIXED,
+    otel::Tracer,
     pipeline::{Bounds, Pipeline, Recall},
     reload::renewed,
     responses::Responses,
@@ -275,5 +276,6 @@ fn decisions(policies: &Policies, settings: &ServerSettings) -> Decisions {
         disk_bytes_max: log.limits.bytes_max,
         text: log.text,
         text_bytes_max: log.limits.text_bytes_max,
+        tracer: Tracer::new(settings.traces.clone()),
     })
 }

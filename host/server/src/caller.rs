@@ -13,7 +13,10 @@ use axum::http::HeaderMap;
 use signalbox_engine::{Priority, Progress};
 use signalbox_policy::Sender;
 
-use crate::quota::{Account, Charge};
+use crate::{
+    otel::Parent,
+    quota::{Account, Charge},
+};
 
 /// The header in which clients name a conversation.
 const SESSION: &str = "x-session-id";
@@ -31,6 +34,8 @@ pub(crate) struct Caller {
     sender: Arc<Sender>,
     /// Where it has a key.
     account: Option<Arc<Account>>,
+    /// The trace that its request belongs to.
+    parent: Option<Parent>,
 }
 
 impl Caller {
@@ -55,7 +60,8 @@ impl Caller {
     }
 
     fn named(caller: String) -> Self {
-        Self { sender: Arc::new(Sender { caller, ..Sender::default() }), account: None }
+        let sender = Arc::new(Sender { caller, ..Sender::default() });
+        Self { sender, account: None, parent: None }
     }
 
     /// The same, with the session of a request and those of its headers that policies may read.
@@ -64,10 +70,16 @@ impl Caller {
             let value = headers.get(name)?.to_str().ok()?;
             (value.len() <= HEADER_BYTES_MAX).then(|| value.to_owned())
         };
+        let parent = Parent::of(headers);
         let headers = shown.iter().filter_map(|name| Some((name.clone(), value(name)?)));
         let caller = self.sender.caller.clone();
         let sender = Sender { caller, session: value(SESSION), headers: headers.collect() };
-        Self { sender: Arc::new(sender), ..self }
+        Self { sender: Arc::new(sender), parent, ..self }
+    }
+
+    /// The trace that its request belongs to, where it says so.
+    pub(crate) fn parent(&self) -> Option<Parent> {
+        self.parent
     }
 
     /// What policies may know.

@@ -177,6 +177,8 @@ fixed! {
         pub(crate) const REPLAY_BYTES_MAX: usize = 32 << 20, "replay_bytes_max", "bytes";
         /// Time for all of them.
         pub(crate) const REPLAY_S: u64 = 120, "replay_s", "seconds";
+        /// Calls whose traces wait to be sent; more are dropped and counted.
+        pub(crate) const TRACED_CALLS_MAX: usize = 1024, "traced_calls_max", "calls";
         /// Keys of clients.
         pub(crate) const KEYS_MAX: usize = 1024, "access_keys_max", "keys";
         /// Origins, and names of this host, each.

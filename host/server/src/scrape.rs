@@ -42,6 +42,7 @@ fn server(app: &App) {
     gauge!("signalbox_responses_kept").set(count(kept));
     gauge!("signalbox_responses_bytes").set(bytes(held as u64));
     decision_log(app);
+    traces(app);
     let memory = app.fleet().memory();
     gauge!("signalbox_memory_bytes_max").set(bytes(memory.max_bytes));
     gauge!("signalbox_memory_bytes_reserved").set(bytes(memory.reserved_bytes));
@@ -61,6 +62,14 @@ fn decision_log(app: &App) {
     dropped("disk", &counts.dropped_by_disk);
     counter!("signalbox_decisions_written_total").absolute(counts.written.load(Relaxed));
     gauge!("signalbox_decision_log_bytes").set(bytes(counts.bytes.load(Relaxed)));
+}
+
+/// Calls whose traces are lost, where traces go anywhere.
+fn traces(app: &App) {
+    let Some((dropped, failed)) = app.pipeline().decisions.tracer().lost() else { return };
+    for (why, lost) in [("queue", dropped), ("send", failed)] {
+        counter!("signalbox_traces_dropped_total", "why" => why).absolute(lost);
+    }
 }
 
 fn expert(expert: &ExpertStatus) {

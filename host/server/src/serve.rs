@@ -32,6 +32,7 @@ use crate::{
     access::Peer,
     api,
     limits::{HEAD_BYTES_MAX, HEADERS_MAX},
+    otel::export,
 };
 use wire::{Watch, Wire, wire};
 
@@ -63,6 +64,7 @@ pub async fn run(
     let mut chores = JoinSet::new();
     chores.spawn(warm(app.clone()));
     chores.spawn(upkeep(app.clone()));
+    chores.spawn(export(app.pipeline().decisions.tracer()));
     let clients = tokio::spawn(plane(&app, data, api::data(app.clone(), data_at), data_stopped));
     let operators =
         tokio::spawn(plane(&app, admin, api::admin(app.clone(), admin_at), admin_stopped));
@@ -75,6 +77,7 @@ pub async fn run(
     drop(stop_admin);
     let _ = operators.await;
     app.pipeline().decisions.written(FAREWELL).await;
+    app.pipeline().decisions.tracer().flushed(FAREWELL).await;
     Ok(())
 }
 

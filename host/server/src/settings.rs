@@ -8,6 +8,7 @@ use crate::{
     access::{Access, AccessError},
     bodies::{Bodies, Terms},
     limits::{DecisionLogLimits, ImagesLimits, ServerLimits},
+    otel::TraceSettings,
 };
 
 /// How the two listeners behave. [`check`](Self::check) says, before a port is bound, whether
@@ -30,6 +31,8 @@ pub struct ServerSettings {
     pub image_hosts: Vec<String>,
     /// Other names of experts, each with the id that it stands for. Default none.
     pub aliases: BTreeMap<String, String>,
+    /// Where traces of calls go. Default nowhere.
+    pub traces: Option<TraceSettings>,
 }
 
 /// What is written down of decisions.
@@ -65,6 +68,7 @@ impl std::fmt::Debug for ServerSettings {
             .field("decision_log", &self.decision_log)
             .field("image_hosts", &self.image_hosts)
             .field("aliases", &self.aliases)
+            .field("traces", &self.traces)
             .finish()
     }
 }

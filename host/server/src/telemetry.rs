@@ -133,6 +133,7 @@ fn describe() {
     describe_counter!("signalbox_log_lines_dropped_total", "Lines that could not be written");
     describe_counter!("signalbox_decisions_written_total", "Decisions written down");
     describe_counter!("signalbox_decisions_dropped_total", "Decisions not written down, by why");
+    describe_counter!("signalbox_traces_dropped_total", "Calls whose traces were not sent, by why");
     describe_gauge!("signalbox_decision_log_bytes", "Files of the decision log");
     describe_gauge!("signalbox_requests_in_flight", "Calls being answered");
     describe_gauge!("signalbox_body_bytes_held", "Request bodies and calls' texts in memory");

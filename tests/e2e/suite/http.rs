@@ -69,6 +69,14 @@ pub(crate) fn post(url: &str, body: &Value) -> Answer {
     post_bytes(url, "application/json", body.to_string().as_bytes())
 }
 
+pub(crate) fn post_with(url: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+    let request = agent().post(url);
+    let request =
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let request = request.header("content-type", "application/json");
+    answer(request.send(body.to_string().as_bytes()))
+}
+
 pub(crate) fn post_bytes(url: &str, content_type: &str, body: &[u8]) -> Answer {
     answer(agent().post(url).header("content-type", content_type).send(body))
 }

@@ -36,5 +36,6 @@ mod streaming;
 mod surroundings;
 mod templates;
 mod terminal;
+mod traces;
 mod trials;
 mod uploads;

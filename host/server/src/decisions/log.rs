@@ -20,7 +20,7 @@ use super::{
     seen::Seen,
     writer::{Counts, Entry, Writer},
 };
-use crate::settings::LoggedText;
+use crate::{otel::Tracer, settings::LoggedText};
 
 /// Between two looks at whether all is written.
 const LOOK: Duration = Duration::from_millis(5);
@@ -42,6 +42,8 @@ pub(crate) struct Keep {
     pub(crate) text: LoggedText,
     /// Bytes of text of one call.
     pub(crate) text_bytes_max: usize,
+    /// Where traces of calls go, which say of them what the log does.
+    pub(crate) tracer: Tracer,
 }
 
 /// Recent decisions. Cheap to clone; all clones are one log.
@@ -99,6 +101,11 @@ impl Decisions {
     }
 
     /// What is kept.
+    /// Where traces go.
+    pub(crate) fn tracer(&self) -> Tracer {
+        self.keep().tracer.clone()
+    }
+
     pub(super) fn keep(&self) -> &Keep {
         &self.0.keep
     }
@@ -184,7 +191,17 @@ impl Decisions {
     #[cfg(test)]
     pub(crate) fn in_memory(records: usize, bytes_max: usize) -> Self {
         let (text, folder) = (LoggedText::Off, None);
-        Self::open(Keep { records, bytes_max, folder, disk_bytes_max: 0, text, text_bytes_max: 0 })
+        let (disk_bytes_max, text_bytes_max) = (0, 0);
+        let tracer = Tracer::new(None);
+        Self::open(Keep {
+            records,
+            bytes_max,
+            folder,
+            disk_bytes_max,
+            text,
+            text_bytes_max,
+            tracer,
+        })
     }
 
     /// Bytes and records in memory, counted anew.

@@ -50,12 +50,12 @@ pub(crate) struct Record {
     /// Whose call it was: `key:NAME`, or `peer:ADDRESS` where there are no keys.
     caller: Text,
     /// What the client named; `null` left the choice to the router.
-    asked_for: Option<Text>,
+    pub(super) asked_for: Option<Text>,
     streaming: bool,
     /// What policies were shown of it.
     input: InputView,
     /// `client`, `default` or `policy@revision`; `null` when it was refused before routing.
-    route: Option<Text>,
+    pub(super) route: Option<Text>,
     plan: Option<PlanView>,
     pub(super) reason: Text,
     confidence: Option<f32>,
@@ -69,12 +69,12 @@ pub(crate) struct Record {
     /// Experts that were asked and did not begin to answer.
     tried: Vec<Tried>,
     /// Who answered.
-    expert: Option<Text>,
+    pub(super) expert: Option<Text>,
     pub(super) outcome: Outcome,
-    finish_reason: Option<Text>,
+    pub(super) finish_reason: Option<Text>,
     error: Option<Text>,
-    prompt_tokens: Option<u32>,
-    completion_tokens: Option<u32>,
+    pub(super) prompt_tokens: Option<u32>,
+    pub(super) completion_tokens: Option<u32>,
     pub(super) timings: TimingsView,
 }
 
@@ -161,6 +161,17 @@ pub(super) struct TimingsView {
     pub(super) routed_ms: Option<f64>,
     pub(super) first_text_ms: Option<f64>,
     pub(super) total_ms: f64,
+}
+
+impl Outcome {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 impl Record {

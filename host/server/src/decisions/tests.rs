@@ -16,6 +16,7 @@ use super::{log::Keep, record::RECORD_BYTES_MAX, *};
 use crate::{
     caller::Caller,
     limits::{DECISION_QUEUE_BYTES_MAX, DECISION_QUEUE_MAX},
+    otel::Tracer,
     pipeline::{Form, Pictures, Refusal, Route, Wishes, call::Call, choice::Choice},
     settings::LoggedText,
 };
@@ -47,6 +48,7 @@ fn keep(records: usize, bytes_max: usize, folder: Option<&Path>, text: LoggedTex
         disk_bytes_max: 8 << 20,
         text,
         text_bytes_max: 1000,
+        tracer: Tracer::new(None),
     }
 }
 

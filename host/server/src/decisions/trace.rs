@@ -1,11 +1,11 @@
 //! The record of one call under way, from received to ended.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 use signalbox_confine::{LINE_BYTES, clean};
-use signalbox_engine::{EngineError, Progress, Usage};
-use signalbox_policy::{ExpertView, Notes, PolicyRef, Runs};
+use signalbox_engine::{EngineError, Progress, Timings, Usage};
+use signalbox_policy::{ExpertView, Notes, PolicyRef, Run, Runs};
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -15,8 +15,9 @@ use super::{
     seen::Seen,
 };
 use crate::{
+    otel::{Measured, Parent},
     pipeline::{
-        call::Call,
+        call::{Call, Form},
         choice::Choice,
         end::End,
         refusal::{Refusal, Refused},
@@ -45,6 +46,20 @@ pub(crate) struct Trace {
     log: Decisions,
     /// Events of the call's steps stand in it.
     span: Span,
+    /// What is said of it where traces go.
+    traced: Traced,
+}
+
+/// What a trace says of a call beside its record.
+struct Traced {
+    parent: Option<Parent>,
+    at: SystemTime,
+    operation: &'static str,
+    /// The client's fault, or nobody's.
+    blameless: bool,
+    /// When the expert that answers was asked.
+    asked: Option<Instant>,
+    engine: Option<Timings>,
 }
 
 impl Decisions {
@@ -57,7 +72,21 @@ impl Decisions {
         let (id, progress) = (call.view.id.clone(), call.progress.clone());
         let (notes, runs) = (call.view.notes.clone(), call.view.runs.clone());
         let (detour, seen, log) = (String::new(), None, self.clone());
-        Trace { id, decision, record, received, progress, notes, detour, runs, seen, log, span }
+        let traced = Traced::of(call);
+        Trace {
+            id,
+            decision,
+            record,
+            received,
+            progress,
+            notes,
+            detour,
+            runs,
+            seen,
+            log,
+            span,
+            traced,
+        }
     }
 }
 
@@ -86,6 +115,16 @@ impl Trace {
     /// What the steps of the call are logged in.
     pub(crate) fn span(&self) -> Span {
         self.span.clone()
+    }
+
+    /// Its texts become vectors.
+    pub(crate) fn embeds(&mut self) {
+        self.traced.operation = "embeddings";
+    }
+
+    /// An expert is asked; if others were before, they did not begin to answer.
+    pub(crate) fn asking(&mut self) {
+        self.traced.asked = Some(Instant::now());
     }
 
     /// Policies are about to see it.
@@ -162,6 +201,7 @@ impl Trace {
         self.span
             .in_scope(|| tracing::debug!(ending = ?end.ending, usage = ?end.usage, ms, "done"));
         self.write(|record| record.finished(end));
+        self.traced.engine = end.performance.engine;
         self.close(Outcome::Completed);
     }
 
@@ -179,6 +219,7 @@ impl Trace {
     /// same id.
     fn fail(&mut self, refusal: Refusal, outcome: Outcome) -> Refused {
         let grounds = refusal.to_string();
+        self.traced.blameless = !refusal.is_for_operators();
         self.write(|record| record.failed(&grounds));
         if refusal.is_for_operators() {
             let error = clean(&grounds, 4 * LINE_BYTES);
@@ -213,9 +254,40 @@ impl Trace {
             }
         }
         record.outcome = outcome;
+        let runs = self.runs.all();
         record.noted(&self.notes.all());
-        record.ran(&self.runs.all());
+        record.ran(&runs);
+        self.log.keep().tracer.ended(self.traced.measured(&record, self.received, runs));
         self.log.push(*record, self.seen.take());
+    }
+}
+
+impl Traced {
+    fn of(call: &Call) -> Self {
+        let operation = match call.form {
+            Form::Chat => "chat",
+            Form::Text => "text_completion",
+        };
+        let (parent, at) = (call.caller.parent(), SystemTime::now());
+        Self { parent, at, operation, blameless: true, asked: None, engine: None }
+    }
+
+    fn measured<'r>(&self, record: &'r Record, received: Instant, runs: Vec<Run>) -> Measured<'r> {
+        let failed = !self.blameless && record.outcome != Outcome::Completed;
+        Measured {
+            parent: self.parent,
+            received: (received.into_std(), self.at),
+            operation: self.operation,
+            asked_for: record.asked_for.as_deref(),
+            expert: record.expert.as_deref(),
+            route: record.route.as_deref(),
+            ids: (&record.decision, &record.id),
+            outcome: (record.outcome.name(), failed),
+            finish_reason: record.finish_reason.as_deref(),
+            tokens: (record.prompt_tokens, record.completion_tokens),
+            runs,
+            work: self.asked.map(Instant::into_std).zip(self.engine),
+        }
     }
 }
 

@@ -1,45 +1,26 @@
 //! One answer of one host, within a bound on bytes, whatever the host may say about other
 //! places. Everything is given up at once when the fetch is dropped, because the client is gone.
 
-use std::{
-    net::SocketAddr,
-    pin::pin,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     body::Bytes,
     http::{HeaderValue, Request, Response, StatusCode, header},
 };
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use signalbox_engine::ImageError;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
     time::timeout,
 };
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
-};
 
 use super::{ImageProblem, address::Address};
+use crate::outgoing::{AGENT, exchange, secured};
 
 /// Until one address of a host has accepted.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
-/// Headers of an answer, in number and in bytes.
-const HEADERS_MAX: usize = 100;
-const HEAD_BYTES_MAX: usize = 64 << 10;
-const AGENT: &str = concat!("signalbox/", env!("CARGO_PKG_VERSION"));
-
-static TLS: LazyLock<TlsConnector> = LazyLock::new(|| {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
-});
 
 /// Why there is no image, in words for a client: they show nothing of the network in between.
 type Why = String;
@@ -77,12 +58,10 @@ fn unreachable(why: impl Into<Why>) -> Failure {
 async fn answer(address: &Address, hosts: &[String], bytes_max: usize) -> Result<Bytes, Failure> {
     let stream = connect(address, hosts).await?;
     if !address.tls {
-        return exchange(stream, address, bytes_max).await;
+        return image(stream, address, bytes_max).await;
     }
-    let name = ServerName::try_from(address.host.clone());
-    let name = name.map_err(|_| unreachable("its name can't be certified"))?;
-    match TLS.connect(name, stream).await {
-        Ok(stream) => exchange(stream, address, bytes_max).await,
+    match secured(&address.host, stream).await {
+        Ok(stream) => image(stream, address, bytes_max).await,
         Err(error) => {
             tracing::debug!(host = address.host, %error, "an image host can't be trusted");
             Err(unreachable("it can't be talked to over TLS"))
@@ -110,26 +89,14 @@ async fn connect(address: &Address, hosts: &[String]) -> Result<TcpStream, Failu
     Err(unreachable("it accepts no connection"))
 }
 
-async fn exchange(
+async fn image(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     address: &Address,
     bytes_max: usize,
 ) -> Result<Bytes, Failure> {
-    let mut http = http1::Builder::new();
-    http.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
-    let (mut sender, connection) =
-        http.handshake(TokioIo::new(stream)).await.map_err(|error| broken(address, &error))?;
-    let request = request(address)?;
-    let mut asking = pin!(async {
-        let answer = sender.send_request(request).await.map_err(|e| broken(address, &e))?;
-        body(answer, address, bytes_max).await
-    });
-    // The connection has to be driven along; its end says nothing, the answer's does.
-    tokio::select! {
-        done = &mut asking => return done,
-        _ = connection => {}
-    }
-    asking.await
+    let read = async |answer| body(answer, address, bytes_max).await;
+    let exchanged = exchange(stream, request(address)?, read).await;
+    exchanged.map_err(|error| broken(address, &error))?
 }
 
 fn request(address: &Address) -> Result<Request<Empty<Bytes>>, Failure> {

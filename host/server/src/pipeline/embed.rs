@@ -54,6 +54,7 @@ impl Pipeline {
     ) -> Result<Vectors, Refused> {
         let _charge = call.caller.charged(&call.progress);
         let mut trace = self.decisions.begin(&call);
+        trace.embeds();
         let span = trace.span();
         let embedding = self.embedded(call, texts, &mut trace).instrument(span);
         let (model, route, embedded) = match deadline.within(embedding).await.flatten() {

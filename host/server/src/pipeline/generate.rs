@@ -48,6 +48,7 @@ async fn first_of(
 ) -> Result<Source, Refusal> {
     let mut first = None;
     for expert in names {
+        trace.asking();
         match open(experts, expert, request.clone()).await {
             Ok(opened) => return Ok(Source::expert(opened, Usage::default())),
             Err(error) => {

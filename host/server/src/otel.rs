@@ -1,0 +1,16 @@
+//! Traces for OpenTelemetry. What is measured of a call becomes spans when it ends, which a task sends in batches over
+//! OTLP. No call waits for it: what does not fit into its queue is dropped and counted. No text of a prompt or a reply,
+//! and no error's words, ever stand in a span.
+
+mod call;
+mod context;
+mod export;
+mod settings;
+mod span;
+mod tracer;
+
+pub(crate) use call::Measured;
+pub(crate) use context::Parent;
+pub(crate) use export::export;
+pub use settings::{GenAi, TraceSettings};
+pub(crate) use tracer::Tracer;
