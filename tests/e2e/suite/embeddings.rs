@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     host::{Host, config},
-    http::Answer,
+    http::{Answer, post_with},
 };
 
 const ENCODER: &str = "minilm";
@@ -238,4 +238,116 @@ fn an_encoder_is_listed_as_such_and_never_converses() {
             scope.spawn(|| assert_eq!(vectors(embed(&host, &text)), made));
         }
     });
+}
+
+/// Everything that makes vectors, with a text for each.
+fn asking_for_vectors(text: &str) -> [(&'static str, Value); 4] {
+    [
+        ("/v1/embeddings", json!({ "model": ENCODER, "input": text })),
+        ("/v1/rerank", json!({ "model": ENCODER, "query": "x", "documents": [text] })),
+        ("/api/embed", json!({ "model": ENCODER, "input": text })),
+        ("/api/embeddings", json!({ "model": ENCODER, "prompt": text })),
+    ]
+}
+
+/// A host whose keys have these bounds, one key of each name.
+fn bounded(keys: &[(&str, Value)]) -> Host {
+    let keys = keys.iter().map(|(name, bounds)| {
+        let mut key = bounds.clone();
+        key["name"] = json!(name);
+        key["key"] = json!(key_of(name));
+        key
+    });
+    let mut config = with_encoder();
+    config["access"] = json!({ "keys": keys.collect::<Vec<_>>() });
+    Host::start_with(config)
+}
+
+fn key_of(name: &str) -> String {
+    format!("the-key-that-is-called-{name}")
+}
+
+fn post_as(host: &Host, name: &str, path: &str, body: &Value) -> Answer {
+    post_with(&format!("{}{path}", host.url), &[("x-api-key", &key_of(name))], body)
+}
+
+#[test]
+fn a_keys_bounds_hold_for_vectors() {
+    let requests = |name| (name, json!({ "requests_per_minute": 1 }));
+    let tokens = |name| (name, json!({ "tokens_per_minute": 1 }));
+    let host = bounded(&[
+        requests("r0"),
+        requests("r1"),
+        requests("r2"),
+        requests("r3"),
+        tokens("t0"),
+        tokens("t1"),
+        tokens("t2"),
+        tokens("t3"),
+        ("shut", json!({ "experts": ["phi4_fast"] })),
+    ]);
+    for (at, (path, body)) in asking_for_vectors("the line is clear").iter().enumerate() {
+        for (kind, most) in [("r", "calls a minute"), ("t", "tokens a minute")] {
+            let name = format!("{kind}{at}");
+            assert_eq!(post_as(&host, &name, path, body).status, 200, "{path} {name}");
+            let second = post_as(&host, &name, path, body);
+            assert_eq!(second.status, 429, "{path} {name}: {}", second.text);
+            assert!(second.text.contains(most), "{path} {name}: {}", second.text);
+            let after: u32 = second.header("retry-after").parse().unwrap();
+            let least = if kind == "t" { 120 } else { 50 }; // some tokens, at one a minute
+            assert!(after >= least, "{path} {name}: {after} s");
+        }
+        let refused = post_as(&host, "shut", path, body);
+        assert_eq!(refused.status, 403, "{path}: {}", refused.text);
+        assert!(refused.text.contains("phi4_fast"), "{path}: {}", refused.text);
+        let mut unnamed = body.clone();
+        unnamed.as_object_mut().unwrap().remove("model");
+        let unnamed = post_as(&host, "shut", path, &unnamed);
+        assert_eq!(unnamed.status, 404, "nobody is left that could: {path} {}", unnamed.text);
+    }
+}
+
+#[test]
+fn a_key_has_so_many_calls_for_vectors_at_once() {
+    let host = bounded(&[("one", json!({ "concurrent_calls": 1 }))]);
+    let text = "the line is clear and the signal is green ".repeat(2);
+    let many = vec![text; 1500];
+    let small = json!({ "model": ENCODER, "input": "x" });
+    for (path, large) in [
+        ("/v1/embeddings", json!({ "model": ENCODER, "input": many, "truncate": true })),
+        (
+            "/v1/rerank",
+            json!({ "model": ENCODER, "query": "x", "documents": many, "truncate": true }),
+        ),
+    ] {
+        let ended = thread::scope(|scope| {
+            let first = scope.spawn(|| post_as(&host, "one", path, &large).status);
+            let mut turned_away = 0;
+            while !first.is_finished() {
+                if !is_busy(&host) {
+                    continue;
+                }
+                let second = post_as(&host, "one", "/v1/embeddings", &small);
+                if second.status == 429 {
+                    assert!(second.text.contains("calls at once"), "{}", second.text);
+                    turned_away += 1;
+                }
+            }
+            assert!(turned_away > 0, "{path}: two calls at once");
+            first.join().unwrap()
+        });
+        assert_eq!(ended, 200, "{path}");
+        assert_eq!(post_as(&host, "one", path, &small_of(path)).status, 200, "{path}");
+    }
+}
+
+fn is_busy(host: &Host) -> bool {
+    let experts = host.admin_get("/experts");
+    let mut all = experts["experts"].as_array().unwrap().iter();
+    all.any(|expert| expert["expert_id"] == ENCODER && expert["queue_depth"] != 0)
+}
+
+fn small_of(path: &str) -> Value {
+    let all = asking_for_vectors("x");
+    all.into_iter().find(|(known, _)| *known == path).unwrap().1
 }
