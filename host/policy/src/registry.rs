@@ -223,7 +223,7 @@ impl Policies {
         haste: Haste,
     ) -> Result<Uploaded, PolicyError> {
         names::check_new(name, &*self.0.world)?;
-        self.0.settings.signing_keys.check(name, &bytes, source)?;
+        self.0.rules.load().settings.signing_keys.check(name, &bytes, source)?;
         self.0.clone().deploy(name, bytes, haste).await
     }
 

@@ -56,6 +56,7 @@ fn differences(before: &PolicySettings, after: &PolicySettings) -> Vec<String> {
         .filter(|name| before.on_failure.get(*name) != after.on_failure.get(*name))
         .map(|name| format!("policies.on_failure.{name}"));
     let sections = [
+        ("policies.signing_keys", before.signing_keys != after.signing_keys),
         ("policies.failure_defaults", before.failure_defaults != after.failure_defaults),
         ("policies.breaker", before.breaker != after.breaker),
         ("policies.canary", before.canary != after.canary),

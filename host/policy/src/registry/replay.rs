@@ -63,7 +63,7 @@ impl Policies {
         within: Duration,
     ) -> Result<Replayed, PolicyError> {
         names::check_letters(name)?;
-        self.0.settings.signing_keys.check(name, &component, source)?;
+        self.0.rules.load().settings.signing_keys.check(name, &component, source)?;
         let registry = self.0.clone();
         let (active, hooks) = registry.in_force(name)?;
         let (revision, built) = registry.compile(name, component, Haste::Upload).await?;
