@@ -1,6 +1,6 @@
 //! `signalbox policy`: write, build, upload and swap policies of a running host.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
@@ -59,6 +59,11 @@ fn write(command: AuthorCommand, json: bool, hint: &str) -> Result<()> {
         AuthorCommand::Test { policy, cases, repeat } => {
             let cases = cases.unwrap_or_else(|| fixtures::folder_of(&policy));
             fixtures::run(Upload::find(&policy)?, &cases, repeat, json)
+        }
+        AuthorCommand::Profile { policy, cases, case, seconds, output } => {
+            let cases = cases.unwrap_or_else(|| fixtures::folder_of(&policy));
+            let (upload, long) = (Upload::find(&policy)?, Duration::from_secs(seconds));
+            fixtures::profile::run(&upload, &cases, case.as_deref(), long, output)
         }
         AuthorCommand::Inspect { policy } => {
             let Upload { name, bytes, .. } = Upload::find(&policy)?;

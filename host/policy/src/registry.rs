@@ -33,8 +33,8 @@ use signalbox_confine::Bounded;
 
 use crate::{
     Activation, BreakerSettings, CanarySettings, Limits, Pipeline, PolicyError, PolicyRef,
-    PolicySettings, Provenance, Snapshot, Uploaded, World, compile::Haste, program::Program,
-    runtime::Runtime, seat::now_ms, snapshot::Set,
+    PolicySettings, Provenance, Sample, Snapshot, Uploaded, World, compile::Haste,
+    program::Program, runtime::Runtime, seat::now_ms, snapshot::Set,
 };
 pub use replay::{RecordedCall, Replayed};
 
@@ -153,6 +153,12 @@ impl Policies {
         });
         registry.start(progress)?;
         Ok(Policies(registry))
+    }
+
+    /// Does some work and says where guests were meanwhile, a sample `every` so often while one ran. Guests keep their turns
+    /// then, so this is for tools, not for a host that serves.
+    pub fn profile<T>(&self, every: Duration, work: impl FnOnce() -> T) -> (T, Vec<Sample>) {
+        self.0.runtime.profile(every, work)
     }
 
     /// The policies in force now, without canaries.

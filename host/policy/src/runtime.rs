@@ -13,6 +13,7 @@ use crate::{
     Limits, PolicyError, bindings, engine,
     instances::Instances,
     meter::Gauge,
+    sampling::{Sample, Sampling},
     scheduler::Scheduler,
     store::{Held, Lent, State, Turn},
     token_counts::TokenCounts,
@@ -27,6 +28,7 @@ pub(crate) struct Runtime {
     engine: Engine,
     linker: Linker<State>,
     pub(crate) instances: Instances,
+    pub(crate) sampling: Arc<Sampling>,
     pub(crate) scheduler: Scheduler,
     token_counts: Arc<TokenCounts>,
 }
@@ -51,7 +53,8 @@ impl Runtime {
         let scheduler = Scheduler::start(workers, &handle).map_err(no_thread)?;
         let instances = Instances::new(limits);
         let token_counts = Arc::new(TokenCounts::new(workers, instances.memory.clone(), handle));
-        Ok(Runtime { engine, linker, instances, scheduler, token_counts })
+        let sampling = Arc::default();
+        Ok(Runtime { engine, linker, instances, sampling, scheduler, token_counts })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -72,6 +75,11 @@ impl Runtime {
         };
         let state = State::new(lent, turn, held, gauge, memory, &self.token_counts);
         state.into_store(&self.engine)
+    }
+
+    /// Does some work and takes the stacks of guests meanwhile.
+    pub(crate) fn profile<T>(&self, every: Duration, work: impl FnOnce() -> T) -> (T, Vec<Sample>) {
+        self.sampling.during(&self.engine, every, work)
     }
 
     /// Makes code ready to be instantiated, and checks the types of its imports.

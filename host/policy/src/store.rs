@@ -24,6 +24,7 @@ use crate::{
     instance_log::Log,
     instances::{CallInstance, InstancePermit, MemoryBudget, Share},
     meter::Gauge,
+    sampling::Sampling,
     scheduler::{ASIDE, OwnTime, give_way},
     token_counts::TokenCounts,
 };
@@ -42,6 +43,8 @@ pub(crate) struct Lent {
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) bounds: CallBounds,
+    /// Where its guests are, for a profile.
+    pub(crate) sampling: Arc<Sampling>,
     /// Whether it is only compared: nobody waits for it, and no import may change anything that others see.
     pub(crate) aside: bool,
 }
@@ -130,7 +133,13 @@ impl State {
         let mut store = Store::new(engine, self);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(fuel);
-        store.epoch_deadline_callback(|store| store.data().on_tick());
+        store.epoch_deadline_callback(|store| {
+            let sampling = store.data().lent.sampling.clone();
+            if sampling.is_on() {
+                sampling.take(&store);
+            }
+            store.data().on_tick()
+        });
         store.set_epoch_deadline(1);
         store
     }
@@ -146,6 +155,9 @@ impl State {
     /// Gives its turn to others at every tick, until its own time is up.
     fn on_tick(&self) -> wasmtime::Result<UpdateDeadline> {
         if self.turn.own_time.spent_in_turn() < self.turn.limit {
+            if self.lent.sampling.is_on() {
+                return Ok(UpdateDeadline::Continue(1));
+            }
             return Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way())));
         }
         Err(self.deadline().into())

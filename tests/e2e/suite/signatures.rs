@@ -21,7 +21,8 @@ fn where_keys_are_trusted_only_what_they_signed_comes_in() {
     let dir = tempfile::tempdir().unwrap();
     let guard = dir.path().join("guard.wasm");
     fs::write(&guard, example("prompt-guard")).unwrap();
-    fs::write(dir.path().join("guard.wasm.minisig"), sign(&trusted, example("prompt-guard"))).unwrap();
+    fs::write(dir.path().join("guard.wasm.minisig"), sign(&trusted, example("prompt-guard")))
+        .unwrap();
     let mut signed_only = config();
     signed_only["policies"]["signing_keys"] = json!([trusted.pk.to_base64()]);
     signed_only["policies"]["components"] = json!({"guard": guard});
@@ -46,7 +47,8 @@ fn where_keys_are_trusted_only_what_they_signed_comes_in() {
     fs::write(dir.path().join("other.minisig"), sign(&stranger, example("round-robin"))).unwrap();
     let theirs = refused(&["policy", "push", "mine.wasm", "--signature", "other.minisig"]);
     assert!(theirs.contains("not trusted here"), "{theirs}");
-    fs::write(dir.path().join("mine.wasm.minisig"), sign(&trusted, example("round-robin"))).unwrap();
+    fs::write(dir.path().join("mine.wasm.minisig"), sign(&trusted, example("round-robin")))
+        .unwrap();
     signalbox(&host, dir.path(), &["policy", "push", "mine.wasm", "--activate"]);
     assert!(host.chat("auto", "Hello!").header("x-signalbox-route").starts_with("mine@"));
 }

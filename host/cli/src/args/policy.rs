@@ -78,6 +78,25 @@ pub(crate) enum AuthorCommand {
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         repeat: u32,
     },
+    /// Show where a policy spends its time: one of its cases, run over and over under the limits of a host, as a file
+    /// for the Firefox profiler.
+    Profile {
+        /// A policy's folder, a .wasm file, or the name of a built-in example.
+        #[arg(default_value = ".")]
+        policy: String,
+        /// The folder of the cases, instead of tests in the policy's.
+        #[arg(long, value_name = "DIR")]
+        cases: Option<PathBuf>,
+        /// The case, by its name or its file's; the first one without it.
+        #[arg(long, value_name = "NAME")]
+        case: Option<String>,
+        /// For how long it is run.
+        #[arg(long, value_name = "S", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
+        seconds: u64,
+        /// The file that is written, instead of NAME.profile.json.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Show what a component is, as a host would judge it, without one.
     Inspect {
         /// A .wasm file, a policy's folder, or the name of a built-in example.

@@ -20,6 +20,7 @@ use runner::{Cost, Tried};
 mod case;
 mod difference;
 mod outcome;
+pub(super) mod profile;
 mod runner;
 
 /// What came of one case over all its runs.

@@ -111,3 +111,27 @@ fn mistakes_in_cases_and_components_are_named() {
     fs::write(&module, b"\0asm\x01\0\0\0").unwrap();
     check(module.to_str().unwrap(), call, "this is a core module, not a component");
 }
+
+#[test]
+fn a_profile_shows_where_a_policy_is_on_one_of_its_cases() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("cases.json"), BUDGET).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let written = elsewhere.path().join("profile.json");
+    let profile = |case: &str| {
+        let (cases, output) = (folder.path().to_str().unwrap(), written.to_str().unwrap());
+        let fixed = ["policy", "profile", "token-budget", "--cases", cases, "--output", output];
+        signalbox(&[&fixed[..], &["--seconds", "1", "--case", case]].concat())
+    };
+    let output = profile("a short one");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let profile_of: Value = serde_json::from_slice(&fs::read(&written).unwrap()).unwrap();
+    let samples = &profile_of["threads"][0]["samples"]["length"];
+    assert!(samples.as_u64() > Some(0), "{samples}");
+    let told = profile_of.to_string();
+    assert!(told.contains("token_budget") && told.contains("a short one"), "{told:.2000}");
+
+    let said = profile("another").stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("there are \"a long prompt\", \"a short one\""), "{said}");
+}
