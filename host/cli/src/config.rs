@@ -160,6 +160,14 @@ impl<'a> Section<'a> {
         self.expect(key, text, "must be a string")
     }
 
+    /// A string, or a number as it is written.
+    pub(crate) fn word(&self, key: &'static str) -> Option<&'a str> {
+        let value = self.value(key)?;
+        let text = value.as_string_lit().map(|literal| literal.value.as_ref());
+        let text = text.or_else(|| value.as_number_lit().map(|number| number.value));
+        self.expect(key, text, "must be a string or a number")
+    }
+
     /// `true` or `false`.
     pub(crate) fn flag(&self, key: &'static str) -> Option<bool> {
         let value = self.value(key)?;

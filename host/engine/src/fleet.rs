@@ -12,7 +12,8 @@ use std::{
 use signalbox_confine::{Bounded, Limit};
 
 use crate::{
-    EmbedRequest, Embedded, EngineError, FleetSettings, Prompt, Request, Templates, TokenStream,
+    EmbedRequest, Embedded, EngineError, FleetSettings, KeepAlive, Prompt, Request, Templates,
+    TokenStream,
 };
 
 mod backoff;
@@ -27,6 +28,7 @@ mod residency;
 mod roster;
 mod shared;
 mod status;
+mod stay;
 mod unloading;
 mod words;
 
@@ -76,7 +78,7 @@ impl Fleet {
     /// Everything that is known before the first token: an unknown expert, values out of bounds, a
     /// template that refuses, a prompt that does not fit, a full queue, files that can't be loaded.
     pub async fn generate(&self, id: &str, request: Request) -> Result<TokenStream, EngineError> {
-        let (expert, ticket) = self.enter(id, request.priority)?;
+        let (expert, ticket) = self.enter(id, request.priority, request.keep_alive)?;
         expert.answer(ticket, request).await
     }
 
@@ -87,7 +89,7 @@ impl Fleet {
     /// An unknown expert or one that makes no vectors, a text that does not fit, a full queue, files that can't be
     /// loaded.
     pub async fn embed(&self, id: &str, request: EmbedRequest) -> Result<Embedded, EngineError> {
-        let (expert, ticket) = self.enter(id, request.priority)?;
+        let (expert, ticket) = self.enter(id, request.priority, request.keep_alive)?;
         expert.embed(ticket, request).await
     }
 
@@ -138,6 +140,15 @@ impl Fleet {
     /// An unknown expert, no memory, files that can't be loaded.
     pub async fn warm(&self, id: &str) -> Result<(), EngineError> {
         self.find(id)?.resident(None).await.map(|_| ())
+    }
+
+    /// Has an expert stay in memory for as long as a call that ends now would.
+    ///
+    /// # Errors
+    /// An unknown expert.
+    pub fn keep(&self, id: &str, asked: Option<KeepAlive>) -> Result<(), EngineError> {
+        self.find(id)?.call_ended(asked, |_| {});
+        Ok(())
     }
 
     /// Unloads an expert and frees its memory, pinned or not; a cold one stays cold.

@@ -20,6 +20,7 @@ pub mod fuzz;
 mod generation;
 mod image;
 mod inspect;
+mod keep_alive;
 mod limits;
 mod machine;
 mod memory;
@@ -54,6 +55,7 @@ pub use fleet::{
 pub use format::Format;
 pub use image::{Image, ImageError, ImageLimits};
 pub use inspect::{Faults, Finding, Inspection, Severity, inspect};
+pub use keep_alive::{KeepAlive, NoTime};
 pub use limits::{
     CHOICES_MAX, FIXED, FleetLimits, GRAMMAR_BYTES_MAX, IMAGES_MAX, MESSAGES_MAX, STOP_BYTES_MAX,
     STOPS_MAX, TemplateLimits,

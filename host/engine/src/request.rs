@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    EngineError, Format, Image, Priority, Progress,
+    EngineError, Format, Image, KeepAlive, Priority, Progress,
     tools::{ToolCall, Tools},
 };
 
@@ -163,6 +163,8 @@ pub struct Request {
     pub scope: u64,
     /// Whether it goes before others.
     pub priority: Priority,
+    /// How long the expert is to stay in memory behind it, within the operator's bounds.
+    pub keep_alive: Option<KeepAlive>,
     /// Where the call stands, for whoever waits for it.
     pub progress: Progress,
 }
@@ -182,6 +184,7 @@ impl Request {
             prediction: None,
             scope: 0,
             priority: Priority::default(),
+            keep_alive: None,
             progress: Progress::default(),
         }
     }
@@ -293,6 +296,8 @@ pub struct EmbedRequest {
     pub truncate: bool,
     /// Whether it goes before others.
     pub priority: Priority,
+    /// How long the expert is to stay in memory behind it, within the operator's bounds.
+    pub keep_alive: Option<KeepAlive>,
     /// Where the call stands, and what it has cost.
     pub progress: Progress,
 }

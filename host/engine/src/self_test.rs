@@ -143,6 +143,7 @@ pub(crate) mod tests {
             max_model_len: None,
             max_num_seqs: 1,
             pinned: false,
+            keep_alive: None,
         }
     }
 

@@ -6,6 +6,7 @@ use signalbox_confine::Program;
 use signalbox_kernels::{Isa, KvFormat};
 
 use crate::{
+    KeepAlive,
     limits::{FleetLimits, TemplateLimits},
     memory::KvPlan,
 };
@@ -119,6 +120,8 @@ pub struct ExpertSettings {
     pub max_num_seqs: u32,
     /// Never unloaded, whatever happens.
     pub pinned: bool,
+    /// How long it stays in memory with nothing to do; `None` as long as the others.
+    pub keep_alive: Option<KeepAlive>,
 }
 
 impl ExpertSettings {
@@ -142,7 +145,7 @@ pub struct LazyLoading {
     pub warmup_pool_size: usize,
     /// Experts in memory at once.
     pub max_loaded_experts: usize,
-    /// An expert idle for this long is unloaded; `None` never.
+    /// An expert idle for this long is unloaded, where it has no time of its own; `None` never.
     pub auto_unload_after: Option<Duration>,
 }
 

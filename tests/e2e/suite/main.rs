@@ -23,6 +23,7 @@ mod http;
 mod images;
 mod isolation;
 mod journey;
+mod keep_alive;
 mod languages;
 mod leaving;
 mod promises;

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use signalbox_engine::{
-    DType, ExpertSettings, FleetLimits, FleetSettings, KvCacheDType, LazyLoading, PackFiles,
-    Quantization, TemplateLimits, Templates,
+    DType, ExpertSettings, FleetLimits, FleetSettings, KeepAlive, KvCacheDType, LazyLoading,
+    NoTime, PackFiles, Quantization, TemplateLimits, Templates,
 };
 
 use super::{
@@ -149,6 +149,7 @@ fn expert<'s>(
         max_model_len: section.integer("max_model_len", 16..=16_777_216),
         max_num_seqs: section.integer("max_num_seqs", 1..=65_536).unwrap_or(SEQUENCES_DEFAULT),
         pinned: section.flag("pinned").unwrap_or(false),
+        keep_alive: keep_alive(section),
         id: id.unwrap_or_default().to_owned(),
         path: places.find(path.unwrap_or_default()),
     };
@@ -176,17 +177,28 @@ fn lazy_loading(section: &Section<'_>, experts: usize) -> LazyLoading {
         section.integer(key, least..=EXPERTS_MAX as u32).unwrap_or(default) as usize
     };
     let idle = section.integer("auto_unload_after_s", 0..=IDLE_SECONDS_MAX);
+    let keep_alive = keep_alive(section);
+    if idle.is_some() && keep_alive.is_some() {
+        section.mistake("keep_alive", "and `auto_unload_after_s` say the same thing; keep one");
+    }
     let lazy = LazyLoading {
         enabled: section.flag("enabled").unwrap_or(true),
         warmup_pool_size: count("warmup_pool_size", 0, WARM_POOL_DEFAULT),
         max_loaded_experts: count("max_loaded_experts", 1, experts.max(1) as u32),
-        auto_unload_after: match idle.unwrap_or(IDLE_SECONDS_DEFAULT) {
-            0 => None,
-            seconds => Some(Duration::from_secs(seconds.into())),
+        auto_unload_after: match (keep_alive, idle.unwrap_or(IDLE_SECONDS_DEFAULT)) {
+            (Some(KeepAlive::For(time)), _) => Some(time),
+            (Some(KeepAlive::Always), _) | (None, 0) => None,
+            (None, seconds) => Some(Duration::from_secs(seconds.into())),
         },
     };
     warn_of_counts(section, &lazy, experts);
     lazy
+}
+
+/// Ollama's meaning: seconds or a time; less than 0 never goes, 0 goes at once.
+fn keep_alive(section: &Section<'_>) -> Option<KeepAlive> {
+    let written = section.word("keep_alive")?.parse();
+    written.map_err(|problem: NoTime| section.mistake("keep_alive", problem.to_string())).ok()
 }
 
 /// Numbers that can't both be meant.

@@ -2,7 +2,7 @@
 
 mod access;
 
-use signalbox_engine::PackFiles;
+use signalbox_engine::{KeepAlive, PackFiles};
 use signalbox_server::GenAi;
 
 use super::*;
@@ -433,4 +433,23 @@ fn traces_go_nowhere_unless_an_endpoint_is_named() {
     assert_eq!(traces(written, &[("OTEL_SDK_DISABLED", "true")]), None);
     let wrong = mistakes(&with(r#""traces": {"otlp_endpoint": "collector:4317"}"#));
     assert!(wrong[0].contains("http://127.0.0.1:4318"), "{wrong:?}");
+}
+
+#[test]
+fn experts_stay_in_memory_as_long_as_the_file_says() {
+    let for_all = |lazy: &str| {
+        let settings = parse(&with(&format!(r#""lazy_loading": {{ {lazy} }}"#))).unwrap();
+        settings.fleet.lazy_loading.auto_unload_after.map(|time| time.as_secs())
+    };
+    assert_eq!(for_all(""), Some(300));
+    assert_eq!(for_all(r#""auto_unload_after_s": 0"#), None);
+    assert_eq!(for_all(r#""keep_alive": 0"#), Some(0));
+    assert_eq!(for_all(r#""keep_alive": "1h30m""#), Some(5400));
+    assert_eq!(for_all(r#""keep_alive": -1"#), None);
+    let own = with("").replacen("\"expert_id\"", "\"keep_alive\": -1, \"expert_id\"", 1);
+    assert_eq!(parse(&own).unwrap().fleet.experts[0].keep_alive, Some(KeepAlive::Always));
+    let both = mistakes(&with(r#""lazy_loading": { "keep_alive": 1, "auto_unload_after_s": 1 }"#));
+    assert!(both[0].contains("keep one"), "{both:?}");
+    let wrong = mistakes(&with(r#""lazy_loading": { "keep_alive": "soon" }"#));
+    assert!(wrong[0].contains("or a time like"), "{wrong:?}");
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{Fleet, handle::Handle, residency::SlotState};
 use crate::{
-    EngineError, Finding, Priority, Progress, Prompt, Request, TokenStream, Tools,
+    EngineError, Finding, KeepAlive, Priority, Progress, Prompt, Request, TokenStream, Tools,
     constraint::{Constraint, Grammar, Problem},
     expert::{Commands, Job, Weighing, panic_words},
     limits::GRAMMARS_WAITING_MAX,
@@ -27,12 +27,17 @@ pub(super) struct Ticket {
     expert: Handle,
     came: Instant,
     class: Priority,
+    keep_alive: Option<KeepAlive>,
 }
 
 impl Ticket {
     /// Turns the call away when its expert can't be served, has too many that it would wait behind, or when the
     /// fleet closes. `None` where the expert was retired since it was found.
-    fn draw(expert: &Handle, class: Priority) -> Result<Option<Self>, EngineError> {
+    fn draw(
+        expert: &Handle,
+        class: Priority,
+        keep_alive: Option<KeepAlive>,
+    ) -> Result<Option<Self>, EngineError> {
         let abreast = expert.member().settings.max_num_seqs as usize;
         let mut residency = expert.shared.residency();
         if residency.closing {
@@ -56,7 +61,7 @@ impl Ticket {
         slot.calls_by_class[class.index()] += 1;
         slot.outside.push(came);
         drop(residency);
-        Ok(Some(Self { expert: expert.clone(), came, class }))
+        Ok(Some(Self { expert: expert.clone(), came, class, keep_alive }))
     }
 
     /// When the call came.
@@ -67,17 +72,11 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let done = self.expert.with_slot(|slot| {
+        self.expert.call_ended(self.keep_alive, |slot| {
             slot.calls -= 1;
             slot.calls_by_class[self.class.index()] -= 1;
             slot.hand_over(self.came);
-            slot.last_used = Instant::now();
-            slot.part()
         });
-        if let Some(expert) = done {
-            expert.dismiss(); // never waited for here: this may be its own thread
-        }
-        self.expert.shared.notify();
     }
 }
 
@@ -109,11 +108,16 @@ enum Approach {
 
 impl Fleet {
     /// Lets a call in to the expert that has this name.
-    pub(super) fn enter(&self, id: &str, class: Priority) -> Result<(Handle, Ticket), EngineError> {
+    pub(super) fn enter(
+        &self,
+        id: &str,
+        class: Priority,
+        keep_alive: Option<KeepAlive>,
+    ) -> Result<(Handle, Ticket), EngineError> {
         loop {
             let expert = self.find(id)?;
             // One that was retired meanwhile has left its name to another, or to nobody.
-            if let Some(ticket) = Ticket::draw(&expert, class)? {
+            if let Some(ticket) = Ticket::draw(&expert, class, keep_alive)? {
                 return Ok((expert, ticket));
             }
         }

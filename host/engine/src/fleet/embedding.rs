@@ -60,7 +60,7 @@ impl Handle {
         ticket: Ticket,
         request: EmbedRequest,
     ) -> Result<Embedded, EngineError> {
-        let EmbedRequest { texts, truncate, priority, progress } = request;
+        let EmbedRequest { texts, truncate, priority, progress, .. } = request;
         let came = ticket.came();
         self.inspect_aside().await?;
         if !self.encodes() {

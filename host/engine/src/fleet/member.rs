@@ -86,7 +86,9 @@ impl Seen {
     /// The slot that an expert begins with.
     pub(super) fn slot(&self, settings: &ExpertSettings) -> Slot<Expert> {
         let needs = self.inspection.memory_bytes.unwrap_or(0);
-        Slot::new(&settings.id, state_of(&self.inspection), settings.pinned, needs)
+        let state = state_of(&self.inspection);
+        let keep_alive = settings.keep_alive;
+        Slot { keep_alive, ..Slot::new(&settings.id, state, settings.pinned, needs) }
     }
 }
 

@@ -57,7 +57,7 @@ pub struct FleetChange {
     /// Experts that are loaded anew, by other settings.
     pub replaced: Vec<String>,
     /// Experts that are described otherwise and stay as they are: domain, description, use cases, priority, whether
-    /// they are pinned.
+    /// they are pinned, and how long they stay in memory.
     pub described: Vec<String>,
     /// Experts that are gone.
     pub removed: Vec<String>,
@@ -110,6 +110,7 @@ impl FleetPlan<'_> {
         let mut residency = shared.residency();
         residency.bytes_max = wanted.memory_bytes_max;
         residency.loaded_max = tuning.loaded_max();
+        residency.keep_alive = tuning.keep_alive();
         let brought = steps.into_iter().map(|step| step.bring(&mut residency, &mut vacated));
         let brought: Vec<Brought> = brought.collect();
         let lazy = tuning.lazy.enabled;
@@ -197,8 +198,18 @@ impl Step {
 
 /// Whether an expert that was loaded by one of these settings is what the other one asks for.
 fn loads_alike(before: &ExpertSettings, after: &ExpertSettings) -> bool {
-    let ExpertSettings { domain, description, use_cases, priority, pinned, .. } = after.clone();
-    ExpertSettings { domain, description, use_cases, priority, pinned, ..before.clone() } == *after
+    let ExpertSettings { domain, description, use_cases, priority, pinned, keep_alive, .. } =
+        after.clone();
+    let described = ExpertSettings {
+        domain,
+        description,
+        use_cases,
+        priority,
+        pinned,
+        keep_alive,
+        ..before.clone()
+    };
+    described == *after
 }
 
 fn is_loaded(residency: &Residency<Expert>, member: &Member) -> bool {
@@ -218,10 +229,13 @@ fn succeed(
     for old in before.iter() {
         let slot = &mut residency.slots[old.at()];
         match now.iter().find(|new| new.at() == old.at()) {
-            Some(new) if new.settings.pinned != old.settings.pinned => {
-                slot.pinned = new.settings.pinned;
+            Some(new) => {
+                // What operators said since stays, unless the file says something else than before.
+                if new.settings.pinned != old.settings.pinned {
+                    slot.pinned = new.settings.pinned;
+                }
+                slot.keep_alive = new.settings.keep_alive;
             }
-            Some(_) => {}
             None => {
                 idle.extend(slot.retire());
                 vacated.push((old.at(), Arc::downgrade(old.place())));

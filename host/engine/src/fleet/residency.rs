@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::backoff::Backoff;
-use crate::{EngineError, Faults, Priority};
+use super::{backoff::Backoff, stay::Stay};
+use crate::{EngineError, Faults, KeepAlive, Priority};
 
 /// Notified when a load ends.
 pub(super) type Waiter = oneshot::Sender<Result<(), EngineError>>;
@@ -36,6 +36,10 @@ pub(super) struct Slot<T> {
     pub(super) outside: Vec<Instant>,
     pub(super) last_used: Instant,
     pub(super) pinned: bool,
+    /// How long it may stay with nothing to do, where that is said of it alone.
+    pub(super) keep_alive: Option<KeepAlive>,
+    /// How long its calls have it stay.
+    pub(super) stay: Stay,
     /// Not in the settings any more: it takes no new calls, and goes when those it has have ended.
     pub(super) retired: bool,
     /// Bytes it takes when loaded: weights and the KV reserve.
@@ -54,6 +58,8 @@ pub(super) struct Residency<T> {
     pub(super) slots: Vec<Slot<T>>,
     pub(super) bytes_max: u64,
     pub(super) loaded_max: usize,
+    /// How long experts may stay with nothing to do; `None` where none goes for that.
+    pub(super) keep_alive: Option<KeepAlive>,
     /// No new calls, no new loads.
     pub(super) closing: bool,
     pub(super) queue: Queue,
@@ -98,6 +104,8 @@ impl<T> Slot<T> {
             outside: Vec::new(),
             last_used: Instant::now(),
             pinned,
+            keep_alive: None,
+            stay: Stay::default(),
             retired: false,
             needs,
             reserved: 0,
@@ -181,6 +189,7 @@ impl<T> Slot<T> {
         self.state = SlotState::Cold;
         self.reserved = 0;
         self.unloads += 1;
+        self.stay = Stay::default();
     }
 }
 
@@ -328,10 +337,28 @@ impl<T> Residency<T> {
         self.slots.iter().map(|slot| slot.reserved).sum()
     }
 
-    /// Experts that have been idle for `limit`, may go, and were not asked to stay.
-    pub(super) fn stale(&self, limit: Duration) -> Vec<usize> {
-        let old = |slot: &Slot<T>| slot.may_go() && slot.last_used.elapsed() >= limit;
-        (0..self.slots.len()).filter(|&index| old(&self.slots[index])).collect()
+    /// When the next of those goes that have nothing to do.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        (0..self.slots.len()).filter_map(|at| self.end_of(at)).min()
+    }
+
+    /// Takes the handles of those that have had nothing to do for as long as they may.
+    pub(super) fn leave_stale(&mut self, now: Instant) -> Vec<T> {
+        (0..self.slots.len()).filter_map(|at| self.leave_if_stale(at, now)).collect()
+    }
+
+    /// The same of one.
+    pub(super) fn leave_if_stale(&mut self, at: usize, now: Instant) -> Option<T> {
+        self.end_of(at).filter(|end| *end <= now)?;
+        self.slots[at].leave()
+    }
+
+    fn end_of(&self, at: usize) -> Option<Instant> {
+        let (slot, all) = (&self.slots[at], self.keep_alive?);
+        if !slot.may_go() {
+            return None;
+        }
+        slot.stay.ends(slot.last_used, slot.keep_alive.unwrap_or(all))
     }
 
     /// Calls that have not ended.

@@ -11,8 +11,8 @@ use super::{
     roster::Roster,
 };
 use crate::{
-    EngineError, FleetLimits, FleetSettings, Inspection, LazyLoading, PackFiles, Templates,
-    executor::Executor, expert::Expert, template::Renderers,
+    EngineError, FleetLimits, FleetSettings, Inspection, KeepAlive, LazyLoading, PackFiles,
+    Templates, executor::Executor, expert::Expert, template::Renderers,
 };
 
 /// What all clones of a fleet share.
@@ -46,6 +46,12 @@ impl Tuning {
         Self { lazy: settings.lazy_loading.clone(), limits: settings.limits }
     }
 
+    /// How long experts stay that have nothing to do; `None` where they are all to stay.
+    pub(super) fn keep_alive(&self) -> Option<KeepAlive> {
+        let all = self.lazy.auto_unload_after.map_or(KeepAlive::Always, KeepAlive::For);
+        self.lazy.enabled.then_some(all)
+    }
+
     /// Experts in memory at once.
     pub(super) fn loaded_max(&self) -> usize {
         if self.lazy.enabled { self.lazy.max_loaded_experts.max(1) } else { usize::MAX }
@@ -60,6 +66,7 @@ impl Shared {
             slots: Vec::new(),
             bytes_max: settings.memory_bytes_max,
             loaded_max: tuning.loaded_max(),
+            keep_alive: tuning.keep_alive(),
             closing: false,
             queue: Queue::default(),
         };

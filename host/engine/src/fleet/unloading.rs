@@ -1,17 +1,40 @@
 //! How experts leave memory: asked to, idle for long, or at the end. One that leaves keeps its
 //! reservation until its thread has ended and its memory is free.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::oneshot;
 
-use super::{handle::Handle, residency::SlotState, shared::Shared};
-use crate::{EngineError, expert::Expert};
+use super::{
+    handle::Handle,
+    residency::{Slot, SlotState},
+    shared::Shared,
+};
+use crate::{EngineError, KeepAlive, expert::Expert};
 
 /// The longest and the shortest time between two looks for idle experts.
-const IDLE_LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
+const IDLE_LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 impl Handle {
+    /// A call has ended that asked for this, which `end` enters. An expert that goes behind it does so now.
+    pub(super) fn call_ended(&self, asked: Option<KeepAlive>, end: impl FnOnce(&mut Slot<Expert>)) {
+        let (now, mut residency) = (Instant::now(), self.shared.residency());
+        let slot = &mut residency.slots[self.at];
+        end(slot);
+        slot.last_used = now;
+        slot.stay = slot.stay.with(now, asked);
+        let done = slot.part().or_else(|| residency.leave_if_stale(self.at, now));
+        drop(residency);
+        if let Some(expert) = done {
+            expert.dismiss(); // never waited for here: this may be its own thread
+        }
+        self.shared.notify();
+    }
+
     /// Unloads one expert that nobody uses.
     pub(super) async fn unload(&self) -> Result<(), EngineError> {
         loop {
@@ -64,31 +87,16 @@ pub(super) fn watch_idle(shared: &Arc<Shared>) {
     let home = Arc::downgrade(shared);
     let watch = move || {
         while let Some(shared) = home.upgrade() {
-            let limit = idle_limit(&shared);
-            if let Some(limit) = limit {
-                evict_stale(&shared, limit);
-            }
+            let stale = shared.residency().leave_stale(Instant::now());
+            stale.into_iter().for_each(Expert::stop);
+            let next = shared.residency().next_end();
             drop(shared);
-            thread::sleep(
-                limit.map_or(IDLE_LOOK.1, |limit| (limit / 8).clamp(IDLE_LOOK.0, IDLE_LOOK.1)),
-            );
+            let pause =
+                next.map_or(IDLE_LOOK.1, |end| end.saturating_duration_since(Instant::now()));
+            thread::sleep(pause.clamp(IDLE_LOOK.0, IDLE_LOOK.1));
         }
     };
     if let Err(error) = thread::Builder::new().name("watch idle".into()).spawn(watch) {
         tracing::warn!(%error, "no thread to unload idle experts");
     }
-}
-
-fn idle_limit(shared: &Shared) -> Option<Duration> {
-    let lazy = &shared.tuning.load().lazy;
-    lazy.auto_unload_after.filter(|_| lazy.enabled)
-}
-
-fn evict_stale(shared: &Shared, limit: Duration) {
-    let leaving: Vec<Expert> = {
-        let mut residency = shared.residency();
-        let stale = residency.stale(limit);
-        stale.into_iter().filter_map(|at| residency.slots[at].leave()).collect()
-    };
-    leaving.into_iter().for_each(Expert::stop);
 }

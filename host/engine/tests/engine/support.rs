@@ -46,6 +46,7 @@ pub(crate) fn toy(id: &str) -> ExpertSettings {
         max_model_len: None,
         max_num_seqs: 8,
         pinned: false,
+        keep_alive: None,
     }
 }
 

@@ -63,6 +63,7 @@ fn expert(path: PathBuf) -> ExpertSettings {
         max_model_len: None,
         max_num_seqs: 8,
         pinned: false,
+        keep_alive: None,
     }
 }
 

@@ -6,7 +6,7 @@ mod openai;
 mod rerank;
 
 use axum::http::HeaderMap;
-use signalbox_engine::{Ends, Progress, Sampling};
+use signalbox_engine::{Ends, KeepAlive, Progress, Sampling};
 use signalbox_policy::Message;
 
 use super::{conversation::unmarked, reply::account};
@@ -38,6 +38,8 @@ struct Asked {
     model: Option<String>,
     texts: Vec<Sent>,
     truncate: bool,
+    /// How long the expert is to stay in memory behind it.
+    keep_alive: Option<KeepAlive>,
     warnings: Vec<String>,
 }
 
@@ -59,10 +61,11 @@ async fn answer(
 ) -> Result<(HeaderMap, Vectors), ApiError> {
     let Granted { id, caller, permit, mut held, deadline } = granted;
     let refused = |refusal| ApiError::from(Refused { id: id.as_str().to_owned(), refusal });
-    let Asked { model, texts, truncate, .. } = asked;
+    let Asked { model, texts, truncate, keep_alive, .. } = asked;
     let shown = deadline.within(shown(app, &caller, model.as_deref(), texts)).await;
     let (shown, tokens) = shown.flatten().map_err(refused)?;
-    let call = call(&id, caller, (model, shown), endpoint);
+    let mut call = call(&id, caller, (model, shown), endpoint);
+    call.wishes.keep_alive = keep_alive;
     held.shrink(call.text_bytes());
     let _permit = permit.holding(held);
     let vectors = app.pipeline().embed(call, Texts { tokens, truncate }, deadline).await?;

@@ -5,11 +5,14 @@ pub(super) mod models;
 mod read;
 mod writer;
 
+use std::time::Duration;
+
 use axum::{Extension, Json, extract::State, response::IntoResponse, response::Response};
+use signalbox_engine::KeepAlive;
 
 use super::{
     asked::{Asked, Granted},
-    fields::{Fields, Names},
+    fields::{Fields, Names, text},
     input::Admitted,
     sampling,
 };
@@ -25,7 +28,7 @@ use writer::{Endpoint, Writer};
 /// What is read of a body: what it asks for, or only whom.
 enum Read {
     Call(Box<Asked>),
-    Load { model: Option<String>, leaves: bool },
+    Load { model: Option<String>, keep_alive: Option<KeepAlive> },
 }
 
 /// Reads what an endpoint is asked.
@@ -66,10 +69,11 @@ async fn answer(
     let reading = move |mut fields: Fields<'_>| {
         let settings = settings.settings();
         read::options(&mut fields)?;
-        let leaves = read::leaves(&mut fields)?;
-        let Some((prompt, images)) = reader(&mut fields, settings.images.per_call_max)? else {
-            return Ok(Read::Load { model: sampling::model(&mut fields)?, leaves });
+        let keep_alive = keep_alive(&mut fields)?;
+        let Some((mut prompt, images)) = reader(&mut fields, settings.images.per_call_max)? else {
+            return Ok(Read::Load { model: sampling::model(&mut fields)?, keep_alive });
         };
+        prompt.wishes.keep_alive = keep_alive;
         let read = sampling::read(&mut fields, (&name, sender), prompt, &settings);
         let (draft, delivery) = read?;
         delivery.check_single()?;
@@ -77,8 +81,8 @@ async fn answer(
     };
     let (read, held) = body.read(&app, names, reading).await?;
     match read {
-        Read::Load { model, leaves } => {
-            load(&app, (&id, &caller), deadline, endpoint, (model, leaves)).await
+        Read::Load { model, keep_alive } => {
+            load(&app, (&id, &caller), deadline, endpoint, (model, keep_alive)).await
         }
         Read::Call(mut asked) => {
             let named = asked.draft.model().map(str::to_owned);
@@ -92,24 +96,33 @@ async fn answer(
     }
 }
 
-/// Has an expert in memory, as its next call would have. That one leaves is for operators to say.
+/// How long the expert is to stay in memory behind the call, which the operator's bounds hold for.
+pub(super) fn keep_alive(fields: &mut Fields<'_>) -> Result<Option<KeepAlive>, ApiError> {
+    let Some(sent) = fields.take("keep_alive") else { return Ok(None) };
+    let said = text(sent).unwrap_or(sent.get().into());
+    let wrong = |problem| ApiError::value("keep_alive", format!("'keep_alive' {problem}"));
+    said.parse().map(Some).map_err(wrong)
+}
+
+/// Has an expert in memory, as its next call would have, or lets go of it where it is to stay for no time.
 async fn load(
     app: &App,
     (id, caller): (&RequestId, &Caller),
     deadline: Deadline,
     endpoint: Endpoint,
-    (model, leaves): (Option<String>, bool),
+    (model, keep_alive): (Option<String>, Option<KeepAlive>),
 ) -> Result<Response, ApiError> {
     let refused = |refusal| ApiError::from(Refused { id: id.as_str().to_owned(), refusal });
-    let loaded = match &model {
-        Some(named) if !leaves => {
-            let expert = models::find(app, caller, named).map_err(refused)?;
-            let loading = deadline.within(app.fleet().warm(&expert.id)).await.map_err(refused)?;
-            loading.map_err(|error| refused(Refusal::Engine(error)))?;
-            true
+    let failed = |error| refused(Refusal::Engine(error));
+    let stays = keep_alive != Some(KeepAlive::For(Duration::ZERO));
+    if let Some(named) = &model {
+        let expert = models::find(app, caller, named).map_err(refused)?.id;
+        if stays {
+            let loading = deadline.within(app.fleet().warm(&expert)).await.map_err(refused)?;
+            loading.map_err(failed)?;
         }
-        Some(named) => models::find(app, caller, named).map(|_| false).map_err(refused)?,
-        None => false,
-    };
+        app.fleet().keep(&expert, keep_alive).map_err(failed)?;
+    }
+    let loaded = stays && model.is_some();
     Ok(Json(writer::without_reply(endpoint, model, loaded)).into_response())
 }

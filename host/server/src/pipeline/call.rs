@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use signalbox_engine::{Ends, Format, Message, Opening, Progress, Sampling, Tools, read_calls};
+use signalbox_engine::{
+    Ends, Format, KeepAlive, Message, Opening, Progress, Sampling, Tools, read_calls,
+};
 use signalbox_policy::HAS_IMAGES;
 
 use super::pictures::Pictures;
@@ -66,6 +68,8 @@ pub(crate) struct Wishes {
     pub(crate) logprobs: Option<u32>,
     /// What much of the reply may be.
     pub(crate) prediction: Option<Arc<str>>,
+    /// How long the expert is to stay in memory behind it.
+    pub(crate) keep_alive: Option<KeepAlive>,
 }
 
 /// One call, checked for form.

@@ -60,6 +60,7 @@ pub(super) fn request(call: &Call, bounds: &Bounds) -> Request {
         prediction: call.wishes.prediction.clone(),
         scope: call.caller.number(),
         priority: call.caller.priority(),
+        keep_alive: call.wishes.keep_alive,
         progress: call.progress.clone(),
     }
 }

@@ -101,6 +101,7 @@ impl Pipeline {
             texts: as_left(view.messages, texts.tokens)?,
             truncate: texts.truncate,
             priority: call.caller.priority(),
+            keep_alive: call.wishes.keep_alive,
             progress: call.progress.clone(),
         };
         let embedded = self.experts.embed(&expert, request).await?;

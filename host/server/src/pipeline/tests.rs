@@ -103,6 +103,7 @@ fn expert(id: &str) -> ExpertSettings {
         max_model_len: None,
         max_num_seqs: 2,
         pinned: false,
+        keep_alive: None,
     }
 }
 

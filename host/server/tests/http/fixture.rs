@@ -223,6 +223,7 @@ fn expert(id: &str, domain: &str, priority: i32) -> ExpertSettings {
         max_model_len: None,
         max_num_seqs: 4,
         pinned: false,
+        keep_alive: None,
     }
 }
 

@@ -29,6 +29,7 @@ fn fleet() -> Fleet {
         max_model_len: None,
         max_num_seqs: 4,
         pinned: false,
+        keep_alive: None,
     };
     let lazy_loading = LazyLoading {
         enabled: true,

@@ -19,7 +19,14 @@ fn residency(word: &str, bytes_max: u64, loaded_max: usize) -> Residency<()> {
         slot
     };
     let slots = word.chars().enumerate().map(slot).collect();
-    Residency { slots, bytes_max, loaded_max, closing: false, queue: Queue::default() }
+    Residency {
+        slots,
+        bytes_max,
+        loaded_max,
+        keep_alive: None,
+        closing: false,
+        queue: Queue::default(),
+    }
 }
 
 fn room(word: &str, bytes_max: u64, loaded_max: usize) -> Room {
@@ -130,6 +137,17 @@ fn without_eviction_nobody_makes_way() {
 
 #[test]
 fn only_idle_unpinned_ones_go_stale() {
-    assert_eq!(residency(".ibpl", 99, 9).stale(Duration::ZERO), [1]);
-    assert!(residency(".i", 99, 9).stale(Duration::from_secs(9)).is_empty());
+    let stale = |word: &str, seconds: u64, own: Option<KeepAlive>| {
+        let mut residency = residency(word, 99, 9);
+        residency.keep_alive = Some(KeepAlive::For(Duration::from_secs(seconds)));
+        residency.slots[1].keep_alive = own;
+        let soon = Instant::now() + Duration::from_secs(60);
+        residency.leave_stale(soon).len()
+    };
+    assert_eq!(stale(".ibpl", 1, None), 1);
+    assert_eq!(stale(".i", 90, None), 0);
+    assert_eq!(stale(".i", 1, Some(KeepAlive::Always)), 0);
+    assert_eq!(stale(".i", 90, Some(KeepAlive::For(Duration::from_secs(1)))), 1);
+    let mut always = residency(".i", 99, 9);
+    assert!(always.leave_stale(Instant::now() + Duration::from_secs(60)).is_empty());
 }

@@ -1,15 +1,16 @@
 //! Ollama's `POST /api/embed`, and `POST /api/embeddings`, which is older. Without a text they load the expert.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::{Extension, Json, extract::State, http::HeaderMap};
 use serde_json::value::RawValue;
+use signalbox_engine::KeepAlive;
 
 use super::{
     super::{
         fields::{Fields, Names, list, text},
         input::Admitted,
-        ollama::models,
+        ollama::{keep_alive, models},
         sampling,
     },
     Asked, Granted, Sent, answer,
@@ -75,8 +76,12 @@ async fn vectors(
         return Ok((named, headers, Some(made)));
     }
     if let Some(expert) = &asked.model {
-        let loading = deadline.within(app.fleet().warm(expert)).await.map_err(refused)?;
-        loading.map_err(|error| refused(Refusal::Engine(error)))?;
+        let failed = |error| refused(Refusal::Engine(error));
+        if asked.keep_alive != Some(KeepAlive::For(Duration::ZERO)) {
+            let loading = deadline.within(app.fleet().warm(expert)).await.map_err(refused)?;
+            loading.map_err(failed)?;
+        }
+        app.fleet().keep(expert, asked.keep_alive).map_err(failed)?;
     }
     Ok((named, HeaderMap::new(), None))
 }
@@ -86,7 +91,8 @@ fn read(mut fields: Fields<'_>, field: &'static str) -> Result<Asked, ApiError> 
     let truncate = fields.read("truncate")?.unwrap_or(true);
     let name: Option<String> = fields.read("name")?;
     let model = sampling::model(&mut fields)?.or(name).filter(|name| !sampling::is_auto(name));
-    Ok(Asked { model, texts, truncate, warnings: vec![] })
+    let keep_alive = keep_alive(&mut fields)?;
+    Ok(Asked { model, texts, truncate, keep_alive, warnings: vec![] })
 }
 
 /// A string, or where several are allowed a list of strings; an empty string alone is none.

@@ -71,7 +71,7 @@ fn read(mut fields: Fields<'_>) -> Result<(Asked, Wanted), ApiError> {
     let truncate = fields.read("truncate")?.unwrap_or(false);
     let model = sampling::model(&mut fields)?;
     let warnings = parameters::warnings(&fields);
-    Ok((Asked { model, texts, truncate, warnings }, (dimensions, encoding)))
+    Ok((Asked { model, texts, truncate, keep_alive: None, warnings }, (dimensions, encoding)))
 }
 
 /// A string or a list of tokens, or a list of either.

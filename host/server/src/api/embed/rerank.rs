@@ -68,7 +68,7 @@ fn read(mut fields: Fields<'_>) -> Result<(Asked, Wanted), ApiError> {
     let truncate = fields.read("truncate")?.unwrap_or(false);
     let model = sampling::model(&mut fields)?;
     let warnings = parameters::warnings(&fields);
-    Ok((Asked { model, texts, truncate, warnings }, wanted))
+    Ok((Asked { model, texts, truncate, keep_alive: None, warnings }, wanted))
 }
 
 fn documents(sent: &RawValue) -> Result<Vec<String>, ApiError> {

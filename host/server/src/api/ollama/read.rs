@@ -90,21 +90,6 @@ pub(super) fn options(fields: &mut Fields<'_>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Whether the expert is to leave memory, which is the operator's to say: then nothing is loaded for it.
-pub(super) fn leaves(fields: &mut Fields<'_>) -> Result<bool, ApiError> {
-    let Some(sent) = fields.take("keep_alive") else { return Ok(false) };
-    let said = text(sent).unwrap_or(sent.get().into());
-    let digits = said.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    match digits.parse::<f64>() {
-        Ok(time) => Ok(time == 0.0),
-        Err(_) if digits.ends_with(|c: char| c.is_ascii_digit()) => Ok(false), // like 1h30m
-        Err(_) => {
-            let message = "'keep_alive' must be seconds, or a time like \"5m\"";
-            Err(ApiError::value("keep_alive", message))
-        }
-    }
-}
-
 /// A prompt with what stands around it.
 pub(super) fn generate(fields: &mut Fields<'_>, images_max: usize) -> Result<Prompted, ApiError> {
     if fields.take("context").is_some_and(|sent| !is_empty(sent)) {
