@@ -124,27 +124,11 @@ async fn listen(mut reply: TokenStream, id: &str) -> Result<(String, Usage, Timi
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{DType, KvCacheDType, tokenizer::tests::toy};
+    use crate::tokenizer::tests::toy;
 
     /// A toy as it is declared by itself.
     pub(crate) fn expert(id: &str) -> ExpertSettings {
-        ExpertSettings {
-            id: id.into(),
-            path: toy(id),
-            domain: String::new(),
-            description: String::new(),
-            use_cases: Vec::new(),
-            priority: 0,
-            quantization: None,
-            dtype: DType::Auto,
-            kv_cache_dtype: KvCacheDType::Auto,
-            kv_bytes: None,
-            prompt_lookup: true,
-            max_model_len: None,
-            max_num_seqs: 1,
-            pinned: false,
-            keep_alive: None,
-        }
+        ExpertSettings::new(id, toy(id))
     }
 
     #[tokio::test]

@@ -125,6 +125,27 @@ pub struct ExpertSettings {
 }
 
 impl ExpertSettings {
+    /// An expert of which nothing is said but its name and where it is: one sequence at a time, loaded when it is asked.
+    pub fn new(id: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self {
+            id: id.into(),
+            path: path.into(),
+            domain: "general".to_owned(),
+            description: String::new(),
+            use_cases: Vec::new(),
+            priority: 0,
+            quantization: None,
+            dtype: DType::Auto,
+            kv_cache_dtype: KvCacheDType::Auto,
+            kv_bytes: None,
+            prompt_lookup: true,
+            max_model_len: None,
+            max_num_seqs: 1,
+            pinned: false,
+            keep_alive: None,
+        }
+    }
+
     /// To what plain linears of its checkpoint are to be quantised.
     pub(crate) fn bits(&self) -> Option<Bits> {
         self.quantization.and_then(Quantization::bits)

@@ -10,9 +10,8 @@ use std::{
 
 use serde_json::{Value, json};
 use signalbox_engine::{
-    DType, EngineError, Event, ExpertSettings, Finish, Fleet, FleetLimits, FleetSettings,
-    KvCacheDType, LazyLoading, Message, PackFiles, Prompt, Request, Sampling, Templates, Timings,
-    TokenStream, Usage,
+    EngineError, Event, ExpertSettings, Finish, Fleet, FleetLimits, FleetSettings, LazyLoading,
+    Message, PackFiles, Prompt, Request, Sampling, Templates, Timings, TokenStream, Usage,
 };
 use tempfile::TempDir;
 
@@ -32,21 +31,9 @@ pub(crate) fn folder(id: &str) -> PathBuf {
 pub(crate) fn toy(id: &str) -> ExpertSettings {
     let rank = TOYS.iter().position(|toy| *toy == id).unwrap_or(TOYS.len());
     ExpertSettings {
-        id: id.into(),
-        path: folder(id),
-        domain: "test".into(),
-        description: String::new(),
-        use_cases: Vec::new(),
         priority: -(rank as i32),
-        quantization: None,
-        dtype: DType::Auto,
-        kv_cache_dtype: KvCacheDType::Auto,
-        kv_bytes: None,
-        prompt_lookup: true,
-        max_model_len: None,
         max_num_seqs: 8,
-        pinned: false,
-        keep_alive: None,
+        ..ExpertSettings::new(id, folder(id))
     }
 }
 

@@ -8,9 +8,9 @@ use std::{
 };
 
 use signalbox_engine::{
-    DType, Embeddable, EngineError, ExpertSettings, Fleet, FleetLimits, FleetSettings, Inspection,
-    KvCacheDType, LazyLoading, Message, PackFiles, Quantization, Request, Severity, Templates,
-    inspect, self_test,
+    Embeddable, EngineError, ExpertSettings, Fleet, FleetLimits, FleetSettings, Inspection,
+    LazyLoading, Message, PackFiles, Quantization, Request, Severity, Templates, inspect,
+    self_test,
 };
 
 use crate::vectors::{self, Expected, of, texts};
@@ -48,23 +48,7 @@ fn fleet() -> Fleet {
 }
 
 fn expert(path: PathBuf) -> ExpertSettings {
-    ExpertSettings {
-        id: id(&path),
-        path,
-        domain: "test".into(),
-        description: String::new(),
-        use_cases: Vec::new(),
-        priority: 0,
-        quantization: None,
-        dtype: DType::Auto,
-        kv_cache_dtype: KvCacheDType::Auto,
-        kv_bytes: None,
-        prompt_lookup: true,
-        max_model_len: None,
-        max_num_seqs: 8,
-        pinned: false,
-        keep_alive: None,
-    }
+    ExpertSettings { max_num_seqs: 8, ..ExpertSettings::new(id(&path), path) }
 }
 
 fn expected(folder: &Path) -> Vec<Expected> {

@@ -5,8 +5,8 @@ mod scripted;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use signalbox_engine::{
-    DType, Ends, ExpertSettings, Fleet, FleetLimits, FleetSettings, KvCacheDType, LazyLoading,
-    PackFiles, Progress, Quantization, Sampling, Templates,
+    Ends, ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, PackFiles, Progress,
+    Quantization, Sampling, Templates,
 };
 use signalbox_policy::{Compile, ConsensusMode, Message, Plan, PolicySettings};
 use tokio::runtime::Runtime;
@@ -88,22 +88,11 @@ fn reply(app: &App, source: Source, trace: Trace, within: Duration) -> Reply {
 }
 
 fn expert(id: &str) -> ExpertSettings {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models").join(id);
     ExpertSettings {
-        id: id.to_owned(),
-        path: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models").join(id),
-        domain: "general".to_owned(),
-        description: String::new(),
-        use_cases: vec![],
-        priority: 1,
         quantization: Some(Quantization::Awq),
-        dtype: DType::Auto,
-        kv_cache_dtype: KvCacheDType::Auto,
-        kv_bytes: None,
-        prompt_lookup: true,
-        max_model_len: None,
         max_num_seqs: 2,
-        pinned: false,
-        keep_alive: None,
+        ..ExpertSettings::new(id, path)
     }
 }
 

@@ -4,8 +4,8 @@ use std::{io::Read, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 use signalbox_engine::{
-    DType, ExpertSettings, Fleet, FleetLimits, FleetSettings, KvCacheDType, LazyLoading, PackFiles,
-    Quantization, Templates,
+    ExpertSettings, Fleet, FleetLimits, FleetSettings, LazyLoading, PackFiles, Quantization,
+    Templates,
 };
 use signalbox_policy::{Compile, PolicySettings};
 use signalbox_server::{App, ServerSettings, run};
@@ -209,21 +209,12 @@ fn fleet() -> FleetSettings {
 
 fn expert(id: &str, domain: &str, priority: i32) -> ExpertSettings {
     ExpertSettings {
-        id: id.to_owned(),
-        path: model(id),
         domain: domain.to_owned(),
         description: format!("the {domain} expert"),
-        use_cases: vec![],
         priority,
         quantization: Some(Quantization::Awq),
-        dtype: DType::Auto,
-        kv_cache_dtype: KvCacheDType::Auto,
-        kv_bytes: None,
-        prompt_lookup: true,
-        max_model_len: None,
         max_num_seqs: 4,
-        pinned: false,
-        keep_alive: None,
+        ..ExpertSettings::new(id, model(id))
     }
 }
 

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    DType, Event, ExpertSettings, ExpertState, Faults, Fleet, FleetLimits, FleetSettings,
-    KvCacheDType, LazyLoading, PackFiles, Priority, Progress, Prompt, Request, Sampling, Templates,
-    TokenStream,
+    Event, ExpertSettings, ExpertState, Faults, Fleet, FleetLimits, FleetSettings, LazyLoading,
+    PackFiles, Priority, Progress, Prompt, Request, Sampling, Templates, TokenStream,
     expert::{Commands, Job},
     inspect::{Inspection, Severity},
     sampler::{Rules, Sampler},
@@ -14,23 +13,7 @@ use crate::{
 };
 
 fn fleet() -> Fleet {
-    let expert = ExpertSettings {
-        id: "a".into(),
-        path: toy("phi4_fast"),
-        domain: String::new(),
-        description: String::new(),
-        use_cases: Vec::new(),
-        priority: 0,
-        quantization: None,
-        dtype: DType::Auto,
-        kv_cache_dtype: KvCacheDType::Auto,
-        kv_bytes: None,
-        prompt_lookup: true,
-        max_model_len: None,
-        max_num_seqs: 4,
-        pinned: false,
-        keep_alive: None,
-    };
+    let expert = ExpertSettings { max_num_seqs: 4, ..ExpertSettings::new("a", toy("phi4_fast")) };
     let lazy_loading = LazyLoading {
         enabled: true,
         warmup_pool_size: 0,
