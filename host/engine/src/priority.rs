@@ -33,7 +33,7 @@ impl Priority {
         }
     }
 
-    /// How many of its calls begin while all classes have calls that wait, in proportion to the others.
+    /// How many of its tokens are computed while all classes have calls that wait, in proportion to the others.
     pub(crate) fn share(self) -> u64 {
         match self {
             Self::High => 16,

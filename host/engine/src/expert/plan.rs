@@ -38,14 +38,17 @@ pub(super) fn plan(
     pace: &Pace,
     others: Option<f32>,
 ) -> Vec<Part> {
-    let replies = running.iter().filter(|sequence| sequence.decodes()).count();
-    let mut budget = budget(replies, pace, others);
-    let mut parts = Vec::new();
+    // Replies of lower classes bear whatever a prompt takes.
+    let replies = |class: Priority| {
+        running.iter().filter(|other| other.decodes() && other.priority() >= class).count()
+    };
+    let (mut fed, mut parts) = (0, Vec::new());
     for index in order(running.iter().map(Sequence::priority), step) {
         let sequence = &running[index];
+        let budget = budget(replies(sequence.priority()), pace, others).saturating_sub(fed);
         let share = if held.contains(&index) { 0 } else { sequence.share(budget) };
         if !sequence.decodes() {
-            budget = budget.saturating_sub(share);
+            fed += share;
         }
         if share > 0 {
             parts.push(Part { index, share, guess: 0 });

@@ -132,19 +132,21 @@ impl Scheduler {
         }
     }
 
-    /// Whether one more sequence of this class that takes so many blocks may run. The youngest of lower classes make way
-    /// for it.
+    /// Whether one more sequence of this class that takes so many blocks may run. The youngest of lower classes that have
+    /// had their share make way for it.
     fn has_place_for(&mut self, class: Priority, blocks: usize) -> bool {
         loop {
             if self.running.len() < self.bounds.sequences.max(1) && self.has_room_for(blocks) {
                 return true;
             }
-            let lower = self.running.iter().rposition(|sequence| sequence.makes_way_for(class));
-            let Some(lower) = lower else { return false };
+            let makes_way = |sequence: &Sequence| {
+                sequence.may_yield() && self.waiting.makes_way(sequence.priority(), class)
+            };
+            let Some(lower) = self.running.iter().rposition(makes_way) else { return false };
             let mut lower = self.running.remove(lower);
-            self.prefixes.keep(lower.make_way(&self.model));
+            self.prefixes.keep(lower.yield_memory(&self.model));
             self.counters.yielded.fetch_add(1, Relaxed);
-            self.waiting.put_back(lower.priority(), lower);
+            self.waiting.wait_again(lower.priority(), lower);
         }
     }
 
@@ -223,6 +225,7 @@ impl Scheduler {
     fn step(&mut self) {
         let parts = self.parts();
         if !parts.is_empty() {
+            self.count(&parts);
             let (mut logits, rows) = self.forward(&parts);
             let mut logits = logits.as_mut_slice();
             for (part, rows) in parts.iter().zip(rows) {
@@ -235,6 +238,15 @@ impl Scheduler {
         let blocks = self.model.blocks();
         let bytes = blocks.in_use() * blocks.shape().block_bytes();
         self.counters.now(self.running.len(), bytes as u64);
+    }
+
+    /// Has the classes charged for what the step gives them.
+    fn count(&mut self, parts: &[Part]) {
+        let mut tokens = [0; Priority::ALL.len()];
+        for part in parts {
+            tokens[self.running[part.index].priority().index()] += part.share as u64;
+        }
+        self.waiting.had(tokens);
     }
 
     /// What the step consists of. Where there is no memory for it, the youngest sequences of the lowest class wait for
@@ -256,7 +268,7 @@ impl Scheduler {
             let mut sequence = self.running.remove(least);
             drop(sequence.yield_memory(&self.model));
             self.counters.yielded.fetch_add(1, Relaxed);
-            self.waiting.put_back(sequence.priority(), sequence);
+            self.waiting.wait_again(sequence.priority(), sequence);
         }
     }
 

@@ -39,8 +39,6 @@ pub(super) struct Sequence {
     fingerprints: Vec<(Range<usize>, u64)>,
     /// It has taken part in a step since it last began.
     begun: bool,
-    /// It made way for a higher class, which it does once.
-    made_way: bool,
     /// Prompt tokens that were not computed for this call; `None` before its first step.
     cached: Option<usize>,
     generated: u32,
@@ -67,7 +65,6 @@ impl Sequence {
             unseen: images.into(),
             pictures: Vec::new(),
             begun: false,
-            made_way: false,
             cached: None,
             generated: 0,
             lookup: Lookup::new(&job.prediction, &job.prompt),

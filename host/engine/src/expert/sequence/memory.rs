@@ -53,25 +53,14 @@ impl Sequence {
         self.cache.len()
     }
 
-    /// Gives its memory to others, and what was in it to whoever wants it. That is computed anew, later and with the
-    /// same result; not where pictures are in it, which are gone.
+    /// Gives its memory to others, and what was in it to whoever wants it. It goes on where it was if that is kept until
+    /// then; what is not is computed anew, with the same result; not where pictures are in it, which are gone.
     pub(in crate::expert) fn yield_memory(&mut self, model: &Model) -> Prefix {
         let keys = self.keys();
         let empty = model.new_cache(self.job.most_tokens());
         self.fed = 0;
         self.begun = false;
         Prefix::new(self.job.scope, keys, std::mem::replace(&mut self.cache, empty))
-    }
-
-    /// Waits behind a call of a higher class. Goes on where it was if what it had computed is kept until then.
-    pub(in crate::expert) fn make_way(&mut self, model: &Model) -> Prefix {
-        self.made_way = true;
-        self.yield_memory(model)
-    }
-
-    /// Whether it waits for a call of this class.
-    pub(in crate::expert) fn makes_way_for(&self, class: Priority) -> bool {
-        self.priority() < class && self.may_yield() && !self.made_way
     }
 
     pub(in crate::expert) fn priority(&self) -> Priority {
