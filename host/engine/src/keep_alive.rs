@@ -39,7 +39,9 @@ impl FromStr for KeepAlive {
             Some(rest) => (true, rest),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
         };
-        let seconds = rest.parse().ok().or_else(|| sum(rest)).filter(|it: &f64| it.is_finite());
+        let plain = rest.starts_with(|c: char| c.is_ascii_digit() || c == '.'); // no second sign
+        let seconds = rest.parse().ok().or_else(|| sum(rest));
+        let seconds = seconds.filter(|seconds: &f64| plain && seconds.is_finite());
         match seconds.ok_or(NoTime)? {
             seconds if negative && seconds > 0.0 => Ok(Self::Always),
             seconds if seconds > LONGEST => Ok(Self::Always),
