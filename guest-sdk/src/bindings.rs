@@ -12,9 +12,34 @@ pub(crate) mod host {
     pub(crate) use super::signalbox::policy::{
         annotations::annotate, experts::menu, tokens::count, types::Expert,
     };
-    pub(crate) use super::wasi::{config::store::get, logging::logging::log};
+    pub(crate) use super::wasi::{
+        config::store::get,
+        keyvalue::{
+            atomics::increment,
+            store::{Bucket, open},
+        },
+        logging::logging::log,
+    };
 
     use super::signalbox::policy::types;
+    use super::wasi::keyvalue::{atomics, store};
+
+    /// Makes a key's value anew until nobody changed it meanwhile.
+    pub(crate) fn update(
+        bucket: &Bucket,
+        key: &str,
+        mut change: impl FnMut(Option<Vec<u8>>) -> Vec<u8>,
+    ) -> Result<(), store::Error> {
+        let mut cas = atomics::Cas::new(bucket, key)?;
+        loop {
+            let value = change(cas.current()?);
+            match atomics::swap(cas, &value) {
+                Ok(()) => return Ok(()),
+                Err(atomics::CasError::CasFailed(again)) => cas = again,
+                Err(atomics::CasError::StoreError(error)) => return Err(error),
+            }
+        }
+    }
 
     pub(crate) type Request<'a> = &'a types::Request;
     pub(crate) type Edits<'a> = &'a types::Edits;
@@ -31,13 +56,15 @@ macro_rules! hook {
                 path: "../wit",
                 world: $world,
                 with: {
-                    "signalbox:policy/types@0.2.0": crate::bindings::signalbox::policy::types,
-                    "signalbox:policy/experts@0.2.0": crate::bindings::signalbox::policy::experts,
-                    "signalbox:policy/tokens@0.2.0": crate::bindings::signalbox::policy::tokens,
-                    "signalbox:policy/annotations@0.2.0":
+                    "signalbox:policy/types@0.2.1": crate::bindings::signalbox::policy::types,
+                    "signalbox:policy/experts@0.2.1": crate::bindings::signalbox::policy::experts,
+                    "signalbox:policy/tokens@0.2.1": crate::bindings::signalbox::policy::tokens,
+                    "signalbox:policy/annotations@0.2.1":
                         crate::bindings::signalbox::policy::annotations,
                     "wasi:logging/logging@0.1.0-draft": crate::bindings::wasi::logging::logging,
                     "wasi:config/store@0.2.0-rc.1": crate::bindings::wasi::config::store,
+                    "wasi:keyvalue/store@0.2.0-draft2": crate::bindings::wasi::keyvalue::store,
+                    "wasi:keyvalue/atomics@0.2.0-draft2": crate::bindings::wasi::keyvalue::atomics,
                 },
                 pub_export_macro: true,
                 export_macro_name: "export",

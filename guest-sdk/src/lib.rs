@@ -39,7 +39,8 @@
 //!
 //! `signalbox policy build` compiles such a crate (`crate-type = ["cdylib", "rlib"]`) into a
 //! component, `signalbox policy push --activate` puts it to work. Each call gets a fresh instance:
-//! statics do not live from one call to the next. What the hooks mean, and what the host does with
+//! statics do not live from one call to the next; what is to be kept goes into the policy's
+//! bucket ([`keyvalue`]). What the hooks mean, and what the host does with
 //! an answer it cannot use, is described in `wit/README.md`.
 
 // What wit-bindgen writes is unsafe where it touches the canonical ABI, and documents itself.
@@ -53,6 +54,7 @@ mod expert;
 pub mod experts;
 #[doc(hidden)]
 pub mod hooks;
+pub mod keyvalue;
 mod level;
 pub mod log;
 #[cfg(not(target_arch = "wasm32"))]

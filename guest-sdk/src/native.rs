@@ -5,6 +5,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
+mod keyvalue;
+
+pub(crate) use keyvalue::{Bucket, increment, open, update};
+
 use crate::bindings::signalbox::policy::{tokens, types};
 use crate::bindings::wasi::{config::store, logging::logging};
 use crate::level::Level;
@@ -21,6 +25,7 @@ pub(crate) struct World {
     pub(crate) menu: Vec<Expert>,
     pub(crate) logs: Vec<(Level, String)>,
     pub(crate) notes: Vec<(String, String)>,
+    pub(crate) kept: BTreeMap<String, Vec<u8>>,
 }
 
 pub(crate) fn get(key: &str) -> Result<Option<String>, store::Error> {

@@ -16,5 +16,7 @@ wasmtime::component::bindgen!({
         "signalbox:policy/types.edits": crate::edits::Edits,
         "signalbox:policy/types.expert": crate::import::shown::ShownExpert,
         "signalbox:policy/types.ending": crate::hook::post::Ending,
+        "wasi:keyvalue/store.bucket": crate::import::shown::OpenBucket,
+        "wasi:keyvalue/atomics.cas": crate::import::shown::Swap,
     },
 });

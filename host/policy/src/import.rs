@@ -6,6 +6,7 @@ mod config;
 mod edits;
 mod ending;
 mod experts;
+mod keyvalue;
 mod log;
 mod parameters;
 mod request;
@@ -15,13 +16,15 @@ mod tokens;
 use semver::Version;
 
 /// Everything a component may import, by interface. Any compatible version will do.
-pub(crate) const OFFERED: [&str; 12] = [
-    "signalbox:policy/types@0.2.0",
-    "signalbox:policy/experts@0.2.0",
-    "signalbox:policy/tokens@0.2.0",
-    "signalbox:policy/annotations@0.2.0",
+pub(crate) const OFFERED: [&str; 14] = [
+    "signalbox:policy/types@0.2.1",
+    "signalbox:policy/experts@0.2.1",
+    "signalbox:policy/tokens@0.2.1",
+    "signalbox:policy/annotations@0.2.1",
     "wasi:logging/logging@0.1.0-draft",
     "wasi:config/store@0.2.0-rc.1",
+    "wasi:keyvalue/store@0.2.0-draft2",
+    "wasi:keyvalue/atomics@0.2.0-draft2",
     "wasi:cli/*@0.2.12",
     "wasi:io/*@0.2.12",
     "wasi:clocks/*@0.2.12",
@@ -33,12 +36,19 @@ pub(crate) const OFFERED: [&str; 12] = [
 /// WASI packages that come with a language's runtime; no file, socket or variable is behind them.
 const PLAIN_WASI: [&str; 6] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+/// What a policy keeps from one call to the next.
+const KEYVALUE: &str = "wasi:keyvalue/store@";
 /// Shapes of values.
 const TYPES: &str = "signalbox:policy/types@";
 
 /// Whether `import` is of WASI and nothing is behind it: every component in its language has it.
 pub fn is_plain_wasi(import: &str) -> bool {
     PLAIN_WASI.iter().any(|package| import.starts_with(package))
+}
+
+/// Whether one of `imports` lets a policy keep something.
+pub(crate) fn keeps(imports: &[String]) -> bool {
+    imports.iter().any(|import| import.starts_with(KEYVALUE))
 }
 
 /// What `now` may do and `before` may not: imports with something behind them. Another version of an
@@ -91,6 +101,9 @@ mod tests {
         check("signalbox:policy/types@0.2.7", true);
         check("signalbox:policy/types@0.1.0", false);
         check("signalbox:policy/inference@0.2.0", false);
+        check("wasi:keyvalue/store@0.2.0-draft2", true);
+        check("wasi:keyvalue/store@0.2.0-draft", false);
+        check("wasi:keyvalue/batch@0.2.0-draft2", false);
         check("wasi:logging/logging@0.1.0-draft", true);
         check("wasi:logging/logging@0.1.0", false);
         check("wasi:cli/stderr@0.2.6", true);
@@ -111,6 +124,8 @@ mod tests {
         check(&[tokens, experts], &[tokens], &[experts]);
         check(&[tokens], &[tokens, experts], &[]);
         check(&["signalbox:policy/tokens@0.2.1"], &[tokens], &[]);
+        let keyvalue = "wasi:keyvalue/store@0.2.0-draft2";
+        check(&[keyvalue, tokens], &[tokens], &[keyvalue]);
         check(&["signalbox:policy/types@0.2.0", "wasi:cli/stdout@0.2.6"], &[], &[]);
     }
 }

@@ -9,6 +9,7 @@
 mod agreement;
 mod bindings;
 mod breaker;
+mod buckets;
 mod call;
 mod canary;
 mod code;
@@ -52,6 +53,7 @@ mod store;
 mod surface;
 mod token_counts;
 mod verdict;
+mod whole;
 mod witness;
 
 pub use agreement::Agreement;
@@ -83,7 +85,7 @@ pub use settings::PolicySettings;
 pub use signature::{Provenance, SigningKeys};
 pub use snapshot::Snapshot;
 pub use status::{
-    Activation, CanarySide, CanaryStatus, Cause, Change, HookCounters, OutOfService,
+    Activation, BucketStatus, CanarySide, CanaryStatus, Cause, Change, HookCounters, OutOfService,
     PipelineStatus, PolicyStatus, RevisionStatus, ShadowStatus, Uploaded,
 };
 pub use surface::{Contract, Surface, contract};

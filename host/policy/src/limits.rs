@@ -16,7 +16,7 @@ const BODY_BYTES: u64 = 16 * MIB;
 const IN_FLIGHT: u64 = 256;
 
 /// Limits beside those of uploads that something was made by when the registry opened.
-const FIXED_AT_START: [&str; 8] = [
+const FIXED_AT_START: [&str; 10] = [
     "workers",
     "memory_bytes",
     "memory_total_bytes",
@@ -25,6 +25,8 @@ const FIXED_AT_START: [&str; 8] = [
     "sessions",
     "shadow_calls",
     "code_cache_bytes",
+    "bucket_bytes",
+    "bucket_entries",
 ];
 
 limits! {
@@ -73,6 +75,10 @@ limits! {
         /// How long a `post` policy may hold back a piece of text while there is more to show it:
         /// an expert's silence counts up to 1 s per piece, a client that reads slowly not at all.
         held_ms: u64 = 10_000, 1..=600_000, "milliseconds";
+        /// Keys and values that a policy may keep from one call to the next, together; in memory, and on disk.
+        bucket_bytes: u64 = 4 * MIB, 0..=256 * MIB, "bytes";
+        /// Keys that a policy may keep.
+        bucket_entries: u64 = 10_000, 0..=1_000_000, "entries";
         /// Log lines of one call; the rest is dropped.
         log_lines: u64 = 64, 0..=10_000, "lines";
         /// Size of an uploaded component; one in Python has 18 MiB.

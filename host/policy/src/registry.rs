@@ -33,8 +33,8 @@ use signalbox_confine::Bounded;
 
 use crate::{
     Activation, BreakerSettings, CanarySettings, Limits, Pipeline, PolicyError, PolicyRef,
-    PolicySettings, Provenance, Sample, Snapshot, Uploaded, World, compile::Haste,
-    program::Program, runtime::Runtime, seat::now_ms, snapshot::Set,
+    PolicySettings, Provenance, Sample, Snapshot, Uploaded, World, buckets::Buckets,
+    compile::Haste, program::Program, runtime::Runtime, seat::now_ms, snapshot::Set,
 };
 pub use replay::{RecordedCall, Replayed};
 
@@ -45,6 +45,8 @@ use disk::{Disk, Opened};
 use ledger::Ledger;
 use upkeep::Upkeep;
 
+/// Where policies keep what they keep, in the registry's folder.
+const BUCKETS: &str = "buckets";
 /// Between two tries to compile what should be in force, when the machine has no process for it:
 /// at first, and at most.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -81,6 +83,7 @@ struct Registry {
     book: Mutex<Book>,
     current: ArcSwap<Set>,
     upkeep: Upkeep,
+    buckets: Buckets,
 }
 
 /// What an operator has set. Replaced as a whole under the lock of the book; see `renew.rs`.
@@ -130,6 +133,8 @@ impl Policies {
         if unreadable.is_none() {
             cache.sweep(ledger.revisions());
         }
+        let folder = settings.data_dir.join(BUCKETS);
+        let buckets = Buckets::open(&folder, limits).map_err(disk::storage(&folder))?;
         let compiler = Compiler::start(limits.upload_queue as usize)?;
         let book = Book {
             disk,
@@ -150,6 +155,7 @@ impl Policies {
             book: Mutex::new(book),
             current,
             upkeep: Upkeep::default(),
+            buckets,
         });
         registry.start(progress)?;
         Ok(Policies(registry))
@@ -290,7 +296,7 @@ impl Policies {
         self.0.decide(|ledger| ledger.set_pipeline(pipeline.clone(), now_ms()))
     }
 
-    /// Forgets a stored revision; a policy goes with its last one.
+    /// Forgets a stored revision; a policy goes with its last one, and with it what it kept.
     ///
     /// # Errors
     /// [`PolicyError::InUse`] while it is in force, the last good one, or what a rollback needs.
@@ -299,7 +305,11 @@ impl Policies {
         let mut ledger = book.ledger.clone();
         let revision = ledger.resolve(name, revision)?;
         ledger.remove(name, &revision)?;
-        book.keep(ledger)
+        book.keep(ledger)?;
+        if !book.ledger.policies.contains_key(name) {
+            self.0.buckets.forget(name);
+        }
+        Ok(())
     }
 }
 

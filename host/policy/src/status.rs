@@ -221,6 +221,19 @@ pub struct CanarySide {
     pub verdicts: BTreeMap<String, u64>,
 }
 
+/// What a policy keeps from one call to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BucketStatus {
+    /// Bytes of its keys and values.
+    pub bytes: u64,
+    /// Its keys.
+    pub entries: u64,
+    /// What did not fit since the process started.
+    pub refused: u64,
+    /// Why it can't be used.
+    pub problem: Option<String>,
+}
+
 /// One policy and everything known about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyStatus {
@@ -250,6 +263,8 @@ pub struct PolicyStatus {
     pub shadow: Option<ShadowStatus>,
     /// The revision that answers a share of its calls.
     pub canary: Option<CanaryStatus>,
+    /// What it keeps, where the revision in force may keep something.
+    pub bucket: Option<BucketStatus>,
     /// Everything stored, newest first.
     pub revisions: Vec<RevisionStatus>,
 }

@@ -19,6 +19,7 @@ use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use crate::{
     CallBounds, Failure, Limits, Notes, PolicyRef, World, bindings,
+    buckets::Bucket,
     engine::{CORE_INSTANCES, MEMORIES, TABLES},
     hostcall_fuel,
     instance_log::Log,
@@ -43,6 +44,8 @@ pub(crate) struct Lent {
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) bounds: CallBounds,
+    /// What it keeps from one call to the next.
+    pub(crate) bucket: Arc<Bucket>,
     /// Where its guests are, for a profile.
     pub(crate) sampling: Arc<Sampling>,
     /// Whether it is only compared: nobody waits for it, and no import may change anything that others see.
@@ -89,6 +92,8 @@ pub(crate) struct State {
     pub(crate) turn: Turn,
     /// Where it notes what it has to say of the call it works on.
     pub(crate) notes: Notes,
+    /// What it keeps, once it asked for that.
+    bucket: Option<Arc<Bucket>>,
     memory: Memory,
     wasi: Option<WasiCtx>,
     gauge: Gauge,
@@ -121,6 +126,7 @@ impl State {
             token_counts: token_counts.clone(),
             turn,
             notes: Notes::default(),
+            bucket: None,
             lent: lent.clone(),
             gauge,
             _held: held,
@@ -161,6 +167,13 @@ impl State {
             return Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way())));
         }
         Err(self.deadline().into())
+    }
+
+    /// What the policy keeps. Of what one changes that is only compared, no other instance sees anything.
+    pub(crate) fn bucket(&mut self) -> Arc<Bucket> {
+        let Lent { bucket, aside, .. } = &*self.lent;
+        let opened = || if *aside { Arc::new(bucket.fork()) } else { bucket.clone() };
+        self.bucket.get_or_insert_with(opened).clone()
     }
 
     pub(crate) fn deadline(&self) -> Failure {

@@ -92,11 +92,17 @@ fn up(state: &ExpertState) -> u8 {
     }
 }
 
-/// Whether its hooks are in service, and the share of its canary.
+/// Whether its hooks are in service, the share of its canary, and what it keeps.
 fn service(policy: &PolicyStatus) {
     let share = policy.canary.as_ref().map_or(0, |canary| canary.percent);
     gauge!("signalbox_policy_canary_percent", "policy" => policy.name.clone())
         .set(f64::from(share));
+    if let Some(bucket) = &policy.bucket {
+        let label = || [("policy", policy.name.clone())];
+        gauge!("signalbox_policy_bucket_bytes", &label()).set(bytes(bucket.bytes));
+        gauge!("signalbox_policy_bucket_entries", &label()).set(bytes(bucket.entries));
+        counter!("signalbox_policy_bucket_refused_total", &label()).absolute(bucket.refused);
+    }
     for hook in Hook::ALL {
         let out = policy.out_of_service.iter().any(|out| out.hook == hook && !out.on_trial);
         let labels = [("policy", policy.name.clone()), ("hook", hook.to_string())];

@@ -153,6 +153,9 @@ fn describe() {
     describe_gauge!("signalbox_policies_unreadable", "1 while nobody knows what is in force");
     describe_gauge!("signalbox_policy_out_of_service", "1 while a hook is out of service");
     describe_counter!("signalbox_policy_openings_total", "Times a hook was taken out of service");
+    describe_gauge!("signalbox_policy_bucket_bytes", "Keys and values that it keeps");
+    describe_gauge!("signalbox_policy_bucket_entries", "Keys that it keeps");
+    describe_counter!("signalbox_policy_bucket_refused_total", "What did not fit into its bucket");
     describe_gauge!("signalbox_policy_canary_percent", "Share of its calls that a canary answers");
     describe_counter!("signalbox_policy_canaries_ended_total", "Canaries that the host ended");
     describe_gauge!("signalbox_policy_shadow_calls", "Calls of the revision in shadow, by verdict");

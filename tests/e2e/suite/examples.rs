@@ -1,10 +1,12 @@
 //! The example policies at work. tests/tidy fails while an example is not named here.
 
+use std::{fs, time::Duration};
+
 use serde_json::json;
 
 use crate::{
     answers::recorded,
-    host::{EXPERTS, Host, config, content},
+    host::{EXPERTS, Host, config, content, eventually, example},
     http::{Events, chat_body},
 };
 
@@ -91,4 +93,34 @@ fn token_budgets_cap_and_refuse() {
     assert!(!content(&capped).is_empty());
     let refused = host.chat("phi4_fast", &"many words ".repeat(60));
     assert_eq!((refused.status, refused.error_code().as_str()), (413, "policy_too_large"));
+}
+
+#[test]
+fn what_was_asked_before_is_answered_again_after_a_swap_and_a_kill() {
+    let host = Host::start();
+    host.deploy_example("answer-cache");
+    let cached = |host: &Host, text: &str| {
+        let answer = host.chat("auto", text);
+        let from_cache = answer.header("x-signalbox-route").starts_with("answer-cache@");
+        (from_cache, content(&answer.ok()))
+    };
+    let (first, said) = cached(&host, "Hello!");
+    assert!(!first, "nothing was asked before");
+    assert_eq!(cached(&host, "Hello!"), (true, said.clone()));
+    let (text, _) = Events::open(&host.url, chat_body("auto", "Hello!")).finish();
+    assert_eq!(text, said, "streams read it as well");
+    assert!(!cached(&host, "Hello! And who are you?").0);
+    host.deploy("answer-cache", &[example("answer-cache"), &[0, 3, 1, b'v', 1]].concat());
+    assert_eq!(cached(&host, "Hello!"), (true, said.clone()));
+    let metrics = host.get("/metrics").text;
+    assert!(
+        metrics.contains("signalbox_policy_bucket_entries{policy=\"answer-cache\"} 2"),
+        "{metrics}"
+    );
+    let file = host.policies_dir().join("buckets/answer-cache.bucket");
+    let written = || fs::read(&file).is_ok_and(|bytes| bytes.len() > 100 + said.len());
+    eventually("it is written down", Duration::from_secs(30), written);
+    host.kill();
+    let host = host.restart();
+    assert_eq!(cached(&host, "Hello!"), (true, said));
 }

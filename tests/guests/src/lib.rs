@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use signalbox_sdk::{
     Action, Decision, Edits, Ending, Expert, Message, Mode, Outcome, Plan, Post, Pre, Refusal,
-    Request, ResponseFormat, Route, ToolChoice, annotate, config, experts, export, log,
+    Request, ResponseFormat, Route, ToolChoice, annotate, config, experts, export, keyvalue, log,
 };
 
 /// Everything this policy can do wrong: the hook, and what it does there.
@@ -33,6 +33,7 @@ pub const TROUBLES: &[(&str, &str)] = &[
     ("pre", "end before nothing"),
     ("pre", "draw from nothing"),
     ("pre", "hoard handles"),
+    ("pre", "keep without end"),
     ("pre", "exit"),
     ("pre", "sleep"),
     ("pre", "refuse hugely"),
@@ -45,6 +46,7 @@ pub const TROUBLES: &[(&str, &str)] = &[
     ("route", "exit"),
     ("route", "sleep"),
     ("route", "hoard handles"),
+    ("route", "open buckets without end"),
     ("route", "name the same twice"),
     ("route", "name nobody"),
     ("route", "name nobody twice"),
@@ -122,6 +124,12 @@ fn crash(trouble: &str) {
         }
         "exit" => std::process::exit(0),
         "sleep" => std::thread::sleep(Duration::from_secs(3600)),
+        "open buckets without end" => {
+            let mut hoard = Vec::new();
+            loop {
+                hoard.push(black_box(keyvalue::open()));
+            }
+        }
         "hoard handles" => {
             let mut hoard = Vec::new();
             loop {
@@ -129,6 +137,14 @@ fn crash(trouble: &str) {
             }
         }
         _ => {}
+    }
+}
+
+/// As much as the bucket takes and beyond, again and again.
+fn keep_without_end() {
+    let Ok(bucket) = keyvalue::open() else { return };
+    for number in 0u64.. {
+        let _ = bucket.set(&number.to_string(), &[7; 10_000]);
     }
 }
 
@@ -173,6 +189,7 @@ impl Pre for Guest {
             "hint without end" => loop {
                 edits.add_hint("k", "v");
             },
+            "keep without end" => keep_without_end(),
             "keep a tool that is not there" => edits.keep_tools(&["nothing".to_owned()]),
             "require a tool that is not there" => {
                 edits.set_tool_choice(ToolChoice::Tool("nothing".to_owned()));

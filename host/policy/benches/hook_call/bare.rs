@@ -40,6 +40,16 @@ struct Host {
     wasi: WasiCtx,
 }
 
+/// What the router imports of the contract.
+fn lend(linker: &mut Linker<Host>) -> Result<()> {
+    types::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
+    experts::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
+    tokens::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
+    annotations::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
+    store::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)?;
+    logging::add_to_linker::<_, HasSelf<Host>>(linker, |host| host)
+}
+
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
@@ -59,8 +69,7 @@ impl Bare {
         let engine = Engine::new(&config()).expect("an engine");
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("wasi");
-        bindings::RoutePolicy::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)
-            .expect("imports");
+        lend(&mut linker).expect("imports");
         let component = Component::from_binary(&engine, component).expect("a component");
         let instance: InstancePre<Host> = linker.instantiate_pre(&component).expect("imports");
         let policy = RoutePolicyPre::new(instance).expect("a router");

@@ -1,8 +1,11 @@
-//! What the handles of `request` and `expert` stand for.
+//! What the handles stand for that guests hold.
 
 use std::sync::Arc;
 
-use crate::{Call, ExpertView};
+use crate::{
+    Call, ExpertView,
+    buckets::{Bucket, Seen},
+};
 
 /// What a `request` handle stands for.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -13,4 +16,16 @@ pub struct ShownRequest(pub(crate) Arc<Call>);
 pub struct ShownExpert {
     pub(crate) menu: Arc<[ExpertView]>,
     pub(crate) line: usize,
+}
+
+/// What a `bucket` handle stands for.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct OpenBucket(pub(crate) Arc<Bucket>);
+
+/// What a `cas` handle stands for: a key, and its value as it was seen.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Swap {
+    pub(crate) bucket: Arc<Bucket>,
+    pub(crate) key: String,
+    pub(crate) seen: Seen,
 }

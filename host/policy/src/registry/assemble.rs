@@ -98,6 +98,7 @@ impl Registry {
             config: rules.settings.settings.get(&id.name).cloned().unwrap_or_default(),
             limits: rules.limits.clone(),
             bounds: rules.settings.bounds.clone(),
+            bucket: self.buckets.of(&id.name),
             sampling: self.runtime.sampling.clone(),
             aside: false,
         }

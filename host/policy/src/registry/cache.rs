@@ -20,8 +20,8 @@ use sha2::{Digest, Sha256};
 use signalbox_confine::{Bounded, Limit};
 use wasmtime::Engine;
 
-use super::disk::{storage, write_whole};
-use crate::{Limits, PolicyError, code::Code};
+use super::disk::storage;
+use crate::{Limits, PolicyError, code::Code, whole::write_whole};
 
 const FOLDER: &str = "code";
 const SECRET: &str = "code.key";

@@ -56,7 +56,7 @@ impl Registry {
     pub(super) fn on_probe(&self, id: &PolicyRef, program: &Arc<Program>) -> Arc<Policy> {
         let world = Arc::new(probe::ProbeWorld::new(&*self.world));
         Arc::new(Policy {
-            lent: Arc::new(Lent { world, ..self.lend(id) }),
+            lent: Arc::new(Lent { world, bucket: self.buckets.apart(), ..self.lend(id) }),
             ..self.policy(id, program.clone(), Arc::new(Meters::new(Arc::default())))
         })
     }

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File, TryLockError},
-    io::{self, Write},
+    io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -13,13 +13,15 @@ use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
 use super::ledger::Ledger;
-use crate::PolicyError;
+use crate::{
+    PolicyError,
+    whole::{is_aside, write_whole},
+};
 
 const STATE: &str = "state.json";
 const BROKEN: &str = "state.json.broken-";
 const LOCK: &str = "lock";
 const COMPONENTS: &str = "components";
-const ASIDE: &str = ".writing-";
 /// Broken state files kept for people to look at.
 const BROKEN_MAX: usize = 1000;
 
@@ -183,10 +185,6 @@ fn file_name(revision: &str) -> String {
     format!("{revision}.wasm")
 }
 
-fn is_aside(name: &str) -> bool {
-    name.starts_with(ASIDE)
-}
-
 /// Takes the lock file, which is opened without following a link, waiting for a reader or changing a
 /// byte, for it may be something else than what this host once made.
 fn lock(root: &Path) -> Result<File, PolicyError> {
@@ -204,17 +202,6 @@ fn lock(root: &Path) -> Result<File, PolicyError> {
         Err(TryLockError::WouldBlock) => Err(PolicyError::Locked { path: root.to_path_buf() }),
         Err(TryLockError::Error(error)) => Err(storage(&path)(error)),
     }
-}
-
-/// Writes the pieces one behind the other, so that a crash leaves all of them or none.
-pub(super) fn write_whole(folder: &Path, path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
-    let mut aside = tempfile::Builder::new().prefix(ASIDE).tempfile_in(folder)?;
-    for piece in pieces {
-        aside.write_all(piece)?;
-    }
-    aside.as_file().sync_all()?;
-    aside.persist(path)?;
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

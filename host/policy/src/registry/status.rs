@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Policies,
+    Policies, Registry,
     book::Book,
     ledger::{Slot, Stored},
 };
 use crate::{
-    Activation, Hook, HookCounters, OutOfService, PipelineStatus, PolicyRef, PolicySettings,
-    PolicyStatus, RevisionStatus, snapshot::Set,
+    Activation, BucketStatus, Hook, HookCounters, OutOfService, PipelineStatus, PolicyRef,
+    PolicySettings, PolicyStatus, RevisionStatus, import, snapshot::Set,
 };
 
 impl Policies {
@@ -19,8 +19,10 @@ impl Policies {
         let book = self.0.book();
         let policies = book.ledger.policies.iter();
         let rules = self.0.rules.load();
-        let status =
-            |(name, slot): (&String, &Slot)| book.status(&rules.settings, name, slot, &out, &set);
+        let status = |(name, slot): (&String, &Slot)| PolicyStatus {
+            bucket: self.0.bucket(name, slot),
+            ..book.status(&rules.settings, name, slot, &out, &set)
+        };
         policies.map(status).collect()
     }
 
@@ -29,7 +31,11 @@ impl Policies {
         let (out, set) = (self.out_of_service(), self.0.current.load());
         let book = self.0.book();
         let slot = book.ledger.policies.get(name)?;
-        Some(book.status(&self.0.rules.load().settings, name, slot, &out, &set))
+        let bucket = self.0.bucket(name, slot);
+        Some(PolicyStatus {
+            bucket,
+            ..book.status(&self.0.rules.load().settings, name, slot, &out, &set)
+        })
     }
 
     /// The pipeline as it runs.
@@ -48,6 +54,14 @@ impl Policies {
     /// Every remembered change of the policies in force, oldest first.
     pub fn history(&self) -> Vec<Activation> {
         self.0.book().ledger.history.clone()
+    }
+}
+
+impl Registry {
+    /// What a policy keeps, if its revision in force may keep something.
+    fn bucket(&self, name: &str, slot: &Slot) -> Option<BucketStatus> {
+        let keeps = slot.current().is_some_and(|stored| import::keeps(&stored.imports));
+        keeps.then(|| self.buckets.status(name)).flatten()
     }
 }
 
@@ -81,6 +95,7 @@ impl Book {
             problem: slot.problem.clone().or_else(|| self.unusable(name, slot)),
             shadow: set.shadows.get(name).map(|shadow| shadow.status()),
             canary: set.canaries.get(name).map(|canary| canary.status()),
+            bucket: None,
             revisions: slot
                 .revisions
                 .iter()

@@ -8,6 +8,7 @@ mod examples;
 mod failing;
 mod hooks;
 mod isolation;
+mod keeping;
 mod registry;
 mod replies;
 mod scene;

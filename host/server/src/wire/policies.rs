@@ -202,6 +202,19 @@ pub struct OutOfService {
     pub refuses: bool,
 }
 
+/// What a policy keeps from one call to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Bucket {
+    /// Bytes of its keys and values.
+    pub bytes: u64,
+    /// Its keys.
+    pub entries: u64,
+    /// What did not fit since the process started.
+    pub refused: u64,
+    /// Why it can't be used, and the mend.
+    pub problem: Option<String>,
+}
+
 /// One policy and everything known about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Policy {
@@ -231,6 +244,8 @@ pub struct Policy {
     pub shadow: Option<Shadow>,
     /// The revision that answers a share of its calls.
     pub canary: Option<Canary>,
+    /// What it keeps, where the revision in force imports `wasi:keyvalue`.
+    pub bucket: Option<Bucket>,
     /// Everything stored, newest first.
     pub revisions: Vec<Revision>,
 }
@@ -381,6 +396,13 @@ impl From<registry::OutOfService> for OutOfService {
     }
 }
 
+impl From<registry::BucketStatus> for Bucket {
+    fn from(of: registry::BucketStatus) -> Self {
+        let registry::BucketStatus { bytes, entries, refused, problem } = of;
+        Self { bytes, entries, refused, problem }
+    }
+}
+
 impl From<registry::PolicyStatus> for Policy {
     fn from(of: registry::PolicyStatus) -> Self {
         Self {
@@ -397,6 +419,7 @@ impl From<registry::PolicyStatus> for Policy {
             problem: of.problem,
             shadow: of.shadow.map(Into::into),
             canary: of.canary.map(Into::into),
+            bucket: of.bucket.map(Into::into),
             revisions: each(of.revisions),
         }
     }

@@ -5,6 +5,7 @@
 #![cfg(target_family = "wasm")]
 
 mod bindings;
+mod keeping;
 mod misbehave;
 
 use bindings::{
@@ -89,8 +90,12 @@ impl route::Guest for Guest {
 }
 
 fn reason(request: &Request, message: &str) -> String {
+    if store::get("count").is_ok_and(|set| set.is_some()) {
+        return keeping::reason("count");
+    }
     match message {
         "huge" => "x".repeat(4 << 20),
+        "count" | "count twice" | "fill" | "swap" | "peek" => keeping::reason(message),
         "config" => format!("{:?}", store::get("greeting").ok().flatten()),
         "tokens" | "forever" => format!("{:?}", tokens::count(message, None).ok()),
         _ => {
