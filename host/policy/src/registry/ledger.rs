@@ -225,7 +225,7 @@ impl Ledger {
         if slot.active.as_deref() == Some(revision) {
             return Some("it is in force");
         }
-        if slot.last_good.as_deref() == Some(revision) {
+        if slot.active.is_some() && slot.last_good.as_deref() == Some(revision) {
             return Some("it takes over when the revision in force fails");
         }
         if slot.shadow.as_deref() == Some(revision) {

@@ -34,6 +34,7 @@ impl Ledger {
         }
         if let Some(slot) = self.policies.get_mut(name) {
             slot.revisions.retain(|stored| stored.revision != revision);
+            slot.last_good.take_if(|good| good == revision);
             if slot.revisions.is_empty() {
                 self.policies.remove(name);
             }

@@ -139,6 +139,19 @@ fn a_rollback_to_a_router_that_is_gone_by_now_is_not_clear() {
 }
 
 #[test]
+fn the_last_good_revision_stays_for_as_long_as_another_is_in_force() {
+    let mut ledger = ledger();
+    ledger.activate("a", "a1", 1).unwrap();
+    ledger.activate("a", "a2", 2).unwrap();
+    assert!(matches!(ledger.remove("a", "a1"), Err(PolicyError::InUse { .. })));
+    ledger.deactivate("a", 3).unwrap();
+    ledger.remove("a", "a1").unwrap();
+    assert!(matches!(ledger.remove("a", "a2"), Err(PolicyError::InUse { .. })), "a rollback");
+    ledger.activate("a", "a2", 4).unwrap();
+    assert_eq!(ledger.policies["a"].last_good, None);
+}
+
+#[test]
 fn activating_the_same_revision_again_is_nothing_to_roll_back() {
     let mut ledger = ledger();
     ledger.activate("a", "a1", 1).unwrap();
