@@ -50,6 +50,11 @@ pub(crate) enum Problem {
     Closed(String),
 }
 
+/// What stands under a key.
+type Value = Arc<[u8]>;
+/// A key, and what stands under it.
+pub(super) type Pair = (Arc<str>, Value);
+
 /// A key's value as it was seen at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen(Option<u64>);
@@ -76,7 +81,7 @@ struct Entries {
 
 #[derive(Clone)]
 struct Entry {
-    value: Arc<[u8]>,
+    value: Value,
     /// The change that made it.
     change: u64,
 }
@@ -87,10 +92,7 @@ pub(super) enum Kept {
 }
 
 impl Bucket {
-    pub(super) fn new(
-        quota: Quota,
-        entries: impl IntoIterator<Item = (Arc<str>, Arc<[u8]>)>,
-    ) -> Self {
+    pub(super) fn new(quota: Quota, entries: impl IntoIterator<Item = Pair>) -> Self {
         let mut all = Entries::default();
         for (key, value) in entries {
             all.bytes += (key.len() + value.len()) as u64;
@@ -131,7 +133,7 @@ impl Bucket {
         }
     }
 
-    pub(crate) fn get(&self, key: &str) -> Result<Option<Arc<[u8]>>, Problem> {
+    pub(crate) fn get(&self, key: &str) -> Result<Option<Value>, Problem> {
         Ok(self.entries()?.map.get(key).map(|entry| entry.value.clone()))
     }
 
@@ -182,7 +184,7 @@ impl Bucket {
     }
 
     /// The value of `key`, and how to know it again.
-    pub(crate) fn look(&self, key: &str) -> Result<(Option<Arc<[u8]>>, Seen), Problem> {
+    pub(crate) fn look(&self, key: &str) -> Result<(Option<Value>, Seen), Problem> {
         let entries = self.entries()?;
         let entry = entries.map.get(key);
         Ok((entry.map(|entry| entry.value.clone()), Seen(entry.map(|entry| entry.change))))
@@ -246,10 +248,7 @@ impl Bucket {
     }
 
     /// Gives `write` what is there if that was not written before.
-    pub(super) fn keep(
-        &self,
-        write: impl FnOnce(&[(Arc<str>, Arc<[u8]>)]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub(super) fn keep(&self, write: impl FnOnce(&[Pair]) -> io::Result<()>) -> io::Result<()> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let (entries, change) = {
             let all = self.all();

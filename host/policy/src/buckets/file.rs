@@ -10,7 +10,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::bucket::Quota;
+use super::bucket::{Pair, Quota};
 use crate::whole::{is_aside, write_whole};
 
 /// What a file begins with. Behind it come a checksum of the rest, and the rest.
@@ -18,9 +18,6 @@ const MAGIC: &[u8] = b"signalbox bucket 1\n";
 const CHECKSUM_BYTES: usize = 32;
 /// Of the two lengths before an entry.
 const LENGTHS_BYTES: u64 = 8;
-
-/// One key and its value.
-type Pair = (Arc<str>, Arc<[u8]>);
 
 pub(super) fn path(folder: &Path, policy: &str) -> PathBuf {
     folder.join(format!("{policy}.bucket"))
