@@ -1,7 +1,7 @@
 //! What a policy keeps from one call to the next: keys and values in its own bucket, which all its revisions share.
 //!
 //! The bucket has a quota (`policies.limits.bucket_bytes` and `.bucket_entries`); what does not fit is an error. It
-//! outlives the host, but for what was written in the last second or so before it was killed.
+//! outlives the host, but for what was not on disk yet when it was killed: most often the last second.
 //!
 //! ```
 //! use signalbox_sdk::keyvalue;

@@ -96,7 +96,7 @@ fn token_budgets_cap_and_refuse() {
 }
 
 #[test]
-fn what_was_asked_before_is_answered_again_after_a_swap_and_a_kill() {
+fn what_was_asked_before_is_answered_again_after_a_swap_a_kill_and_a_stop() {
     let host = Host::start();
     host.deploy_example("answer-cache");
     let cached = |host: &Host, text: &str| {
@@ -123,4 +123,8 @@ fn what_was_asked_before_is_answered_again_after_a_swap_and_a_kill() {
     host.kill();
     let host = host.restart();
     assert_eq!(cached(&host, "Hello!"), (true, said));
+    // A host that is told to stop writes what is not on disk yet.
+    assert!(!cached(&host, "Good morning!").0);
+    host.terminate();
+    assert!(cached(&host.restart(), "Good morning!").0);
 }

@@ -14,14 +14,12 @@ const KEYS: [&str; 4] = ["name", "language", "hooks", "uses"];
 /// What a policy may export.
 const HOOKS: [&str; 3] = ["pre", "route", "post"];
 /// What a policy may use of the host, and the interface that it is.
-pub(super) const USES: [(&str, &str); 7] = [
+pub(super) const USES: [(&str, &str); 5] = [
     ("experts", "experts"),
     ("tokens", "tokens"),
     ("annotations", "annotations"),
     ("logging", "wasi:logging/logging@0.1.0-draft"),
     ("config", "wasi:config/store@0.2.0-rc.1"),
-    ("keyvalue", "wasi:keyvalue/store@0.2.0-draft2"),
-    ("atomics", "wasi:keyvalue/atomics@0.2.0-draft2"),
 ];
 
 /// What a policy is written in.

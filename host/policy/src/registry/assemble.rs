@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Registry, book::Book, ledger::Ledger};
 use crate::{
     PerHook, PolicyRef,
+    buckets::Bucket,
     meter::Meters,
     policy::Policy,
     program::Program,
@@ -68,7 +69,8 @@ impl Registry {
         let policy = match program {
             Some(program) => {
                 let meters = book.meters(id);
-                Ok(Arc::new(self.policy(id, program, meters)))
+                let lent = self.lend(id, self.buckets.of(&id.name));
+                Ok(Arc::new(self.policy(lent, program, meters)))
             }
             None => Err(book.unusable.get(id).cloned().unwrap_or_else(Unusable::unknown)),
         };
@@ -80,17 +82,12 @@ impl Registry {
         Seat::new(id.clone(), hooks, modes, policy, breaker, notice, instead)
     }
 
-    pub(super) fn policy(
-        &self,
-        id: &PolicyRef,
-        program: Arc<Program>,
-        meters: Arc<Meters>,
-    ) -> Policy {
-        let lent = Arc::new(self.lend(id));
-        Policy { runtime: self.runtime.clone(), program, lent, meters, paces: PerHook::default() }
+    pub(super) fn policy(&self, lent: Lent, program: Arc<Program>, meters: Arc<Meters>) -> Policy {
+        let (runtime, lent) = (self.runtime.clone(), Arc::new(lent));
+        Policy { runtime, program, lent, meters, paces: PerHook::default() }
     }
 
-    pub(super) fn lend(&self, id: &PolicyRef) -> Lent {
+    pub(super) fn lend(&self, id: &PolicyRef, bucket: Arc<Bucket>) -> Lent {
         let rules = self.rules.load();
         Lent {
             policy: id.clone(),
@@ -98,7 +95,7 @@ impl Registry {
             config: rules.settings.settings.get(&id.name).cloned().unwrap_or_default(),
             limits: rules.limits.clone(),
             bounds: rules.settings.bounds.clone(),
-            bucket: self.buckets.of(&id.name),
+            bucket,
             sampling: self.runtime.sampling.clone(),
             aside: false,
         }

@@ -55,10 +55,8 @@ impl Registry {
     /// The policy as it is probed: nothing that it does is counted or reaches an expert.
     pub(super) fn on_probe(&self, id: &PolicyRef, program: &Arc<Program>) -> Arc<Policy> {
         let world = Arc::new(probe::ProbeWorld::new(&*self.world));
-        Arc::new(Policy {
-            lent: Arc::new(Lent { world, bucket: self.buckets.apart(), ..self.lend(id) }),
-            ..self.policy(id, program.clone(), Arc::new(Meters::new(Arc::default())))
-        })
+        let lent = Lent { world, ..self.lend(id, self.buckets.apart()) };
+        Arc::new(self.policy(lent, program.clone(), Arc::new(Meters::new(Arc::default()))))
     }
 
     /// Puts a revision on disk, then into the state.

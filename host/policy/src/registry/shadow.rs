@@ -86,10 +86,8 @@ impl Registry {
     /// A revision that is only compared: nothing that it does is counted among what policies in force do, and nobody
     /// waits for it.
     pub(super) fn aside(&self, id: &PolicyRef, program: &Arc<Program>) -> Arc<Policy> {
-        Arc::new(Policy {
-            lent: Arc::new(Lent { aside: true, ..self.lend(id) }),
-            ..self.policy(id, program.clone(), Arc::new(Meters::new(Arc::default())))
-        })
+        let lent = Lent { aside: true, ..self.lend(id, self.buckets.of(&id.name)) };
+        Arc::new(self.policy(lent, program.clone(), Arc::new(Meters::new(Arc::default()))))
     }
 
     /// The revision in the shadow of `seat`, with what it has shown already if it was there before.
