@@ -17,7 +17,7 @@ use super::{
     job::{Bounds, Command, Job},
     pace::Pace,
     plan::{Part, guess, plan},
-    prefixes::{Beginnings, Key, Prefixes, common},
+    prefixes::{Key, Prefixes, common},
     sequence::Sequence,
     waiting::Waiting,
     work::Work,
@@ -52,7 +52,6 @@ impl Scheduler {
         bounds: Bounds,
         counters: Arc<Counters>,
         seat: Seat,
-        beginnings: Arc<Beginnings>,
     ) -> Self {
         Self {
             id,
@@ -62,7 +61,7 @@ impl Scheduler {
             counters,
             seat,
             pace: Pace::default(),
-            prefixes: Prefixes::new(beginnings),
+            prefixes: Prefixes::default(),
             waiting: Waiting::default(),
             running: Vec::new(),
             steps: 0,
