@@ -140,11 +140,11 @@ impl State {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(fuel);
         store.epoch_deadline_callback(|store| {
-            let sampling = store.data().lent.sampling.clone();
-            if sampling.is_on() {
-                sampling.take(&store);
+            let state = store.data();
+            if state.lent.sampling.is_on() {
+                state.lent.sampling.take(&store);
             }
-            store.data().on_tick()
+            state.on_tick()
         });
         store.set_epoch_deadline(1);
         store

@@ -39,13 +39,14 @@ pub(super) fn plan(
     others: Option<f32>,
 ) -> Vec<Part> {
     // Replies of lower classes bear whatever a prompt takes.
-    let replies = |class: Priority| {
-        running.iter().filter(|other| other.decodes() && other.priority() >= class).count()
-    };
+    let budgets = Priority::ALL.map(|class| {
+        let bears = |other: &&Sequence| other.decodes() && other.priority() >= class;
+        budget(running.iter().filter(bears).count(), pace, others)
+    });
     let (mut fed, mut parts) = (0, Vec::new());
     for index in order(running.iter().map(Sequence::priority), step) {
         let sequence = &running[index];
-        let budget = budget(replies(sequence.priority()), pace, others).saturating_sub(fed);
+        let budget = budgets[sequence.priority().index()].saturating_sub(fed);
         let share = if held.contains(&index) { 0 } else { sequence.share(budget) };
         if !sequence.decodes() {
             fed += share;

@@ -1,8 +1,10 @@
 //! Other settings for policies in force: their configuration, failure modes and limits hold for calls that are let in
 //! from then on. A policy whose settings are the same keeps its seat, with all that its circuit breaker has seen.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use signalbox_confine::Bounded;
 
@@ -45,16 +47,8 @@ impl Policies {
 
 /// Keys that say something else, limits left out.
 fn differences(before: &PolicySettings, after: &PolicySettings) -> Vec<String> {
-    let names = before.settings.keys().chain(after.settings.keys()).collect::<BTreeSet<_>>();
-    let configured = names
-        .into_iter()
-        .filter(|name| before.settings.get(*name) != after.settings.get(*name))
-        .map(|name| format!("policies.settings.{name}"));
-    let names = before.on_failure.keys().chain(after.on_failure.keys()).collect::<BTreeSet<_>>();
-    let modes = names
-        .into_iter()
-        .filter(|name| before.on_failure.get(*name) != after.on_failure.get(*name))
-        .map(|name| format!("policies.on_failure.{name}"));
+    let configured = differing("policies.settings", &before.settings, &after.settings);
+    let modes = differing("policies.on_failure", &before.on_failure, &after.on_failure);
     let sections = [
         ("policies.signing_keys", before.signing_keys != after.signing_keys),
         ("policies.failure_defaults", before.failure_defaults != after.failure_defaults),
@@ -63,6 +57,17 @@ fn differences(before: &PolicySettings, after: &PolicySettings) -> Vec<String> {
     ];
     let sections = sections.into_iter().filter(|(_, differs)| *differs);
     configured.chain(modes).chain(sections.map(|(key, _)| key.to_owned())).collect()
+}
+
+/// What a section says of some policies and not of the same ones in the same words.
+fn differing<'a, V: PartialEq>(
+    section: &'a str,
+    before: &'a BTreeMap<String, V>,
+    after: &'a BTreeMap<String, V>,
+) -> impl Iterator<Item = String> {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differ = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+    differ.map(move |name| format!("{section}.{name}"))
 }
 
 /// Whether what a policy of this name is lent, or what a call meets when it fails, differs.

@@ -112,22 +112,26 @@ impl FromRequest<App> for Document {
 /// A component: bytes of any content type.
 pub(super) struct Upload {
     pub(super) component: Whole,
-    signature: Option<String>,
+    pub(super) signature: Signature,
 }
 
-impl Upload {
-    /// Where it comes from, as far as it says so.
+/// The text of minisign's signature, where one came.
+pub(super) struct Signature(Option<String>);
+
+impl Signature {
+    /// Where the component comes from, as far as it says so.
     pub(super) fn provenance(&self) -> Provenance<'_> {
-        Provenance::Outside(self.signature.as_deref())
+        Provenance::Outside(self.0.as_deref())
     }
-}
 
-/// The text of minisign's signature, in base64 because it has several lines. What can't be read is no signature.
-fn signature(headers: &HeaderMap) -> Option<String> {
-    let sent = headers.get(SIGNATURE_HEADER)?;
-    let text =
-        BASE64_STANDARD.decode(sent.as_bytes()).ok().and_then(|text| String::from_utf8(text).ok());
-    Some(text.unwrap_or_default())
+    /// In base64, because it has several lines. What can't be read is no signature.
+    fn read(headers: &HeaderMap) -> Self {
+        let text = headers.get(SIGNATURE_HEADER).map(|sent| {
+            let text = BASE64_STANDARD.decode(sent.as_bytes()).ok();
+            text.and_then(|text| String::from_utf8(text).ok()).unwrap_or_default()
+        });
+        Self(text)
+    }
 }
 
 impl FromRequest<App> for Upload {
@@ -139,7 +143,7 @@ impl FromRequest<App> for Upload {
         let terms = app.upload_terms();
         match read(app.uploads(), &parts, body, terms).await {
             Err(refused) if refused.is_too_large() => Err(ApiError::upload_too_large(&terms)),
-            read => Ok(Self { component: read?, signature: signature(&parts.headers) }),
+            read => Ok(Self { component: read?, signature: Signature::read(&parts.headers) }),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     App,
+    bodies::Whole,
     error::ApiError,
     wire::{
         policies::{Activation, Policy, PolicyList, Uploaded},
@@ -47,10 +48,9 @@ pub(super) async fn upload(
     State(app): State<App>,
     Named(name): Named<String>,
     Asked(asked): Asked<Uploading>,
-    upload: Upload,
+    Upload { component: Whole { bytes, held: _held }, signature }: Upload,
 ) -> Result<(StatusCode, Json<Uploaded>), ApiError> {
-    let bytes = upload.component.bytes.clone().into();
-    let uploaded = app.policies().upload(&name, bytes, upload.provenance()).await?;
+    let uploaded = app.policies().upload(&name, bytes.into(), signature.provenance()).await?;
     let revision = uploaded.revision.clone();
     let activation = match asked.activate {
         true => {

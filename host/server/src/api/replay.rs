@@ -9,6 +9,7 @@ use signalbox_policy::RecordedCall;
 use super::input::{Asked, Named, Upload};
 use crate::{
     App,
+    bodies::Whole,
     decisions::Seen,
     error::ApiError,
     limits::{REPLAY_BYTES_MAX, REPLAY_CALLS_MAX, REPLAY_S},
@@ -29,7 +30,7 @@ pub(super) async fn run(
     State(app): State<App>,
     Named(name): Named<String>,
     Asked(Since { since_s }): Asked<Since>,
-    upload: Upload,
+    Upload { component: Whole { bytes, held: _held }, signature }: Upload,
 ) -> Result<Json<Replay>, ApiError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = since_s.map_or(Duration::ZERO, |s| now.saturating_sub(Duration::from_secs(s)));
@@ -44,7 +45,7 @@ pub(super) async fn run(
                        'decision_log.text' to 'full', or ask for a longer time";
         return Err(ApiError::client(StatusCode::CONFLICT, "replay_impossible", message));
     }
-    let (bytes, provenance) = (upload.component.bytes.clone().into(), upload.provenance());
+    let (bytes, provenance) = (bytes.into(), signature.provenance());
     Ok(Json(app.policies().replay(&name, bytes, provenance, recorded, WITHIN).await?.into()))
 }
 
