@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use signalbox_kernels::{BLOCK_TOKENS, KvBlock, KvPool};
+use signalbox_kernels::{BLOCK_TOKENS, Compute, KvBlock, KvPool};
 
 /// The KV cache of one sequence. Clones share what they hold.
 #[derive(Clone)]
@@ -54,15 +54,38 @@ impl KvCache {
         self.layers.iter().map(|layer| layer.needs(end, self.len)).sum()
     }
 
-    /// Writes one layer's key and value rows of the token at `position`, which is at most one past the
-    /// last one written. Positions that are not yet [advanced](Self::advance) over can be read already.
-    pub(crate) fn write(&mut self, layer: usize, position: usize, key: &[f32], value: &[f32]) {
+    /// Writes one layer's keys and values, `(tokens, kv_heads, head_dim)`, of the tokens from `position`, which is at
+    /// most one past the last one written. Positions that are not yet [advanced](Self::advance) over can be read
+    /// already.
+    pub(crate) fn write(
+        &mut self,
+        layer: usize,
+        position: usize,
+        keys: &[f32],
+        values: &[f32],
+        compute: &Compute,
+    ) {
+        /// What an element costs beside a multiplication.
+        const COST: usize = 8;
+        let shape = self.pool.shape();
+        let width = shape.kv_heads * shape.head_dim;
         let layer = &mut self.layers[layer];
-        if position / BLOCK_TOKENS == layer.gone + layer.blocks.len() {
+        let end = position + keys.len() / width;
+        while (layer.gone + layer.blocks.len()) * BLOCK_TOKENS < end {
             layer.blocks.push(Arc::new(KvBlock::of(&self.pool)));
         }
-        let block = &mut layer.blocks[position / BLOCK_TOKENS - layer.gone];
-        Arc::make_mut(block).write(position % BLOCK_TOKENS, key, value);
+        let first = position / BLOCK_TOKENS;
+        let blocks = &mut layer.blocks[first - layer.gone..end.div_ceil(BLOCK_TOKENS) - layer.gone];
+        compute.rows(blocks, 1, COST * BLOCK_TOKENS * width, |index, block| {
+            let begin = (first + index) * BLOCK_TOKENS;
+            let block = block.iter_mut().map(Arc::make_mut);
+            block.for_each(|block| {
+                for at in begin.max(position)..end.min(begin + BLOCK_TOKENS) {
+                    let row = (at - position) * width..(at - position + 1) * width;
+                    block.write(at - begin, &keys[row.clone()], &values[row]);
+                }
+            });
+        });
     }
 
     /// Says that every layer has been written for `tokens` more tokens.
@@ -136,9 +159,8 @@ mod tests {
     /// Feeds so many tokens, each of which writes `mark`.
     fn feed(cache: &mut KvCache, tokens: usize, mark: f32) {
         for layer in 0..cache.layers.len() {
-            for position in cache.len()..cache.len() + tokens {
-                cache.write(layer, position, &[mark; 3], &[mark; 3]);
-            }
+            let marks = vec![mark; 3 * tokens];
+            cache.write(layer, cache.len(), &marks, &marks, &Compute::scalar());
         }
         cache.advance(tokens);
     }

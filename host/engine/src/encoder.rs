@@ -7,8 +7,8 @@ mod weights;
 use std::{ops::Range, sync::Arc};
 
 use signalbox_kernels::{
-    Activations, Attending, Buffer, Compute, KvFormat, KvPool, KvShape, Rounding, attention, gelu,
-    layer_norm,
+    Activations, Attending, Buffer, Compute, KvFormat, KvPool, KvShape, Rounding, add, add_bias,
+    attention, gelu, layer_norm,
 };
 
 use crate::{
@@ -73,9 +73,9 @@ impl Encoder {
         let tokens = texts.iter().flat_map(|text| text.iter().zip(self.positions(text)));
         for ((token, position), row) in tokens.zip(x.chunks_exact_mut(hidden)) {
             self.weights.words.decode(*token as usize, row);
-            add(row, &kind);
+            plus(row, &kind);
             self.weights.positions.decode(position, &mut room);
-            add(row, &room);
+            plus(row, &room);
         }
         let mut end = 0;
         let texts = texts.iter().map(|text| {
@@ -103,12 +103,12 @@ impl Encoder {
         let Some(layer) = self.weights.layers.get(passing.layers) else { return false };
         passing.layers += 1;
         let mut attended = self.attend(layer, passing); // (rows, hidden)
-        add(&mut attended, &passing.x);
+        add(&mut attended, &passing.x, &self.compute);
         let normed = self.norm(&attended, &layer.attention_norm);
         let mut wide = self.linear(&normed, &layer.up); // (rows, intermediate)
         gelu(&mut wide, &self.compute);
         let mut fed = self.linear(&wide, &layer.down); // (rows, hidden)
-        add(&mut fed, &normed);
+        add(&mut fed, &normed, &self.compute);
         passing.x = self.norm(&fed, &layer.feed_forward_norm);
         true
     }
@@ -120,10 +120,8 @@ impl Encoder {
         let keys = self.linear(&passing.x, &layer.key);
         let values = self.linear(&passing.x, &layer.value);
         for Passenger { rows, cache } in &mut passing.texts {
-            for (position, row) in rows.clone().enumerate() {
-                let row = row * hidden..(row + 1) * hidden;
-                cache.write(0, position, &keys[row.clone()], &values[row]);
-            }
+            let rows = rows.start * hidden..rows.end * hidden;
+            cache.write(0, 0, &keys[rows.clone()], &values[rows], &self.compute);
         }
         let sequences = passing.texts.iter().map(|Passenger { rows, cache }| {
             let (first, blocks) = cache.blocks(0);
@@ -145,7 +143,7 @@ impl Encoder {
                 let x = &passing.x[rows.start * hidden..rows.end * hidden];
                 let mut vector = x[..hidden].to_vec();
                 if self.pooling == Pooling::Mean {
-                    x[hidden..].chunks_exact(hidden).for_each(|row| add(&mut vector, row));
+                    x[hidden..].chunks_exact(hidden).for_each(|row| plus(&mut vector, row));
                 }
                 // Of the mean only the direction stays, which is that of the sum.
                 let square: f64 = vector.iter().map(|x| f64::from(*x).powi(2)).sum();
@@ -159,7 +157,7 @@ impl Encoder {
     fn norm(&self, x: &[f32], norm: &Norm<Vec<f32>>) -> Vec<f32> {
         let mut normed = vec![0.0; x.len()];
         layer_norm(x, &norm.weight, self.spec.eps, &mut normed, &self.compute);
-        normed.chunks_exact_mut(norm.bias.len()).for_each(|row| add(row, &norm.bias));
+        add_bias(&mut normed, &norm.bias, &self.compute);
         normed
     }
 
@@ -167,12 +165,13 @@ impl Encoder {
         let x = Activations::new(x, linear.weight.cols(), Rounding::Fine);
         let mut y = linear.weight.product(&x, &self.compute);
         if let Some(bias) = &linear.bias {
-            y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+            add_bias(&mut y, bias, &self.compute);
         }
         y
     }
 }
 
-fn add(x: &mut [f32], y: &[f32]) {
+/// Adds one row to another.
+fn plus(x: &mut [f32], y: &[f32]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }

@@ -12,8 +12,8 @@ mod weights;
 use std::sync::Arc;
 
 use signalbox_kernels::{
-    Activations, Attending, Buffer, Compute, KvFormat, KvPool, Rounding, attention, gelu_tanh_gate,
-    layer_norm, rms_norm, rope, silu_gate,
+    Activations, Attending, Buffer, Compute, KvFormat, KvPool, Rounding, add, add_bias, attention,
+    gelu_tanh_gate, layer_norm, rms_norm, rope, silu_gate,
 };
 
 use crate::{
@@ -124,15 +124,15 @@ impl Model {
             let normed = self.input(&normed);
             let attended = self.attend(index, layer, &normed, batch, chunks); // (rows, hidden)
             if self.spec.residual == Residual::Parallel {
-                add(&mut x, &attended);
-                add(&mut x, &self.feed_forward(layer, &normed));
+                self.add(&mut x, &attended);
+                self.add(&mut x, &self.feed_forward(layer, &normed));
                 continue;
             }
-            add(&mut x, &self.norm_if(attended, layer.post_attention_norm.as_ref()));
+            self.add(&mut x, &self.norm_if(attended, layer.post_attention_norm.as_ref()));
             let normed = layer.feed_forward_norm.as_ref().map(|weight| self.norm(&x, weight));
             let input = self.input(normed.as_deref().unwrap_or(&x));
             let fed = self.feed_forward(layer, &input); // (rows, hidden)
-            add(&mut x, &self.norm_if(fed, layer.post_feed_forward_norm.as_ref()));
+            self.add(&mut x, &self.norm_if(fed, layer.post_feed_forward_norm.as_ref()));
         }
         chunks.iter_mut().for_each(|chunk| chunk.cache.advance(chunk.tokens.len()));
         x
@@ -140,23 +140,26 @@ impl Model {
 
     /// (rows, hidden). A picture's features are taken as they are, unscaled.
     fn embed(&self, chunks: &[Chunk<'_>]) -> Vec<f32> {
+        /// What an element costs beside a multiplication.
+        const COST: usize = 8;
         let hidden = self.spec.hidden;
-        let rows: usize = chunks.iter().map(|chunk| chunk.tokens.len()).sum();
-        let mut x = vec![0.0; rows * hidden];
         let tokens = chunks.iter().flat_map(|chunk| {
             chunk
                 .positions()
                 .zip(chunk.tokens)
                 .map(move |(at, token)| (chunk.picture(at), at, *token))
         });
-        for ((picture, position, token), row) in tokens.zip(x.chunks_exact_mut(hidden)) {
-            if let Some(Picture { span, features }) = picture {
-                row.copy_from_slice(&features[(position - span.start) * hidden..][..hidden]);
-                continue;
+        let tokens: Vec<_> = tokens.collect();
+        let mut x = vec![0.0; tokens.len() * hidden];
+        self.compute.rows(&mut x, hidden, COST, |row, x| match tokens[row] {
+            (Some(Picture { span, features }), position, _) => {
+                x.copy_from_slice(&features[(position - span.start) * hidden..][..hidden]);
             }
-            self.weights.embedding.decode(token as usize, row);
-            row.iter_mut().for_each(|x| *x *= self.spec.embedding_scale);
-        }
+            (None, _, token) => {
+                self.weights.embedding.decode(token as usize, x);
+                x.iter_mut().for_each(|x| *x *= self.spec.embedding_scale);
+            }
+        });
         x
     }
 
@@ -180,11 +183,12 @@ impl Model {
         self.rotate(&mut queries, batch, rope);
         self.rotate(&mut keys, batch, rope);
 
-        let kv_rows = keys.chunks_exact(spec.kv_width()).zip(values.chunks_exact(spec.kv_width()));
-        for (place, (key, value)) in batch.rows().zip(kv_rows) {
-            chunks[place.chunk].cache.write(index, place.position, key, value);
+        for (chunk, (rows, places)) in chunks.iter_mut().zip(batch.chunks()) {
+            let rows = rows.start * spec.kv_width()..rows.end * spec.kv_width();
+            let (keys, values) = (&keys[rows.clone()], &values[rows]);
+            chunk.cache.write(index, places[0].position, keys, values, &self.compute);
         }
-        let mut mixed = vec![0.0; queries.len()]; // (rows, heads, head_dim)
+        let mut mixed = self.compute.buffer(queries.len()); // (rows, heads, head_dim)
         let query_width = spec.heads.heads * spec.heads.head_dim;
         let sequences = chunks.iter().zip(batch.chunks()).map(|(chunk, (rows, places))| {
             let sees = places.iter().map(|place| place.sees(window)).collect();
@@ -199,12 +203,8 @@ impl Model {
 
     /// Rotates every row `(heads, head_dim)` by the angles of its position.
     fn rotate(&self, x: &mut [f32], batch: &Batch, rope_index: usize) {
-        let (layout, head_dim) = (self.spec.ropes[rope_index].layout, self.spec.heads.head_dim);
-        let angles = batch.angles(rope_index);
-        let width = x.len() / angles.len();
-        for (row, (cos, sin)) in x.chunks_exact_mut(width).zip(angles) {
-            rope(row, head_dim, cos, sin, layout);
-        }
+        let layout = self.spec.ropes[rope_index].layout;
+        rope(x, self.spec.heads.head_dim, batch.angles(rope_index), layout, &self.compute);
     }
 
     /// Normalises heads one by one, in place. A weight longer than a head has one part for each.
@@ -231,6 +231,10 @@ impl Model {
         layer
             .down
             .product(&Activations::new(&gate, layer.down.cols(), self.rounding()), &self.compute)
+    }
+
+    fn add(&self, x: &mut [f32], y: &[f32]) {
+        add(x, y, &self.compute);
     }
 
     fn norm(&self, x: &[f32], weight: &[f32]) -> Buffer<f32> {
@@ -271,12 +275,8 @@ impl Model {
     fn linear(&self, x: &Activations<'_>, linear: &Linear<Matrix, Vec<f32>>) -> Buffer<f32> {
         let mut y = linear.weight.product(x, &self.compute);
         if let Some(bias) = &linear.bias {
-            y.chunks_exact_mut(bias.len()).for_each(|row| add(row, bias));
+            add_bias(&mut y, bias, &self.compute);
         }
         y
     }
-}
-
-fn add(x: &mut [f32], y: &[f32]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }

@@ -103,6 +103,21 @@ impl Compute {
         self.pool.run(tasks, work);
     }
 
+    /// Calls `work` with the number of every row of `all`, which is `(n, width)`, and the row; threads share them
+    /// where that is worth it. An element costs as much as so many multiplications.
+    pub fn rows<T: Send>(
+        &self,
+        all: &mut [T],
+        width: usize,
+        cost: usize,
+        work: impl Fn(usize, &mut [T]) + Sync,
+    ) {
+        let ranges = self.ranges(all.len() / width, 1, all.len() * cost);
+        self.split(all, width, &ranges, |range, part| {
+            range.zip(part.chunks_exact_mut(width)).for_each(|(row, part)| work(row, part));
+        });
+    }
+
     /// Calls `work` for every range with its part of `all`, which is `(ranges' sum, width)`; the ranges
     /// follow each other from zero.
     pub(crate) fn split<T: Send>(

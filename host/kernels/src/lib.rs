@@ -17,6 +17,7 @@
 //! attention spans of tokens that are added up in a fixed order.
 
 mod activations;
+mod add;
 mod attention;
 mod blocking;
 mod buffers;
@@ -46,6 +47,7 @@ mod table;
 mod vector;
 
 pub use activations::{Activations, Rounding};
+pub use add::{add, add_bias};
 pub use attention::{Attending, Heads, attention};
 pub use buffers::Buffer;
 pub use bytes::{Bytes, Mapping};
@@ -58,6 +60,6 @@ pub use norm::{layer_norm, rms_norm};
 pub use packed::{Packed, Packing};
 pub use product::product;
 pub use roofline::{int8_peak, read_bandwidth};
-pub use rope::{RopeLayout, rope};
+pub use rope::{Angles, RopeLayout, rope};
 pub use rows::{Format, Rows, ShapeError};
 pub use softmax::softmax;

@@ -35,11 +35,7 @@ fn rows(
     let width = weight.len();
     assert_eq!(x.len() % width, 0, "x is not whole rows of {width}");
     assert_eq!(x.len(), y.len(), "x and y differ in length");
-    let ranges = compute.ranges(x.len() / width, 1, x.len() * COST);
-    compute.split(y, width, &ranges, |range, y| {
-        let x = x[range.start * width..range.end * width].chunks_exact(width);
-        x.zip(y.chunks_exact_mut(width)).for_each(|(x, y)| op(x, weight, eps, y));
-    });
+    compute.rows(y, width, COST, |row, y| op(&x[row * width..][..width], weight, eps, y));
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl Prefixes {
 
 #[cfg(test)]
 mod tests {
-    use signalbox_kernels::{KvFormat, KvPool, KvShape};
+    use signalbox_kernels::{Compute, KvFormat, KvPool, KvShape};
 
     use super::*;
 
@@ -104,7 +104,8 @@ mod tests {
 
     fn prefix(scope: u64, keys: Vec<Key>, window: Option<usize>) -> Prefix {
         let mut cache = KvCache::new(&KvPool::new(SHAPE), [window].into_iter(), false);
-        (0..keys.len()).for_each(|at| cache.write(0, at, &[0.0], &[0.0]));
+        let zeros = vec![0.0; keys.len()];
+        cache.write(0, 0, &zeros, &zeros, &Compute::scalar());
         cache.advance(keys.len());
         Prefix { scope, keys, cache }
     }

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
+use signalbox_kernels::Angles;
+
 use super::Chunk;
 use crate::{spec::ModelSpec, vision::Picture};
-
-/// Cosines and sines of one row, one for each rotated pair.
-type Angles = (Vec<f32>, Vec<f32>);
 
 /// The rows of one step: all tokens of the first chunk, then of the second, and so on.
 pub(super) struct Batch {
@@ -60,10 +59,6 @@ impl Batch {
             rows.iter().map(angle).collect()
         });
         Self { angles: angles.collect(), rows, last }
-    }
-
-    pub(super) fn rows(&self) -> impl Iterator<Item = Place> {
-        self.rows.iter().copied()
     }
 
     /// The rows of each chunk: their indices, and where they stand.

@@ -6,14 +6,9 @@ mod head;
 
 use std::arch::{aarch64::*, asm};
 
-use super::{LANES, Simd};
+use super::{LANES, MAGIC, Simd};
 use crate::packed::{Layout, Panel};
 use half::half;
-
-/// 1.5 * 2^23 as f32. The bits of it and of a small integer, added up, are those of their sum as f32, so sums of
-/// integers that begin here are numbers less this: a sum over 32 inputs is less than 2^20. Neoverse V2 subtracts
-/// four times as fast as it converts.
-pub(crate) const MAGIC: i32 = 0x4b40_0000;
 
 /// Exists where FEAT_DotProd does.
 #[derive(Clone, Copy)]
@@ -52,7 +47,7 @@ unsafe fn sdot(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sums
 }
 
-/// What sums of integers that began at [`MAGIC`] are.
+/// What sums of integers that began at [`MAGIC`] are. Neoverse V2 subtracts four times as fast as it converts.
 #[inline(always)]
 pub(crate) fn number(sums: int32x4_t) -> float32x4_t {
     // SAFETY: NEON is part of aarch64.
@@ -174,6 +169,11 @@ impl Simd for Dotprod {
             *out = unsafe { vcvtq_f32_s32(ints) };
         }
         out
+    }
+
+    #[inline(always)]
+    fn bits(self, ints: Self::Ints) -> Self::Floats {
+        ints.map(|ints| unsafe { vreinterpretq_f32_s32(ints) })
     }
 
     #[inline(always)]
