@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use serde_json::{Map, Value, json};
 
 mod arguments;
+mod coming;
 mod extent;
 mod reader;
 mod spelling;

@@ -91,13 +91,13 @@ impl Pipeline {
         // Of several replies to one call each has its own.
         (call.view.notes, call.view.runs) = (Notes::default(), Runs::default());
         let permit = permit.charging(call.caller.charged(&call.progress));
-        let mut trace = self.decisions.begin(&call);
+        let (mut trace, streaming) = (self.decisions.begin(&call), call.view.streaming);
         let span = trace.span();
         let run = self.run(call, &mut trace).instrument(span);
         match deadline.within(run).await.flatten() {
             Ok(Answering { route, source, tools }) => {
                 let meter = Meter::begin(&source.model, trace, self.telemetry.clone());
-                Ok(Reply::new(route, source, deadline, meter, permit).calling(tools))
+                Ok(Reply::new(route, source, deadline, meter, permit).calling(tools, streaming))
             }
             Err(refusal) => Err(trace.refused(refusal)),
         }

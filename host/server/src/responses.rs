@@ -32,6 +32,8 @@ struct Entry {
     answer: Arc<str>,
     /// The items that one which follows it begins with, as JSON without the brackets around them.
     history: Arc<str>,
+    /// Bytes of them that were its own input.
+    input: usize,
 }
 
 impl Entry {
@@ -46,10 +48,17 @@ impl Responses {
         Self(Arc::new(Shared { entries_max, bytes_max, kept: Mutex::default() }))
     }
 
-    /// Keeps one. What is larger than all there is room for is not kept.
-    pub(crate) fn keep(&self, id: &str, caller: &Caller, answer: String, history: String) {
-        let entry =
-            Entry { caller: caller.clone(), answer: answer.into(), history: history.into() };
+    /// Keeps one, with the items of its input and of its output, as JSON without brackets. What is larger than all
+    /// there is room for is not kept.
+    pub(crate) fn keep(&self, id: &str, caller: &Caller, answer: String, items: (&str, &str)) {
+        let (input, output) = items;
+        let parted = if input.is_empty() || output.is_empty() { "" } else { "," };
+        let entry = Entry {
+            caller: caller.clone(),
+            answer: answer.into(),
+            history: format!("{input}{parted}{output}").into(),
+            input: input.len(),
+        };
         if entry.bytes() > self.0.bytes_max {
             return;
         }
@@ -75,6 +84,11 @@ impl Responses {
     /// What one that follows it begins with.
     pub(crate) fn history(&self, id: &str, caller: &Caller) -> Option<Arc<str>> {
         self.of(id, caller, |entry| entry.history.clone())
+    }
+
+    /// The items of its input, as JSON without the brackets around them.
+    pub(crate) fn input(&self, id: &str, caller: &Caller) -> Option<String> {
+        self.of(id, caller, |entry| entry.history[..entry.input].to_owned())
     }
 
     /// Forgets one; says whether it was there.
@@ -123,7 +137,7 @@ mod tests {
     }
 
     fn keep(store: &Responses, id: &str, caller: &Caller, bytes: usize) {
-        store.keep(id, caller, "a".repeat(bytes), String::new());
+        store.keep(id, caller, "a".repeat(bytes), ("", ""));
     }
 
     #[test]
@@ -142,10 +156,11 @@ mod tests {
     #[test]
     fn each_is_its_callers() {
         let (mine, yours, both) = (Caller::owner("mine"), Caller::owner("yours"), store(9, 100));
-        both.keep("1", &mine, "answer".to_owned(), "history".to_owned());
+        both.keep("1", &mine, "answer".to_owned(), ("1,2", "3"));
         assert!(both.answer("1", &yours).is_none() && both.history("1", &yours).is_none());
-        assert!(!both.delete("1", &yours));
-        assert_eq!(both.history("1", &mine).as_deref(), Some("history"));
+        assert!(both.input("1", &yours).is_none() && !both.delete("1", &yours));
+        assert_eq!(both.history("1", &mine).as_deref(), Some("1,2,3"));
+        assert_eq!(both.input("1", &mine).as_deref(), Some("1,2"));
         assert!(both.delete("1", &mine) && !both.delete("1", &mine));
         assert_eq!(both.held(), (0, 0));
     }

@@ -7,8 +7,9 @@ use serde_json::{Value, value::RawValue};
 use super::{Tool, ToolCall, Tools};
 
 /// Keys under which models write a tool's name, and its arguments.
-const NAMES: [&str; 5] = ["name", "function", "tool_name", "tool", "function_name"];
-const ARGUMENTS: [&str; 6] = ["arguments", "parameters", "args", "input", "tool_input", "params"];
+pub(super) const NAMES: [&str; 5] = ["name", "function", "tool_name", "tool", "function_name"];
+pub(super) const ARGUMENTS: [&str; 6] =
+    ["arguments", "parameters", "args", "input", "tool_input", "params"];
 
 type Object = BTreeMap<String, Box<RawValue>>;
 

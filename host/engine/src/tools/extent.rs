@@ -15,33 +15,54 @@ pub(super) enum Extent {
 
 /// Looks at brackets and strings only.
 pub(super) fn extent(text: &str) -> Extent {
-    if !text.starts_with(['{', '[']) {
-        return Extent::None;
-    }
-    let (mut open, mut quoted, mut escaped) = (Vec::new(), false, false);
-    for (at, c) in text.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
-            '{' => open.push('}'),
-            '[' => open.push(']'),
-            '}' | ']' if open.last() == Some(&c) => {
-                open.pop();
-                if open.is_empty() {
-                    return Extent::Whole(at + 1);
-                }
-            }
-            '}' | ']' | '<' | '`' => {
-                return Extent::Broken { bytes: at, missing: open.iter().rev().collect() };
-            }
-            _ => {}
+    Brackets::default().read(text)
+}
+
+/// The brackets of a value, which are read as it comes.
+#[derive(Debug, Default)]
+pub(super) struct Brackets {
+    read: usize,
+    /// What closes those that are open.
+    open: Vec<char>,
+    quoted: bool,
+    escaped: bool,
+}
+
+impl Brackets {
+    /// Reads on in a text that begins as it did before, and was open then.
+    pub(super) fn read(&mut self, text: &str) -> Extent {
+        if !text.starts_with(['{', '[']) {
+            return Extent::None;
         }
+        let begin = self.read;
+        for (at, c) in text[begin..].char_indices().map(|(at, c)| (begin + at, c)) {
+            match c {
+                _ if self.escaped => self.escaped = false,
+                '\\' if self.quoted => self.escaped = true,
+                '"' => self.quoted = !self.quoted,
+                _ if self.quoted => {}
+                '{' => self.open.push('}'),
+                '[' => self.open.push(']'),
+                '}' | ']' if self.open.last() == Some(&c) => {
+                    self.open.pop();
+                    if self.open.is_empty() {
+                        return Extent::Whole(at + 1);
+                    }
+                }
+                '}' | ']' | '<' | '`' => {
+                    return Extent::Broken { bytes: at, missing: self.missing() };
+                }
+                _ => {}
+            }
+        }
+        self.read = text.len();
+        let quote = if self.quoted { "\"" } else { "" };
+        Extent::Open { missing: format!("{quote}{}", self.missing()) }
     }
-    let quote = if quoted { "\"" } else { "" };
-    let missing: String = open.iter().rev().collect();
-    Extent::Open { missing: format!("{quote}{missing}") }
+
+    fn missing(&self) -> String {
+        self.open.iter().rev().collect()
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +71,14 @@ mod tests {
 
     fn check(text: &str, expect: &Extent) {
         assert_eq!(&extent(text), expect, "{text}");
+    }
+
+    #[test]
+    fn what_comes_in_pieces_reaches_as_far() {
+        let (text, mut brackets) = (r#"{"a\"}": [1, "]"]} rest"#, Brackets::default());
+        let ends: Vec<Extent> = (1..=18).map(|end| brackets.read(&text[..end])).collect();
+        assert!(ends[..17].iter().all(|extent| matches!(extent, Extent::Open { .. })), "{ends:?}");
+        assert_eq!(ends[17], Extent::Whole(18));
     }
 
     #[test]

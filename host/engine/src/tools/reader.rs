@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::{
     Tool, ToolCall, Tools,
     arguments::{self, Sureness},
+    coming::{self, Coming},
     extent::{Extent, extent},
-    spelling::{BARE, FIRST_KEYS, SPELLINGS, Spelling},
+    spelling::{ARGS, BARE, FIRST_KEYS, SPELLINGS, Spelling, is_of_name},
 };
 use crate::limits::CALL_BYTES_MAX;
 
@@ -19,8 +20,10 @@ mod tests;
 pub enum Said {
     /// Text, never empty.
     Text(String),
-    /// A call of a tool that was offered, complete.
+    /// A call of a tool that was offered: complete, or as much of it as there is, where that was asked for.
     Call(ToolCall),
+    /// What comes next of the arguments of the call before, never empty.
+    Arguments(String),
 }
 
 /// Reads the calls in one reply.
@@ -34,6 +37,12 @@ pub struct CallReader {
     calls: usize,
     /// Blanks that are shown if text comes behind them.
     blanks: String,
+    /// Whether calls are told before they are complete.
+    early: bool,
+    /// Of the calls that `held` begins with, those that were told.
+    told: usize,
+    /// The last of them, if its arguments still come.
+    coming: Option<Coming>,
 }
 
 /// What stands at a place of the text.
@@ -50,7 +59,23 @@ impl CallReader {
     /// For a reply to a call that offers `tools`.
     #[must_use]
     pub fn new(tools: Arc<Tools>) -> Self {
-        Self { tools, held: String::new(), line_begins: true, calls: 0, blanks: String::new() }
+        Self {
+            tools,
+            held: String::new(),
+            line_begins: true,
+            calls: 0,
+            blanks: String::new(),
+            early: false,
+            told: 0,
+            coming: None,
+        }
+    }
+
+    /// The same, which tells calls behind a mark as soon as their names are there, and their arguments as they come.
+    /// Those of a reply that was cut are torn.
+    #[must_use]
+    pub fn early(self) -> Self {
+        Self { early: true, ..self }
     }
 
     /// How many calls were found.
@@ -73,12 +98,17 @@ impl CallReader {
         let mut said = Vec::new();
         while !cut && self.step(&mut said, true) {}
         let rest = std::mem::take(&mut self.held);
-        self.say(&rest, &mut said);
+        if self.told == 0 {
+            self.say(&rest, &mut said);
+        }
         said
     }
 
     /// Decides on the beginning of what is held; false when that takes more text.
     fn step(&mut self, said: &mut Vec<Said>, ended: bool) -> bool {
+        if self.arguments_come(said, ended) {
+            return false;
+        }
         let Some(at) = self.candidate() else {
             let text = std::mem::take(&mut self.held);
             self.say(&text, said);
@@ -89,16 +119,18 @@ impl CallReader {
         match self.at_beginning(ended) {
             Found::Calls(calls, bytes) => {
                 self.held.drain(..bytes);
-                self.blanks.clear();
-                for call in calls {
-                    if self.calls == 0 || self.tools.parallel {
-                        self.calls += 1;
-                        said.push(Said::Call(call));
-                    }
+                for call in calls.into_iter().skip(std::mem::take(&mut self.told)) {
+                    self.tell(call, said);
                 }
                 true
             }
-            Found::Open if self.held.len() <= CALL_BYTES_MAX && !ended => false,
+            Found::Open if self.held.len() <= CALL_BYTES_MAX && !ended => self.begins(said),
+            // What was told as a call is not told as text as well.
+            Found::Open | Found::Nothing if self.told > 0 => {
+                self.told = 0;
+                self.held.clear();
+                false
+            }
             Found::Open | Found::Nothing => {
                 let first = self.held.chars().next().map_or(0, char::len_utf8);
                 let text: String = self.held.drain(..first).collect();
@@ -106,6 +138,45 @@ impl CallReader {
                 !self.held.is_empty()
             }
         }
+    }
+
+    /// Tells a call, if it may be one more.
+    fn tell(&mut self, call: ToolCall, said: &mut Vec<Said>) {
+        self.blanks.clear();
+        if self.may_call() {
+            self.calls += 1;
+            said.push(Said::Call(call));
+        }
+    }
+
+    fn may_call(&self) -> bool {
+        self.calls == 0 || self.tools.parallel
+    }
+
+    /// Tells the beginning of a call that is not complete; false where it is not certain yet.
+    fn begins(&mut self, said: &mut Vec<Said>) -> bool {
+        let mut marks = SPELLINGS.iter().filter(|spelling| spelling.sureness == Sureness::Marked);
+        let spelling = marks.find(|spelling| self.held.starts_with(spelling.open));
+        let Some(mark) = spelling.filter(|_| self.early && self.may_call()) else { return false };
+        let mark = mark.open.len();
+        let found = coming::find(&self.held[mark..], self.told, &self.tools);
+        let Some((name, at)) = found else { return false };
+        self.coming = Some(Coming::at(mark + at));
+        self.told += 1;
+        let (id, arguments) = (ToolCall::fresh_id(), String::new());
+        self.tell(ToolCall { id, name, arguments }, said);
+        true
+    }
+
+    /// Tells more of the arguments of a call that has begun; whether still more of them come.
+    fn arguments_come(&mut self, said: &mut Vec<Said>, ended: bool) -> bool {
+        let Some(coming) = &mut self.coming else { return false };
+        let (new, over) = coming.read(&self.held, ended);
+        said.extend((!new.is_empty()).then_some(Said::Arguments(new)));
+        if over {
+            self.coming = None;
+        }
+        !over
     }
 
     /// The first place where a call may begin, or the beginning of its mark.
@@ -140,25 +211,25 @@ impl CallReader {
 
     /// One or several values behind a mark, and its closing mark.
     fn behind(&self, spelling: &Spelling, mark: usize, ended: bool) -> Found {
-        let (mut at, mut calls) = (mark, Vec::new());
+        let (mut at, mut calls, mut first) = (mark, Vec::new(), true);
         loop {
-            let value = at + blanks(&self.held[at..], !calls.is_empty());
+            let value = at + blanks(&self.held[at..], !first);
             let rest = &self.held[value..];
             let closed = spelling.close.iter().find(|close| rest.starts_with(**close));
-            if let Some(close) = closed.filter(|_| !calls.is_empty()) {
+            if let Some(close) = closed.filter(|_| !first) {
                 return Found::Calls(calls, value + close.len());
             }
             let undecided = spelling.close.iter().any(|close| close.starts_with(rest));
-            if !ended && (undecided || (rest.is_empty() && calls.is_empty())) {
+            if !ended && (undecided || (rest.is_empty() && first)) {
                 return Found::Open;
             }
             match self.value(spelling, rest, ended) {
                 Found::Calls(more, bytes) => {
                     calls.extend(more);
-                    at = value + bytes;
+                    (at, first) = (value + bytes, false);
                 }
                 Found::Open => return Found::Open,
-                Found::Nothing if calls.is_empty() => return Found::Nothing,
+                Found::Nothing if first => return Found::Nothing,
                 Found::Nothing => return Found::Calls(calls, at),
             }
         }
@@ -181,14 +252,15 @@ impl CallReader {
         };
         match arguments::calls(&json, &self.tools, spelling.sureness) {
             Some(calls) => Found::Calls(calls, bytes),
+            // Its beginning was a call's, and that was told.
+            None if self.told > 0 => Found::Calls(vec![], bytes),
             None => Found::Nothing,
         }
     }
 
     /// `name{...}` or `name[ARGS]{...}`, as newer Mistrals write it.
     fn named(&self, text: &str, ended: bool) -> Found {
-        const ARGS: &str = "[ARGS]";
-        let end = text.find(|c: char| !c.is_alphanumeric() && !"_-.".contains(c));
+        let end = text.find(|c: char| !is_of_name(c));
         let name = &text[..end.unwrap_or(text.len())];
         let tools = self.tools.callable();
         let Some(tool) = tools.iter().find(|tool| tool.name == name) else {

@@ -35,6 +35,14 @@ pub(super) const SPELLINGS: &[Spelling] = &[
     likely("```", &["```"]),
 ];
 
+/// What newer Mistrals write between a tool's name and its arguments, or leave out.
+pub(super) const ARGS: &str = "[ARGS]";
+
+/// Whether names of tools that stand outside of JSON have this character.
+pub(super) fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || "_-.".contains(c)
+}
+
 /// Where JSON may stand without a mark: at the beginning of a line. Llama writes calls like that.
 pub(super) const BARE: Spelling = likely("", &[]);
 

@@ -29,6 +29,11 @@ pub(super) fn read(fields: &mut Fields<'_>, form: Form) -> Result<Option<u32>, A
     }
 }
 
+/// The tokens of a conversation's reply.
+pub(super) fn listed(tokens: Vec<TokenLogprobs>) -> Vec<TokenLogprob> {
+    tokens.into_iter().map(token).collect()
+}
+
 /// Writes down what tokens weighed; nothing where nobody asked. `offset` is how many characters of the reply
 /// came before, and grows by those of these tokens.
 pub(super) fn written(
@@ -37,10 +42,7 @@ pub(super) fn written(
     offset: &mut u32,
 ) -> Option<Logprobs> {
     (!tokens.is_empty()).then(|| match form {
-        Form::Chat => {
-            let content = tokens.into_iter().map(token).collect();
-            Logprobs::Chat(ChatLogprobs { content, refusal: None })
-        }
+        Form::Chat => Logprobs::Chat(ChatLogprobs { content: listed(tokens), refusal: None }),
         Form::Text => Logprobs::Text(text(tokens, offset)),
     })
 }

@@ -1,6 +1,7 @@
 //! OpenAI's `POST /v1/responses`: a conversation in items, which may follow one that is kept here; and what is kept, by
 //! its id.
 
+pub(super) mod items;
 mod read;
 mod writer;
 
@@ -56,7 +57,6 @@ pub(super) async fn create(
         let (prompt, images, items) =
             read::prompt(&mut fields, &echo, followed.as_deref(), limits)?;
         let (draft, delivery) = sampling::read(&mut fields, (&name, owner), prompt, &settings)?;
-        draft.check_unweighed()?;
         delivery.check_single()?;
         let asked = Asked { draft, others: vec![], delivery, images };
         Ok(Read { asked, echo, history: (followed, items) })

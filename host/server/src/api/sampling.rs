@@ -71,8 +71,12 @@ const AUTO: [&str; 3] = ["auto", "default", ""];
 pub(super) struct Delivery {
     /// As events while it is generated.
     pub(super) stream: bool,
-    /// Replies to the call, one at least.
+    /// Replies that are drawn, one at least.
     pub(super) choices: u32,
+    /// Those of them that are sent: the likeliest, where they are fewer.
+    pub(super) sent: u32,
+    /// With what their tokens weigh.
+    pub(super) weighed: bool,
     /// With one more event that carries the usage.
     pub(super) include_usage: bool,
     /// What the caller should know about the call.
@@ -177,15 +181,17 @@ pub(super) fn read(
         Format::Text => wishes.format,
         other => other,
     };
+    let asked = wishes.logprobs.or(logprobs::read(fields, form)?);
+    parameters::refuse(fields, form)?;
+    let warnings = parameters::warnings(fields);
+    let delivery = Delivery { warnings, weighed: asked.is_some(), ..delivery(fields, streams)? };
+    let ranked = delivery.sent < delivery.choices;
     let wishes = Wishes {
         format,
-        logprobs: logprobs::read(fields, form)?,
+        logprobs: asked.or(ranked.then_some(0)),
         prediction: prediction(fields)?,
         ..wishes
     };
-    parameters::refuse(fields, form)?;
-    let warnings = parameters::warnings(fields);
-    let delivery = Delivery { warnings, ..delivery(fields, streams)? };
     let view = signalbox_policy::Call {
         id: id.as_str().to_owned(),
         caller: caller.number(),
@@ -402,16 +408,19 @@ fn stop(fields: &mut Fields<'_>) -> Result<Vec<String>, ApiError> {
     }
 }
 
-/// `best_of` draws more than are sent, which is not done here: all that are drawn are sent.
-fn choices(fields: &mut Fields<'_>) -> Result<u32, ApiError> {
-    let choices = fields.count("n", 1, CHOICES_PER_CALL_MAX)?.unwrap_or(1);
-    match fields.count("best_of", 1, CHOICES_PER_CALL_MAX)? {
-        Some(drawn) if drawn != choices => {
-            let message = "'best_of': all replies that are drawn are sent; ask for them with 'n'";
-            Err(ApiError::unsupported("best_of", message))
-        }
-        _ => Ok(choices),
+/// How many replies are drawn, and how many of them are sent.
+fn choices(fields: &mut Fields<'_>, stream: bool) -> Result<(u32, u32), ApiError> {
+    let sent = fields.count("n", 1, CHOICES_PER_CALL_MAX)?.unwrap_or(1);
+    let drawn = fields.count("best_of", 1, CHOICES_PER_CALL_MAX)?.unwrap_or(sent);
+    if drawn < sent {
+        return Err(ApiError::value("best_of", "'best_of' must be 'n' at least"));
     }
+    if drawn > sent && stream {
+        let message =
+            "'best_of': which replies are best is known when all are complete; leave 'stream' out";
+        return Err(ApiError::unsupported("best_of", message));
+    }
+    Ok((drawn, sent))
 }
 
 fn delivery(fields: &mut Fields<'_>, streams: bool) -> Result<Delivery, ApiError> {
@@ -430,7 +439,8 @@ fn delivery(fields: &mut Fields<'_>, streams: bool) -> Result<Delivery, ApiError
             options.read("include_usage")?.unwrap_or(false)
         }
     };
-    Ok(Delivery { stream, choices: choices(fields)?, include_usage, warnings: vec![] })
+    let (choices, sent) = choices(fields, stream)?;
+    Ok(Delivery { stream, choices, sent, weighed: false, include_usage, warnings: vec![] })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::{
 /// Counts what there is.
 pub(super) async fn show(State(app): State<App>) -> Json<Stats> {
     let menu = app.fleet().menu();
-    let memory = app.fleet().memory();
+    let (memory, prefetches) = (app.fleet().memory(), app.fleet().prefetches());
     let models_loaded = ids(&menu, |expert| expert.state == ExpertState::Resident);
     let sum = |of: fn(&ExpertStatus) -> u64| menu.iter().map(of).sum();
     Json(Stats {
@@ -39,6 +39,8 @@ pub(super) async fn show(State(app): State<App>) -> Json<Stats> {
             loaded_experts: models_loaded.len(),
             total_loads: sum(|expert| expert.load_count),
             total_unloads: sum(|expert| expert.unload_count),
+            prefetch_hits: prefetches.hits,
+            prefetch_wastes: prefetches.wastes,
         },
         models_loaded,
         policies: app.policies().pipeline().into(),

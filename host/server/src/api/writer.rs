@@ -30,8 +30,12 @@ use crate::{
 pub(super) struct Writer {
     form: Form,
     include_usage: bool,
-    /// Replies to each prompt.
+    /// Replies to each prompt that are drawn.
     each: usize,
+    /// Those of them that are sent.
+    sent: usize,
+    /// With what their tokens weigh.
+    weighed: bool,
     /// The prompts, where they stand before their replies.
     echo: Vec<String>,
     choices: Vec<Written>,
@@ -70,9 +74,10 @@ impl Writer {
             performance: None,
         };
         let spent = Some(Counted::default());
-        let (include_usage, each) = (delivery.include_usage, delivery.choices as usize);
+        let (include_usage, weighed) = (delivery.include_usage, delivery.weighed);
+        let (each, sent) = (delivery.choices as usize, delivery.sent as usize);
         let (echo, choices) = (vec![], vec![]);
-        Self { form, include_usage, each, echo, choices, spent, blank }
+        Self { form, include_usage, each, sent, weighed, echo, choices, spent, blank }
     }
 
     /// The same, with these prompts before their replies.
@@ -82,7 +87,7 @@ impl Writer {
 
     /// What stands before the reply `at`.
     fn echo(&self, at: usize) -> Option<&str> {
-        self.echo.get(at / self.each).map(String::as_str)
+        self.echo.get(at / self.sent).map(String::as_str)
     }
 
     fn choice(&self, index: u32, whole: Whole) -> Choice {
@@ -98,9 +103,25 @@ impl Writer {
                 Content::Text(format!("{echo}{text}"))
             }
         };
+        let logprobs = if self.weighed { logprobs } else { vec![] };
         let logprobs = logprobs::written(self.form, logprobs, &mut 0);
         let finish_reason = Some(finish_reason(&end.ending).into());
         Choice { index, content, logprobs, finish_reason }
+    }
+
+    /// Of the replies to each prompt those that are sent: all, or the likeliest by token.
+    fn likeliest(&self, replies: Vec<Whole>) -> Vec<Whole> {
+        if self.sent == self.each {
+            return replies;
+        }
+        let mut replies = replies.into_iter();
+        let mut sent = vec![];
+        while !replies.as_slice().is_empty() {
+            let mut drawn: Vec<Whole> = replies.by_ref().take(self.each).collect();
+            drawn.sort_by(|a, b| likelihood(b).total_cmp(&likelihood(a)));
+            sent.extend(drawn.into_iter().take(self.sent));
+        }
+        sent
     }
 
     fn delta(&self, text: String) -> Content {
@@ -192,6 +213,11 @@ impl Dialect for Writer {
                 let delta = Message { tool_calls, ..Message::default() };
                 vec![Frame::json(&self.chunk(at, Content::Delta(delta), None))]
             }
+            Piece::Arguments(more) => {
+                let tool_calls = vec![ToolCall::goes_on(more, self.choices[at].calls - 1)];
+                let delta = Message { tool_calls, ..Message::default() };
+                vec![Frame::json(&self.chunk(at, Content::Delta(delta), None))]
+            }
             Piece::Logprobs(tokens) => {
                 self.choices[at].weighed.extend(tokens);
                 vec![]
@@ -208,11 +234,11 @@ impl Dialect for Writer {
     /// All of it; the first reply's times are the call's.
     fn whole(mut self, replies: Vec<Whole>) -> Completion {
         let measured = replies.first().map(|whole| whole.end.performance);
-        let choice = |(index, whole): (u32, Whole)| {
-            self.count(index as usize, whole.end.usage);
-            self.choice(index, whole)
-        };
-        let choices = (0..).zip(replies).map(choice).collect();
+        for (at, whole) in replies.iter().enumerate() {
+            self.count(at, whole.end.usage);
+        }
+        let sent = self.likeliest(replies);
+        let choices = (0..).zip(sent).map(|(index, whole)| self.choice(index, whole)).collect();
         Completion {
             choices,
             usage: self.spent.map(|spent| Some(spent.into())),
@@ -220,6 +246,12 @@ impl Dialect for Writer {
             ..self.blank
         }
     }
+}
+
+/// How likely a reply's tokens were, on average.
+fn likelihood(whole: &Whole) -> f64 {
+    let tokens = whole.logprobs.len().max(1) as f64;
+    whole.logprobs.iter().map(|token| f64::from(token.drawn.logprob)).sum::<f64>() / tokens
 }
 
 fn performance(measured: &Measured, model: &str) -> Performance {

@@ -49,8 +49,10 @@ enum State {
 pub(crate) enum Piece {
     /// Text for the client, never empty.
     Text(String),
-    /// A call of a tool that was offered.
+    /// A call of a tool that was offered; in a stream perhaps its beginning.
     Call(ToolCall),
+    /// More of the arguments of the call before, never empty.
+    Arguments(String),
     /// The tokens that the next text is made of, where that was asked for.
     Logprobs(Vec<TokenLogprobs>),
     /// The reply is complete.
@@ -96,11 +98,16 @@ impl Reply {
         Self { route, source, deadline, meter, progress, calls, said, state, _permit: permit }
     }
 
-    /// The same, with calls of these tools in place of their text. What a policy answers is text.
-    pub(super) fn calling(self, tools: Arc<Tools>) -> Self {
+    /// The same, with calls of these tools in place of their text, which come in pieces where the client reads a
+    /// stream. What a policy answers is text.
+    pub(super) fn calling(self, tools: Arc<Tools>, streaming: bool) -> Self {
         let expert = !matches!(self.route, Route::Answered(_));
         let reads = expert && !tools.callable().is_empty();
-        Self { calls: reads.then(|| CallReader::new(tools)), ..self }
+        let reader = |tools| match streaming {
+            true => CallReader::new(tools).early(),
+            false => CallReader::new(tools),
+        };
+        Self { calls: reads.then(|| reader(tools)), ..self }
     }
 
     /// The expert that answers, or the policy that answered instead.
@@ -142,6 +149,9 @@ impl Reply {
             match self.piece().await {
                 Piece::Text(more) => text.push_str(&more),
                 Piece::Call(call) => calls.push(call),
+                Piece::Arguments(more) => {
+                    calls.last_mut().into_iter().for_each(|call| call.arguments.push_str(&more));
+                }
                 Piece::Logprobs(more) => logprobs.extend(more),
                 Piece::End(end) => return Ok(Whole { text, calls, logprobs, end }),
                 Piece::Failed(Refused { refusal: Refusal::TooSlow { .. }, .. })
@@ -224,6 +234,7 @@ impl Reply {
         self.said.extend(said.into_iter().map(|said| match said {
             Said::Text(text) => Piece::Text(text),
             Said::Call(call) => Piece::Call(call),
+            Said::Arguments(more) => Piece::Arguments(more),
         }));
     }
 

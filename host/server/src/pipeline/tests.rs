@@ -46,6 +46,7 @@ impl Bench {
             warmup_pool_size: 0,
             max_loaded_experts: 3,
             auto_unload_after: None,
+            prefetch: false,
         };
         let fleet = FleetSettings {
             experts,

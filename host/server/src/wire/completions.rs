@@ -125,15 +125,17 @@ pub struct Message {
     pub tool_calls: Vec<ToolCall>,
 }
 
-/// A call of a tool, complete.
+/// A call of a tool: complete, or in a stream its beginning, or more of its arguments with nothing else.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ToolCall {
     /// Its place among the calls of the reply, in a stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u32>,
     /// What its result refers to.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
     pub id: String,
     /// `function`.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
     pub r#type: Word,
     /// What is called.
     pub function: FunctionCall,
@@ -143,6 +145,7 @@ pub struct ToolCall {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FunctionCall {
     /// The tool's name.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
     pub name: String,
     /// JSON, as text.
     pub arguments: String,
@@ -242,6 +245,12 @@ impl ToolCall {
     pub(crate) fn new(call: Called, index: Option<u32>) -> Self {
         let Called { id, name, arguments } = call;
         Self { index, id, r#type: "function".into(), function: FunctionCall { name, arguments } }
+    }
+
+    /// More of the arguments of the call at this place.
+    pub(crate) fn goes_on(arguments: String, index: u32) -> Self {
+        let function = FunctionCall { name: String::new(), arguments };
+        Self { index: Some(index), id: String::new(), r#type: Word::default(), function }
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use signalbox_engine::Usage;
 
-use super::{Word, error::ErrorBody};
+use super::{Word, completions::TokenLogprob, error::ErrorBody};
 
 /// `POST /v1/responses`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -163,8 +163,8 @@ pub enum OutputPart {
         text: String,
         /// Always empty.
         annotations: [(); 0],
-        /// Always empty.
-        logprobs: [(); 0],
+        /// Its tokens, where that was asked for.
+        logprobs: Vec<TokenLogprob>,
     },
 }
 
@@ -246,15 +246,30 @@ pub struct ResponseEvent {
     /// All arguments of a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<String>,
-    /// Always empty, where a text is.
+    /// Where a text is, its tokens, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub logprobs: Option<[(); 0]>,
+    pub logprobs: Option<Vec<TokenLogprob>>,
     /// Of an error: its stable name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// Of an error: what is wrong and what mends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// `GET /v1/responses/{id}/input_items`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ResponseItems {
+    /// `list`.
+    pub object: Word,
+    /// The items, as they were sent, each with a type and an id.
+    pub data: Vec<Value>,
+    /// The first one's id.
+    pub first_id: Option<String>,
+    /// The last one's.
+    pub last_id: Option<String>,
+    /// Whether others come behind it.
+    pub has_more: bool,
 }
 
 /// `DELETE /v1/responses/{id}`.

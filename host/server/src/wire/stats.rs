@@ -71,6 +71,12 @@ pub struct Loads {
     pub total_loads: u64,
     /// Times an expert left memory.
     pub total_unloads: u64,
+    /// Experts that were loaded ahead of the calls for them, and asked then.
+    #[serde(default)]
+    pub prefetch_hits: u64,
+    /// Experts that were loaded ahead and left memory again without.
+    #[serde(default)]
+    pub prefetch_wastes: u64,
 }
 
 /// One bound in force.

@@ -199,6 +199,7 @@ fn fleet() -> FleetSettings {
             warmup_pool_size: 2,
             max_loaded_experts: 4,
             auto_unload_after: None,
+            prefetch: false,
         },
         memory_bytes_max: 1 << 30,
         limits: FleetLimits { queue_max: 64 },

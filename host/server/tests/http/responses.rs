@@ -30,6 +30,11 @@ fn responses_are_items_and_events() {
     let mut streamed = required;
     streamed["stream"] = json!(true);
     said.post(path, &body(streamed));
+    let weighed = json!({ "top_logprobs": 1, "max_output_tokens": 2, "store": false });
+    said.post(path, &body(weighed.clone()));
+    let mut streamed = weighed;
+    streamed["stream"] = json!(true);
+    said.post(path, &body(streamed));
     let schema =
         json!({ "type": "json_schema", "name": "yn", "schema": { "enum": ["yes", "no"] } });
     said.post(path, &body(json!({ "text": { "format": schema } })));
@@ -47,7 +52,6 @@ fn responses_are_items_and_events() {
         json!({ "background": true }),
         json!({ "truncation": "auto" }),
         json!({ "include": ["file_search_call.results"] }),
-        json!({ "top_logprobs": 3, "logprobs": true }),
         json!({ "n": 2 }),
     ] {
         said.post(path, &body(refused));
@@ -84,6 +88,7 @@ fn a_response_follows_another() {
     assert_eq!(second["usage"]["input_tokens"], again["usage"]["input_tokens"]);
     let third = ask(&follow(json!({ "previous_response_id": second["id"], "input": "And then?" })));
     assert!(third["usage"]["input_tokens"].as_u64() > second["usage"]["input_tokens"].as_u64());
+    check_items(&server, second["id"].as_str().unwrap(), &[&prompt, &expected, "And now?"]);
     let path = format!("/v1/responses/{id}");
     assert_eq!(server.get(&path).json(), first);
     let deleted = server.ask("DELETE", &path, &[], "").json();
@@ -95,6 +100,22 @@ fn a_response_follows_another() {
     let unkept = ask(&follow(json!({ "store": false })));
     let path = format!("/v1/responses/{}", unkept["id"].as_str().unwrap());
     assert_eq!(server.get(&path).status, 404);
+}
+
+/// The items that a response was made from, whole and in pages.
+fn check_items(server: &Server, id: &str, expect: &[&str; 3]) {
+    let made_from = |query: &str| server.get(&format!("/v1/responses/{id}/input_items{query}"));
+    let items = made_from("?order=asc").json();
+    let said: Vec<&Value> = items["data"].as_array().unwrap().iter().collect();
+    let texts: Vec<&Value> = said.iter().map(|item| &item["content"][0]["text"]).collect();
+    assert_eq!(texts, expect.map(|text| json!(text)).iter().collect::<Vec<_>>());
+    assert_eq!((&items["first_id"], &items["has_more"]), (&said[0]["id"], &json!(false)));
+    let newest = made_from("?limit=1").json();
+    assert_eq!((&newest["data"][0], &newest["has_more"]), (said[2], &json!(true)));
+    let after = made_from(&format!("?after={}", newest["last_id"].as_str().unwrap())).json();
+    assert_eq!(after["data"], json!([said[1], said[0]]));
+    assert_eq!(made_from("?limit=0").status, 400);
+    assert_eq!(server.get("/v1/responses/resp_0/input_items").status, 404);
 }
 
 #[test]
@@ -147,6 +168,36 @@ fn texts_are_strings_or_tokens() {
     let streamed = json!({ "prompt": "Hello", "n_predict": 3, "temperature": 0, "stream": true });
     said.post("/completion", &streamed);
     said.hold("texts.txt");
+}
+
+#[test]
+fn the_best_of_several_is_the_likeliest() {
+    let server = Server::start();
+    let ask = |more: Value| {
+        let mut body = json!({ "model": GENERAL, "prompt": "Once", "max_tokens": 4 });
+        let hot = json!({ "temperature": 2, "seed": 1 });
+        body.as_object_mut().unwrap().extend(hot.as_object().unwrap().clone());
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.post("/v1/completions", &body.to_string()).json()
+    };
+    let all = ask(json!({ "n": 3, "logprobs": 0 }));
+    let best = ask(json!({ "best_of": 3 }));
+    assert_eq!(best["choices"].as_array().map(Vec::len), Some(1));
+    assert_eq!(best["choices"][0]["text"], likeliest(&all));
+    assert_eq!(best["choices"][0]["logprobs"], Value::Null);
+    let spent = |answer: &Value| answer["usage"]["completion_tokens"].clone();
+    assert_eq!(spent(&best), spent(&all), "all that were drawn are counted");
+}
+
+/// The text whose tokens were the likeliest on average.
+fn likeliest(answer: &Value) -> String {
+    let mean = |choice: &&Value| {
+        let weights = choice["logprobs"]["token_logprobs"].as_array().unwrap();
+        weights.iter().filter_map(Value::as_f64).sum::<f64>() / weights.len() as f64
+    };
+    let choices = answer["choices"].as_array().unwrap().iter();
+    let best = choices.max_by(|a, b| mean(a).total_cmp(&mean(b))).unwrap();
+    best["text"].as_str().unwrap().to_owned()
 }
 
 #[test]

@@ -24,6 +24,11 @@ fn shown(said: Vec<Said>) -> Vec<String> {
         let words = match said {
             Said::Text(text) => text,
             Said::Call(call) => format!("{}({})", call.name, call.arguments),
+            Said::Arguments(more) => {
+                let call = shown.last_mut().expect("a call comes before its arguments");
+                call.insert_str(call.len() - 1, &more);
+                continue;
+            }
         };
         match shown.last_mut().filter(|_| is_text && text_before) {
             Some(last) => last.push_str(&words),
@@ -35,7 +40,10 @@ fn shown(said: Vec<Said>) -> Vec<String> {
 }
 
 fn read<'p>(pieces: impl Iterator<Item = &'p str>, parallel: bool) -> Vec<String> {
-    let mut reader = CallReader::new(tools(parallel));
+    read_by(CallReader::new(tools(parallel)), pieces)
+}
+
+fn read_by<'p>(mut reader: CallReader, pieces: impl Iterator<Item = &'p str>) -> Vec<String> {
     let mut said: Vec<Said> = pieces.flat_map(|piece| reader.push(piece)).collect();
     said.extend(reader.finish(false));
     shown(said)
@@ -43,8 +51,10 @@ fn read<'p>(pieces: impl Iterator<Item = &'p str>, parallel: bool) -> Vec<String
 
 fn check(reply: &str, expect: &[&str]) {
     assert_eq!(read([reply].into_iter(), true), expect, "{reply:?}");
-    let letters = reply.split_inclusive(|_| true);
-    assert_eq!(read(letters, true), expect, "letter by letter: {reply:?}");
+    let letters = || reply.split_inclusive(|_| true);
+    assert_eq!(read(letters(), true), expect, "letter by letter: {reply:?}");
+    let early = CallReader::new(tools(true)).early();
+    assert_eq!(read_by(early, letters()), expect, "as it comes: {reply:?}");
 }
 
 const ROME: &str = r#"weather({"city": "Rome"})"#;
@@ -134,4 +144,58 @@ fn a_call_without_end_is_text() {
     assert_eq!(reader.push("<tool_call>{\"name\": \""), []);
     assert_eq!(reader.push(&"a".repeat(CALL_BYTES_MAX / 2)), []);
     assert!(!reader.push(&"a".repeat(CALL_BYTES_MAX / 2)).is_empty());
+}
+
+/// What an early reader says of each piece, calls with an arrow behind their names.
+fn check_early(pieces: &[(&str, &[&str])], cut: bool, rest: &[&str]) {
+    let mut reader = CallReader::new(tools(true)).early();
+    let shown = |said: Vec<Said>| -> Vec<String> {
+        let word = |said| match said {
+            Said::Text(text) => format!("text {text}"),
+            Said::Call(call) => format!("{}> {}", call.name, call.arguments).trim_end().to_owned(),
+            Said::Arguments(more) => more,
+        };
+        said.into_iter().map(word).collect()
+    };
+    for (piece, expect) in pieces {
+        assert_eq!(shown(reader.push(piece)), *expect, "{piece:?}");
+    }
+    assert_eq!(shown(reader.finish(cut)), rest);
+}
+
+#[test]
+fn arguments_are_told_as_they_come() {
+    let begun =
+        ("<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"ci", &["weather>", "{\"ci"][..]);
+    let goes_on = ("ty\": \"R", &["ty\": \"R"][..]);
+    let ends = ("ome\"}}\n</tool_call> and", &["ome\"}", "text  and"][..]);
+    check_early(
+        &[("I look. <tool", &["text I look."]), ("_call>", &[]), begun, goes_on],
+        true,
+        &[],
+    );
+    check_early(&[begun, goes_on, ends], false, &[]);
+    let second = ("<tool_call>{\"name\": \"now\", \"arguments\": {", &["now>", "{"][..]);
+    check_early(&[begun, goes_on, ("ome\"}}", &["ome\"}"]), second], false, &["}"]);
+    check_early(&[("[TOOL_CALLS]weather", &[]), ("[ARGS]{\"c", &["weather>", "{\"c"])], true, &[]);
+    let list = ("[TOOL_CALLS] [{\"name\": \"now\", \"arguments\": {}}, ", &["now>", "{}"][..]);
+    let more = ("{\"name\": \"weather\", \"arguments\": {\"", &["weather>", "{\""][..]);
+    check_early(&[list, more, ("city\": 1}}]", &["city\": 1}"])], false, &[]);
+}
+
+#[test]
+fn what_was_told_as_a_call_is_not_told_as_text() {
+    let begun =
+        ("<tool_call>{\"name\": \"now\", \"arguments\": {\"a\": b", &["now>", "{\"a\": b"][..]);
+    check_early(&[begun, ("}}</tool_call>", &["}"]), ("\nSo", &["text \nSo"])], false, &[]);
+    check_early(&[begun, ("\n</tool_call> so", &["\n}", "text  so"])], false, &[]);
+    check_early(&[begun], false, &["}"]);
+}
+
+#[test]
+fn what_may_be_an_example_is_told_when_it_is_complete() {
+    let begun = ("```json\n{\"name\": \"now\", \"arguments\": {", &[][..]);
+    check_early(&[begun, ("}}\n```", &["now> {}"])], false, &[]);
+    let unknown = ("<tool_call>{\"name\": \"nobody\", \"arguments\": {", &[][..]);
+    check_early(&[unknown], true, &[&format!("text {}", unknown.0)]);
 }

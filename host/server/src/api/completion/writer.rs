@@ -61,7 +61,7 @@ impl Dialect for Writer {
             Piece::Text(content) => {
                 vec![Frame::json(&CompletionAnswer { content, ..CompletionAnswer::default() })]
             }
-            Piece::Call(_) | Piece::Logprobs(_) => vec![], // neither can be asked for here
+            Piece::Call(_) | Piece::Arguments(_) | Piece::Logprobs(_) => vec![], // none can be asked for here
             Piece::End(end) => vec![Frame::json(&self.ended(String::new(), &end))],
             Piece::Failed(refused) => self.failed(&refused.into()),
         }

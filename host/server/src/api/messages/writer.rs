@@ -22,15 +22,22 @@ pub(super) struct Writer {
     progress: Progress,
     /// Blocks that began.
     blocks: u32,
-    /// The last of them is text that goes on.
-    open: bool,
+    /// What the last of them is, if it goes on.
+    open: Option<Open>,
+}
+
+/// A block that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Text,
+    Call,
 }
 
 impl Writer {
     /// For the reply to a call with these stop sequences.
     pub(super) fn new(id: &RequestId, stops: Vec<String>) -> Self {
         let (model, progress) = (String::new(), Progress::default());
-        Self { stops, id: id.clone(), model, progress, blocks: 0, open: false }
+        Self { stops, id: id.clone(), model, progress, blocks: 0, open: None }
     }
 
     fn answer(&self, content: Vec<Block>, ended: Ended, usage: MessageUsage) -> MessageAnswer {
@@ -75,42 +82,42 @@ impl Writer {
     }
 
     /// A block begins, behind the one that was open.
-    fn begins(&mut self, block: Block, frames: &mut Vec<Frame>) -> u32 {
+    fn begins(&mut self, block: Block, open: Open, frames: &mut Vec<Frame>) {
         self.closes(frames);
         let index = self.blocks;
-        self.blocks += 1;
+        (self.blocks, self.open) = (index + 1, Some(open));
         frames.push(frame(&MessageEvent::ContentBlockStart { index, content_block: block }));
         if index == 0 {
             frames.push(frame(&MessageEvent::Ping));
         }
-        index
     }
 
     fn closes(&mut self, frames: &mut Vec<Frame>) {
-        if std::mem::take(&mut self.open) {
+        if self.open.take().is_some() {
             frames.push(frame(&MessageEvent::ContentBlockStop { index: self.blocks - 1 }));
         }
     }
 
     fn text(&mut self, text: String) -> Vec<Frame> {
         let mut frames = vec![];
-        if !self.open {
-            self.begins(Block::Text { text: String::new() }, &mut frames);
-            self.open = true;
+        if self.open != Some(Open::Text) {
+            self.begins(Block::Text { text: String::new() }, Open::Text, &mut frames);
         }
-        let (index, delta) = (self.blocks - 1, BlockDelta::TextDelta { text });
-        frames.push(frame(&MessageEvent::ContentBlockDelta { index, delta }));
+        frames.push(self.delta(BlockDelta::TextDelta { text }));
         frames
+    }
+
+    /// More of the block that is open.
+    fn delta(&self, delta: BlockDelta) -> Frame {
+        frame(&MessageEvent::ContentBlockDelta { index: self.blocks - 1, delta })
     }
 
     fn call(&mut self, call: ToolCall) -> Vec<Frame> {
         let mut frames = vec![];
         let ToolCall { id, name, arguments } = call;
         let input = Value::Object(serde_json::Map::new());
-        let index = self.begins(Block::ToolUse { id, name, input }, &mut frames);
-        let delta = BlockDelta::InputJsonDelta { partial_json: arguments };
-        frames.push(frame(&MessageEvent::ContentBlockDelta { index, delta }));
-        frames.push(frame(&MessageEvent::ContentBlockStop { index }));
+        self.begins(Block::ToolUse { id, name, input }, Open::Call, &mut frames);
+        frames.push(self.delta(BlockDelta::InputJsonDelta { partial_json: arguments }));
         frames
     }
 
@@ -163,6 +170,9 @@ impl Dialect for Writer {
         match piece {
             Piece::Text(text) => self.text(text),
             Piece::Call(call) => self.call(call),
+            Piece::Arguments(partial_json) => {
+                vec![self.delta(BlockDelta::InputJsonDelta { partial_json })]
+            }
             Piece::Logprobs(_) => vec![],
             Piece::End(end) => self.end(&end),
             Piece::Failed(refused) => self.failed(&refused.into()),

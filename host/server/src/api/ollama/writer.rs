@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde_json::value::RawValue;
 use signalbox_engine::{Stage, TokenLogprobs, ToolCall};
 
 use crate::{
@@ -13,13 +14,10 @@ use crate::{
     error::{ApiError, dialects},
     openai::finish_reason,
     pipeline::{
-        Form, Piece, Reply, Whole,
+        Piece, Reply, Whole,
         end::{End, Ending},
     },
-    wire::{
-        completions::{Logprobs, TokenLogprob},
-        ollama::{OllamaAnswer, OllamaCall, OllamaFunction, OllamaMessage},
-    },
+    wire::ollama::{OllamaAnswer, OllamaCall, OllamaFunction, OllamaMessage},
 };
 
 /// What a call without a name names.
@@ -38,12 +36,14 @@ pub(super) struct Writer {
     model: String,
     /// Tokens of the next text.
     weighed: Vec<TokenLogprobs>,
+    /// A call whose arguments may still come: this form has no pieces of calls.
+    call: Option<ToolCall>,
 }
 
 impl Writer {
     /// For the reply to a call that names this model.
     pub(super) fn new(endpoint: Endpoint, model: Option<&str>) -> Self {
-        Self { endpoint, model: model.unwrap_or(AUTO).to_owned(), weighed: vec![] }
+        Self { endpoint, model: model.unwrap_or(AUTO).to_owned(), weighed: vec![], call: None }
     }
 
     fn answer(&mut self, text: String, tool_calls: Vec<OllamaCall>) -> OllamaAnswer {
@@ -59,16 +59,18 @@ impl Writer {
             created_at: date::rfc_3339(SystemTime::now()),
             response,
             message,
-            logprobs: weighed(std::mem::take(&mut self.weighed)),
+            logprobs: logprobs::listed(std::mem::take(&mut self.weighed)),
             ..OllamaAnswer::default()
         }
     }
 }
 
-fn weighed(tokens: Vec<TokenLogprobs>) -> Vec<TokenLogprob> {
-    match logprobs::written(Form::Chat, tokens, &mut 0) {
-        Some(Logprobs::Chat(tokens)) => tokens.content,
-        _ => vec![],
+impl Writer {
+    /// The call whose arguments came. One that was torn is not told: here it would be one without arguments.
+    fn complete(&mut self) -> Option<OllamaAnswer> {
+        let call = self.call.take()?;
+        serde_json::from_str::<&RawValue>(&call.arguments).ok()?;
+        Some(self.answer(String::new(), vec![called(call)]))
     }
 }
 
@@ -126,17 +128,27 @@ impl Dialect for Writer {
     }
 
     fn frames(&mut self, _: usize, piece: Piece) -> Vec<Frame> {
-        let answer = match piece {
-            Piece::Text(text) => self.answer(text, vec![]),
-            Piece::Call(call) => self.answer(String::new(), vec![called(call)]),
-            Piece::Logprobs(tokens) => {
-                self.weighed.extend(tokens);
-                return vec![];
+        let mut answers = vec![];
+        match piece {
+            Piece::Arguments(more) => {
+                self.call.iter_mut().for_each(|call| call.arguments.push_str(&more));
             }
-            Piece::End(end) => ended(self.answer(String::new(), vec![]), &end),
+            Piece::Logprobs(tokens) => self.weighed.extend(tokens),
+            Piece::Call(call) => {
+                answers.extend(self.complete());
+                self.call = Some(call);
+            }
+            Piece::Text(text) => {
+                answers.extend(self.complete());
+                answers.push(self.answer(text, vec![]));
+            }
+            Piece::End(end) => {
+                answers.extend(self.complete());
+                answers.push(ended(self.answer(String::new(), vec![]), &end));
+            }
             Piece::Failed(refused) => return self.failed(&refused.into()),
-        };
-        vec![Frame::json(&answer)]
+        }
+        answers.iter().map(Frame::json).collect()
     }
 
     fn failed(&mut self, error: &ApiError) -> Vec<Frame> {

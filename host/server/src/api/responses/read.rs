@@ -13,7 +13,7 @@ use crate::{
         tools,
     },
     error::ApiError,
-    limits::TOOLS_BYTES_MAX,
+    limits::{TOOLS_BYTES_MAX, TOP_LOGPROBS_MAX},
     pipeline::{Form, Wishes},
 };
 
@@ -40,6 +40,8 @@ const TOLD_BYTES_MAX: usize = 64 << 10;
 const INCLUDES_MAX: usize = 16;
 /// Additions that there is nothing to add for.
 const INCLUDED: [&str; 2] = ["reasoning.encrypted_content", "message.input_image.image_url"];
+/// The addition of what the tokens of the text weigh.
+const LOGPROBS: &str = "message.output_text.logprobs";
 
 /// What a response tells back of its request.
 pub(super) struct Echo {
@@ -90,6 +92,7 @@ pub(super) fn prompt(
     (images_max, bytes_max): (usize, usize),
 ) -> Result<(Prompt, Placed, String), ApiError> {
     refuse(fields)?;
+    let logprobs = weighed(fields)?;
     let mut turns = Turns { conversation: Conversation::new(images_max), pending: None };
     if let Some(instructions) = &echo.instructions {
         turns.push(Turn {
@@ -124,7 +127,7 @@ pub(super) fn prompt(
     };
     let (tools, format) = (read_tools(fields, echo.parallel)?.into(), form(fields)?);
     let Conversation { messages, attached, images, .. } = turns.done()?;
-    let wishes = Wishes { tools, attached, format, ..Wishes::default() };
+    let wishes = Wishes { tools, attached, format, logprobs, ..Wishes::default() };
     Ok((Prompt { form: Form::Chat, messages, wishes, streams: false }, images, items))
 }
 
@@ -147,14 +150,29 @@ fn refuse(fields: &mut Fields<'_>) -> Result<(), ApiError> {
         let message = "'truncation': prompts are never cut; leave it out, or say \"disabled\"";
         return Err(ApiError::unsupported("truncation", message));
     }
-    if let Some(sent) = fields.take("include") {
-        let known = |item: &&RawValue| text(item).is_some_and(|item| INCLUDED.contains(&&*item));
-        if !list(sent, INCLUDES_MAX).is_ok_and(|items| items.iter().all(known)) {
-            let message = "'include': there is nothing to add; leave it out";
-            return Err(ApiError::unsupported("include", message));
+    Ok(())
+}
+
+/// What is to be added to the response: log probabilities, of so many other tokens for each of its own. The number
+/// alone asks for them as well.
+fn weighed(fields: &mut Fields<'_>) -> Result<Option<u32>, ApiError> {
+    let mut asked = false;
+    if let Some(sent) = fields.take("include").filter(|sent| !is_empty(sent)) {
+        let unknown = || {
+            let message =
+                format!("'include': there is nothing to add but '{LOGPROBS}'; leave it out");
+            ApiError::unsupported("include", message)
+        };
+        for item in list(sent, INCLUDES_MAX).map_err(|_| unknown())? {
+            let item = text(item).ok_or_else(unknown)?;
+            asked |= item == LOGPROBS;
+            if item != LOGPROBS && !INCLUDED.contains(&&*item) {
+                return Err(unknown());
+            }
         }
     }
-    Ok(())
+    let top = fields.count("top_logprobs", 0, TOP_LOGPROBS_MAX)?;
+    Ok(top.filter(|top| asked || *top > 0).or(asked.then_some(0)))
 }
 
 /// Turns in the making: calls are items of their own here, and belong to what their assistant said.

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use signalbox_engine::{Finish, Progress, ToolCall, Usage};
+use signalbox_engine::{Finish, Progress, TokenLogprobs, ToolCall, Usage};
 
 use super::read::Echo;
 use crate::{
     api::{
+        logprobs,
         reply::{Dialect, Frame},
         writer::unix_seconds,
     },
@@ -18,8 +19,11 @@ use crate::{
     },
     request_id::RequestId,
     responses::Responses,
-    wire::responses::{
-        Incomplete, OutputItem, OutputPart, ResponseAnswer, ResponseEvent, ResponseUsage,
+    wire::{
+        completions::TokenLogprob,
+        responses::{
+            Incomplete, OutputItem, OutputPart, ResponseAnswer, ResponseEvent, ResponseUsage,
+        },
     },
 };
 
@@ -40,15 +44,28 @@ pub(super) struct Writer {
     sequence: u64,
     /// What is complete.
     output: Vec<OutputItem>,
-    /// Text that goes on.
-    text: Option<String>,
+    /// Text that goes on, and its tokens, where those are wanted.
+    text: Option<(String, Vec<TokenLogprob>)>,
+    /// Tokens of the next text.
+    weighed: Vec<TokenLogprobs>,
+    /// A call whose arguments may still come.
+    call: Option<ToolCall>,
 }
 
 impl Writer {
     /// For the response to this request.
     pub(super) fn new(echo: Echo, keeping: Option<Keeping>) -> Self {
         let progress = Progress::default();
-        Self { blank: blank(echo), keeping, progress, sequence: 0, output: vec![], text: None }
+        Self {
+            blank: blank(echo),
+            keeping,
+            progress,
+            sequence: 0,
+            output: vec![],
+            text: None,
+            weighed: vec![],
+            call: None,
+        }
     }
 
     fn usage(&self, counted: Option<Usage>) -> ResponseUsage {
@@ -65,11 +82,7 @@ impl Writer {
         format!("{prefix}_{name}_{}", self.output.len())
     }
 
-    fn message(&self, text: String, status: &'static str) -> OutputItem {
-        let content = match status {
-            "in_progress" => vec![],
-            _ => vec![part(text)],
-        };
+    fn message(&self, content: Vec<OutputPart>, status: &'static str) -> OutputItem {
         let role = "assistant".into();
         OutputItem::Message { id: self.item_id("msg"), status: status.into(), role, content }
     }
@@ -102,12 +115,13 @@ impl Writer {
         else {
             return;
         };
-        let followed = followed.as_deref().unwrap_or_default().to_owned();
+        let followed = followed.as_deref().unwrap_or_default();
+        let input: Vec<&str> =
+            [followed, &items].into_iter().filter(|items| !items.is_empty()).collect();
         let said = answer.output.iter().filter_map(|item| serde_json::to_string(item).ok());
-        let history: Vec<String> =
-            [followed, items].into_iter().chain(said).filter(|items| !items.is_empty()).collect();
+        let output = said.collect::<Vec<_>>().join(",");
         if let Ok(json) = serde_json::to_string(answer) {
-            store.keep(&answer.id, &caller, json, history.join(","));
+            store.keep(&answer.id, &caller, json, (&input.join(","), &output));
         }
     }
 
@@ -134,16 +148,19 @@ impl Writer {
     }
 
     fn say(&mut self, text: &str) -> Vec<Frame> {
-        let mut frames = vec![];
+        let mut frames = self.complete("completed");
         if self.text.is_none() {
-            let item = self.message(String::new(), "in_progress");
+            let item = self.message(vec![], "in_progress");
             frames.push(self.item_event("response.output_item.added", item));
-            let part = Some(part(String::new()));
+            let part = Some(part(String::new(), vec![]));
             let added = ResponseEvent { part, ..ResponseEvent::default() };
             frames.push(self.text_event("response.content_part.added", added));
         }
-        self.text.get_or_insert_default().push_str(text);
-        let (delta, logprobs) = (Some(text.to_owned()), Some([]));
+        let logprobs = logprobs::listed(std::mem::take(&mut self.weighed));
+        let (all, tokens) = self.text.get_or_insert_default();
+        all.push_str(text);
+        tokens.extend_from_slice(&logprobs);
+        let (delta, logprobs) = (Some(text.to_owned()), Some(logprobs));
         let delta = ResponseEvent { delta, logprobs, ..ResponseEvent::default() };
         frames.push(self.text_event("response.output_text.delta", delta));
         frames
@@ -151,11 +168,12 @@ impl Writer {
 
     /// The text that went on is complete.
     fn said(&mut self, status: &'static str) -> Vec<Frame> {
-        let Some(text) = self.text.take() else { return vec![] };
-        let (whole, logprobs) = (Some(text.clone()), Some([]));
+        let Some((text, tokens)) = self.text.take() else { return vec![] };
+        let (whole, logprobs) = (Some(text.clone()), Some(tokens.clone()));
         let done = ResponseEvent { text: whole, logprobs, ..ResponseEvent::default() };
-        let part = ResponseEvent { part: Some(part(text.clone())), ..ResponseEvent::default() };
-        let item = self.message(text, status);
+        let part = part(text, tokens);
+        let item = self.message(vec![part.clone()], status);
+        let part = ResponseEvent { part: Some(part), ..ResponseEvent::default() };
         let frames = vec![
             self.text_event("response.output_text.done", done),
             self.text_event("response.content_part.done", part),
@@ -166,20 +184,47 @@ impl Writer {
     }
 
     fn call(&mut self, call: ToolCall) -> Vec<Frame> {
-        let mut frames = self.said("completed");
+        self.weighed.clear(); // a call has no place for them
+        let mut frames = self.closed("completed");
         let empty = ToolCall { arguments: String::new(), ..call.clone() };
-        let begun = self.called(empty, "in_progress");
+        let begun = self.called(empty.clone(), "in_progress");
         frames.push(self.item_event("response.output_item.added", begun));
+        self.call = Some(empty);
+        frames.extend((!call.arguments.is_empty()).then(|| self.arguments(call.arguments)));
+        frames
+    }
+
+    /// More of the call that goes on.
+    fn arguments(&mut self, more: String) -> Frame {
+        self.call.iter_mut().for_each(|call| call.arguments.push_str(&more));
+        let delta = ResponseEvent { delta: Some(more), ..ResponseEvent::default() };
+        self.call_event("response.function_call_arguments.delta", delta)
+    }
+
+    /// An event of the call that goes on.
+    fn call_event(&mut self, kind: &'static str, event: ResponseEvent) -> Frame {
         let (item_id, output_index) = (Some(self.item_id("fc")), Some(self.output.len()));
-        let of = ResponseEvent { item_id, output_index, ..ResponseEvent::default() };
-        let delta = ResponseEvent { delta: Some(call.arguments.clone()), ..of.clone() };
-        frames.push(self.event("response.function_call_arguments.delta", delta));
+        self.event(kind, ResponseEvent { item_id, output_index, ..event })
+    }
+
+    /// The call that went on is complete.
+    fn complete(&mut self, status: &'static str) -> Vec<Frame> {
+        let Some(call) = self.call.take() else { return vec![] };
         let (name, arguments) = (Some(call.name.clone()), Some(call.arguments.clone()));
-        let done = ResponseEvent { name, arguments, ..of };
-        frames.push(self.event("response.function_call_arguments.done", done));
-        let item = self.called(call, "completed");
-        frames.push(self.item_event("response.output_item.done", item.clone()));
+        let done = ResponseEvent { name, arguments, ..ResponseEvent::default() };
+        let item = self.called(call, status);
+        let frames = vec![
+            self.call_event("response.function_call_arguments.done", done),
+            self.item_event("response.output_item.done", item.clone()),
+        ];
         self.output.push(item);
+        frames
+    }
+
+    /// What went on is complete: text or a call.
+    fn closed(&mut self, status: &'static str) -> Vec<Frame> {
+        let mut frames = self.said(status);
+        frames.extend(self.complete(status));
         frames
     }
 
@@ -189,7 +234,7 @@ impl Writer {
             true => ("completed", "response.completed"),
             false => ("incomplete", "response.incomplete"),
         };
-        let mut frames = self.said(status);
+        let mut frames = self.closed(status);
         let answer = self.ended(end);
         self.keep(&answer);
         frames.push(self.whole_event(kind, answer));
@@ -208,8 +253,8 @@ impl Writer {
     }
 }
 
-fn part(text: String) -> OutputPart {
-    OutputPart::OutputText { text, annotations: [], logprobs: [] }
+fn part(text: String, logprobs: Vec<TokenLogprob>) -> OutputPart {
+    OutputPart::OutputText { text, annotations: [], logprobs }
 }
 
 /// A response of which nothing is known yet. Its id is no client's choice: whoever knows it can follow it.
@@ -260,7 +305,11 @@ impl Dialect for Writer {
         match piece {
             Piece::Text(text) => self.say(&text),
             Piece::Call(call) => self.call(call),
-            Piece::Logprobs(_) => vec![],
+            Piece::Arguments(more) => vec![self.arguments(more)],
+            Piece::Logprobs(tokens) => {
+                self.weighed.extend(tokens);
+                vec![]
+            }
             Piece::End(end) => self.end(&end),
             Piece::Failed(refused) => self.broke(&refused.into()),
         }
@@ -274,13 +323,14 @@ impl Dialect for Writer {
 
     fn whole(mut self, replies: Vec<Whole>) -> ResponseAnswer {
         let mut answer = self.blank.clone();
-        for Whole { text, calls, end, .. } in replies {
+        for Whole { text, calls, logprobs, end } in replies {
             let status = match end.ending {
                 Ending::Expert(Finish::Length) | Ending::Stopped(_) => "incomplete",
                 _ => "completed",
             };
             if !text.is_empty() || calls.is_empty() {
-                self.output.push(self.message(text, status));
+                let part = part(text, logprobs::listed(logprobs));
+                self.output.push(self.message(vec![part], status));
             }
             for call in calls {
                 self.output.push(self.called(call, "completed"));

@@ -39,7 +39,14 @@ fn values_are_read() {
     let Sampling { top_p, top_k, seed, .. } = call.sampling;
     assert_eq!((top_p, top_k, seed), (Some(1.0), Some(3), Some(u64::MAX)));
     assert_eq!(call.stop, ["END"]);
-    let expect = Delivery { stream: true, choices: 1, include_usage: true, warnings: vec![] };
+    let expect = Delivery {
+        stream: true,
+        choices: 1,
+        sent: 1,
+        weighed: false,
+        include_usage: true,
+        warnings: vec![],
+    };
     assert_eq!(delivery, expect);
 }
 
@@ -132,7 +139,8 @@ fn values_out_of_bounds_are_named() {
     refused(r#"{"stop": [1]}"#, "invalid_value", "stop");
     refused(r#"{"stream": "yes"}"#, "invalid_value", "stream");
     refused(r#"{"n": 17}"#, "invalid_value", "n");
-    refused(r#"{"n": 1, "best_of": 2}"#, UNSUPPORTED, "best_of");
+    refused(r#"{"n": 2, "best_of": 1}"#, "invalid_value", "best_of");
+    refused(r#"{"best_of": 2, "stream": true}"#, UNSUPPORTED, "best_of");
     refused(r#"{"logit_bias": {"a": 1}}"#, "invalid_value", "logit_bias");
     refused(r#"{"logit_bias": {"1": 101}}"#, "invalid_value", "logit_bias");
     let many: BTreeMap<String, f32> = (0..=BIASES_MAX).map(|id| (id.to_string(), 1.0)).collect();

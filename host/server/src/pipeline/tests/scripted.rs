@@ -191,7 +191,9 @@ impl Bed {
             while let Some(piece) = reply.next().await {
                 pieces.push(match piece {
                     Piece::Text(text) => text,
-                    other @ (Piece::Call(_) | Piece::Logprobs(_)) => format!("{other:?}"),
+                    other @ (Piece::Call(_) | Piece::Arguments(_) | Piece::Logprobs(_)) => {
+                        format!("{other:?}")
+                    }
                     Piece::End(end) => format!("{:?} {:?}", end.ending, end.usage.unwrap()),
                     Piece::Failed(refused) => format!("failed: {}", refused.refusal),
                 });
