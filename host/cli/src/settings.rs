@@ -136,7 +136,7 @@ fn settings(
     let limits = root.section("limits");
     let front = server::read(root, &limits, environment);
     // Sections whose every key is accepted without effect still have their keys checked.
-    for idle in ["performance_tuning", "embedding_model", "rag", "speculative_routing"] {
+    for idle in ["performance_tuning", "embedding_model", "rag"] {
         root.section(idle);
     }
     let places = Places { folder, home: environment("HOME").map(PathBuf::from) };

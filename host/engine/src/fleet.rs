@@ -18,9 +18,11 @@ use crate::{
 mod backoff;
 mod call;
 mod embedding;
+mod habits;
 mod handle;
 mod loading;
 mod member;
+mod prefetch;
 mod reload;
 mod residency;
 mod roster;
@@ -34,7 +36,7 @@ use handle::Handle;
 use member::Member;
 pub use reload::{FleetChange, FleetPlan, Unfit};
 use shared::Shared;
-pub use status::{ExpertState, ExpertStatus, Loading, MemoryStatus};
+pub use status::{ExpertState, ExpertStatus, Loading, MemoryStatus, Prefetches};
 
 /// The experts of this process. Cheap to clone; all clones are one fleet. When the last clone is
 /// dropped, replies in flight are finished and the experts end.
@@ -170,6 +172,12 @@ impl Fleet {
             Templates::InProcess => Vec::new(),
         };
         [self.0.tuning.load().limits.table(), templates].concat()
+    }
+
+    /// What came of loading experts ahead of the calls for them.
+    pub fn prefetches(&self) -> Prefetches {
+        let residency = self.0.residency();
+        Prefetches { hits: residency.foresight.hits, wastes: residency.foresight.wastes }
     }
 
     /// The memory budget and what is reserved of it.

@@ -50,7 +50,8 @@ pub use checkpoint::{Prepacked, is_pack_file};
 pub use error::{Blame, EngineError};
 pub use expert::TokenStream;
 pub use fleet::{
-    ExpertState, ExpertStatus, Fleet, FleetChange, FleetPlan, Loading, MemoryStatus, Unfit,
+    ExpertState, ExpertStatus, Fleet, FleetChange, FleetPlan, Loading, MemoryStatus, Prefetches,
+    Unfit,
 };
 pub use format::Format;
 pub use image::{Image, ImageError, ImageLimits};

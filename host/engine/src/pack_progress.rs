@@ -1,6 +1,12 @@
 //! How far the packing of a checkpoint is, for whoever shows it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 /// How much of a whole is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +15,13 @@ pub struct PackProgress {
     pub done: u64,
     /// Bytes of all of them.
     pub whole: u64,
+}
+
+impl PackProgress {
+    /// Of hundred parts of the whole, those that are done.
+    pub fn percent(&self) -> u64 {
+        self.done * 100 / self.whole.max(1)
+    }
 }
 
 /// Whom progress is told, from any thread.
@@ -31,5 +44,45 @@ impl<'a> Counting<'a> {
     pub(crate) fn add(&self, bytes: usize) {
         let done = self.done.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
         (self.report)(PackProgress { done, whole: self.whole });
+    }
+}
+
+/// Lets something through every so often: what goes to a log.
+pub(crate) struct Paced {
+    every: Duration,
+    next: Mutex<Instant>,
+}
+
+impl Paced {
+    pub(crate) fn new(every: Duration) -> Self {
+        Self { every, next: Mutex::new(Instant::now() + every) }
+    }
+
+    /// Whether it is time again.
+    pub(crate) fn is_due(&self) -> bool {
+        let (now, mut next) =
+            (Instant::now(), self.next.lock().unwrap_or_else(PoisonError::into_inner));
+        let due = *next <= now;
+        if due {
+            *next = now + self.every;
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paces_are_kept() {
+        let (seldom, often) = (Paced::new(Duration::from_secs(60)), Paced::new(Duration::ZERO));
+        assert!(!seldom.is_due() && often.is_due() && often.is_due());
+    }
+
+    #[test]
+    fn nothing_of_nothing_is_no_percent() {
+        let percent = |done, whole| PackProgress { done, whole }.percent();
+        assert_eq!([percent(0, 0), percent(1, 3), percent(3, 3)], [0, 33, 100]);
     }
 }

@@ -45,6 +45,7 @@ pub async fn self_test(
         warmup_pool_size: 0,
         max_loaded_experts: 1,
         auto_unload_after: None,
+        prefetch: false,
     };
     let fleet = Fleet::start(FleetSettings {
         experts: vec![settings.clone()],

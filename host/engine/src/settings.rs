@@ -168,6 +168,8 @@ pub struct LazyLoading {
     pub max_loaded_experts: usize,
     /// An expert idle for this long is unloaded, where it has no time of its own; `None` never.
     pub auto_unload_after: Option<Duration>,
+    /// Whether the expert that is likely to be asked next is loaded while nothing is asked.
+    pub prefetch: bool,
 }
 
 /// The whole fleet as declared.

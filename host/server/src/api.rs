@@ -81,7 +81,7 @@ use crate::{
         },
         reload::Reload,
         requests::{Activate, Cast, ChatRequest, TextRequest},
-        responses::{ResponseAnswer, ResponseDeleted, ResponsesRequest},
+        responses::{ResponseAnswer, ResponseDeleted, ResponseItems, ResponsesRequest},
         stats::Stats,
         tokens::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest},
         trials::{Replay, Shadow},
@@ -145,6 +145,17 @@ fn openai_table() -> Vec<Route> {
             .answers::<ResponseAnswer>(),
         delete("/v1/responses/{id}", "Forgets a response.", responses::delete)
             .answers::<ResponseDeleted>(),
+        get(
+            "/v1/responses/{id}/input_items",
+            "What a response that is kept was made from.",
+            responses::items::list,
+        )
+        .reads(&[
+            ("limit", "how many, 1 to 100; 20 when absent"),
+            ("order", "`asc`, or `desc` when absent: the newest first"),
+            ("after", "the id of the item behind which they begin"),
+        ])
+        .answers::<ResponseItems>(),
     ]
 }
 

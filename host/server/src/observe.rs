@@ -95,6 +95,7 @@ mod tests {
             warmup_pool_size: 0,
             max_loaded_experts: 1,
             auto_unload_after: None,
+            prefetch: false,
         };
         let fleet = FleetSettings {
             experts: vec![],

@@ -43,7 +43,9 @@ fn server(app: &App) {
     gauge!("signalbox_responses_bytes").set(bytes(held as u64));
     decision_log(app);
     traces(app);
-    let memory = app.fleet().memory();
+    let (memory, prefetches) = (app.fleet().memory(), app.fleet().prefetches());
+    counter!("signalbox_prefetch_hits_total").absolute(prefetches.hits);
+    counter!("signalbox_prefetch_wastes_total").absolute(prefetches.wastes);
     gauge!("signalbox_memory_bytes_max").set(bytes(memory.max_bytes));
     gauge!("signalbox_memory_bytes_reserved").set(bytes(memory.reserved_bytes));
     let unreadable = app.policies().unreadable().is_some();

@@ -147,6 +147,8 @@ fn describe() {
     describe_gauge!("signalbox_expert_running", "Calls running");
     describe_counter!("signalbox_expert_loads_total", "Loads that succeeded");
     describe_counter!("signalbox_expert_unloads_total", "Times the expert left memory");
+    describe_counter!("signalbox_prefetch_hits_total", "Experts loaded ahead and asked then");
+    describe_counter!("signalbox_prefetch_wastes_total", "Experts loaded ahead and never asked");
     describe_counter!("signalbox_policy_calls_total", "Calls of a policy, whatever its revision");
     describe_counter!("signalbox_policy_refusals_total", "Calls it turned away on purpose");
     describe_counter!("signalbox_policy_failures_total", "Calls it failed in, by how");

@@ -168,8 +168,8 @@ const IGNORED: &[Group] = &[
     },
     Group {
         sections: &["speculative_routing"],
-        why: NOT_YET,
-        keys: &["enabled", "max_speculation_time", "speculation_threshold"],
+        why: "what is loaded ahead goes by who was asked after whom",
+        keys: &["max_speculation_time", "speculation_threshold"],
     },
     Group {
         sections: &["lazy_loading"],

@@ -98,9 +98,10 @@ pub(super) fn read(
     };
     let experts: Vec<_> = sections.iter().filter_map(expert).collect();
     let lazy = root.section("lazy_loading");
+    let speculative = root.section("speculative_routing").flag("enabled").unwrap_or(true);
     let share = lazy.number("memory_threshold", 0.05..=1.0).unwrap_or(MEMORY_SHARE_DEFAULT);
     FleetSettings {
-        lazy_loading: lazy_loading(&lazy, experts.len()),
+        lazy_loading: lazy_loading(&lazy, experts.len(), speculative),
         memory_bytes_max: memory_bytes_max(&memory, share, machine),
         limits: fleet_limits(limits),
         templates: templates(limits),
@@ -172,7 +173,8 @@ fn id<'s>(section: &Section<'s>) -> Option<&'s str> {
     Some(id)
 }
 
-fn lazy_loading(section: &Section<'_>, experts: usize) -> LazyLoading {
+/// `speculative` is what the predecessor's switch for the same purpose says.
+fn lazy_loading(section: &Section<'_>, experts: usize, speculative: bool) -> LazyLoading {
     let count = |key, least, default| {
         section.integer(key, least..=EXPERTS_MAX as u32).unwrap_or(default) as usize
     };
@@ -190,6 +192,7 @@ fn lazy_loading(section: &Section<'_>, experts: usize) -> LazyLoading {
             (Some(KeepAlive::Always), _) | (None, 0) => None,
             (None, seconds) => Some(Duration::from_secs(seconds.into())),
         },
+        prefetch: section.flag("prefetch").unwrap_or(speculative),
     };
     warn_of_counts(section, &lazy, experts);
     lazy

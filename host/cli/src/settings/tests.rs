@@ -57,6 +57,17 @@ fn packed_weights_are_kept_unless_the_file_says_otherwise() {
 }
 
 #[test]
+fn prefetch_has_a_switch_of_its_own_and_the_predecessors() {
+    let prefetch = |more: &str| parse(&with(more)).unwrap().fleet.lazy_loading.prefetch;
+    assert!(prefetch(r#""lazy_loading": {}"#));
+    assert!(!prefetch(r#""lazy_loading": { "prefetch": false }"#));
+    assert!(!prefetch(r#""speculative_routing": { "enabled": false }"#));
+    let both =
+        r#""speculative_routing": { "enabled": false }, "lazy_loading": { "prefetch": true }"#;
+    assert!(prefetch(both));
+}
+
+#[test]
 fn the_predecessors_files_work_unchanged() {
     for text in PREDECESSORS {
         let settings = parse(text).unwrap();

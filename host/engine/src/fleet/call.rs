@@ -57,9 +57,7 @@ impl Ticket {
             return Err(EngineError::QueueFull { expert: slot.id.clone(), waiting, retry_after });
         }
         let came = Instant::now();
-        slot.calls += 1;
-        slot.calls_by_class[class.index()] += 1;
-        slot.outside.push(came);
+        residency.asked(expert.at, class, came);
         drop(residency);
         Ok(Some(Self { expert: expert.clone(), came, class, keep_alive }))
     }

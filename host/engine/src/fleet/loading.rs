@@ -21,11 +21,14 @@ use crate::{
     checkpoint::{Checkpoint, Loading, Ready},
     expert::{Bounds, Expert, Notice, panic_words},
     memory::kv_blocks,
+    pack_progress::{Paced, PackProgress},
 };
 
 #[cfg(test)]
 mod tests;
 
+/// How often the log is told how far the first load of an expert is, which packs its weights.
+const PROGRESS: Duration = Duration::from_secs(5);
 /// How often a load that waits for memory looks whether somebody still waits for it.
 const WAIT_LOOK: Duration = Duration::from_secs(1);
 
@@ -110,6 +113,14 @@ impl Handle {
         reading.upgrade().map(|opened| opened.checkpoint.percent_read())
     }
 
+    /// Loads it on this thread before anybody asks for it, sending nobody away.
+    pub(super) fn load_ahead(&self) {
+        if self.claim_cold() {
+            self.with_slot(|slot| slot.ahead = true);
+            self.load(false);
+        }
+    }
+
     fn claim_cold(&self) -> bool {
         let mut residency = self.shared.residency();
         let free = matches!(residency.slots[self.at].state, SlotState::Cold) && !residency.closing;
@@ -147,7 +158,13 @@ impl Handle {
         tracing::info!(expert = self.id(), "loading");
         let compute = &Compute::serving();
         let kept = &self.shared.pack_files;
-        let how = Loading { compute, kept, anew: false, report: &|_| {} };
+        let pace = Paced::new(PROGRESS);
+        let report = |progress: PackProgress| {
+            if pace.is_due() {
+                tracing::info!(expert = self.id(), percent = progress.percent(), "packing weights");
+            }
+        };
+        let how = Loading { compute, kept, anew: false, report: &report };
         let Ready { model, unsettled } =
             opened.checkpoint.load_with(how).map_err(|error| self.refused(error))?;
         if let Some(unsettled) = unsettled {
@@ -258,6 +275,7 @@ impl Handle {
                 slot.backoff.clear();
                 slot.last_load = Some(took);
                 slot.last_used = Instant::now();
+                slot.dismissed = false;
                 if closing {
                     (SlotState::Leaving, Err(EngineError::ShuttingDown), Some(expert))
                 } else if slot.retired && slot.calls == 0 {
@@ -267,7 +285,7 @@ impl Handle {
                 }
             }
             Err(mut error) => {
-                slot.reserved = 0;
+                (slot.reserved, slot.ahead) = (0, false);
                 if let EngineError::Unavailable { faults, retry_after, .. } = &mut error {
                     *retry_after = slot.backoff.lacked(faults);
                 }
@@ -314,7 +332,7 @@ fn ended(home: &Weak<Shared>, member: &Member, notice: Notice) {
             tracing::error!(expert = slot.id, problem, "expert crashed");
             drop(slot.leave());
         }
-        Notice::Gone => slot.gone(),
+        Notice::Gone => residency.gone(member.at()),
     }
     drop(residency);
     shared.notify();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{backoff::Backoff, stay::Stay};
+use super::{backoff::Backoff, prefetch::Foresight, stay::Stay};
 use crate::{EngineError, Faults, KeepAlive, Priority};
 
 /// Notified when a load ends.
@@ -51,6 +51,10 @@ pub(super) struct Slot<T> {
     pub(super) last_load: Option<Duration>,
     /// A load lacked something that may be there later.
     pub(super) backoff: Backoff,
+    /// It left because it was idle for long, or because the operator said so.
+    pub(super) dismissed: bool,
+    /// It was loaded ahead of the calls for it, of which none has come yet.
+    pub(super) ahead: bool,
 }
 
 /// All experts' places and what they may take together.
@@ -63,6 +67,7 @@ pub(super) struct Residency<T> {
     /// No new calls, no new loads.
     pub(super) closing: bool,
     pub(super) queue: Queue,
+    pub(super) foresight: Foresight,
 }
 
 /// Experts that wait for memory, the one whose call came first before the others. Only the first may
@@ -113,6 +118,8 @@ impl<T> Slot<T> {
             unloads: 0,
             last_load: None,
             backoff: Backoff::default(),
+            dismissed: false,
+            ahead: false,
         }
     }
 
@@ -139,8 +146,14 @@ impl<T> Slot<T> {
         matches!(self.state, SlotState::Resident(_)) && self.calls == 0
     }
 
+    /// May be loaded before anybody asks for it.
+    pub(super) fn may_come_ahead(&self) -> bool {
+        let kept_out = self.retired || self.dismissed || self.backoff.pause().is_some();
+        matches!(self.state, SlotState::Cold) && !kept_out
+    }
+
     /// May be sent away without the operator asking.
-    fn may_go(&self) -> bool {
+    pub(super) fn may_go(&self) -> bool {
         self.idle() && !self.pinned
     }
 
@@ -185,7 +198,7 @@ impl<T> Slot<T> {
     }
 
     /// Its memory is free.
-    pub(super) fn gone(&mut self) {
+    fn gone(&mut self) {
         self.state = SlotState::Cold;
         self.reserved = 0;
         self.unloads += 1;
@@ -194,6 +207,22 @@ impl<T> Slot<T> {
 }
 
 impl<T> Residency<T> {
+    /// A call comes to an expert at this moment.
+    pub(super) fn asked(&mut self, who: usize, class: Priority, came: Instant) {
+        let slot = &mut self.slots[who];
+        slot.calls += 1;
+        slot.calls_by_class[class.index()] += 1;
+        slot.outside.push(came);
+        self.foresight.asked(&slot.id, std::mem::take(&mut slot.ahead));
+    }
+
+    /// The memory of an expert is free.
+    pub(super) fn gone(&mut self, who: usize) {
+        let slot = &mut self.slots[who];
+        self.foresight.wastes += u64::from(std::mem::take(&mut slot.ahead));
+        slot.gone();
+    }
+
     /// Has an expert wait for memory since its first call came.
     pub(super) fn enqueue(&mut self, who: usize) {
         let since = self.slots[who].outside.iter().min().copied().unwrap_or_else(Instant::now);
@@ -298,7 +327,7 @@ impl<T> Residency<T> {
     }
 
     /// Whether an expert would fit if only those stayed that `stays` names.
-    fn fits(&self, who: usize, stays: impl Fn(usize, &Slot<T>) -> bool) -> bool {
+    pub(super) fn fits(&self, who: usize, stays: impl Fn(usize, &Slot<T>) -> bool) -> bool {
         let staying = || self.taken(who).filter(|(at, slot)| stays(*at, slot));
         let bytes: u64 = staying().map(|(_, slot)| slot.reserved).sum();
         bytes.saturating_add(self.slots[who].needs) <= self.bytes_max
@@ -350,6 +379,7 @@ impl<T> Residency<T> {
     /// The same of one.
     pub(super) fn leave_if_stale(&mut self, at: usize, now: Instant) -> Option<T> {
         self.end_of(at).filter(|end| *end <= now)?;
+        self.slots[at].dismissed = true;
         self.slots[at].leave()
     }
 

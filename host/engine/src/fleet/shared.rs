@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     member::{Member, Place, Seen, Vacated},
+    prefetch::Foresight,
     residency::{Queue, Residency, SlotState},
     roster::Roster,
 };
@@ -69,6 +70,7 @@ impl Shared {
             keep_alive: tuning.keep_alive(),
             closing: false,
             queue: Queue::default(),
+            foresight: Foresight::default(),
         };
         let members = settings.experts.into_iter().map(|expert| {
             let seen = Seen::look(&expert, &renderers, settings.memory_bytes_max);

@@ -115,3 +115,12 @@ pub struct MemoryStatus {
     /// Bytes reserved for experts that are loaded or loading.
     pub reserved_bytes: u64,
 }
+
+/// What came of loading experts ahead of the calls for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefetches {
+    /// Experts that were asked then.
+    pub hits: u64,
+    /// Experts that left memory again without.
+    pub wastes: u64,
+}

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     handle::Handle,
+    prefetch::prefetch,
     residency::{Slot, SlotState},
     shared::Shared,
 };
@@ -47,7 +48,10 @@ impl Handle {
                     SlotState::Loading(_) => return Err(busy()),
                     SlotState::Resident(_) if slot.calls > 0 => return Err(busy()),
                     SlotState::Cold | SlotState::Failed(_) => return Ok(()),
-                    SlotState::Resident(_) | SlotState::Leaving => slot.leave(),
+                    SlotState::Resident(_) | SlotState::Leaving => {
+                        slot.dismissed = true;
+                        slot.leave()
+                    }
                 }
             };
             match leaving {
@@ -82,13 +86,14 @@ async fn stop_all(experts: Vec<Expert>) {
     let _ = ended.await;
 }
 
-/// Unloads experts that nobody has used for long, for as long as the fleet lives.
+/// Unloads experts that nobody has used for long and loads those that are likely to be, for as long as the fleet lives.
 pub(super) fn watch_idle(shared: &Arc<Shared>) {
     let home = Arc::downgrade(shared);
     let watch = move || {
         while let Some(shared) = home.upgrade() {
             let stale = shared.residency().leave_stale(Instant::now());
             stale.into_iter().for_each(Expert::stop);
+            prefetch(&shared);
             let next = shared.residency().next_end();
             drop(shared);
             let pause =

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::support::{ask, chat, copy, endless, fleet, ramble, read, recorded, settings, until};
 use signalbox_engine::{
-    EngineError, Event, ExpertState, Finish, Fleet, Message, PackFiles, Sampling, Templates,
+    EngineError, Event, ExpertState, Finish, Fleet, Message, PackFiles, Prefetches, Sampling,
+    Templates,
 };
 
 const A: &str = "phi4_fast";
@@ -93,6 +94,30 @@ async fn the_least_recently_used_makes_way() {
     );
     let gone = fleet.status(B).unwrap();
     assert_eq!((gone.load_count, gone.unload_count, gone.weights_address), (1, 1, None));
+}
+
+#[tokio::test]
+async fn who_is_likely_next_is_loaded_ahead() {
+    let mut settings = settings(&[A, B, C]);
+    settings.lazy_loading.max_loaded_experts = 2;
+    settings.lazy_loading.prefetch = true;
+    let fleet = Fleet::start(settings);
+    for id in [A, B, C].into_iter().cycle().take(12) {
+        ask(&fleet, id, chat("Hello")).await.unwrap();
+    }
+    assert_eq!(state(&fleet, A), ExpertState::Cold);
+    until("A is there", || state(&fleet, A) == ExpertState::Resident).await;
+    assert_eq!((state(&fleet, B), state(&fleet, C)), (ExpertState::Cold, ExpertState::Resident));
+    let loads = fleet.status(A).unwrap().load_count;
+    ask(&fleet, A, chat("Hello")).await.unwrap();
+    assert_eq!(fleet.status(A).unwrap().load_count, loads, "nothing was loaded for this call");
+    assert_eq!(fleet.prefetches(), Prefetches { hits: 1, wastes: 0 });
+    // After A comes B, as a rule: it is loaded ahead, and C is asked instead.
+    until("B is there", || state(&fleet, B) == ExpertState::Resident).await;
+    for id in [A, C] {
+        ask(&fleet, id, chat("Hello")).await.unwrap();
+    }
+    assert_eq!(fleet.prefetches(), Prefetches { hits: 1, wastes: 1 });
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ pub(crate) fn settings(ids: &[&str]) -> FleetSettings {
             warmup_pool_size: 0,
             max_loaded_experts: ids.len(),
             auto_unload_after: None,
+            prefetch: false,
         },
         memory_bytes_max: 4 << 30,
         limits: FleetLimits { queue_max: 4096 },

@@ -39,6 +39,7 @@ fn fleet() -> Fleet {
             warmup_pool_size: 0,
             max_loaded_experts: 3,
             auto_unload_after: None,
+            prefetch: false,
         },
         memory_bytes_max: 4 << 30,
         limits: FleetLimits { queue_max: 64 },

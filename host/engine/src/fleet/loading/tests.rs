@@ -19,6 +19,7 @@ fn fleet() -> Fleet {
         warmup_pool_size: 0,
         max_loaded_experts: 1,
         auto_unload_after: None,
+        prefetch: false,
     };
     let memory_bytes_max = 1 << 30;
     Fleet::start(FleetSettings {

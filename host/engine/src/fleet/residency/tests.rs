@@ -26,6 +26,7 @@ fn residency(word: &str, bytes_max: u64, loaded_max: usize) -> Residency<()> {
         keep_alive: None,
         closing: false,
         queue: Queue::default(),
+        foresight: Foresight::default(),
     }
 }
 
