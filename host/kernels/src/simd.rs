@@ -62,7 +62,8 @@ pub(crate) trait Simd: Copy {
     fn splat_int(self, number: i32) -> Self::Ints;
     /// `a + b`, wrapping.
     fn add_ints(self, a: Self::Ints, b: Self::Ints) -> Self::Ints;
-    /// The nearest numbers.
+    /// The nearest numbers, for sums that begin at zero, as those of tiles do.
+    #[cfg(target_arch = "x86_64")]
     fn to_floats(self, ints: Self::Ints) -> Self::Floats;
     /// The numbers that have the same bits.
     fn bits(self, ints: Self::Ints) -> Self::Floats;

@@ -163,15 +163,6 @@ impl Simd for Dotprod {
     }
 
     #[inline(always)]
-    fn to_floats(self, ints: Self::Ints) -> Self::Floats {
-        let mut out = self.splat(0.0);
-        for (out, ints) in out.iter_mut().zip(ints) {
-            *out = unsafe { vcvtq_f32_s32(ints) };
-        }
-        out
-    }
-
-    #[inline(always)]
     fn bits(self, ints: Self::Ints) -> Self::Floats {
         ints.map(|ints| unsafe { vreinterpretq_f32_s32(ints) })
     }
