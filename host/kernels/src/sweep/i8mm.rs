@@ -3,7 +3,8 @@
 //! twelve registers of such sums and twelve of what they are worth so far; what else a turn needs fits the
 //! other eight. Numbers are rounded in the order of [`super::tile`].
 //!
-//! Sums of integers begin at [`MAGIC`] and are never converted.
+//! Sums of integers begin at [`MAGIC`] and are never converted. That they meet their scale and what is taken off in one
+//! instruction, as registers of AVX-512 do, would take registers that there are not: by llvm-mca it costs a quarter.
 #![expect(unsafe_code, reason = "intrinsics, and instructions that have none yet")]
 
 use std::arch::{aarch64::*, asm};
@@ -49,7 +50,6 @@ struct Inputs {
     /// Where sums under each scale begin.
     starts: [[Four; PAIRS]; SCALES_MAX],
     scales: [[Four; PAIRS]; STEPS],
-    offsets: [[Four; PAIRS]; STEPS],
     worths: [[Four; PAIRS]; STEPS],
     worth: [Four; PAIRS],
 }
@@ -158,9 +158,6 @@ impl Rows<'_> {
             pair_rows(first, second, pair, &mut out.quants);
             for step in 0..STEPS {
                 out.scales[step][pair] = two_of(first.scales[step], second.scales[step]);
-                if SCALES > 1 {
-                    out.offsets[step][pair] = two_of(first.offsets[step], second.offsets[step]);
-                }
                 if MINIMA && SCALES > 1 {
                     out.worths[step][pair] = two_of(first.worths[step], second.worths[step]);
                 }
@@ -206,7 +203,6 @@ fn tile<const SCALES: usize, const MINIMA: bool, const LIFTED: bool>(
         quants: [[[0; PAIR]; PAIRS]; EIGHTS],
         starts: [[two(MAGIC as u32, MAGIC as u32); PAIRS]; SCALES_MAX],
         scales: [[[0; 2]; PAIRS]; STEPS],
-        offsets: [[[0; 2]; PAIRS]; STEPS],
         worths: [[[0; 2]; PAIRS]; STEPS],
         worth: [[0; 2]; PAIRS],
     };
@@ -229,7 +225,7 @@ fn tile<const SCALES: usize, const MINIMA: bool, const LIFTED: bool>(
                 if SCALES == 1 {
                     add_step(&mut total, dots, &x.scales[step]);
                 } else {
-                    let scales = (&x.scales[step], &x.offsets[step], &x.worths[step]);
+                    let scales = (&x.scales[step], &x.worths[step]);
                     let minima = columns(&minima[part]);
                     add_scale::<MINIMA>(&mut total, dots, scales, columns(&factors[part]), minima);
                 }
@@ -246,7 +242,7 @@ fn tile<const SCALES: usize, const MINIMA: bool, const LIFTED: bool>(
     }
 }
 
-/// Sums of products over some eights, [`MAGIC`] too much.
+/// Sums of products over some eights.
 #[inline(always)]
 fn dots(
     x: &[[[i8; PAIR]; PAIRS]],
@@ -274,7 +270,7 @@ fn dots(
         }
         let mut dots = [[vdupq_n_f32(0.0); COLUMNS]; PAIRS];
         for (dots, sums) in dots.iter_mut().zip(sums) {
-            *dots = sums.map(|sums| vreinterpretq_f32_s32(sums));
+            *dots = [number(sums[0]), number(sums[1]), number(sums[2]), number(sums[3])];
         }
         dots
     }
@@ -317,13 +313,13 @@ unsafe fn smmla(sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sums
 }
 
-/// Adds what the integers of one scale are worth, by the scales, offsets and worths of the rows.
+/// Adds what the integers of one scale are worth, by the scales and worths of the rows.
 #[inline]
 #[target_feature(enable = "neon")]
 fn add_scale<const MINIMA: bool>(
     total: &mut Tile,
     dots: Tile,
-    (scales, offsets, worths): (&[Four; PAIRS], &[Four; PAIRS], &[Four; PAIRS]),
+    (scales, worths): (&[Four; PAIRS], &[Four; PAIRS]),
     factors: [float32x4_t; COLUMNS],
     minima: [float32x4_t; COLUMNS],
 ) {
@@ -331,10 +327,7 @@ fn add_scale<const MINIMA: bool>(
         let (scale, worth) = (load(&scales[pair]), load(&worths[pair]));
         for column in 0..COLUMNS {
             let total = &mut total[pair][column];
-            // SAFETY: NEON is part of aarch64.
-            let offset = vreinterpretq_f32_s32(unsafe { begin(&offsets[pair]) });
-            let dots = vfmaq_f32(offset, dots[pair][column], scale);
-            *total = vfmaq_f32(*total, dots, factors[column]);
+            *total = vfmaq_f32(*total, vmulq_f32(dots[pair][column], scale), factors[column]);
             if MINIMA {
                 *total = vfmsq_f32(*total, worth, minima[column]);
             }
@@ -349,7 +342,7 @@ fn add_step(total: &mut Tile, dots: Tile, scales: &[Four; PAIRS]) {
     for ((total, dots), scale) in total.iter_mut().zip(dots).zip(scales) {
         let scale = load(scale);
         for (total, dots) in total.iter_mut().zip(dots) {
-            *total = vfmaq_f32(*total, number(vreinterpretq_s32_f32(dots)), scale);
+            *total = vfmaq_f32(*total, dots, scale);
         }
     }
 }
