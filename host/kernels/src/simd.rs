@@ -16,9 +16,6 @@ use crate::packed::{Layout, Panel, expand_head};
 
 /// Numbers of a register.
 pub(crate) const LANES: usize = 16;
-/// 1.5 * 2^23 as f32. The bits of it and of a small integer, added up, are those of their sum as f32, so sums of
-/// integers that begin here are numbers less this, and need not be converted: a sum over 32 inputs is less than 2^21.
-pub(crate) const MAGIC: i32 = 0x4b40_0000;
 
 /// What loops need of an instruction set.
 pub(crate) trait Simd: Copy {
@@ -62,11 +59,8 @@ pub(crate) trait Simd: Copy {
     fn splat_int(self, number: i32) -> Self::Ints;
     /// `a + b`, wrapping.
     fn add_ints(self, a: Self::Ints, b: Self::Ints) -> Self::Ints;
-    /// The nearest numbers, for sums that begin at zero, as those of tiles do.
-    #[cfg(target_arch = "x86_64")]
+    /// The nearest numbers.
     fn to_floats(self, ints: Self::Ints) -> Self::Floats;
-    /// The numbers that have the same bits.
-    fn bits(self, ints: Self::Ints) -> Self::Floats;
 
     /// 64 unsigned weights from memory; `WIDE` where they may be above 127.
     fn bytes<const WIDE: bool>(self, bytes: &[u8; 4 * LANES]) -> Self::Bytes;

@@ -1,10 +1,7 @@
 //! 128 activations of one row in 8 bits, and single steps of them. Written once in safe code that LLVM
 //! vectorises, compiled for every row of the table; all of it is inlined for that.
 
-use crate::{
-    blocking::{DEPTH, STEP},
-    simd::MAGIC,
-};
+use crate::blocking::{DEPTH, STEP};
 
 /// Steps of a block.
 pub(crate) const STEPS: usize = DEPTH / STEP;
@@ -19,26 +16,14 @@ pub(crate) struct Block {
     pub(crate) quads: [i32; DEPTH / 4],
     /// Sums of 16 quants each.
     pub(crate) sums16: [i16; DEPTH / 16],
-    /// What a quant of each step is worth, in 22 bits.
+    /// Sums of the quants of each step.
+    pub(crate) sums32: [i16; STEPS],
+    /// What a quant of each step is worth.
     pub(crate) scales: [f32; STEPS],
-    /// What sums that begin at [`MAGIC`] are worth too much, taken off.
-    pub(crate) offsets: [f32; STEPS],
     /// Sums of the inputs of each step, as they are rounded.
     pub(crate) worths: [f32; STEPS],
-}
-
-impl Block {
-    /// Sum of the quants of a step.
-    #[inline(always)]
-    pub(crate) fn sum32(&self, step: usize) -> i32 {
-        i32::from(self.sums16[2 * step]) + i32::from(self.sums16[2 * step + 1])
-    }
-
     /// Sum of all inputs, as they are rounded.
-    #[inline(always)]
-    pub(crate) fn worth(&self) -> f32 {
-        self.worths.iter().sum()
-    }
+    pub(crate) worth: f32,
 }
 
 /// What rounding lost of [`STEP`] inputs of one row of a chunk, in 8 bits.
@@ -51,10 +36,8 @@ pub(crate) struct Step {
     pub(crate) sums16: [i16; STEP / 16],
     /// Sum of all quants.
     pub(crate) sum: i16,
-    /// What a quant is worth, in 22 bits.
+    /// What a quant is worth.
     pub(crate) scale: f32,
-    /// As in a [`Block`].
-    pub(crate) offset: f32,
     /// Sum of the inputs, as they are rounded.
     pub(crate) worth: f32,
     /// Which step of the chunk.
@@ -100,11 +83,14 @@ pub(crate) fn quantise(x: &[f32], maxima: &[f32], blocks: &mut [Block]) {
         }
         block.quads = quads_of(&quants);
         block.sums16 = sums_of(&quants);
-        block.offsets = block.scales.map(offset_of);
-        let sums = block.sums16.as_chunks::<2>().0.iter().zip(block.scales);
-        for (worth, ([first, second], scale)) in block.worths.iter_mut().zip(sums) {
-            *worth = scale * f32::from(first + second);
+        for (sum, pair) in block.sums32.iter_mut().zip(block.sums16.as_chunks::<2>().0) {
+            *sum = pair[0] + pair[1];
         }
+        let sums = block.sums32.iter().zip(block.scales);
+        for (worth, (sum, scale)) in block.worths.iter_mut().zip(sums) {
+            *worth = scale * f32::from(*sum);
+        }
+        block.worth = block.worths.iter().sum();
     }
 }
 
@@ -120,7 +106,6 @@ pub(crate) fn quantise_step(x: &mut [f32; STEP], step: &mut Step) {
     step.quads = quads_of(&quants);
     step.sums16 = sums_of(&quants);
     step.sum = step.sums16[0] + step.sums16[1];
-    step.offset = offset_of(step.scale);
     step.worth = step.scale * f32::from(step.sum);
     for (x, quant) in x.iter_mut().zip(quants) {
         *x -= step.scale * f32::from(quant as i8);
@@ -135,13 +120,6 @@ pub(super) fn padded<const N: usize>(x: &[f32]) -> [f32; N] {
     padded
 }
 
-/// What is taken off a sum times its scale, because the sum begins at [`MAGIC`]: exact, as that is 3 times a power of
-/// two and a scale has 22 bits. So one multiplication with an addition rounds as one of the sum itself would.
-#[inline(always)]
-fn offset_of(scale: f32) -> f32 {
-    -f32::from_bits(MAGIC as u32) * scale
-}
-
 /// Signed bytes of numbers that are at most `max` in size, and what one of them is worth.
 #[inline(always)]
 fn quants_of<const N: usize>(x: &[f32; N], max: f32, quants: &mut [u8; N]) -> f32 {
@@ -153,8 +131,7 @@ fn quants_of<const N: usize>(x: &[f32; N], max: f32, quants: &mut [u8; N]) -> f3
     for (quant, x) in quants.iter_mut().zip(x) {
         *quant = (x * factor + ROUND).to_bits() as u8;
     }
-    // Without the last two bits, for `offset_of`.
-    f32::from_bits((max / QUANT_MAX).to_bits() & !3)
+    max / QUANT_MAX
 }
 
 #[inline(always)]

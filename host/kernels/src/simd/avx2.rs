@@ -113,11 +113,6 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn bits(self, ints: [__m256i; 2]) -> [__m256; 2] {
-        unsafe { [_mm256_castsi256_ps(ints[0]), _mm256_castsi256_ps(ints[1])] }
-    }
-
-    #[inline(always)]
     fn bytes<const WIDE: bool>(self, bytes: &[u8; 4 * LANES]) -> [__m256i; 2] {
         let start = bytes.as_ptr().cast::<__m256i>();
         unsafe { [_mm256_loadu_si256(start), _mm256_loadu_si256(start.add(1))] }

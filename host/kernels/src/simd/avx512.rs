@@ -98,11 +98,6 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn bits(self, ints: __m512i) -> __m512 {
-        unsafe { _mm512_castsi512_ps(ints) }
-    }
-
-    #[inline(always)]
     fn bytes<const WIDE: bool>(self, bytes: &[u8; 4 * LANES]) -> __m512i {
         unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
     }

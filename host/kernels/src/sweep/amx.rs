@@ -8,9 +8,9 @@
 //! | scales of a block | tiles | registers | of the peak of tiles | AVX-512 alone |
 //! |---|---|---|---|---|
 //! | 1 | 8 halves, 128 cycles | 352 operations, 176 cycles | 36 % | 688 cycles |
-//! | 4, with minima | 8 halves, 128 cycles | 544 operations, 272 cycles | 24 % | 720 cycles |
-//! | 4 | 8 halves, 128 cycles | 416 operations, 208 cycles | 31 % | 656 cycles |
-//! | 8 | 16 quarters, 256 cycles | 800 operations, 400 cycles | 16 % | 784 cycles |
+//! | 4, with minima | 8 halves, 128 cycles | 544 operations, 272 cycles | 24 % | 784 cycles |
+//! | 4 | 8 halves, 128 cycles | 416 operations, 208 cycles | 31 % | 720 cycles |
+//! | 8 | 16 quarters, 256 cycles | 800 operations, 400 cycles | 16 % | 912 cycles |
 //!
 //! A product takes its 16 cycles however few inputs share a scale, and registers are what is waited for. So a unit's
 //! tiles are multiplied while the numbers of the one before it are formed. With a scale of the activations for a whole

@@ -17,8 +17,8 @@ use crate::{
     blocking::{DEPTH, ROWS, STEP},
     packed::{Layout, Panel},
     simd::{
-        MAGIC, Simd,
-        neon::{Dotprod, number},
+        Simd,
+        neon::{Dotprod, MAGIC, number},
     },
 };
 
@@ -412,7 +412,7 @@ fn at_whole<const R: usize, const N: usize>(whole: &mut Part<R, N>, x: [&Block; 
         for ((whole, factor), minimum) in whole.iter_mut().zip(factors).zip(minima) {
             // SAFETY: NEON is part of aarch64.
             unsafe {
-                *whole = vfmsq_f32(vmulq_f32(*whole, factor), vdupq_n_f32(x.worth()), minimum);
+                *whole = vfmsq_f32(vmulq_f32(*whole, factor), vdupq_n_f32(x.worth), minimum);
             }
         }
     }

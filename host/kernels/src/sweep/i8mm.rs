@@ -3,8 +3,7 @@
 //! twelve registers of such sums and twelve of what they are worth so far; what else a turn needs fits the
 //! other eight. Numbers are rounded in the order of [`super::tile`].
 //!
-//! Sums of integers begin at [`MAGIC`] and are never converted. That they meet their scale and what is taken off in one
-//! instruction, as registers of AVX-512 do, would take registers that there are not: by llvm-mca it costs a quarter.
+//! Sums of integers begin at [`MAGIC`] and are never converted.
 #![expect(unsafe_code, reason = "intrinsics, and instructions that have none yet")]
 
 use std::arch::{aarch64::*, asm};
@@ -17,7 +16,7 @@ use crate::{
     activations::{Block, STEPS},
     blocking::{BLOCKS, DEPTH, ROWS},
     packed::Panel,
-    simd::{MAGIC, neon::number},
+    simd::neon::{MAGIC, number},
 };
 
 /// Eights of a block's inputs.
@@ -163,7 +162,7 @@ impl Rows<'_> {
                 }
             }
             if SCALES == 1 {
-                out.worth[pair] = two_of(first.worth(), second.worth());
+                out.worth[pair] = two_of(first.worth, second.worth);
             }
         }
         if LIFTED {

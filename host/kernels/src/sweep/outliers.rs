@@ -63,7 +63,7 @@ fn tile_step<S: Simd, const R: usize, const SCALES: usize, const MINIMA: bool, c
         total[row] = load(simd, &out[x.row as usize]);
     }
     let weights = panel.quants[block].as_chunks().0;
-    let worth = |row: usize| x[row].into();
+    let worth = |row: usize| (x[row].scale, x[row].worth);
     if SCALES == 1 {
         let start = start::<S, R, MINIMA, WIDE>(simd, x.map(|x| i32::from(x.sum)), panel.zero);
         let dots = dots::<S, R, 8, WIDE>(simd, &weights[place], x.map(|x| &x.quads), start);

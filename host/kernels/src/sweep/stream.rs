@@ -2,9 +2,7 @@
 //! memory, unpacked in registers. Every sum is formed in the order of a sweep, so that a row gives the
 //! same bits either way.
 
-use super::tile::{
-    Worth, add_scale, add_step, add_to, at_whole, load, rows_at, start, store, sums_of,
-};
+use super::tile::{add_scale, add_step, add_to, at_whole, load, rows_at, start, store, sums_of};
 use crate::{
     activations::{Block, STEPS, Step},
     blocking::{DEPTH, PARTS, ROWS, STEP},
@@ -103,7 +101,7 @@ fn units<S: Simd, const R: usize, const BITS: usize, const SCALES: usize, const 
                     let dots = begin::<S, R, BITS, MINIMA>(simd, sums, panel.zero);
                     let eights = eights_of(part, SCALES / STEPS);
                     let dots = multiply::<S, R, BITS>(simd, step, eights, quads, dots);
-                    let worth = |row: usize| Worth::of(x[row], place);
+                    let worth = |row: usize| (x[row].scales[place], x[row].worths[place]);
                     let (factors, minima) =
                         (&panel.factors[index][scale], &panel.minima[index][scale]);
                     add_scale::<S, R, MINIMA>(simd, &mut total, dots, worth, factors, minima);
@@ -171,7 +169,7 @@ fn one_step<S: Simd, const BITS: usize, const SCALES: usize, const MINIMA: bool>
         let dots = multiply::<S, 1, BITS>(simd, weights, eights, [&step.quads], dots);
         let scale = (place * SCALES + part) * panel.scales / (STEPS * SCALES);
         let (factors, minima) = (&panel.factors[index][scale], &panel.minima[index][scale]);
-        let worth = |_| step.into();
+        let worth = |_| (step.scale, step.worth);
         add_scale::<S, 1, MINIMA>(simd, &mut total, dots, worth, factors, minima);
     }
     store(simd, total[0], out);

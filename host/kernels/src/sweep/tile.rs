@@ -2,10 +2,10 @@
 //! sums in them.
 
 use crate::{
-    activations::{Block, STEPS, Step},
+    activations::{Block, STEPS},
     blocking::{DEPTH, PARTS, ROWS},
     packed::Panel,
-    simd::{LANES, MAGIC, Simd},
+    simd::{LANES, Simd},
 };
 
 /// Independent sums that hide the latency of a product where a tile has few rows.
@@ -80,7 +80,7 @@ fn tile<S: Simd, const R: usize, const SCALES: usize, const MINIMA: bool, const 
         let mut total = [[simd.splat(0.0); PARTS]; R];
         for step in 0..STEPS {
             let sums = |scale| sums_of::<R, SCALES>(x, scale);
-            let worth = |row: usize| Worth::of(x[row], step);
+            let worth = |row: usize| (x[row].scales[step], x[row].worths[step]);
             match SCALES {
                 1 => {
                     let start = start::<S, R, true, WIDE>(simd, sums(step), 0);
@@ -153,10 +153,10 @@ pub(super) fn sums_of<const R: usize, const SCALES: usize>(
     x: [&Block; R],
     scale: usize,
 ) -> [i32; R] {
-    x.map(|x| if SCALES == 8 { i32::from(x.sums16[scale]) } else { x.sum32(scale) })
+    x.map(|x| i32::from(if SCALES == 8 { x.sums16[scale] } else { x.sums32[scale] }))
 }
 
-/// Where the sums of integers begin: at [`MAGIC`], less what the zero of the weights adds to them, and more what
+/// Where the sums of integers begin: less what the zero of the weights adds to them, and more what
 /// weights lack that are taken as signed.
 #[inline(always)]
 pub(super) fn start<S: Simd, const R: usize, const MINIMA: bool, const WIDE: bool>(
@@ -164,12 +164,12 @@ pub(super) fn start<S: Simd, const R: usize, const MINIMA: bool, const WIDE: boo
     sums: [i32; R],
     zero: i32,
 ) -> [[S::Ints; PARTS]; R] {
-    let mut start = [[simd.splat_int(MAGIC); PARTS]; R];
+    let mut start = [[simd.splat_int(0); PARTS]; R];
     let lift = if S::SIGNED && WIDE { 128 } else { 0 };
     let zero = if MINIMA { 0 } else { zero };
     if !MINIMA || lift != 0 {
         for (start, sum) in start.iter_mut().zip(sums) {
-            *start = [simd.splat_int(MAGIC + (lift - zero) * sum); PARTS];
+            *start = [simd.splat_int((lift - zero) * sum); PARTS];
         }
     }
     start
@@ -209,55 +209,28 @@ pub(super) fn dots<S: Simd, const R: usize, const N: usize, const WIDE: bool>(
     result
 }
 
-/// What a sum of integers of one row under one scale is worth.
-#[derive(Clone, Copy)]
-pub(super) struct Worth {
-    /// Each of them.
-    pub(super) scale: f32,
-    /// What that makes too much of a sum that began at [`MAGIC`], taken off.
-    pub(super) offset: f32,
-    /// The sum of the inputs, which minima of weights are multiplied by.
-    pub(super) inputs: f32,
-}
-
-impl Worth {
-    /// Those of a step.
-    #[inline(always)]
-    pub(super) fn of(x: &Block, step: usize) -> Self {
-        Self { scale: x.scales[step], offset: x.offsets[step], inputs: x.worths[step] }
-    }
-}
-
-/// Those of a step that is alone.
-impl From<&Step> for Worth {
-    #[inline(always)]
-    fn from(step: &Step) -> Self {
-        Self { scale: step.scale, offset: step.offset, inputs: step.worth }
-    }
-}
-
 /// Adds what the integers of one scale are worth: those of each row by the row's scale and that of the weights,
-/// less the sum of its inputs by the minimum of the weights. `worth` gives it row by row: arrays would be put
-/// together in registers, number by number.
+/// less the sum of its inputs by the minimum of the weights. `worth` gives a row's scale and that sum: arrays of
+/// them would be put together in registers, number by number.
 #[inline(always)]
 pub(super) fn add_scale<S: Simd, const R: usize, const MINIMA: bool>(
     simd: S,
     total: &mut [[S::Floats; PARTS]; R],
     dots: [[S::Ints; PARTS]; R],
-    worth: impl Fn(usize) -> Worth,
+    worth: impl Fn(usize) -> (f32, f32),
     factors: &[f32; ROWS],
     minima: &[f32; ROWS],
 ) {
     let (factors, minima) = (load(simd, factors), load(simd, minima));
     for row in 0..R {
-        let Worth { scale, offset, inputs } = worth(row);
-        let (scale, offset, inputs) = (simd.splat(scale), simd.splat(offset), simd.splat(inputs));
+        let (scale, worth) = worth(row);
+        let (scale, worth) = (simd.splat(scale), simd.splat(worth));
         for part in 0..PARTS {
             let total = &mut total[row][part];
-            let dots = simd.multiply_add(simd.bits(dots[row][part]), scale, offset);
+            let dots = simd.multiply(simd.to_floats(dots[row][part]), scale);
             *total = simd.multiply_add(dots, factors[part], *total);
             if MINIMA {
-                *total = simd.multiply_subtract(inputs, minima[part], *total);
+                *total = simd.multiply_subtract(worth, minima[part], *total);
             }
         }
     }
@@ -272,11 +245,10 @@ pub(super) fn add_step<S: Simd, const R: usize>(
     x: [&Block; R],
     step: usize,
 ) {
-    let begun = simd.splat(-f32::from_bits(MAGIC as u32));
     for row in 0..R {
         let scale = simd.splat(x[row].scales[step]);
         for part in 0..PARTS {
-            let dots = simd.add(simd.bits(dots[row][part]), begun);
+            let dots = simd.to_floats(dots[row][part]);
             total[row][part] = simd.multiply_add(dots, scale, total[row][part]);
         }
     }
@@ -294,7 +266,7 @@ pub(super) fn at_whole<S: Simd, const R: usize>(
     let (factors, minima) = (load(simd, factors), load(simd, minima));
     let mut total = whole;
     for row in 0..R {
-        let worth = simd.splat(x[row].worth());
+        let worth = simd.splat(x[row].worth);
         for part in 0..PARTS {
             let product = simd.multiply(whole[row][part], factors[part]);
             total[row][part] = simd.multiply_subtract(worth, minima[part], product);
