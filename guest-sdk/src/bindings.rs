@@ -20,6 +20,7 @@ pub(crate) mod host {
         },
         logging::logging::log,
     };
+    pub(crate) use crate::outgoing::send;
 
     use super::signalbox::policy::types;
     use super::wasi::keyvalue::{atomics, store};
@@ -56,10 +57,10 @@ macro_rules! hook {
                 path: "../wit",
                 world: $world,
                 with: {
-                    "signalbox:policy/types@0.2.1": crate::bindings::signalbox::policy::types,
-                    "signalbox:policy/experts@0.2.1": crate::bindings::signalbox::policy::experts,
-                    "signalbox:policy/tokens@0.2.1": crate::bindings::signalbox::policy::tokens,
-                    "signalbox:policy/annotations@0.2.1":
+                    "signalbox:policy/types@0.2.2": crate::bindings::signalbox::policy::types,
+                    "signalbox:policy/experts@0.2.2": crate::bindings::signalbox::policy::experts,
+                    "signalbox:policy/tokens@0.2.2": crate::bindings::signalbox::policy::tokens,
+                    "signalbox:policy/annotations@0.2.2":
                         crate::bindings::signalbox::policy::annotations,
                     "wasi:logging/logging@0.1.0-draft": crate::bindings::wasi::logging::logging,
                     "wasi:config/store@0.2.0-rc.1": crate::bindings::wasi::config::store,

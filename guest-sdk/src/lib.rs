@@ -50,16 +50,20 @@ pub mod bindings;
 mod call;
 pub mod config;
 mod ending;
+mod exchange;
 mod expert;
 pub mod experts;
 #[doc(hidden)]
 pub mod hooks;
+pub mod http;
 pub mod keyvalue;
 mod level;
 pub mod log;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 mod notes;
+#[cfg(target_arch = "wasm32")]
+mod outgoing;
 mod parameters;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;

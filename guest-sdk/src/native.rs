@@ -5,12 +5,15 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
+mod http;
 mod keyvalue;
 
+pub(crate) use http::send;
 pub(crate) use keyvalue::{Bucket, increment, open, update};
 
 use crate::bindings::signalbox::policy::{tokens, types};
 use crate::bindings::wasi::{config::store, logging::logging};
+use crate::exchange::Answering;
 use crate::level::Level;
 use crate::{ResponseFormat, ToolChoice};
 
@@ -26,6 +29,7 @@ pub(crate) struct World {
     pub(crate) logs: Vec<(Level, String)>,
     pub(crate) notes: Vec<(String, String)>,
     pub(crate) kept: BTreeMap<String, Vec<u8>>,
+    pub(crate) http: Option<Answering>,
 }
 
 pub(crate) fn get(key: &str) -> Result<Option<String>, store::Error> {

@@ -19,7 +19,7 @@ pub use call::{RequestBuilder, conversation, request};
 use crate::bindings::signalbox::policy::types::{self, ExpertState};
 use crate::log::Level;
 use crate::native::{self, Edit, WORLD};
-use crate::{Action, Edits, Ending, Expert, Post, Request, State};
+use crate::{Action, Edits, Ending, Expert, Post, Request, State, http};
 
 /// Sets what [`config::get`](crate::config::get) finds under `key`.
 pub fn set_config(key: &str, value: &str) {
@@ -29,6 +29,13 @@ pub fn set_config(key: &str, value: &str) {
 /// Sets what [`experts::menu`](crate::experts::menu) answers.
 pub fn set_menu(experts: impl IntoIterator<Item = Expert>) {
     WORLD.with_borrow_mut(|world| world.menu = experts.into_iter().map(|e| e.0).collect());
+}
+
+/// Has requests over [`http`](crate::http) answered; without it they are [denied](crate::http::Error::Denied).
+pub fn answer_http(
+    answer: impl FnMut(&http::Request) -> Result<http::Response, http::Error> + 'static,
+) {
+    WORLD.with_borrow_mut(|world| world.http = Some(Box::new(answer)));
 }
 
 /// Takes the messages logged on this thread so far, oldest first.

@@ -30,6 +30,8 @@ const CHECKPOINT_FILES: [&str; 6] = [
     "special_tokens_map.json",
     "chat_template.jinja",
 ];
+/// What the SDK depends on.
+const SDK_DEPENDENCIES: [&str; 2] = ["wasip2", "wit-bindgen"];
 const CHECKPOINT_ENDINGS: [&str; 2] = [".safetensors", ".safetensors.index.json"];
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -115,7 +117,7 @@ fn is_checkpoint_file(name: &str) -> bool {
     CHECKPOINT_FILES.contains(&name) || CHECKPOINT_ENDINGS.iter().any(|end| name.ends_with(end))
 }
 
-/// Takes the sources that a new policy needs beside its own, and the line for its one dependency.
+/// Takes the sources that a new policy needs beside its own, and the lines for what the SDK depends on.
 fn sdk(root: &Path, code: &mut String) -> Result<()> {
     watch(&root.join("guest-sdk"));
     watch(&root.join("wit"));
@@ -126,9 +128,16 @@ fn sdk(root: &Path, code: &mut String) -> Result<()> {
     let manifest = root.join("Cargo.toml");
     watch(&manifest);
     let manifest = fs::read_to_string(manifest)?;
-    let line = manifest.lines().find(|line| line.starts_with("wit-bindgen = "));
-    let line = line.ok_or("the workspace has no dependency wit-bindgen")?;
-    writeln!(code, "/// The SDK's dependency.\npub(crate) const WIT_BINDGEN: &str = {line:?};")?;
+    let mut lines = Vec::new();
+    for name in SDK_DEPENDENCIES {
+        let line = manifest.lines().find(|line| line.starts_with(&format!("{name} = ")));
+        lines.push(line.ok_or_else(|| format!("the workspace has no dependency {name}"))?);
+    }
+    let lines = lines.join("\n");
+    writeln!(
+        code,
+        "/// The SDK's dependencies.\npub(crate) const DEPENDENCIES: &str = {lines:?};"
+    )?;
     list(code, "The SDK and the contract.", "SDK", &files)?;
     for (folder, name) in [("guest-sdk/js", "JS_SDK"), ("guest-sdk/python", "PYTHON_SDK")] {
         let mut files = Vec::new();

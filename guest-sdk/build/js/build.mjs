@@ -5,7 +5,7 @@ import { componentize } from '@bytecodealliance/componentize-js';
 
 const [sourcePath, witPath, worldName, out] = process.argv.slice(2);
 try {
-  // Hosts offer no wasi:http, which a policy that never fetches would import all the same.
+  // A policy that never fetches would import wasi:http all the same, and its operator would have to allow it.
   const disableFeatures = ['http', 'fetch-event'];
   const { component } = await componentize({ sourcePath, witPath, worldName, disableFeatures });
   await writeFile(out, component);

@@ -229,11 +229,7 @@ impl<'a> Section<'a> {
     /// A list of strings; empty when absent.
     pub(crate) fn texts(&self, key: &'static str) -> Vec<String> {
         let Some(value) = self.value(key) else { return Vec::new() };
-        let texts = value.as_array().and_then(|list| {
-            let literals = list.elements.iter().map(Value::as_string_lit);
-            literals.map(|text| text.map(|t| t.value.to_string())).collect()
-        });
-        self.expect(key, texts, "must be a list of strings").unwrap_or_default()
+        self.expect(key, texts(value), "must be a list of strings").unwrap_or_default()
     }
 
     /// The object under a key.
@@ -287,20 +283,32 @@ impl<'a> Section<'a> {
 
     /// The objects under keys that are names, not words of the format.
     pub(crate) fn named_sections(self) -> Vec<(String, Section<'a>)> {
-        let sections = self.properties().iter().filter_map(|entry| {
-            let name = entry.name.as_str().to_owned();
-            let path = self.path_of(&name);
-            match entry.value.as_object() {
-                Some(object) => Some((name, Section::new(Some(object), path, self.book))),
-                None => {
-                    self.book.mistake(entry.start(), &path, "must be an object: { ... }");
-                    None
-                }
+        self.named("must be an object: { ... }", |book, value, path| {
+            Some(Section::new(Some(value.as_object()?), path, book))
+        })
+    }
+
+    /// The lists of strings under such keys.
+    pub(crate) fn named_texts(self) -> Vec<(String, Vec<String>)> {
+        self.named("must be a list of strings", |_, value, _| texts(value))
+    }
+
+    fn named<T>(
+        self,
+        problem: &str,
+        read: impl Fn(&'a Book<'a>, &'a Value<'a>, String) -> Option<T>,
+    ) -> Vec<(String, T)> {
+        let read = |entry: &'a ObjectProp<'a>| {
+            let name = entry.name.as_str();
+            let value = read(self.book, &entry.value, self.path_of(name));
+            if value.is_none() {
+                self.book.mistake(entry.start(), &self.path_of(name), problem);
             }
-        });
-        let sections = sections.collect();
+            Some((name.to_owned(), value?))
+        };
+        let named = self.properties().iter().filter_map(read).collect();
         self.close();
-        sections
+        named
     }
 
     /// Records a mistake at a key: what a getter can't know.
@@ -415,6 +423,12 @@ impl Drop for Section<'_> {
             }
         }
     }
+}
+
+/// A list of strings.
+fn texts(value: &Value<'_>) -> Option<Vec<String>> {
+    let literals = value.as_array()?.elements.iter().map(Value::as_string_lit);
+    literals.map(|text| text.map(|text| text.value.to_string())).collect()
 }
 
 /// A whole number, however it is written: `4096`, `4096.0`, `4e3`.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::{Notes, Parameters, Runs, shared};
+use crate::{HttpHost, HttpProblem, Notes, Parameters, Runs, shared};
 
 /// What stands in a text where an image stood: U+FFFC, Unicode's object replacement character.
 pub const IMAGE_MARK: char = '\u{fffc}';
@@ -177,4 +179,16 @@ pub trait World: Send + Sync + 'static {
 
     /// Tokens of `text` for `expert`; `None` means the highest-priority expert.
     async fn count_tokens(&self, text: String, expert: Option<String>) -> Result<u32, TokenError>;
+
+    /// Sends a request of a policy to a host that the operator lists for it, if its address may be asked, and reads the whole
+    /// answer, whose body may have `bytes_max`; redirects are answers. Given up when the future is dropped. Where there is
+    /// no network, as here, nothing is sent.
+    async fn send(
+        &self,
+        _to: &HttpHost,
+        _request: Request<Bytes>,
+        _bytes_max: u64,
+    ) -> Result<Response<Bytes>, HttpProblem> {
+        Err(HttpProblem::NoNetwork)
+    }
 }

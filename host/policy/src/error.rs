@@ -5,7 +5,7 @@ use std::{borrow::Cow, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use signalbox_confine::OutOfBounds;
 
-use crate::{Agreement, Hook, PolicyRef};
+use crate::{Agreement, Hook, PolicyRef, needless};
 
 /// Who has to act on an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,8 +246,9 @@ pub enum PolicyError {
     /// The revision imports what the one in force does not, and nobody allowed it.
     #[error(
         "revision {policy} imports what the one in force does not: {}; it stays staged until you say \
-         that it may (--allow-new-imports, or \"allow_new_imports\": true)",
-        imports.join(", ")
+         that it may (--allow-new-imports, or \"allow_new_imports\": true){}",
+        imports.join(", "),
+        needless::mend(imports)
     )]
     NewImports {
         /// The revision.

@@ -6,6 +6,7 @@ mod config;
 mod edits;
 mod ending;
 mod experts;
+pub(crate) mod http;
 mod keyvalue;
 mod log;
 mod parameters;
@@ -16,15 +17,17 @@ mod tokens;
 use semver::Version;
 
 /// Everything a component may import, by interface. Any compatible version will do.
-pub(crate) const OFFERED: [&str; 14] = [
-    "signalbox:policy/types@0.2.1",
-    "signalbox:policy/experts@0.2.1",
-    "signalbox:policy/tokens@0.2.1",
-    "signalbox:policy/annotations@0.2.1",
+pub(crate) const OFFERED: [&str; 16] = [
+    "signalbox:policy/types@0.2.2",
+    "signalbox:policy/experts@0.2.2",
+    "signalbox:policy/tokens@0.2.2",
+    "signalbox:policy/annotations@0.2.2",
     "wasi:logging/logging@0.1.0-draft",
     "wasi:config/store@0.2.0-rc.1",
     "wasi:keyvalue/store@0.2.0-draft2",
     "wasi:keyvalue/atomics@0.2.0-draft2",
+    "wasi:http/types@0.2.12",
+    "wasi:http/outgoing-handler@0.2.12",
     "wasi:cli/*@0.2.12",
     "wasi:io/*@0.2.12",
     "wasi:clocks/*@0.2.12",
@@ -108,7 +111,9 @@ mod tests {
         check("wasi:logging/logging@0.1.0", false);
         check("wasi:cli/stderr@0.2.6", true);
         check("wasi:cli/stderr@0.3.0", false);
-        check("wasi:http/outgoing-handler@0.2.4", false);
+        check("wasi:http/outgoing-handler@0.2.4", true);
+        check("wasi:http/incoming-handler@0.2.4", false);
+        check("wasi:http/types@0.3.0", false);
         check("env", false);
     }
 
@@ -123,9 +128,11 @@ mod tests {
         check(&[tokens], &[], &[tokens]);
         check(&[tokens, experts], &[tokens], &[experts]);
         check(&[tokens], &[tokens, experts], &[]);
-        check(&["signalbox:policy/tokens@0.2.1"], &[tokens], &[]);
+        check(&["signalbox:policy/tokens@0.2.2"], &[tokens], &[]);
         let keyvalue = "wasi:keyvalue/store@0.2.0-draft2";
         check(&[keyvalue, tokens], &[tokens], &[keyvalue]);
+        let http = "wasi:http/outgoing-handler@0.2.4";
+        check(&[http], &["wasi:http/types@0.2.4"], &[http]);
         check(&["signalbox:policy/types@0.2.0", "wasi:cli/stdout@0.2.6"], &[], &[]);
     }
 }

@@ -23,7 +23,8 @@ const TAIL_BYTES: usize = 1024;
 /// What a guest may write to stdout or stderr at once, in bytes.
 const WRITE_BYTES: usize = 4096;
 
-/// The log of one instance.
+/// The log of one instance. Clones are one log.
+#[derive(Clone)]
 pub(crate) struct Log(Arc<Shared>);
 
 /// What its streams share.

@@ -129,6 +129,11 @@ impl MemoryBudget {
 }
 
 impl Share {
+    /// Another share of the same budget, which has nothing yet.
+    pub(crate) fn sibling(&self) -> Share {
+        self.budget.share()
+    }
+
     /// Takes more, if there is more.
     pub(crate) fn take(&mut self, bytes: u64) -> Result<(), Failure> {
         let MemoryBudget { used, limit } = &*self.budget;

@@ -24,11 +24,15 @@ mod fallback;
 pub mod fuzz;
 mod hook;
 mod hostcall_fuel;
+mod http_host;
+mod http_problem;
 mod import;
 mod instance_log;
 mod instances;
+mod lent;
 mod limits;
 mod meter;
+mod needless;
 mod notes;
 mod origin;
 mod pace;
@@ -71,6 +75,8 @@ pub use hook::{
     Hook, PerHook,
     post::{Ending, PostChain, Reason, Seats},
 };
+pub use http_host::HttpHost;
+pub use http_problem::HttpProblem;
 pub use import::is_plain_wasi;
 pub use limits::Limits;
 pub use notes::{Note, Notes};

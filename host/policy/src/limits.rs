@@ -79,6 +79,15 @@ limits! {
         bucket_bytes: u64 = 4 * MIB, 0..=256 * MIB, "bytes";
         /// Keys that a policy may keep.
         bucket_entries: u64 = 10_000, 0..=1_000_000, "entries";
+        /// Requests over `wasi:http` that a policy may send in one call of a hook.
+        http_requests: u64 = 8, 0..=1000, "requests";
+        /// Body of one of these requests.
+        http_request_bytes: u64 = 256 * KIB, KIB..=64 * MIB, "bytes";
+        /// Body of the answer to one of them.
+        http_response_bytes: u64 = MIB, KIB..=64 * MIB, "bytes";
+        /// Wall clock that the requests of one call of a hook have together, from the first on. It is the host's time, not the
+        /// guest's own, and at most half of `policies.limits.host_wait_ms`.
+        http_ms: u64 = 5000, 1..=60_000, "milliseconds";
         /// Log lines of one call; the rest is dropped.
         log_lines: u64 = 64, 0..=10_000, "lines";
         /// Size of an uploaded component; one in Python has 18 MiB.
@@ -159,6 +168,11 @@ impl Limits {
     /// Wall clock of one call of a hook, all waiting included.
     pub(crate) fn host_wait(&self) -> Duration {
         Duration::from_millis(self.host_wait_ms)
+    }
+
+    /// Wall clock of all requests of one call of a hook. A policy that asks slow hosts must not look like a busy host.
+    pub(crate) fn http_time(&self) -> Duration {
+        Duration::from_millis(self.http_ms.min(self.host_wait_ms / 2))
     }
 
     /// Bytes that a hook which is shown `text_bytes` may answer with beyond those.

@@ -19,7 +19,8 @@ pub(crate) struct Meters {
     policy: Arc<Tally>,
 }
 
-/// Where the memory of one instance is counted when it ends.
+/// Where what one instance had and did is counted.
+#[derive(Clone)]
 pub(crate) struct Gauge {
     pub(crate) meters: Arc<Meters>,
     pub(crate) hook: Hook,
@@ -29,6 +30,13 @@ impl Gauge {
     /// The instance had `bytes` of memory at its end, which is the most that it ever had.
     pub(crate) fn ended(&self, bytes: u64) {
         self.meters.memory(self.hook, bytes);
+    }
+
+    /// A request of the instance came to its end.
+    pub(crate) fn request(&self, how: &'static str) {
+        let count =
+            |counters: &mut HookCounters| *counters.http_requests.entry(how).or_default() += 1;
+        self.meters.count(self.hook, count);
     }
 }
 

@@ -9,12 +9,13 @@ use wasmtime::{Store, component::Instance};
 use crate::{
     Failure, Hook, PerHook, PolicyRef, Runs,
     hook::{Answer, Refusal, Spec, bounds},
+    lent::{Lent, Turn},
     meter::{Gauge, Meters},
     pace::Pace,
     program::Program,
     runtime::Runtime,
     scheduler::{Budget, First, Late, OwnTime},
-    store::{Held, Lent, State, Turn},
+    store::{Held, State},
 };
 
 /// One revision of one policy, ready to run.

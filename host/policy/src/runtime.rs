@@ -12,10 +12,11 @@ use wasmtime::{
 use crate::{
     Limits, PolicyError, bindings, engine,
     instances::Instances,
+    lent::{Lent, Turn},
     meter::Gauge,
     sampling::{Sample, Sampling},
     scheduler::Scheduler,
-    store::{Held, Lent, State, Turn},
+    store::{Held, State},
     token_counts::TokenCounts,
 };
 
@@ -96,6 +97,7 @@ fn cannot_run(error: wasmtime::Error) -> PolicyError {
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     bindings::Policy::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }

@@ -25,7 +25,7 @@ use tokio::{
 
 pub(crate) use run_queue::{ASIDE, RunQueue};
 use task::{Shared, Task};
-pub(crate) use time::OwnTime;
+pub(crate) use time::{HostWork, OwnTime};
 
 /// A guest that is about to be late is looked after this often.
 const LOOK_AFTER: Duration = Duration::from_millis(5);

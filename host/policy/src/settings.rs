@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    BreakerSettings, CallBounds, CanarySettings, Compile, Hook, Limits, OnFailure, PerHook,
-    SigningKeys, hook::table::spec,
+    BreakerSettings, CallBounds, CanarySettings, Compile, Hook, HttpHost, Limits, OnFailure,
+    PerHook, SigningKeys, hook::table::spec,
 };
 
 /// All settings of the policy runtime.
@@ -22,6 +22,8 @@ pub struct PolicySettings {
     pub bounds: CallBounds,
     /// What `wasi:config/store` shows: policy name, then key and value.
     pub settings: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whom policies may ask over `wasi:http`, by policy name; nobody where nothing is said.
+    pub http_hosts: BTreeMap<String, Vec<HttpHost>>,
     /// Failure modes by policy name.
     pub on_failure: BTreeMap<String, OnFailure>,
     /// Failure modes of the others.
@@ -42,6 +44,7 @@ impl PolicySettings {
             limits: Limits::default(),
             bounds: CallBounds::default(),
             settings: BTreeMap::new(),
+            http_hosts: BTreeMap::new(),
             on_failure: BTreeMap::new(),
             failure_defaults: PerHook::from_fn(|hook| spec(hook).on_failure.clone()),
             breaker: BreakerSettings::default(),

@@ -138,6 +138,8 @@ pub struct HookCounters {
     pub instance_total_us: u64,
     /// The slowest of them, in microseconds.
     pub instance_max_us: u64,
+    /// Requests over `wasi:http`, by what came of them: `answered`, `denied`, `late`, ...
+    pub http_requests: BTreeMap<&'static str, u64>,
     /// Memory of all instances that ended, in bytes.
     pub memory_total_bytes: u64,
     /// The largest of them.

@@ -1,11 +1,6 @@
 //! The state of one instance: what it may use, what it was lent, and why it had to stop.
 
-use std::{
-    collections::BTreeMap,
-    hash::{Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use signalbox_confine::clean;
@@ -16,17 +11,19 @@ use wasmtime::{
     component::{HasData, ResourceTable, ResourceTableError},
 };
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::{
-    CallBounds, Failure, Limits, Notes, PolicyRef, World, bindings,
+    Failure, Limits, Notes, bindings,
     buckets::Bucket,
     engine::{CORE_INSTANCES, MEMORIES, TABLES},
     hostcall_fuel,
+    import::http::Http,
     instance_log::Log,
     instances::{CallInstance, InstancePermit, MemoryBudget, Share},
+    lent::{Lent, Turn},
     meter::Gauge,
-    sampling::Sampling,
-    scheduler::{ASIDE, OwnTime, give_way},
+    scheduler::give_way,
     token_counts::TokenCounts,
 };
 
@@ -37,33 +34,6 @@ const FRAMES_SHOWN: usize = 5;
 /// Bytes of a trap's report.
 const REPORT_BYTES: usize = 2048;
 
-/// What a policy is lent for all its calls.
-pub(crate) struct Lent {
-    pub(crate) policy: PolicyRef,
-    pub(crate) world: Arc<dyn World>,
-    pub(crate) config: BTreeMap<String, String>,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) bounds: CallBounds,
-    /// What it keeps from one call to the next.
-    pub(crate) bucket: Arc<Bucket>,
-    /// Where its guests are, for a profile.
-    pub(crate) sampling: Arc<Sampling>,
-    /// Whether it is only compared: nobody waits for it, and no import may change anything that others see.
-    pub(crate) aside: bool,
-}
-
-impl Lent {
-    /// Where its guests stand in line: all revisions of a policy share its turns.
-    pub(crate) fn lane(&self) -> u64 {
-        if self.aside {
-            return ASIDE;
-        }
-        let mut hasher = std::hash::DefaultHasher::new();
-        self.policy.name.hash(&mut hasher);
-        hasher.finish()
-    }
-}
-
 /// What an instance holds for its life, so that there are no more than there may be.
 pub(crate) enum Held {
     /// Of a call that is before its expert.
@@ -72,15 +42,6 @@ pub(crate) enum Held {
     Aside(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
     /// Of a reply.
     Session(#[expect(dead_code, reason = "held, not read")] InstancePermit),
-}
-
-/// One call into an instance: its time, and how much of it there may be.
-#[derive(Clone)]
-pub(crate) struct Turn {
-    pub(crate) own_time: Arc<OwnTime>,
-    pub(crate) limit: Duration,
-    /// Bytes of text that the guest is shown.
-    pub(crate) text_bytes: usize,
 }
 
 /// What one instance is lent, has used, and was denied.
@@ -96,6 +57,8 @@ pub(crate) struct State {
     bucket: Option<Arc<Bucket>>,
     memory: Memory,
     wasi: Option<WasiCtx>,
+    /// What this call has asked of others, once it did.
+    http: Option<Http>,
     gauge: Gauge,
     _held: Held,
 }
@@ -123,6 +86,7 @@ impl State {
             log: Log::new(lent.limits.log_lines),
             memory: Memory::new(&lent.limits, memory),
             wasi: None,
+            http: None,
             token_counts: token_counts.clone(),
             turn,
             notes: Notes::default(),
@@ -154,6 +118,7 @@ impl State {
     pub(crate) fn restart(store: &mut Store<State>, turn: Turn) {
         let fuel = hostcall_fuel::of_call(&store.data().lent.limits, turn.text_bytes);
         store.data_mut().turn = turn;
+        store.data_mut().http = None;
         store.set_hostcall_fuel(fuel);
         store.set_epoch_deadline(1);
     }
@@ -262,6 +227,15 @@ impl WasiView for State {
             WasiCtx::builder().stdout(log.stdout(policy)).stderr(log.stderr(policy)).build()
         });
         WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let Self { lent, turn, log, gauge, memory, .. } = self;
+        let made = || Http::new(lent, turn, log, gauge, memory.share.sibling());
+        let Http { ctx, sender } = self.http.get_or_insert_with(made);
+        WasiHttpCtxView { hooks: sender, table: &mut self.table, ctx }
     }
 }
 

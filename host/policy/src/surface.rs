@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use wasmparser::{Encoding, Parser, Payload, Validator};
 use wasmtime::Engine;
 
-use crate::{Hook, Limits, UploadProblem, import};
+use crate::{Hook, Limits, UploadProblem, import, needless};
 use problem::{malformed, problem};
 
 /// What a component exports and imports, as far as policies are concerned.
@@ -138,21 +138,13 @@ fn check_imports(imports: &[String]) -> Result<(), UploadProblem> {
         return Ok(());
     }
     let text = format!("it imports {}, which this host does not offer", strange.join(", "));
-    // Runtimes of JavaScript bring it along, used or not.
-    let http = strange.iter().any(|name| name.starts_with("wasi:http/"));
-    let without = match http {
-        true => {
-            "do without (`signalbox policy build` makes JavaScript without it; componentize-js by itself \
-                 does with `-d http fetch-event`)"
-        }
-        false => "do without",
-    };
+    let without = needless::without(&strange).unwrap_or("do without");
     let mend = format!("{without}; offered are {}", import::OFFERED.join(", "));
     Err(problem("upload_import_not_offered", text, mend))
 }
 
 /// The version of the contract spoken here.
-const CONTRACT: &str = "0.2.1";
+const CONTRACT: &str = "0.2.2";
 
 /// What a policy may be built against here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -250,17 +242,17 @@ mod tests {
     fn imports_that_are_not_offered_are_named_beside_the_offered() {
         let message = refused(&component(
             r#"(component
-                (import "wasi:http/types@0.2.4" (instance))
+                (import "wasi:http/incoming-handler@0.2.4" (instance))
                 (import "wasi:io/error@0.2.6" (instance))
                 (import "acme:secrets/vault@1.0.0" (instance)))"#,
         ));
         assert_eq!(message.code, "upload_import_not_offered");
         assert_eq!(
             message.text,
-            "it imports acme:secrets/vault@1.0.0, wasi:http/types@0.2.4, which this host does not \
-             offer"
+            "it imports acme:secrets/vault@1.0.0, wasi:http/incoming-handler@0.2.4, which this host \
+             does not offer"
         );
-        assert!(message.mend.contains("signalbox:policy/tokens@0.2.1"), "{}", message.mend);
+        assert!(message.mend.contains("signalbox:policy/tokens@0.2.2"), "{}", message.mend);
         assert!(message.mend.contains("`-d http fetch-event`"), "{}", message.mend);
     }
 
@@ -268,7 +260,7 @@ mod tests {
     fn a_component_without_hooks_gets_their_names() {
         let message = refused(&component("(component)"));
         assert_eq!(message.code, "upload_no_hook");
-        assert!(message.mend.contains("signalbox:policy/route@0.2.1"), "{}", message.mend);
+        assert!(message.mend.contains("signalbox:policy/route@0.2.2"), "{}", message.mend);
     }
 
     #[test]

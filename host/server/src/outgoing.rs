@@ -1,6 +1,8 @@
 //! Requests that this host makes itself: one exchange over a connection that was made for it, in clear or over TLS.
 //! Everything is given up at once when the future is dropped.
 
+mod place;
+
 use std::{
     pin::pin,
     sync::{Arc, LazyLock},
@@ -21,6 +23,8 @@ use tokio_rustls::{
     client::TlsStream,
     rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
 };
+
+pub(crate) use place::{NoConnection, connect, is_public};
 
 /// Headers of an answer, in number and in bytes.
 const HEADERS_MAX: usize = 100;

@@ -147,6 +147,11 @@ fn policy(name: &str, hook: Hook, done: &HookCounters) {
         let labels: Vec<_> = labels().into_iter().chain(kind).collect();
         counter!("signalbox_policy_failures_total", &labels).absolute(*failures);
     }
+    for (result, requests) in &done.http_requests {
+        let result = [("result", (*result).to_owned())];
+        let labels: Vec<_> = labels().into_iter().chain(result).collect();
+        counter!("signalbox_policy_http_requests_total", &labels).absolute(*requests);
+    }
 }
 
 /// Prometheus knows one number type; exact up to 2^53.

@@ -149,9 +149,18 @@ fn describe() {
     describe_counter!("signalbox_expert_unloads_total", "Times the expert left memory");
     describe_counter!("signalbox_prefetch_hits_total", "Experts loaded ahead and asked then");
     describe_counter!("signalbox_prefetch_wastes_total", "Experts loaded ahead and never asked");
+    describe_policies();
+}
+
+/// Those of policies.
+fn describe_policies() {
     describe_counter!("signalbox_policy_calls_total", "Calls of a policy, whatever its revision");
     describe_counter!("signalbox_policy_refusals_total", "Calls it turned away on purpose");
     describe_counter!("signalbox_policy_failures_total", "Calls it failed in, by how");
+    describe_counter!(
+        "signalbox_policy_http_requests_total",
+        "Requests it sent over wasi:http, by what came of them"
+    );
     describe_gauge!("signalbox_policies_unreadable", "1 while nobody knows what is in force");
     describe_gauge!("signalbox_policy_out_of_service", "1 while a hook is out of service");
     describe_counter!("signalbox_policy_openings_total", "Times a hook was taken out of service");
@@ -169,6 +178,6 @@ fn describe() {
     describe_gauge!("signalbox_policy_guest_seconds", "Of it, the guests' own time");
     describe_gauge!(
         "signalbox_policy_host_seconds",
-        "Of it, waiting for turns, room, token counts"
+        "Of it, waiting for turns, room, token counts, other hosts"
     );
 }

@@ -28,11 +28,12 @@ const MAY_USE: [(&str, &[&str]); 8] = [
 ];
 
 /// An outside crate that changes what a room is about, and the only rooms that may use it.
-const ONLY_IN: [(&str, &[&str]); 7] = [
+const ONLY_IN: [(&str, &[&str]); 8] = [
     ("candle-core", &["host/engine"]),
     ("tokenizers", &["host/engine"]),
     ("wasmtime", &["host/policy"]),
     ("wasmtime-wasi", &["host/policy"]),
+    ("wasmtime-wasi-http", &["host/policy"]),
     ("axum", &["host/server"]),
     ("hyper", &["host/server"]),
     ("anyhow", &["host/cli", "tests/e2e"]),

@@ -156,7 +156,7 @@ const IGNORED: &[Group] = &[
     },
     Group {
         sections: &["rag"],
-        why: NOT_YET,
+        why: "the policy rag-bridge does this; it has its settings in policies.settings and its bridge in policies.http_hosts",
         keys: &[
             "bridge_url",
             "collection",

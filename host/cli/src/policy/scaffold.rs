@@ -127,7 +127,7 @@ pub(super) fn create(parent: &Path, name: &str, language: Language, hook: HookKi
             .replace("@hook@", hook.name())
             .replace("@language@", language.name())
             .replace("@version@", env!("CARGO_PKG_VERSION"))
-            .replace("@wit-bindgen@", builtin::WIT_BINDGEN)
+            .replace("@dependencies@", builtin::DEPENDENCIES)
     };
     let (source, text) = language.source(hook);
     write(&folder, source, fill(text).as_bytes())?;
@@ -188,7 +188,9 @@ mod tests {
         create(parent.path(), "mine", Language::Rust, HookKind::Pre).unwrap();
         let read = |path| fs::read_to_string(parent.path().join("mine").join(path)).unwrap();
         assert!(read("Cargo.toml").contains("name = \"mine\""));
-        assert!(read("Cargo.toml").contains("\nwit-bindgen = "));
+        for dependency in ["wit-bindgen", "wasip2"] {
+            assert!(read("Cargo.toml").contains(&format!("\n{dependency} = ")));
+        }
         assert!(read(".cargo/config.toml").contains("target-dir = \"../target\""));
         assert!(read("src/lib.rs").contains("export!(Policy: pre)"));
         assert!(read("sdk/src/lib.rs").contains("wit-bindgen"));

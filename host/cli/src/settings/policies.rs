@@ -1,11 +1,11 @@
 //! `policies`: where the registry lives, what policies may use, and what is deployed at start.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use signalbox_confine::{LINE_BYTES, clean};
 use signalbox_policy::{
-    BreakerSettings, CanarySettings, Compile, Limits, OnFailure, PerHook, Pipeline, PolicySettings,
-    SigningKeys,
+    BreakerSettings, CanarySettings, Compile, HttpHost, Limits, OnFailure, PerHook, Pipeline,
+    PolicySettings, SigningKeys,
 };
 use signalbox_server::ServerSettings;
 
@@ -49,6 +49,7 @@ pub(super) fn read(
                 .into_iter()
                 .map(|(policy, values)| (policy, values.pairs().into_iter().collect()))
                 .collect(),
+            http_hosts: http_hosts(section),
             on_failure: modes(section).into_iter().collect(),
             failure_defaults: failure_defaults(
                 &section.section("failure_defaults"),
@@ -102,6 +103,23 @@ fn signing_keys(section: &Section<'_>) -> SigningKeys {
         section.mistake("signing_keys", problem);
         SigningKeys::default()
     })
+}
+
+/// Whom policies may ask, by policy.
+fn http_hosts(section: &Section<'_>) -> BTreeMap<String, Vec<HttpHost>> {
+    let listed = section.section("http_hosts").named_texts().into_iter();
+    let hosts = listed.map(|(policy, entries)| {
+        let read = |entry: &String| match HttpHost::parse(entry) {
+            Ok(host) => Some(host),
+            Err(problem) => {
+                section.mistake("http_hosts", format!("{policy}: {problem}"));
+                None
+            }
+        };
+        let hosts = entries.iter().filter_map(read).collect();
+        (policy, hosts)
+    });
+    hosts.collect()
 }
 
 fn pipeline(section: &Section<'_>) -> Option<Pipeline> {

@@ -101,7 +101,7 @@ fn every_ignored_key_is_listed_once_with_its_reason() {
         found[0].why
     };
     assert!(why("experts[].swap_space").contains("CPU"));
-    assert_eq!(why("rag.bridge_url"), "accepted, not used by this version");
+    assert!(why("rag.bridge_url").contains("the policy rag-bridge"));
     assert!(why("routing_threshold").contains("route policy"));
     assert!(settings.ignored.iter().all(|i| i.key != "experts[].max_model_len"));
 }
@@ -381,6 +381,7 @@ fn policies_are_configured_by_name() {
             "pipeline": { "pre": ["redact-pii"], "route": "mine" },
             "components": { "mine": "mine.wasm" },
             "settings": { "token-budget": { "max_tokens": 64, "strict": true } },
+            "http_hosts": { "mine": ["example.com", "http://localhost:8001"] },
             "on_failure": { "mine": "policy:round-robin" },
             "limits": { "route_deadline_ms": 20 }
         }"#,
@@ -390,12 +391,23 @@ fn policies_are_configured_by_name() {
     assert_eq!(settings.registry.data_dir, Path::new("/etc/box/state"));
     assert_eq!(settings.registry.settings["token-budget"]["max_tokens"], "64");
     assert_eq!(settings.registry.limits.route_deadline_ms, 20);
+    let hosts: Vec<_> =
+        settings.registry.http_hosts["mine"].iter().map(|h| h.to_string()).collect();
+    assert_eq!(hosts, ["https://example.com", "http://localhost:8001"]);
     assert_eq!(settings.components, [("mine".into(), PathBuf::from("/etc/box/mine.wasm"))]);
     assert_eq!(settings.pipeline.unwrap().route.as_deref(), Some("mine"));
     check(
         r#""policies": { "on_failure": { "mine": "explode" } }"#,
         &["line 1: policies.on_failure: mine: \"explode\" is no failure mode; use refuse, skip, \
            native or policy:NAME"],
+    );
+    check(
+        r#""policies": { "http_hosts": { "mine": ["http://a/b"], "other": "a" } }"#,
+        &[
+            "line 1: policies.http_hosts.other: must be a list of strings",
+            "line 1: policies.http_hosts: mine: \"http://a/b\" is no host; write example.com, \
+             example.com:8443, http://10.0.0.7:8001 or private:http://rag.lan",
+        ],
     );
 }
 

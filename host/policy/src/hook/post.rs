@@ -17,8 +17,9 @@ use crate::{
     Call, ExpertView, Failure, Hook, OnFailure, Runs,
     bindings::exports::signalbox::policy::post::{self, Guest, GuestIndices},
     instances::InstancePermit,
+    lent::Turn,
     policy::{Policy, no_hook},
-    store::{Held, State, Turn},
+    store::{Held, State},
 };
 pub use ending::{Ending, Reason};
 pub use reply::{PostChain, Seats};

@@ -7,12 +7,12 @@ use super::{Registry, book::Book, ledger::Ledger};
 use crate::{
     PerHook, PolicyRef,
     buckets::Bucket,
+    lent::Lent,
     meter::Meters,
     policy::Policy,
     program::Program,
     seat::{Seat, Unusable},
     snapshot::Set,
-    store::Lent,
 };
 
 impl Registry {
@@ -93,6 +93,7 @@ impl Registry {
             policy: id.clone(),
             world: self.world.clone(),
             config: rules.settings.settings.get(&id.name).cloned().unwrap_or_default(),
+            http_hosts: rules.settings.http_hosts.get(&id.name).cloned().unwrap_or_default(),
             limits: rules.limits.clone(),
             bounds: rules.settings.bounds.clone(),
             bucket,

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{Registry, book::Book, build::Built, disk, ledger::Stored, probe};
 use crate::{
-    Hook, PolicyError, PolicyRef, Uploaded, compile::Haste, meter::Meters, policy::Policy,
-    program::Program, seat::now_ms, store::Lent,
+    Hook, PolicyError, PolicyRef, Uploaded, compile::Haste, lent::Lent, meter::Meters,
+    policy::Policy, program::Program, seat::now_ms,
 };
 
 impl Registry {

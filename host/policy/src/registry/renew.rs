@@ -48,6 +48,7 @@ impl Policies {
 /// Keys that say something else, limits left out.
 fn differences(before: &PolicySettings, after: &PolicySettings) -> Vec<String> {
     let configured = differing("policies.settings", &before.settings, &after.settings);
+    let hosts = differing("policies.http_hosts", &before.http_hosts, &after.http_hosts);
     let modes = differing("policies.on_failure", &before.on_failure, &after.on_failure);
     let sections = [
         ("policies.signing_keys", before.signing_keys != after.signing_keys),
@@ -56,7 +57,7 @@ fn differences(before: &PolicySettings, after: &PolicySettings) -> Vec<String> {
         ("policies.canary", before.canary != after.canary),
     ];
     let sections = sections.into_iter().filter(|(_, differs)| *differs);
-    configured.chain(modes).chain(sections.map(|(key, _)| key.to_owned())).collect()
+    configured.chain(hosts).chain(modes).chain(sections.map(|(key, _)| key.to_owned())).collect()
 }
 
 /// What a section says of some policies and not of the same ones in the same words.
@@ -77,6 +78,7 @@ fn concerns(name: &str, before: &PolicySettings, after: &PolicySettings) -> bool
     };
     all(before) != all(after)
         || before.settings.get(name) != after.settings.get(name)
+        || before.http_hosts.get(name) != after.http_hosts.get(name)
         || Hook::ALL
             .iter()
             .any(|hook| before.on_failure(name, *hook) != after.on_failure(name, *hook))

@@ -5,12 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Policies, Registry, ledger::Ledger};
 use crate::{
     Agreement, NewImports, PolicyError, PolicyRef, ShadowStatus,
+    lent::Lent,
     meter::Meters,
     policy::Policy,
     program::Program,
     seat::{Seat, now_ms},
     shadow::Shadow,
-    store::Lent,
 };
 
 impl Policies {

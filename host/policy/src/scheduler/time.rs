@@ -4,8 +4,8 @@
 use std::{
     cell::Cell,
     sync::{
-        LazyLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,19 +19,51 @@ thread_local! {
 #[derive(Debug, Default)]
 pub(crate) struct OwnTime {
     ran_ns: AtomicU64,
-    slept_ns: AtomicU64,
-    /// Since when it sleeps of its own will, in nanoseconds of this process; 0 while it does not.
-    asleep_since_ns: AtomicU64,
-    with_host: AtomicBool,
+    sleep: Mutex<Sleep>,
+}
+
+/// When a guest that has no turn sleeps of its own will.
+#[derive(Debug, Default)]
+struct Sleep {
+    slept: Duration,
+    /// Since when it does.
+    since: Option<Instant>,
+    /// It waits to be woken, for whatever reason.
+    idle: bool,
+    /// What the host does for it at the moment; while there is something, its sleep is not of its own will.
+    host_works: usize,
+}
+
+/// Something that the host does for a guest, until it is dropped.
+pub(crate) struct HostWork(Arc<OwnTime>);
+
+impl Sleep {
+    fn settle(&mut self) {
+        match (self.idle && self.host_works == 0, self.since) {
+            (true, None) => self.since = Some(Instant::now()),
+            (false, Some(since)) => {
+                self.slept += since.elapsed();
+                self.since = None;
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for HostWork {
+    fn drop(&mut self) {
+        let mut sleep = self.0.sleep();
+        sleep.host_works -= 1;
+        sleep.settle();
+    }
 }
 
 impl OwnTime {
     /// All of it, the turn under way on this thread included.
     pub(crate) fn spent(&self) -> Duration {
-        let since = self.asleep_since_ns.load(Ordering::Acquire);
-        let asleep = if since == 0 { 0 } else { now_ns().saturating_sub(since) };
-        let before = self.ran_ns.load(Ordering::Acquire) + self.slept_ns.load(Ordering::Acquire);
-        Duration::from_nanos(before + asleep)
+        let ran = Duration::from_nanos(self.ran_ns.load(Ordering::Acquire));
+        let sleep = self.sleep();
+        ran + sleep.slept + sleep.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// The same, seen from within a turn.
@@ -65,31 +97,37 @@ impl OwnTime {
 
     /// The guest waits for something: for the host, or for a clock that it set itself.
     pub(super) fn falls_asleep(&self) {
-        if !self.with_host.load(Ordering::Acquire) {
-            self.asleep_since_ns.store(now_ns(), Ordering::Release);
-        }
+        self.is_idle(true);
     }
 
     pub(super) fn wakes_up(&self) {
-        let since = self.asleep_since_ns.swap(0, Ordering::AcqRel);
-        if since != 0 {
-            self.slept_ns.fetch_add(now_ns().saturating_sub(since), Ordering::AcqRel);
-        }
+        self.is_idle(false);
+    }
+
+    fn is_idle(&self, idle: bool) {
+        let mut sleep = self.sleep();
+        sleep.idle = idle;
+        sleep.settle();
+    }
+
+    /// The host begins to do something for the guest: until that is done, waiting is not the guest's time.
+    pub(crate) fn host_works(self: &Arc<Self>) -> HostWork {
+        let mut sleep = self.sleep();
+        sleep.host_works += 1;
+        sleep.settle();
+        drop(sleep);
+        HostWork(self.clone())
     }
 
     /// Awaits host work that is not the guest's time.
-    pub(crate) async fn with_host<T>(&self, work: impl Future<Output = T>) -> T {
-        self.with_host.store(true, Ordering::Release);
-        let done = work.await;
-        self.with_host.store(false, Ordering::Release);
-        done
+    pub(crate) async fn with_host<T>(self: &Arc<Self>, work: impl Future<Output = T>) -> T {
+        let _working = self.host_works();
+        work.await
     }
-}
 
-/// Nanoseconds since this process first asked; never 0.
-fn now_ns() -> u64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    START.elapsed().as_nanos() as u64 + 1
+    fn sleep(&self) -> MutexGuard<'_, Sleep> {
+        self.sleep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// CPU time of this thread.
@@ -103,5 +141,6 @@ fn cpu() -> Duration {
 /// Wall clock, where threads have no clock of their own.
 #[cfg(not(unix))]
 fn cpu() -> Duration {
-    Duration::from_nanos(now_ns())
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    START.elapsed()
 }

@@ -10,11 +10,13 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
 use signalbox_build::Build;
 use signalbox_policy::{
-    Call, Compile, Decision, ExpertState, ExpertView, Hook, Message, NewImports, OnFailure,
-    Policies, PolicyError, PolicySettings, PostChain, PreVerdict, Provenance, Runs, TokenError,
-    World,
+    Call, Compile, Decision, ExpertState, ExpertView, Hook, HttpHost, HttpProblem, Message,
+    NewImports, OnFailure, Policies, PolicyError, PolicySettings, PostChain, PreVerdict,
+    Provenance, Runs, TokenError, World,
 };
 
 /// The guest of `tests/guest`: all three hooks; does as instructed.
@@ -36,7 +38,7 @@ pub(crate) fn variant(n: u8) -> Vec<u8> {
     bytes
 }
 
-/// Counts a byte as a token, and never answers for the text `forever`.
+/// Counts a byte as a token, and never answers for the text `forever`; other hosts answer by the path.
 pub(crate) struct Still;
 
 #[async_trait]
@@ -50,6 +52,27 @@ impl World for Still {
             Some(id) => Err(TokenError::UnknownExpert(id)),
             None if text == "forever" => future::pending().await,
             None => Ok(text.len() as u32),
+        }
+    }
+
+    async fn send(
+        &self,
+        to: &HttpHost,
+        request: Request<Bytes>,
+        bytes_max: u64,
+    ) -> Result<Response<Bytes>, HttpProblem> {
+        let (method, body) = (request.method(), request.body().len());
+        let path = request.uri().path_and_query().unwrap().as_str();
+        let answer = |status, text: String| {
+            Ok(Response::builder().status(status).body(text.into()).unwrap())
+        };
+        match request.uri().path() {
+            "/forever" => future::pending().await,
+            "/private" => Err(HttpProblem::Private),
+            "/nobody" => Err(HttpProblem::Refused),
+            "/large" => Err(HttpProblem::ResponseTooLarge(bytes_max)),
+            "/redirect" => answer(302, String::new()),
+            _ => answer(200, format!("{method} {path} {}:{} {body} bytes", to.host, to.port)),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Where an image may be fetched from: a host that the operator named, at an address that is no
 //! secret door into the operator's own network.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use axum::http::{Uri, uri::Scheme};
 
 use super::ImageProblem;
+use crate::outgoing::is_public;
 
 /// A place that the operator allowed.
 #[derive(Debug)]
@@ -59,38 +60,6 @@ impl Address {
 fn literal(allowed: &str) -> Option<IpAddr> {
     let uri: axum::http::uri::Authority = allowed.parse().ok()?;
     uri.host().trim_matches(['[', ']']).parse().ok().map(|ip: IpAddr| ip.to_canonical())
-}
-
-/// Whether an address is reached over the Internet and nowhere else.
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => is_public_v6(ip),
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let shared = a == 100 && (64..128).contains(&b); // RFC 6598
-    let benchmark = a == 198 && (18..20).contains(&b); // RFC 2544
-    let assigned = (a, b, c) == (192, 0, 0) || (a, b, c) == (192, 88, 99);
-    !(a == 0
-        || a >= 224
-        || ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || ip.is_documentation()
-        || shared
-        || benchmark
-        || assigned)
-}
-
-/// Global unicast, without what carries other addresses (6to4, Teredo) or stands in documents.
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, ..] = ip.segments();
-    let carried = a == 0x2002 || (a, b) == (0x2001, 0);
-    let document = (a, b) == (0x2001, 0xdb8) || a == 0x3fff;
-    a & 0xe000 == 0x2000 && !carried && !document
 }
 
 #[cfg(test)]

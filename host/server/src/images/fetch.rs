@@ -1,8 +1,6 @@
 //! One answer of one host, within a bound on bytes, whatever the host may say about other
 //! places. Everything is given up at once when the fetch is dropped, because the client is gone.
 
-use std::{net::SocketAddr, time::Duration};
-
 use axum::{
     body::Bytes,
     http::{HeaderValue, Request, Response, StatusCode, header},
@@ -12,15 +10,11 @@ use hyper::body::Incoming;
 use signalbox_engine::ImageError;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, lookup_host},
-    time::timeout,
+    net::TcpStream,
 };
 
 use super::{ImageProblem, address::Address};
-use crate::outgoing::{AGENT, exchange, secured};
-
-/// Until one address of a host has accepted.
-const CONNECT_TIME: Duration = Duration::from_secs(3);
+use crate::outgoing::{self, AGENT, NoConnection, exchange, secured};
 
 /// Why there is no image, in words for a client: they show nothing of the network in between.
 type Why = String;
@@ -69,24 +63,14 @@ async fn answer(address: &Address, hosts: &[String], bytes_max: usize) -> Result
     }
 }
 
-/// Connects to what the name stands for now; looking it up again might say something else.
 async fn connect(address: &Address, hosts: &[String]) -> Result<TcpStream, Failure> {
-    let found = lookup_host((address.host.as_str(), address.port)).await;
-    let found: Vec<SocketAddr> = found.map_err(|_| unreachable("its name is not known"))?.collect();
-    let known = !found.is_empty();
-    let allowed = found.into_iter().filter(|found| address.leads_to(found.ip(), hosts));
-    let mut allowed = allowed.peekable();
-    if known && allowed.peek().is_none() {
-        return Err(Failure::NotAllowed);
-    }
-    for place in allowed {
-        match timeout(CONNECT_TIME, TcpStream::connect(place)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => tracing::debug!(%place, %error, "an image host does not accept"),
-            Err(_) => tracing::debug!(%place, "an image host does not answer"),
-        }
-    }
-    Err(unreachable("it accepts no connection"))
+    let allowed = |ip| address.leads_to(ip, hosts);
+    let connected = outgoing::connect(&address.host, address.port, allowed).await;
+    connected.map_err(|problem| match problem {
+        NoConnection::Unknown => unreachable("its name is not known"),
+        NoConnection::NotAllowed => Failure::NotAllowed,
+        NoConnection::Refused => unreachable("it accepts no connection"),
+    })
 }
 
 async fn image(

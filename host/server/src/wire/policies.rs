@@ -137,8 +137,11 @@ pub struct HookCounters {
     pub total_us: u64,
     /// Of it, the guests' own time.
     pub guest_us: u64,
-    /// Of it, what the host took: waiting for a turn or for an instance, counting tokens.
+    /// Of it, what the host took: waiting for a turn or for an instance, counting tokens, asking other hosts.
     pub host_us: u64,
+    /// Requests over `wasi:http`, by what came of them: `answered`, `denied`, `late`, ...
+    #[serde(default)]
+    pub http_requests: BTreeMap<Word, u64>,
     /// Fresh instances made.
     pub instances: u64,
     /// Wall clock of making them all, in microseconds.
@@ -349,6 +352,7 @@ impl From<registry::HookCounters> for HookCounters {
             total_us: of.total_us,
             guest_us: of.guest_us,
             host_us: of.host_us,
+            http_requests: of.http_requests.into_iter().map(|(how, n)| (how.into(), n)).collect(),
             instances: of.instances,
             instance_total_us: of.instance_total_us,
             instance_max_us: of.instance_max_us,

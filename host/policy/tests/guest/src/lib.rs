@@ -4,6 +4,7 @@
 
 #![cfg(target_family = "wasm")]
 
+mod asking;
 mod bindings;
 mod keeping;
 mod misbehave;
@@ -92,6 +93,9 @@ impl route::Guest for Guest {
 fn reason(request: &Request, message: &str) -> String {
     if store::get("count").is_ok_and(|set| set.is_some()) {
         return keeping::reason("count");
+    }
+    if let Some(reason) = asking::reason(message) {
+        return reason;
     }
     match message {
         "huge" => "x".repeat(4 << 20),
