@@ -49,11 +49,14 @@
 pub mod bindings;
 mod call;
 pub mod config;
+pub mod decide;
+pub mod embeddings;
 mod ending;
 mod expert;
 pub mod experts;
 #[doc(hidden)]
 pub mod hooks;
+pub mod inference;
 pub mod keyvalue;
 mod level;
 pub mod log;

@@ -5,8 +5,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
+mod asking;
 mod keyvalue;
 
+pub(crate) use asking::{Answerer, Decider, Embedder, ask, decide, embed};
 pub(crate) use keyvalue::{Bucket, increment, open, update};
 
 use crate::bindings::signalbox::policy::{tokens, types};
@@ -26,6 +28,9 @@ pub(crate) struct World {
     pub(crate) logs: Vec<(Level, String)>,
     pub(crate) notes: Vec<(String, String)>,
     pub(crate) kept: BTreeMap<String, Vec<u8>>,
+    pub(crate) embedder: Option<Embedder>,
+    pub(crate) answerer: Option<Answerer>,
+    pub(crate) decider: Option<Decider>,
 }
 
 pub(crate) fn get(key: &str) -> Result<Option<String>, store::Error> {
@@ -291,6 +296,7 @@ pub(crate) struct Expert {
     pub(crate) estimated_wait_ms: Option<u32>,
     pub(crate) estimated_load_ms: Option<u32>,
     pub(crate) tokens_per_second: Option<f32>,
+    pub(crate) cached_tokens: Option<u32>,
 }
 
 impl Expert {
@@ -340,5 +346,9 @@ impl Expert {
 
     pub(crate) fn tokens_per_second(&self) -> Option<f32> {
         self.tokens_per_second
+    }
+
+    pub(crate) fn cached_tokens(&self) -> Option<u32> {
+        self.cached_tokens
     }
 }

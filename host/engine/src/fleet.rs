@@ -95,6 +95,13 @@ impl Fleet {
         expert.embed(ticket, request).await
     }
 
+    /// What stays the same while an expert says the same of the same: which one it is, and the load that its weights came
+    /// with. `None` when there is none of this id.
+    pub fn edition(&self, id: &str) -> Option<(u64, u64)> {
+        let expert = self.find(id).ok()?;
+        Some((expert.member().place().serial(), expert.with_slot(|slot| slot.loads)))
+    }
+
     /// How many tokens of a prompt an expert has computed for earlier calls of this scope, and need not compute again, as
     /// things are; 0 when it is not in memory. Needs a tokio runtime.
     ///

@@ -3,9 +3,12 @@
 
 mod annotations;
 mod config;
+mod decide;
 mod edits;
+mod embeddings;
 mod ending;
 mod experts;
+mod inference;
 mod keyvalue;
 mod log;
 mod parameters;
@@ -16,11 +19,14 @@ mod tokens;
 use semver::Version;
 
 /// Everything a component may import, by interface. Any compatible version will do.
-pub(crate) const OFFERED: [&str; 14] = [
-    "signalbox:policy/types@0.2.1",
-    "signalbox:policy/experts@0.2.1",
-    "signalbox:policy/tokens@0.2.1",
-    "signalbox:policy/annotations@0.2.1",
+pub(crate) const OFFERED: [&str; 17] = [
+    "signalbox:policy/types@0.2.2",
+    "signalbox:policy/experts@0.2.2",
+    "signalbox:policy/tokens@0.2.2",
+    "signalbox:policy/annotations@0.2.2",
+    "signalbox:policy/embeddings@0.2.2",
+    "signalbox:policy/inference@0.2.2",
+    "signalbox:policy/decide@0.2.2",
     "wasi:logging/logging@0.1.0-draft",
     "wasi:config/store@0.2.0-rc.1",
     "wasi:keyvalue/store@0.2.0-draft2",
@@ -100,7 +106,8 @@ mod tests {
         check("signalbox:policy/types@0.2.0", true);
         check("signalbox:policy/types@0.2.7", true);
         check("signalbox:policy/types@0.1.0", false);
-        check("signalbox:policy/inference@0.2.0", false);
+        check("signalbox:policy/inference@0.2.2", true);
+        check("signalbox:policy/images@0.2.2", false);
         check("wasi:keyvalue/store@0.2.0-draft2", true);
         check("wasi:keyvalue/store@0.2.0-draft", false);
         check("wasi:keyvalue/batch@0.2.0-draft2", false);
@@ -126,6 +133,8 @@ mod tests {
         check(&["signalbox:policy/tokens@0.2.1"], &[tokens], &[]);
         let keyvalue = "wasi:keyvalue/store@0.2.0-draft2";
         check(&[keyvalue, tokens], &[tokens], &[keyvalue]);
+        let inference = "signalbox:policy/inference@0.2.2";
+        check(&[inference, tokens], &[tokens], &[inference]);
         check(&["signalbox:policy/types@0.2.0", "wasi:cli/stdout@0.2.6"], &[], &[]);
     }
 }

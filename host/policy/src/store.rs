@@ -18,7 +18,9 @@ use wasmtime::{
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use crate::{
-    CallBounds, Failure, Limits, Notes, PolicyRef, World, bindings,
+    Call, CallBounds, Failure, Limits, Notes, PolicyRef, World,
+    ask_budget::AskBudget,
+    bindings,
     buckets::Bucket,
     engine::{CORE_INSTANCES, MEMORIES, TABLES},
     hostcall_fuel,
@@ -92,11 +94,17 @@ pub(crate) struct State {
     pub(crate) turn: Turn,
     /// Where it notes what it has to say of the call it works on.
     pub(crate) notes: Notes,
+    /// The call it works on, once that was shown.
+    pub(crate) shown: Option<Arc<Call>>,
+    /// Of that call's prompt, by the experts that it was asked about.
+    pub(crate) cached_tokens: BTreeMap<String, Option<u32>>,
+    /// What it has had of experts.
+    pub(crate) ask_budget: AskBudget,
     /// What it keeps, once it asked for that.
     bucket: Option<Arc<Bucket>>,
     memory: Memory,
     wasi: Option<WasiCtx>,
-    gauge: Gauge,
+    pub(crate) gauge: Gauge,
     _held: Held,
 }
 
@@ -126,6 +134,9 @@ impl State {
             token_counts: token_counts.clone(),
             turn,
             notes: Notes::default(),
+            shown: None,
+            cached_tokens: BTreeMap::new(),
+            ask_budget: AskBudget::default(),
             bucket: None,
             lent: lent.clone(),
             gauge,

@@ -152,7 +152,7 @@ fn check_imports(imports: &[String]) -> Result<(), UploadProblem> {
 }
 
 /// The version of the contract spoken here.
-const CONTRACT: &str = "0.2.1";
+const CONTRACT: &str = "0.2.2";
 
 /// What a policy may be built against here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,7 +260,7 @@ mod tests {
             "it imports acme:secrets/vault@1.0.0, wasi:http/types@0.2.4, which this host does not \
              offer"
         );
-        assert!(message.mend.contains("signalbox:policy/tokens@0.2.1"), "{}", message.mend);
+        assert!(message.mend.contains("signalbox:policy/tokens@0.2.2"), "{}", message.mend);
         assert!(message.mend.contains("`-d http fetch-event`"), "{}", message.mend);
     }
 
@@ -268,7 +268,7 @@ mod tests {
     fn a_component_without_hooks_gets_their_names() {
         let message = refused(&component("(component)"));
         assert_eq!(message.code, "upload_no_hook");
-        assert!(message.mend.contains("signalbox:policy/route@0.2.1"), "{}", message.mend);
+        assert!(message.mend.contains("signalbox:policy/route@0.2.2"), "{}", message.mend);
     }
 
     #[test]

@@ -122,6 +122,12 @@ struct RunView {
     total_us: u64,
     /// Of it, the guest's own time.
     guest_us: u64,
+    /// What it asked of experts.
+    #[serde(default)]
+    asks: u32,
+    /// Tokens that they spent on it.
+    #[serde(default)]
+    asked_tokens: u64,
     /// `refused`, or how it failed; `null` when it did its work.
     ended: Option<Text>,
 }
@@ -253,6 +259,8 @@ impl Record {
             calls: 0,
             total_us: 0,
             guest_us: 0,
+            asks: 0,
+            asked_tokens: 0,
             ended: None,
         });
     }
@@ -407,6 +415,8 @@ fn run(run: &Run) -> RunView {
         calls: run.calls,
         total_us: run.total_us,
         guest_us: run.guest_us,
+        asks: run.asks,
+        asked_tokens: run.asked_tokens,
         ended: run.ended.map(Into::into),
     }
 }

@@ -139,6 +139,12 @@ pub struct HookCounters {
     pub guest_us: u64,
     /// Of it, what the host took: waiting for a turn or for an instance, counting tokens.
     pub host_us: u64,
+    /// What they asked of experts.
+    #[serde(default)]
+    pub asks: u64,
+    /// Tokens that experts spent on that.
+    #[serde(default)]
+    pub asked_tokens: u64,
     /// Fresh instances made.
     pub instances: u64,
     /// Wall clock of making them all, in microseconds.
@@ -349,6 +355,8 @@ impl From<registry::HookCounters> for HookCounters {
             total_us: of.total_us,
             guest_us: of.guest_us,
             host_us: of.host_us,
+            asks: of.asks,
+            asked_tokens: of.asked_tokens,
             instances: of.instances,
             instance_total_us: of.instance_total_us,
             instance_max_us: of.instance_max_us,

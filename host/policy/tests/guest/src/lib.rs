@@ -4,6 +4,7 @@
 
 #![cfg(target_family = "wasm")]
 
+mod asking;
 mod bindings;
 mod keeping;
 mod misbehave;
@@ -96,6 +97,8 @@ fn reason(request: &Request, message: &str) -> String {
     match message {
         "huge" => "x".repeat(4 << 20),
         "count" | "count twice" | "fill" | "swap" | "peek" => keeping::reason(message),
+        "ask" | "ask briefly" | "ask often" | "decide" | "cached" => asking::reason(message),
+        text if text.starts_with("vectors") => asking::reason(message),
         "config" => format!("{:?}", store::get("greeting").ok().flatten()),
         "tokens" | "forever" => format!("{:?}", tokens::count(message, None).ok()),
         _ => {
