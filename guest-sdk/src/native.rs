@@ -4,17 +4,25 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 mod asking;
 mod keyvalue;
 
-pub(crate) use asking::{Answerer, Decider, Embedder, ask, decide, embed};
+pub(crate) use asking::{ask, decide, embed};
 pub(crate) use keyvalue::{Bucket, increment, open, update};
 
-use crate::bindings::signalbox::policy::{tokens, types};
+use crate::bindings::signalbox::policy::{decide as questions, inference, tokens, types};
 use crate::bindings::wasi::{config::store, logging::logging};
 use crate::level::Level;
 use crate::{ResponseFormat, ToolChoice};
+
+/// Makes a vector of a text.
+pub(crate) type Embedder = Rc<dyn Fn(&str) -> Vec<f32>>;
+/// Answers a question.
+pub(crate) type Answerer = Rc<dyn Fn(inference::Question) -> Result<String, inference::Error>>;
+/// Weighs the labels of a question about a text.
+pub(crate) type Decider = Rc<dyn Fn(&str, questions::Question) -> Vec<f64>>;
 
 thread_local! {
     pub(crate) static WORLD: RefCell<World> = RefCell::default();

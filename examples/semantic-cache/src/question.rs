@@ -33,6 +33,6 @@ impl Question {
 pub(crate) fn of(text: &str) -> Option<Question> {
     let encoder = config::get("embedding-expert");
     let vectors = embeddings::embed(&[text], Owner::Caller, encoder.as_deref());
-    let vectors = vectors.map_err(|error| log::warn(format_args!("nothing is near: {error}")));
+    let vectors = vectors.map_err(|error| log::debug(format_args!("nothing is near: {error}")));
     Some(Question::new(text, vectors.ok()?.pop()?))
 }

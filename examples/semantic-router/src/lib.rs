@@ -9,7 +9,7 @@ mod tests;
 
 use near::Near;
 use ready::{able, abstained, first, most_ready};
-use signalbox_sdk::{Decision, Expert, Refusal, Request, Route, config, export, log};
+use signalbox_sdk::{Decision, Expert, Refusal, Request, Route, config, export};
 
 /// The cosine below which a purpose is not near, when the operator sets no `threshold`.
 const THRESHOLD: f32 = 0.35;
@@ -28,21 +28,20 @@ impl Route for SemanticRouter {
             let reason = "the result of a tool goes to the expert that called it";
             return Ok(first(expert.id(), &abstained(&able)).because(reason));
         }
-        let found = near::of(&request.last_user_text(), &able);
-        let found = found.unwrap_or_else(|error| {
-            log::warn(format_args!("nothing is near, for there are no vectors: {error}"));
-            Vec::new()
-        });
+        let (found, why) = match near::of(&request.last_user_text(), &able) {
+            Ok(found) => (found, "near to nothing".to_owned()),
+            Err(error) => (Vec::new(), format!("no vectors ({error})")),
+        };
         let nearest = found.iter().max_by(|a, b| a.cosine.total_cmp(&b.cosine));
         let threshold = config::parse("threshold", THRESHOLD);
         match (nearest.filter(|near| near.cosine >= threshold), before) {
             (Some(nearest), _) => Ok(near_enough(nearest, &found, &able)),
             (None, Some(expert)) => Ok(first(expert.id(), &abstained(&able))
-                .because("near to nothing; it stays with the expert of the conversation")
+                .because(why + "; it stays with the expert of the conversation")
                 .confidence(0.0)),
             (None, None) => match abstained(&able).split_first() {
                 Some((expert, rest)) => Ok(first(expert.clone(), rest)
-                    .because("near to nothing; a general expert")
+                    .because(why + "; a general expert")
                     .confidence(0.0)),
                 None => Err(Refusal::other("no-expert", "no expert can answer this call")),
             },

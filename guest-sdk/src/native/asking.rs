@@ -1,16 +1,7 @@
 //! Experts in native tests: they do what a test has set up, and can't be asked where it has set up nothing.
 
-use std::rc::Rc;
-
 use super::WORLD;
 use crate::bindings::signalbox::policy::{decide as questions, embeddings, inference, types};
-
-/// Makes a vector of a text.
-pub(crate) type Embedder = Rc<dyn Fn(&str) -> Vec<f32>>;
-/// Answers a question.
-pub(crate) type Answerer = Rc<dyn Fn(inference::Question) -> Result<String, inference::Error>>;
-/// Weighs the labels of a question about a text.
-pub(crate) type Decider = Rc<dyn Fn(&str, questions::Question) -> Vec<f64>>;
 
 const NOBODY: &str = "no expert can be asked here: the test has set up none";
 

@@ -1,14 +1,6 @@
 //! What policies ask experts, what may come back, and what it costs: plain data, and the bill.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
-
-use crate::{Hook, PolicyRef, Runs, meter::Meters};
+use std::time::Duration;
 
 /// On what terms something is asked.
 pub struct Terms {
@@ -25,16 +17,16 @@ pub struct Terms {
 /// What experts spend on one thing that a policy asked of them. It goes into the policy's counters and into the record of
 /// the call when this is dropped, however the asking ended.
 pub struct Bill {
-    pub(crate) meters: Arc<Meters>,
-    pub(crate) runs: Runs,
-    pub(crate) hook: Hook,
-    pub(crate) policy: PolicyRef,
-    /// What the instance has spent, where that is bounded.
-    pub(crate) spent: Option<Arc<AtomicU64>>,
-    pub(crate) tokens: u64,
+    tokens: u64,
+    /// Whom to tell.
+    books: Option<Box<dyn FnOnce(u64) + Send + Sync>>,
 }
 
 impl Bill {
+    pub(crate) fn new(books: impl FnOnce(u64) + Send + Sync + 'static) -> Self {
+        Self { tokens: 0, books: Some(Box::new(books)) }
+    }
+
     /// So many tokens more.
     pub fn add(&mut self, tokens: u64) {
         self.tokens += tokens;
@@ -43,10 +35,8 @@ impl Bill {
 
 impl Drop for Bill {
     fn drop(&mut self) {
-        self.meters.asked(self.hook, self.tokens);
-        self.runs.asked(self.hook, &self.policy, self.tokens);
-        if let Some(spent) = &self.spent {
-            spent.fetch_add(self.tokens, Relaxed);
+        if let Some(books) = self.books.take() {
+            books(self.tokens);
         }
     }
 }

@@ -152,6 +152,11 @@ fn describe() {
     describe_gauge!("signalbox_ask_cache_bytes", "What experts said to policies and is kept");
     describe_gauge!("signalbox_ask_cache_entries", "Vectors and weights of that");
     describe_counter!("signalbox_ask_cache_total", "What policies asked, by whether it was kept");
+    describe_policies();
+}
+
+/// Those of policies.
+fn describe_policies() {
     describe_counter!("signalbox_policy_asks_total", "What it asked of experts");
     describe_counter!("signalbox_policy_asked_tokens_total", "Tokens that experts spent on that");
     describe_counter!("signalbox_policy_calls_total", "Calls of a policy, whatever its revision");

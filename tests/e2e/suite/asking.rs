@@ -6,7 +6,7 @@ use ::guests::{ASKED, ASKS, ASKS_WITHOUT_END, QUESTION, request_for};
 
 use crate::{
     host::{Host, config, content, misbehaving_component},
-    http::{Answer, chat_body, post_with},
+    http::{Answer, chat_body, get_with, post_with},
 };
 
 const CHAT: &str = "/v1/chat/completions";
@@ -50,7 +50,7 @@ fn a_policy_asks_for_its_caller_and_the_answer_is_in_its_books() {
     let asking = &record["hooks"][0];
     assert_eq!((&asking["asks"], &asking["asked_tokens"]), (&json!(1), &json!(cost)), "{record}");
     assert!(record["plan"].is_null(), "no router and no policy saw the question: {record}");
-    let metrics = host.get("/metrics").text;
+    let metrics = get_with(&format!("{}/metrics", host.url), &[("x-api-key", MAY)]).text;
     let line =
         format!("signalbox_policy_asked_tokens_total{{policy=\"asking\",hook=\"pre\"}} {cost}");
     assert!(metrics.contains(&line), "{metrics}");

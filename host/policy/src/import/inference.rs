@@ -1,7 +1,10 @@
 //! Experts that policies ask, and what every asking has in common: a budget, a bill, and time that is the host's.
 
 use std::{
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -45,7 +48,13 @@ impl State {
         let runs = self.shown.as_ref().map(|call| call.runs.clone()).unwrap_or_default();
         let (meters, hook) = (self.gauge.meters.clone(), self.gauge.hook);
         let policy = self.lent.policy.clone();
-        let bill = Bill { meters, runs, hook, policy, spent, tokens: 0 };
+        let bill = Bill::new(move |tokens| {
+            meters.asked(hook, tokens);
+            runs.asked(hook, &policy, tokens);
+            if let Some(spent) = spent {
+                spent.fetch_add(tokens, Relaxed);
+            }
+        });
         Terms { tokens, within, aside: self.lent.aside, bill }
     }
 

@@ -13,6 +13,7 @@ use signalbox_confine::clean;
 use signalbox_engine::Usage;
 use signalbox_policy::{ConsensusMode, ExpertState, ExpertView, Note, Plan, Run};
 
+use super::input_view::InputView;
 use crate::{
     openai::finish_reason,
     pipeline::{call::Call, choice::Choice, end::End},
@@ -85,17 +86,6 @@ enum PlanView {
     Expert(Text),
     Fallback(Vec<Text>),
     Consensus { members: Vec<Text>, judge: Option<Text>, mode: Text },
-}
-
-/// What policies were shown of a call. Its texts stand nowhere unless `decision_log.text` says so.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub(super) struct InputView {
-    messages: usize,
-    text_bytes: usize,
-    /// Of each message's role and text, each with a zero byte behind it, unless `decision_log.text` is `off`.
-    sha256: Option<Text>,
-    /// Whether the texts are in `GET /decisions/{decision}`.
-    text: bool,
 }
 
 /// An expert that might have answered.
@@ -445,13 +435,6 @@ fn name(text: &str) -> Text {
 
 fn cut(text: &str, bytes_max: usize) -> Text {
     clean(text, bytes_max).into_boxed_str()
-}
-
-impl InputView {
-    fn of(call: &signalbox_policy::Call) -> Self {
-        let text_bytes = call.messages.iter().map(|message| message.content.len()).sum();
-        Self { messages: call.messages.len(), text_bytes, ..Self::default() }
-    }
 }
 
 fn unix_millis() -> u64 {
