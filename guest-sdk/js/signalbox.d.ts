@@ -88,6 +88,8 @@ export interface Expert {
   estimatedWaitMs(): number | undefined;
   estimatedLoadMs(): number | undefined;
   tokensPerSecond(): number | undefined;
+  /** Tokens of this call's prompt that it has computed already; 0 when it is not in memory. */
+  cachedTokens(): number | undefined;
 }
 
 export type FinishReason =

@@ -10,7 +10,8 @@ wit_bindgen::generate!({ path: "../wit", world: "imports", generate_all });
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod host {
     pub(crate) use super::signalbox::policy::{
-        annotations::annotate, experts::menu, tokens::count, types::Expert,
+        annotations::annotate, decide::decide, embeddings::embed, experts::menu, inference::ask,
+        tokens::count, types::Expert,
     };
     pub(crate) use super::wasi::{
         config::store::get,
@@ -62,6 +63,10 @@ macro_rules! hook {
                     "signalbox:policy/tokens@0.2.2": crate::bindings::signalbox::policy::tokens,
                     "signalbox:policy/annotations@0.2.2":
                         crate::bindings::signalbox::policy::annotations,
+                    "signalbox:policy/embeddings@0.2.2":
+                        crate::bindings::signalbox::policy::embeddings,
+                    "signalbox:policy/inference@0.2.2": crate::bindings::signalbox::policy::inference,
+                    "signalbox:policy/decide@0.2.2": crate::bindings::signalbox::policy::decide,
                     "wasi:logging/logging@0.1.0-draft": crate::bindings::wasi::logging::logging,
                     "wasi:config/store@0.2.0-rc.1": crate::bindings::wasi::config::store,
                     "wasi:keyvalue/store@0.2.0-draft2": crate::bindings::wasi::keyvalue::store,

@@ -107,6 +107,12 @@ impl Expert {
     pub fn tokens_per_second(&self) -> Option<f32> {
         self.0.tokens_per_second()
     }
+
+    /// How many tokens of this call's prompt, as it is now, it has computed for earlier calls and need not compute again; 0
+    /// when it is not in memory, `None` when that is not known. Asking takes a moment, for the prompt is rendered.
+    pub fn cached_tokens(&self) -> Option<u32> {
+        self.0.cached_tokens()
+    }
 }
 
 fn milliseconds(count: u32) -> Duration {

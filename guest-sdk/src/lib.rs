@@ -49,6 +49,8 @@
 pub mod bindings;
 mod call;
 pub mod config;
+pub mod decide;
+pub mod embeddings;
 mod ending;
 mod exchange;
 mod expert;
@@ -56,6 +58,7 @@ pub mod experts;
 #[doc(hidden)]
 pub mod hooks;
 pub mod http;
+pub mod inference;
 pub mod keyvalue;
 mod level;
 pub mod log;

@@ -4,18 +4,28 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
+mod asking;
 mod http;
 mod keyvalue;
 
+pub(crate) use asking::{ask, decide, embed};
 pub(crate) use http::send;
 pub(crate) use keyvalue::{Bucket, increment, open, update};
 
-use crate::bindings::signalbox::policy::{tokens, types};
+use crate::bindings::signalbox::policy::{decide as questions, inference, tokens, types};
 use crate::bindings::wasi::{config::store, logging::logging};
 use crate::exchange::Answering;
 use crate::level::Level;
 use crate::{ResponseFormat, ToolChoice};
+
+/// Makes a vector of a text.
+pub(crate) type Embedder = Rc<dyn Fn(&str) -> Vec<f32>>;
+/// Answers a question.
+pub(crate) type Answerer = Rc<dyn Fn(inference::Question) -> Result<String, inference::Error>>;
+/// Weighs the labels of a question about a text.
+pub(crate) type Decider = Rc<dyn Fn(&str, questions::Question) -> Vec<f64>>;
 
 thread_local! {
     pub(crate) static WORLD: RefCell<World> = RefCell::default();
@@ -30,6 +40,9 @@ pub(crate) struct World {
     pub(crate) notes: Vec<(String, String)>,
     pub(crate) kept: BTreeMap<String, Vec<u8>>,
     pub(crate) http: Option<Answering>,
+    pub(crate) embedder: Option<Embedder>,
+    pub(crate) answerer: Option<Answerer>,
+    pub(crate) decider: Option<Decider>,
 }
 
 pub(crate) fn get(key: &str) -> Result<Option<String>, store::Error> {
@@ -295,6 +308,7 @@ pub(crate) struct Expert {
     pub(crate) estimated_wait_ms: Option<u32>,
     pub(crate) estimated_load_ms: Option<u32>,
     pub(crate) tokens_per_second: Option<f32>,
+    pub(crate) cached_tokens: Option<u32>,
 }
 
 impl Expert {
@@ -344,5 +358,9 @@ impl Expert {
 
     pub(crate) fn tokens_per_second(&self) -> Option<f32> {
         self.tokens_per_second
+    }
+
+    pub(crate) fn cached_tokens(&self) -> Option<u32> {
+        self.cached_tokens
     }
 }

@@ -10,10 +10,12 @@
 //! assert_eq!(call.hint("tenant").as_deref(), Some("acme"));
 //! ```
 
+mod asking;
 mod call;
 
 use std::time::Duration;
 
+pub use asking::{set_answers, set_vectors, set_weights};
 pub use call::{RequestBuilder, conversation, request};
 
 use crate::bindings::signalbox::policy::types::{self, ExpertState};
@@ -64,6 +66,7 @@ pub fn expert(id: &str) -> ExpertBuilder {
         estimated_wait_ms: None,
         estimated_load_ms: None,
         tokens_per_second: None,
+        cached_tokens: None,
     })
 }
 
@@ -152,6 +155,13 @@ impl ExpertBuilder {
     #[must_use]
     pub fn tokens_per_second(mut self, speed: f32) -> Self {
         self.0.tokens_per_second = Some(speed);
+        self
+    }
+
+    /// Tokens of the call's prompt that it has computed already.
+    #[must_use]
+    pub fn cached_tokens(mut self, tokens: u32) -> Self {
+        self.0.cached_tokens = Some(tokens);
         self
     }
 

@@ -37,6 +37,7 @@ use encoding::Encodings;
 pub(crate) use encoding::{Encoding, STEP_TEXTS, STEP_TOKENS};
 use job::Command;
 pub(crate) use job::{Bounds, Job};
+pub(crate) use prefixes::{Beginnings, keys};
 use scheduler::Scheduler;
 pub use stream::TokenStream;
 pub(crate) use weighing::Weighing;
@@ -57,6 +58,8 @@ pub(crate) struct Expert {
     thread: JoinHandle<()>,
     /// Address of the weights.
     pub(crate) address: usize,
+    /// Of prompts, those that are computed already.
+    pub(crate) beginnings: Arc<Beginnings>,
 }
 
 /// A way to send jobs to a running expert, by what it does.
@@ -86,8 +89,11 @@ impl Expert {
     ) -> io::Result<Self> {
         let (commands, inbox) = mpsc::channel();
         let address = model.address();
-        let scheduler = Scheduler::new(id.to_owned(), model, inbox, bounds, counters, seat);
-        Self::start(Commands::Replies(Inbox(commands)), scheduler, address, notify)
+        let beginnings = Arc::new(Beginnings::default());
+        let kept = beginnings.clone();
+        let scheduler = Scheduler::new(id.to_owned(), model, inbox, bounds, counters, seat, kept);
+        let expert = Self::start(Commands::Replies(Inbox(commands)), scheduler, address, notify)?;
+        Ok(Self { beginnings, ..expert })
     }
 
     /// Starts the thread of an expert that makes vectors.
@@ -115,7 +121,7 @@ impl Expert {
     ) -> io::Result<Self> {
         let name = work.id().to_owned();
         let thread = thread::Builder::new().name(name).spawn(move || live(work, &notify))?;
-        Ok(Self { commands, thread, address })
+        Ok(Self { commands, thread, address, beginnings: Arc::default() })
     }
 
     pub(crate) fn commands(&self) -> Commands {

@@ -12,10 +12,12 @@ use std::{
 use signalbox_confine::{Bounded, Limit};
 
 use crate::{
-    EmbedRequest, Embedded, EngineError, FleetSettings, KeepAlive, Request, Templates, TokenStream,
+    EmbedRequest, Embedded, EngineError, FleetSettings, KeepAlive, Prompt, Request, Templates,
+    TokenStream,
 };
 
 mod backoff;
+mod cached;
 mod call;
 mod embedding;
 mod habits;
@@ -91,6 +93,27 @@ impl Fleet {
     pub async fn embed(&self, id: &str, request: EmbedRequest) -> Result<Embedded, EngineError> {
         let (expert, ticket) = self.enter(id, request.priority, request.keep_alive)?;
         expert.embed(ticket, request).await
+    }
+
+    /// What stays the same while an expert says the same of the same: which one it is, and the load that its weights came
+    /// with. `None` when there is none of this id.
+    pub fn edition(&self, id: &str) -> Option<(u64, u64)> {
+        let expert = self.find(id).ok()?;
+        Some((expert.member().place().serial(), expert.with_slot(|slot| slot.loads)))
+    }
+
+    /// How many tokens of a prompt an expert has computed for earlier calls of this scope, and need not compute again, as
+    /// things are; 0 when it is not in memory. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// An unknown expert, or a prompt that it would refuse.
+    pub async fn cached_tokens(
+        &self,
+        id: &str,
+        scope: u64,
+        prompt: Prompt,
+    ) -> Result<u32, EngineError> {
+        self.find(id)?.cached_tokens(scope, prompt).await
     }
 
     /// Counts the tokens of a text with an expert's tokenizer; `None` asks the expert of highest

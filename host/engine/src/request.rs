@@ -294,6 +294,8 @@ pub struct EmbedRequest {
     pub texts: Vec<Embeddable>,
     /// A text that is too long loses its end instead of being refused.
     pub truncate: bool,
+    /// No more tokens of a text than these, where its expert would take more.
+    pub tokens_max: Option<u32>,
     /// Whether it goes before others.
     pub priority: Priority,
     /// How long the expert is to stay in memory behind it, within the operator's bounds.

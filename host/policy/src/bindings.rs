@@ -8,6 +8,10 @@ wasmtime::component::bindgen!({
     world: "policy",
     imports: {
         "signalbox:policy/tokens": async | trappable,
+        "signalbox:policy/embeddings": async | trappable,
+        "signalbox:policy/inference": async | trappable,
+        "signalbox:policy/decide": async | trappable,
+        "signalbox:policy/types.[method]expert.cached-tokens": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -1,13 +1,16 @@
 //! What policies are shown of a call and of the experts: plain data with public fields.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::{HttpHost, HttpProblem, Notes, Parameters, Runs, shared};
+use crate::{
+    Answer, AskError, Decide, HttpHost, HttpProblem, Notes, Parameters, Question, Runs, Terms,
+    Texts, Weights, shared,
+};
 
 /// What stands in a text where an image stood: U+FFFC, Unicode's object replacement character.
 pub const IMAGE_MARK: char = '\u{fffc}';
@@ -61,6 +64,9 @@ pub struct Call {
     /// What policies did with it.
     #[serde(skip)]
     pub runs: Runs,
+    /// Who asks experts for policies that want to know something about it.
+    #[serde(skip)]
+    pub on_behalf: OnBehalf,
 }
 
 impl Call {
@@ -190,5 +196,58 @@ pub trait World: Send + Sync + 'static {
         _bytes_max: u64,
     ) -> Result<Response<Bytes>, HttpProblem> {
         Err(HttpProblem::NoNetwork)
+    }
+}
+
+/// Asks experts on behalf of a call's caller: only whom the caller may ask, and at the caller's cost. Dropping a future cancels what it asked for.
+#[async_trait]
+pub trait Delegate: Send + Sync {
+    /// A vector of the length 1 for each text.
+    ///
+    /// # Errors
+    /// Why there are none.
+    async fn embed(&self, texts: Texts, terms: Terms) -> Result<Vec<Arc<[f32]>>, AskError>;
+
+    /// An expert's whole answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    async fn ask(&self, question: Question, terms: Terms) -> Result<Answer, AskError>;
+
+    /// What an expert makes of questions about a text, in their order.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    async fn decide(&self, about: Decide, terms: Terms) -> Result<Vec<Weights>, AskError>;
+
+    /// How many tokens of the call's prompt `expert` has computed already, where that can be known.
+    async fn cached_tokens(&self, call: &Arc<Call>, expert: &str) -> Option<u32>;
+}
+
+/// Who asks experts for the policies of a call; in a probe or a replay, nobody.
+#[derive(Clone, Default)]
+pub struct OnBehalf(Option<Arc<dyn Delegate>>);
+
+impl OnBehalf {
+    /// This one.
+    pub fn of(delegate: Arc<dyn Delegate>) -> Self {
+        Self(Some(delegate))
+    }
+
+    pub(crate) fn delegate(&self) -> Option<&Arc<dyn Delegate>> {
+        self.0.as_ref()
+    }
+}
+
+impl fmt::Debug for OnBehalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "somebody" } else { "nobody" })
+    }
+}
+
+/// Two calls are alike whoever asks for them.
+impl PartialEq for OnBehalf {
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }

@@ -3,10 +3,13 @@
 
 mod annotations;
 mod config;
+mod decide;
 mod edits;
+mod embeddings;
 mod ending;
 mod experts;
 pub(crate) mod http;
+mod inference;
 mod keyvalue;
 mod log;
 mod parameters;
@@ -17,11 +20,14 @@ mod tokens;
 use semver::Version;
 
 /// Everything a component may import, by interface. Any compatible version will do.
-pub(crate) const OFFERED: [&str; 16] = [
+pub(crate) const OFFERED: [&str; 19] = [
     "signalbox:policy/types@0.2.2",
     "signalbox:policy/experts@0.2.2",
     "signalbox:policy/tokens@0.2.2",
     "signalbox:policy/annotations@0.2.2",
+    "signalbox:policy/embeddings@0.2.2",
+    "signalbox:policy/inference@0.2.2",
+    "signalbox:policy/decide@0.2.2",
     "wasi:logging/logging@0.1.0-draft",
     "wasi:config/store@0.2.0-rc.1",
     "wasi:keyvalue/store@0.2.0-draft2",
@@ -103,7 +109,8 @@ mod tests {
         check("signalbox:policy/types@0.2.0", true);
         check("signalbox:policy/types@0.2.7", true);
         check("signalbox:policy/types@0.1.0", false);
-        check("signalbox:policy/inference@0.2.0", false);
+        check("signalbox:policy/inference@0.2.2", true);
+        check("signalbox:policy/images@0.2.2", false);
         check("wasi:keyvalue/store@0.2.0-draft2", true);
         check("wasi:keyvalue/store@0.2.0-draft", false);
         check("wasi:keyvalue/batch@0.2.0-draft2", false);
@@ -133,6 +140,8 @@ mod tests {
         check(&[keyvalue, tokens], &[tokens], &[keyvalue]);
         let http = "wasi:http/outgoing-handler@0.2.4";
         check(&[http], &["wasi:http/types@0.2.4"], &[http]);
+        let inference = "signalbox:policy/inference@0.2.2";
+        check(&[inference, tokens], &[tokens], &[inference]);
         check(&["signalbox:policy/types@0.2.0", "wasi:cli/stdout@0.2.6"], &[], &[]);
     }
 }

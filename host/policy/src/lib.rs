@@ -7,6 +7,8 @@
 //! [`post`](Seats::post); a swap never splits a call.
 
 mod agreement;
+mod ask_budget;
+mod asking;
 mod bindings;
 mod breaker;
 mod buckets;
@@ -61,10 +63,11 @@ mod whole;
 mod witness;
 
 pub use agreement::Agreement;
+pub use asking::{Answer, AskError, Asked, Bill, Decide, Label, Question, Terms, Texts, Weights};
 pub use breaker::BreakerSettings;
 pub use call::{
-    Call, CallBounds, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, Sender, TokenError,
-    World,
+    Call, CallBounds, Delegate, ExpertState, ExpertView, HAS_IMAGES, IMAGE_MARK, Message, OnBehalf,
+    Sender, TokenError, World,
 };
 pub use canary::CanarySettings;
 pub use comparison::Comparison;

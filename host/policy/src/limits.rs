@@ -88,6 +88,19 @@ limits! {
         /// Wall clock that the requests of one call of a hook have together, from the first on. It is the host's time, not the
         /// guest's own, and at most half of `policies.limits.host_wait_ms`.
         http_ms: u64 = 5000, 1..=60_000, "milliseconds";
+        /// Questions that a policy may ask experts about one call, with `inference` and `decide` together; in `post`,
+        /// about one reply.
+        inference_calls: u64 = 4, 0..=1000, "calls";
+        /// Tokens that experts may spend on these, of prompts and answers together.
+        inference_tokens: u64 = 4096, 0..=1_000_000, "tokens";
+        /// How long a policy may wait for experts about one call, vectors included; it is not its own time.
+        inference_ms: u64 = 10_000, 0..=600_000, "milliseconds";
+        /// Texts that a policy may have vectors of about one call.
+        embedding_texts: u64 = 256, 0..=2048, "texts";
+        /// Bytes of these.
+        embedding_bytes: u64 = 256 * KIB, 0..=16 * MIB, "bytes";
+        /// Tokens of one of them that are read.
+        embedding_tokens: u64 = 256, 2..=65_536, "tokens";
         /// Log lines of one call; the rest is dropped.
         log_lines: u64 = 64, 0..=10_000, "lines";
         /// Size of an uploaded component; one in Python has 18 MiB.

@@ -81,6 +81,14 @@ impl Meters {
         });
     }
 
+    /// One thing asked of experts, and the tokens that they spent on it.
+    pub(crate) fn asked(&self, hook: Hook, tokens: u64) {
+        self.count(hook, |counters| {
+            counters.asks += 1;
+            counters.asked_tokens += tokens;
+        });
+    }
+
     /// The end of an instance, and the bytes of memory that it had come to.
     fn memory(&self, hook: Hook, bytes: u64) {
         self.count(hook, |counters| {

@@ -24,6 +24,10 @@ pub struct Run {
     pub total_us: u64,
     /// Of it, the guest's own time.
     pub guest_us: u64,
+    /// What it asked of experts.
+    pub asks: u32,
+    /// Tokens that they spent on it.
+    pub asked_tokens: u64,
     /// `refused`, or the [`Failure::code`](crate::Failure::code) it ended with; `None` when it did its work.
     pub ended: Option<&'static str>,
     /// When its first call began.
@@ -39,6 +43,24 @@ pub struct Runs(Arc<Mutex<Vec<Run>>>);
 impl PartialEq for Runs {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || *self.list() == *other.list()
+    }
+}
+
+impl Run {
+    fn new(hook: Hook, policy: PolicyRef) -> Self {
+        let now = Instant::now();
+        Self {
+            hook,
+            policy,
+            calls: 0,
+            total_us: 0,
+            guest_us: 0,
+            asks: 0,
+            asked_tokens: 0,
+            ended: None,
+            began: now,
+            until: now,
+        }
     }
 }
 
@@ -61,6 +83,14 @@ impl Runs {
         });
     }
 
+    /// A policy asked experts for something, and they spent so many tokens on it.
+    pub(crate) fn asked(&self, hook: Hook, policy: &PolicyRef, tokens: u64) {
+        self.change(hook, policy, |run| {
+            run.asks += 1;
+            run.asked_tokens += tokens;
+        });
+    }
+
     /// A policy refused the call, failed in it, or was not asked because it is out of service.
     pub(crate) fn ended(&self, hook: Hook, policy: &PolicyRef, how: &'static str) {
         self.change(hook, policy, |run| run.ended = Some(how));
@@ -79,11 +109,7 @@ impl Runs {
         let at = match known {
             Some(at) => at,
             None if list.len() < RUNS => {
-                let policy = policy.clone();
-                let (calls, total_us, guest_us, ended) = (0, 0, 0, None);
-                let now = Instant::now();
-                let (began, until) = (now, now);
-                list.push(Run { hook, policy, calls, total_us, guest_us, ended, began, until });
+                list.push(Run::new(hook, policy.clone()));
                 list.len() - 1
             }
             None => return,
@@ -110,11 +136,14 @@ mod tests {
         let other = runs.clone();
         other.took(Hook::Post, &policy(1), us(9), us(2));
         other.took(Hook::Post, &policy(1), us(9), us(3));
+        other.asked(Hook::Pre, &policy(1), 40);
+        other.asked(Hook::Pre, &policy(1), 2);
         other.took(Hook::Pre, &policy(1), us(1), us(1));
         other.ended(Hook::Pre, &policy(1), "refused");
         let all = runs.all();
         let seen: Vec<_> = all.iter().map(|run| (run.calls, run.guest_us, run.ended)).collect();
         assert_eq!(seen, [(2, 5, None), (1, 1, Some("refused"))]);
+        assert_eq!((all[1].asks, all[1].asked_tokens), (2, 42));
         assert_eq!(runs.guest_us(Hook::Post, &policy(1)), 5);
         (0..2 * RUNS).for_each(|name| runs.ended(Hook::Route, &policy(name), "policy_trapped"));
         assert_eq!(runs.all().len(), RUNS);

@@ -132,6 +132,10 @@ pub struct HookCounters {
     pub guest_us: u64,
     /// Of it, what the host took: waiting for a turn or for room, counting tokens.
     pub host_us: u64,
+    /// What they asked of experts.
+    pub asks: u64,
+    /// Tokens that experts spent on that.
+    pub asked_tokens: u64,
     /// Fresh instances made.
     pub instances: u64,
     /// Wall clock of making them all, in microseconds.

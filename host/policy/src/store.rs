@@ -1,6 +1,6 @@
 //! The state of one instance: what it may use, what it was lent, and why it had to stop.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use rustix::io::Errno;
 use signalbox_confine::clean;
@@ -14,7 +14,9 @@ use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::{
-    Failure, Limits, Notes, bindings,
+    Call, Failure, Limits, Notes,
+    ask_budget::AskBudget,
+    bindings,
     buckets::Bucket,
     engine::{CORE_INSTANCES, MEMORIES, TABLES},
     hostcall_fuel,
@@ -53,13 +55,19 @@ pub(crate) struct State {
     pub(crate) turn: Turn,
     /// Where it notes what it has to say of the call it works on.
     pub(crate) notes: Notes,
+    /// The call it works on, once that was shown.
+    pub(crate) shown: Option<Arc<Call>>,
+    /// Of that call's prompt, by the experts that it was asked about.
+    pub(crate) cached_tokens: BTreeMap<String, Option<u32>>,
+    /// What it has had of experts.
+    pub(crate) ask_budget: AskBudget,
     /// What it keeps, once it asked for that.
     bucket: Option<Arc<Bucket>>,
     memory: Memory,
     wasi: Option<WasiCtx>,
     /// What this call has asked of others, once it did.
     http: Option<Http>,
-    gauge: Gauge,
+    pub(crate) gauge: Gauge,
     _held: Held,
 }
 
@@ -90,6 +98,9 @@ impl State {
             token_counts: token_counts.clone(),
             turn,
             notes: Notes::default(),
+            shown: None,
+            cached_tokens: BTreeMap::new(),
+            ask_budget: AskBudget::default(),
             bucket: None,
             lent: lent.clone(),
             gauge,

@@ -253,6 +253,7 @@ fn pipeline(fleet: Fleet, policies: Policies, settings: &ServerSettings) -> Pipe
         bounds: ArcSwap::from_pointee(bounds(settings)),
         aliases: ArcSwap::from_pointee(settings.aliases.clone()),
         recall: Recall::default(),
+        ask_cache: Arc::default(),
     }
 }
 
@@ -263,6 +264,7 @@ fn bounds(settings: &ServerSettings) -> Bounds {
         tokens_default: settings.limits.max_tokens_default,
         tokens_max: settings.limits.max_tokens_max,
         member_tokens_max: settings.limits.consensus_tokens_max,
+        ask_cache_bytes_max: settings.limits.ask_cache_bytes_max,
     }
 }
 

@@ -3,6 +3,7 @@
 //! survives a restart and is written aside: no call waits for a disk, and none ends because of one.
 
 mod disk;
+mod input_view;
 mod log;
 mod record;
 mod seen;

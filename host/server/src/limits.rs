@@ -41,6 +41,9 @@ limits! {
         consensus_members_max: usize = 5, 2..=16, "experts";
         /// Tokens of each member's answer in a consensus.
         consensus_tokens_max: u32 = 512, 1..=65_536, "tokens";
+        /// What experts said to policies that ask them, vectors of texts and weights of labels, kept for who asks the
+        /// same again; what was not used for longest gives way.
+        ask_cache_bytes_max: usize = 32 * MIB, 0..=16 * GIB, "bytes";
         /// Decisions remembered for `GET /decisions`.
         decisions_kept: usize = 1000, 1..=100_000, "decisions";
         /// Memory of these; the oldest give way.

@@ -3,8 +3,9 @@
 //! Nothing under `pipeline/` knows HTTP or JSON: calls come in as plain data, replies go out as a
 //! stream of plain pieces. [`run`](Pipeline::run) is the whole sequence; the files beside it are its
 //! steps, in order: `call` (with `pictures`), `choose`, `generate` (with `consensus`), `stream`. Experts
-//! are asked through [`Experts`], a trait of three functions.
+//! are asked through [`Experts`], a trait of few functions; by policies, too, through `delegate`.
 
+mod ask_cache;
 pub(crate) mod call;
 pub(crate) mod choice;
 mod choose;
@@ -12,6 +13,7 @@ mod consensus;
 mod convert;
 mod deadline;
 mod decide;
+mod delegate;
 mod embed;
 pub(crate) mod end;
 mod experts;
@@ -19,34 +21,40 @@ mod generate;
 mod meter;
 mod parameters;
 mod pictures;
+pub(crate) mod questions;
 pub(crate) mod recall;
 pub(crate) mod refusal;
 mod source;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use signalbox_engine::{EngineError, Prompt, Tools};
 use signalbox_policy::{ExpertView, Notes, Policies, PolicyRef, PreVerdict, Runs, Snapshot};
+use tokio::runtime::Handle;
 use tracing::Instrument;
 
+pub(crate) use ask_cache::AskCache;
 pub(crate) use call::{Attached, Bounds, Call, Form, TokenPrompt, Wishes};
 use choice::Choice;
 pub(crate) use choice::Route;
 pub(crate) use choose::find_begun;
 pub(crate) use convert::expert_view;
 pub(crate) use deadline::Deadline;
-pub(crate) use decide::{Decided, Labels};
+pub(crate) use decide::Decided;
 pub(crate) use embed::{Texts, Vectors};
 pub(crate) use end::{End, Performance};
 pub(crate) use experts::Experts;
 pub(crate) use pictures::Pictures;
+pub(crate) use questions::Labels;
 pub(crate) use recall::Recall;
 pub(crate) use refusal::{Refusal, Refused};
 pub(crate) use stream::{Piece, Reply, Whole};
+pub(crate) use weights::Weights;
 
 use crate::{
     admission::{Admission, Permit},
@@ -54,6 +62,7 @@ use crate::{
     decisions::{Decisions, Trace},
     telemetry::Telemetry,
 };
+use delegate::ForCaller;
 use meter::Meter;
 use recall::Place;
 use source::Source;
@@ -69,6 +78,8 @@ pub(crate) struct Pipeline {
     /// Other names of experts, each with the id that it stands for.
     pub(crate) aliases: ArcSwap<BTreeMap<String, String>>,
     pub(crate) recall: Recall,
+    /// What experts said to policies.
+    pub(crate) ask_cache: Arc<AskCache>,
 }
 
 impl Pipeline {
@@ -165,7 +176,7 @@ impl Pipeline {
         if call.wishes.logprobs.is_some() && !seats.is_empty() {
             return Err(unexamined().into());
         }
-        let (call, place, choice) = match self.routed(call, &policies, trace).await? {
+        let (mut call, place, choice) = match self.routed(call, &policies, trace).await? {
             Routed::Chosen { call, place, choice } => (*call, place, choice),
             Routed::Answered(policy, text) => {
                 let (route, tools) = (Route::Answered(policy.clone()), Arc::default());
@@ -175,6 +186,7 @@ impl Pipeline {
         let (experts, bounds) = (self.experts.as_ref(), self.bounds.load_full());
         let source = generate::generate(experts, &bounds, &choice.plan, &call, trace).await?;
         self.recall.answered(place, &source.model);
+        call.view.on_behalf = self.delegate(&call.caller, None).lent();
         let post = seats.post(&call.view, &source.model);
         let source = source.through(post); // a stream, so the first token is not kept waiting
         Ok(Answering { route: choice.route, source, tools: call.wishes.tools })
@@ -191,7 +203,8 @@ impl Pipeline {
         let place = self.describe(&mut call);
         trace.shown(&call.view);
         let shown = call.view.parameters.clone();
-        let call = match policies.pre(std::mem::take(&mut call.view)).await? {
+        self.lend(&mut call);
+        let mut call = match policies.pre(std::mem::take(&mut call.view)).await? {
             PreVerdict::Proceed(view) => {
                 parameters::applied(Call { view, ..call }, &shown).with_images_described()
             }
@@ -201,6 +214,7 @@ impl Pipeline {
             }
         };
         trace.examined();
+        self.lend(&mut call);
         let menu = self.menu(&call.caller);
         trace.routing(&call.view, &menu);
         let choice = choose::choose(menu, policies, &call).await?;
@@ -214,6 +228,29 @@ impl Pipeline {
         call.view.sender = call.caller.sender();
         call.view.previous_expert = self.recall.previous(&call.view);
         self.recall.place(&call.view)
+    }
+}
+
+impl Pipeline {
+    /// Lets policies ask experts about a call that nobody answers yet.
+    fn lend(&self, call: &mut Call) {
+        let about = signalbox_policy::Call {
+            parameters: call.view.parameters.clone(),
+            ..signalbox_policy::Call::default()
+        };
+        let unanswered = Call { view: about, ..call.unseen() };
+        call.view.on_behalf = self.delegate(&call.caller, Some(unanswered)).lent();
+    }
+
+    fn delegate(&self, caller: &Caller, unanswered: Option<Call>) -> ForCaller {
+        ForCaller {
+            experts: self.experts.clone(),
+            cache: self.ask_cache.clone(),
+            bounds: self.bounds.load_full(),
+            caller: caller.clone(),
+            unanswered,
+            runtime: Handle::current(),
+        }
     }
 }
 

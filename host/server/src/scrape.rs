@@ -41,6 +41,7 @@ fn server(app: &App) {
     let (kept, held) = app.responses().held();
     gauge!("signalbox_responses_kept").set(count(kept));
     gauge!("signalbox_responses_bytes").set(bytes(held as u64));
+    ask_cache(app);
     decision_log(app);
     traces(app);
     let (memory, prefetches) = (app.fleet().memory(), app.fleet().prefetches());
@@ -52,6 +53,16 @@ fn server(app: &App) {
     gauge!("signalbox_policies_unreadable").set(f64::from(u8::from(unreadable)));
     for (limit, value) in app.limits() {
         gauge!("signalbox_limit", "name" => limit.name, "unit" => limit.unit).set(bytes(value));
+    }
+}
+
+/// What experts said to policies and is kept.
+fn ask_cache(app: &App) {
+    let kept = app.pipeline().ask_cache.counts();
+    gauge!("signalbox_ask_cache_bytes").set(count(kept.bytes));
+    gauge!("signalbox_ask_cache_entries").set(count(kept.entries));
+    for (outcome, number) in [("hit", kept.hits), ("miss", kept.misses)] {
+        counter!("signalbox_ask_cache_total", "outcome" => outcome).absolute(number);
     }
 }
 
@@ -142,6 +153,8 @@ fn policy(name: &str, hook: Hook, done: &HookCounters) {
     gauge!("signalbox_policy_seconds", &labels()).set(bytes(done.total_us) / 1e6);
     gauge!("signalbox_policy_guest_seconds", &labels()).set(bytes(done.guest_us) / 1e6);
     gauge!("signalbox_policy_host_seconds", &labels()).set(bytes(done.host_us) / 1e6);
+    counter!("signalbox_policy_asks_total", &labels()).absolute(done.asks);
+    counter!("signalbox_policy_asked_tokens_total", &labels()).absolute(done.asked_tokens);
     for (code, failures) in &done.failures {
         let kind = [("kind", (*code).to_owned())];
         let labels: Vec<_> = labels().into_iter().chain(kind).collect();

@@ -149,11 +149,16 @@ fn describe() {
     describe_counter!("signalbox_expert_unloads_total", "Times the expert left memory");
     describe_counter!("signalbox_prefetch_hits_total", "Experts loaded ahead and asked then");
     describe_counter!("signalbox_prefetch_wastes_total", "Experts loaded ahead and never asked");
+    describe_gauge!("signalbox_ask_cache_bytes", "What experts said to policies and is kept");
+    describe_gauge!("signalbox_ask_cache_entries", "Vectors and weights of that");
+    describe_counter!("signalbox_ask_cache_total", "What policies asked, by whether it was kept");
     describe_policies();
 }
 
 /// Those of policies.
 fn describe_policies() {
+    describe_counter!("signalbox_policy_asks_total", "What it asked of experts");
+    describe_counter!("signalbox_policy_asked_tokens_total", "Tokens that experts spent on that");
     describe_counter!("signalbox_policy_calls_total", "Calls of a policy, whatever its revision");
     describe_counter!("signalbox_policy_refusals_total", "Calls it turned away on purpose");
     describe_counter!("signalbox_policy_failures_total", "Calls it failed in, by how");

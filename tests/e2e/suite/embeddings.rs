@@ -18,7 +18,7 @@ fn checkpoint() -> std::path::PathBuf {
 }
 
 /// The toy experts, and an encoder that any router would like best.
-fn with_encoder() -> Value {
+pub(crate) fn with_encoder() -> Value {
     let mut config = config();
     let encoder = json!({
         "expert_id": ENCODER, "model_path": checkpoint(), "domain": "general", "priority": 99,

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use crate::{
     answers::recorded,
+    embeddings::with_encoder,
     host::{EXPERTS, Host, config, content, eventually, example},
-    http::{Events, chat_body},
+    http::{Events, chat_body, post_with},
 };
 
 #[test]
@@ -127,4 +128,87 @@ fn what_was_asked_before_is_answered_again_after_a_swap_a_kill_and_a_stop() {
     assert!(!cached(&host, "Good morning!").0);
     host.terminate();
     assert!(cached(&host.restart(), "Good morning!").0);
+}
+
+const POINTS: &str = "Which lever sets the points before a train comes along the line?";
+const SIGNALS: &str = "Who sees the signal beside the line when a box stands before it?";
+
+#[test]
+fn the_nearest_purpose_decides_and_of_equals_who_knows_the_prompt() {
+    let mut config = with_encoder();
+    for expert in [1, 2] {
+        config["experts"][expert]["use_cases"] = json!([POINTS, SIGNALS]);
+    }
+    config["policies"]["settings"] =
+        json!({"semantic-router": {"threshold": "0.999", "margin": "0.0005"}});
+    let host = Host::start_with(config);
+    host.deploy_example("semantic-router");
+    let near = host.chat("auto", POINTS);
+    assert_eq!(near.header("x-signalbox-expert"), "mistral_balanced", "the first of equals");
+    assert!(near.header("x-signalbox-reason").contains("(1.00)"), "{:?}", near.headers);
+    let record = host.admin_get("/decisions?limit=1")["decisions"][0].clone();
+    let asked = &record["hooks"][0];
+    assert!(asked["asks"] == 2 && asked["asked_tokens"].as_u64() > Some(0), "{record}");
+    let known = || {
+        let usage = host.chat("qwen_coder", SIGNALS).ok()["usage"].clone();
+        usage["prompt_tokens_details"]["cached_tokens"].as_u64() > Some(0)
+    };
+    eventually("the coder keeps what it computed", Duration::from_secs(20), known);
+    assert_eq!(host.chat("auto", SIGNALS).header("x-signalbox-expert"), "qwen_coder");
+    let far = host.chat("auto", "Hello!");
+    assert_eq!(far.header("x-signalbox-expert"), "phi4_fast");
+    assert!(far.header("x-signalbox-reason").contains("near to nothing"), "{:?}", far.headers);
+    let metrics = host.get("/metrics").text;
+    let hits = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("signalbox_ask_cache_total{outcome=\"hit\"} "));
+    assert!(
+        hits.and_then(|hits| hits.parse().ok()) > Some(8u64),
+        "purposes are embedded once: {metrics}"
+    );
+}
+
+#[test]
+fn what_was_asked_in_other_letters_is_answered_for_the_same_caller() {
+    let mut config = with_encoder();
+    let key = |name: &str| json!({"name": name, "key": format!("the-key-of-{name}-here")});
+    config["access"] = json!({"keys": [key("ana"), key("ben")]});
+    config["policies"]["settings"] = json!({"semantic-cache": {"threshold": "0.9999"}});
+    let host = Host::start_with(config);
+    host.deploy_example("semantic-cache");
+    let ask = |who: &str, text: &str| {
+        let (url, key) =
+            (format!("{}/v1/chat/completions", host.url), format!("the-key-of-{who}-here"));
+        let answer = post_with(&url, &[("x-api-key", &key)], &chat_body("auto", text));
+        let from_cache = answer.header("x-signalbox-route").starts_with("semantic-cache@");
+        (from_cache, content(&answer.ok()))
+    };
+    let (first, said) = ask("ana", "Hello 3!");
+    assert!(!first, "nothing was asked before");
+    assert_eq!(ask("ana", "HELLO 3!"), (true, said));
+    assert!(!ask("ana", "Hello 4!").0, "another number");
+    assert!(!ask("ana", "Who comes before the capital of France?").0, "another question");
+    assert!(!ask("ben", "Hello 3!").0, "another caller");
+}
+
+#[test]
+fn several_experts_answer_what_is_hard() {
+    let mut config = config();
+    config["policies"]["settings"] = json!({"consensus": {"hard": "0", "members": "2"}});
+    let host = Host::start_with(config);
+    host.deploy_example("consensus");
+    let ask = || {
+        let answer = host.chat("auto", "Hello!");
+        let reason = answer.header("x-signalbox-reason").to_owned();
+        assert!(reason.contains("so phi4_fast, mistral_balanced answer it"), "{reason}");
+        assert!(!content(&answer.ok()).is_empty());
+        let record = host.admin_get("/decisions?limit=1")["decisions"][0].clone();
+        let members = json!(["phi4_fast", "mistral_balanced"]);
+        assert_eq!(record["plan"]["consensus"]["members"], members, "{record}");
+        let asked = record["hooks"][0].clone();
+        (asked["asks"].as_u64().unwrap(), asked["asked_tokens"].as_u64().unwrap())
+    };
+    let (asks, tokens) = ask();
+    assert!(asks == 1 && tokens > 0, "{tokens}");
+    assert_eq!(ask(), (1, 0), "what was asked before is known");
 }

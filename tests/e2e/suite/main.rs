@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test suite")]
 
 mod answers;
+mod asking;
 mod bridge;
 mod calls;
 mod compile;

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use signalbox_sdk::{
     Action, Decision, Edits, Ending, Expert, Message, Mode, Outcome, Plan, Post, Pre, Refusal,
-    Request, ResponseFormat, Route, ToolChoice, annotate, config, experts, export, keyvalue, log,
+    Request, ResponseFormat, Route, ToolChoice, annotate, config, experts, export,
+    inference::{self, Question},
+    keyvalue, log,
 };
 
 /// Everything this policy can do wrong: the hook, and what it does there.
@@ -79,6 +81,18 @@ pub const FORGERIES: &[(&str, &str)] = &[
 /// What it does within its rights, and notes: the hook, and what.
 pub const TAKES_TOOLS: (&str, &str) = ("pre", "take all tools away but one");
 
+/// It answers with what an expert says to it, or with why there is nothing; the hook, and how it is told.
+pub const ASKS: (&str, &str) = ("pre", "ask an expert");
+
+/// It asks again and again, and answers with why it can't any more.
+pub const ASKS_WITHOUT_END: (&str, &str) = ("pre", "ask an expert without end");
+
+/// Whom it asks.
+pub const ASKED: &str = "phi4_fast";
+
+/// What it asks.
+pub const QUESTION: &str = "Hello!";
+
 /// Ends a line of a log or a header, begins another, and turns the text around.
 pub const FORGED: &str = "no\r\n2026-11-25T00:00:00.000000Z ERROR forged: yes\r\nx-forged: \u{1b}[31myes\u{202e}\u{2028}";
 
@@ -148,6 +162,11 @@ fn keep_without_end() {
     }
 }
 
+fn ask() -> Result<String, String> {
+    let question = Question::new(QUESTION).to(ASKED).within(Duration::from_secs(30));
+    inference::ask(&question).map(|answer| answer.text).map_err(|error| error.to_string())
+}
+
 #[expect(clippy::panic, reason = "this is what it is for")]
 fn trap() {
     panic!("this guest was asked to trap");
@@ -169,6 +188,12 @@ impl Pre for Guest {
         crash(&trouble);
         match trouble.as_str() {
             "answer hugely" => return Ok(Outcome::Answer("x".repeat(HUGE))),
+            "ask an expert" => return Ok(Outcome::Answer(ask().unwrap_or_else(|why| why))),
+            "ask an expert without end" => loop {
+                if let Err(why) = ask() {
+                    return Ok(Outcome::Answer(why));
+                }
+            },
             "take all tools away but one" => {
                 annotate("tools", names_of_tools(request).join(" "));
                 annotate("before", request.previous_expert().unwrap_or_default());

@@ -17,7 +17,7 @@ use super::{
     job::{Bounds, Command, Job},
     pace::Pace,
     plan::{Part, guess, plan},
-    prefixes::{Key, Prefixes, common},
+    prefixes::{Beginnings, Key, Prefixes, common},
     sequence::Sequence,
     waiting::Waiting,
     work::Work,
@@ -52,6 +52,7 @@ impl Scheduler {
         bounds: Bounds,
         counters: Arc<Counters>,
         seat: Seat,
+        beginnings: Arc<Beginnings>,
     ) -> Self {
         Self {
             id,
@@ -61,7 +62,7 @@ impl Scheduler {
             counters,
             seat,
             pace: Pace::default(),
-            prefixes: Prefixes::default(),
+            prefixes: Prefixes::new(beginnings),
             waiting: Waiting::default(),
             running: Vec::new(),
             steps: 0,

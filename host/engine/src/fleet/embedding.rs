@@ -60,14 +60,18 @@ impl Handle {
         ticket: Ticket,
         request: EmbedRequest,
     ) -> Result<Embedded, EngineError> {
-        let EmbedRequest { texts, truncate, priority, progress, .. } = request;
+        let EmbedRequest { texts, truncate, tokens_max, priority, progress, .. } = request;
         let came = ticket.came();
         self.inspect_aside().await?;
         if !self.encodes() {
             let encoding = self.shared.able(|seen| seen.vector_width.is_some());
             return Err(EngineError::NoVectors { expert: Some(self.id().to_owned()), encoding });
         }
-        let texts = self.aside(false, move |expert| expert.encoded(&texts, truncate)).await?;
+        let texts = self.aside(false, move |expert: &Handle| {
+            let context = tokens_max.unwrap_or(u32::MAX).min(expert.context());
+            expert.encoded(&texts, context, truncate)
+        });
+        let texts = texts.await?;
         let tokens: Vec<u32> = texts.iter().map(|text| text.len() as u32).collect();
         check_tokens(&tokens)?;
         let (reply, vectors) = oneshot::channel();
@@ -95,8 +99,13 @@ impl Handle {
         Ok(Embedded { vectors, tokens })
     }
 
-    fn encoded(&self, texts: &[Embeddable], truncate: bool) -> Result<Vec<Vec<u32>>, EngineError> {
-        let (wording, context) = (self.wording()?, self.context());
+    fn encoded(
+        &self,
+        texts: &[Embeddable],
+        context: u32,
+        truncate: bool,
+    ) -> Result<Vec<Vec<u32>>, EngineError> {
+        let wording = self.wording()?;
         texts.iter().map(|text| wording.encode(self.id(), text, context, truncate)).collect()
     }
 }

@@ -36,6 +36,26 @@ impl Habits {
     }
 }
 
+/// What is known of calls to come.
+#[derive(Debug, Default)]
+pub(super) struct Foresight {
+    pub(super) habits: Habits,
+    /// Something was loaded ahead since the last call.
+    pub(super) guessed: bool,
+    /// Experts that were loaded ahead and asked then; and that left memory again without.
+    pub(super) hits: u64,
+    pub(super) wastes: u64,
+}
+
+impl Foresight {
+    /// An expert was asked; `ahead` if it had been loaded for that.
+    pub(super) fn asked(&mut self, expert: &str, ahead: bool) {
+        self.habits.asked(expert);
+        self.hits += u64::from(ahead);
+        self.guessed = false;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

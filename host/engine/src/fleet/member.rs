@@ -1,6 +1,9 @@
 //! What belongs to one expert, beside its slot: its settings, and what was read of its files.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{
+    Arc, Mutex, PoisonError, Weak,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use tokio::sync::Semaphore;
 
@@ -39,16 +42,22 @@ pub(super) struct Member {
     pub(super) rendering: Arc<Semaphore>,
 }
 
-/// The index of a slot. Whoever looks at the slot holds this, so that it is given to nobody else meanwhile.
+/// The index of a slot. Whoever looks at the slot holds this, so that it is given to nobody else meanwhile; and a number that
+/// no other expert of this process had or will have.
 #[derive(Debug)]
-pub(super) struct Place(usize);
+pub(super) struct Place(usize, u64);
 
 /// The index of a slot that a retired expert left, and who may still look at it.
 pub(super) type Vacated = (usize, Weak<Place>);
 
 impl Place {
     pub(super) fn new(at: usize) -> Arc<Self> {
-        Arc::new(Self(at))
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        Arc::new(Self(at, SERIAL.fetch_add(1, Relaxed)))
+    }
+
+    pub(super) fn serial(&self) -> u64 {
+        self.1
     }
 
     pub(super) fn at(&self) -> usize {

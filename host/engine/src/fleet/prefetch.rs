@@ -8,7 +8,6 @@ use std::{
 };
 
 use super::{
-    habits::Habits,
     handle::Handle,
     residency::{Residency, SlotState},
     shared::Shared,
@@ -22,31 +21,11 @@ const LIKELY: f64 = 0.3;
 /// How much more than those that go for it.
 const BETTER: f64 = 2.0;
 
-/// What is known of calls to come.
-#[derive(Debug, Default)]
-pub(super) struct Foresight {
-    pub(super) habits: Habits,
-    /// Something was loaded ahead since the last call.
-    guessed: bool,
-    /// Experts that were loaded ahead and asked then; and that left memory again without.
-    pub(super) hits: u64,
-    pub(super) wastes: u64,
-}
-
 /// Who is to be loaded, and who goes for it.
 #[derive(Debug, PartialEq, Eq)]
 struct Guess {
     who: usize,
     instead: Vec<usize>,
-}
-
-impl Foresight {
-    /// An expert was asked; `ahead` if it had been loaded for that.
-    pub(super) fn asked(&mut self, expert: &str, ahead: bool) {
-        self.habits.asked(expert);
-        self.hits += u64::from(ahead);
-        self.guessed = false;
-    }
 }
 
 impl<T> Residency<T> {
@@ -104,7 +83,10 @@ pub(super) fn prefetch(shared: &Arc<Shared>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::residency::{Queue, Slot};
+    use super::super::{
+        habits::Foresight,
+        residency::{Queue, Slot},
+    };
     use super::*;
 
     /// One letter per expert, each of 10 bytes: `.` cold, `i` idle, `b` busy, `p` pinned, `d` sent away on purpose.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{backoff::Backoff, prefetch::Foresight, stay::Stay};
+use super::{backoff::Backoff, habits::Foresight, stay::Stay};
 use crate::{EngineError, Faults, KeepAlive, Priority};
 
 /// Notified when a load ends.

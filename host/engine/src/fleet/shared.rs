@@ -6,8 +6,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::{
+    habits::Foresight,
     member::{Member, Place, Seen, Vacated},
-    prefetch::Foresight,
     residency::{Queue, Residency, SlotState},
     roster::Roster,
 };

@@ -1,8 +1,8 @@
 //! The toy experts answer as transformers recorded it, through the same door that the server uses.
 
-use crate::support::{TOYS, ask, chat, fleet, recorded, settings, toy};
+use crate::support::{TOYS, again, ask, chat, fleet, recorded, settings, toy};
 use serde_json::Value;
-use signalbox_engine::{Finish, Fleet, Message, Quantization, Templates};
+use signalbox_engine::{Finish, Fleet, Message, Quantization, Request, Templates};
 
 /// A recorded entry as a request; just enough tokens, so that nothing hides behind a cut.
 fn question(entry: &Value) -> signalbox_engine::Request {
@@ -98,4 +98,34 @@ async fn an_expert_in_8_bits_answers_nearly_as_it_does_in_16() {
     declared.experts[0].quantization = Some(Quantization::Int8);
     let (asked, wrong) = mistakes(&Fleet::start(declared), ID).await;
     assert!(wrong.len() * 20 <= asked, "{} of {asked} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn what_an_expert_has_computed_of_a_prompt_is_known_before_it_is_asked() {
+    let fleet = Fleet::start(settings(&["qwen_coder", "phi4_fast"]));
+    let of = |question: &str, scope| Request { scope, ..chat(question) };
+    let known = async |id: &str, request: &Request| {
+        fleet.cached_tokens(id, request.scope, request.prompt.clone()).await.unwrap()
+    };
+    let question =
+        "Write a Python function that adds two numbers and another that multiplies them.";
+    assert_eq!(known("qwen_coder", &of(question, 1)).await, 0, "it is cold");
+    let first = ask(&fleet, "qwen_coder", of(question, 1)).await.unwrap();
+    assert_eq!(first.usage.cached_tokens, 0);
+    // A reply is over a moment before what it computed is kept.
+    while known("qwen_coder", &of(question, 1)).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    let expected = [
+        ("qwen_coder", 1, again(first.usage).cached_tokens),
+        ("qwen_coder", 2, 0),
+        ("phi4_fast", 1, 0),
+    ];
+    for (id, scope, tokens) in expected {
+        assert_eq!(known(id, &of(question, scope)).await, tokens, "{id} in scope {scope}");
+    }
+    let longer = of(&format!("{question} Explain it."), 1);
+    let seen = known("qwen_coder", &longer).await;
+    let second = ask(&fleet, "qwen_coder", longer).await.unwrap();
+    assert_eq!((seen > 16, second.usage.cached_tokens), (true, seen));
 }

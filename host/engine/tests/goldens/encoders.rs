@@ -8,9 +8,9 @@ use std::{
 };
 
 use signalbox_engine::{
-    Embeddable, EngineError, ExpertSettings, Fleet, FleetLimits, FleetSettings, Inspection,
-    LazyLoading, Message, PackFiles, Quantization, Request, Severity, Templates, inspect,
-    self_test,
+    EmbedRequest, Embeddable, EngineError, ExpertSettings, Fleet, FleetLimits, FleetSettings,
+    Inspection, LazyLoading, Message, PackFiles, Quantization, Request, Severity, Templates,
+    inspect, self_test,
 };
 
 use crate::vectors::{self, Expected, of, texts};
@@ -130,6 +130,24 @@ async fn a_text_that_does_not_fit_is_refused_or_loses_its_end() {
     assert!(nothing.to_string().contains("no tokens"), "{nothing}");
     let strange = fleet.embed(name, of(vec![Embeddable::Tokens(vec![1 << 30])], false)).await;
     assert!(strange.unwrap_err().to_string().contains("there is no token 1073741824"));
+}
+
+#[tokio::test]
+async fn only_the_beginning_of_a_text_is_read() {
+    let fleet = fleet();
+    let name = "bert-wordpiece-mean-f32";
+    let embed = |text: &str, tokens_max| {
+        let text = Embeddable::Text(text.to_owned());
+        let request = EmbedRequest { tokens_max, ..of(vec![text], true) };
+        fleet.embed(name, request)
+    };
+    let whole = embed("the line is the line", None).await.unwrap();
+    let begun = embed("the line is", Some(5)).await.unwrap();
+    let cut = embed("the line is the line", Some(begun.tokens[0])).await.unwrap();
+    assert_eq!((cut.tokens, &cut.vectors), (begun.tokens, &begun.vectors));
+    assert_ne!(cut.vectors, whole.vectors);
+    let more = embed("the line is the line", Some(1000)).await.unwrap();
+    assert_eq!(more, whole, "no more than the expert holds, and no less");
 }
 
 #[tokio::test]

@@ -278,6 +278,10 @@ impl types::HostExpert for Host {
         Ok(self.table.get(&this)?.tokens_per_second)
     }
 
+    fn cached_tokens(&mut self, _: Resource<ExpertView>) -> Result<Option<u32>> {
+        Ok(None)
+    }
+
     fn drop(&mut self, this: Resource<ExpertView>) -> Result<()> {
         self.table.delete(this)?;
         Ok(())

@@ -97,6 +97,23 @@ impl types::HostExpert for State {
         Ok(self.expert(&this)?.tokens_per_second)
     }
 
+    /// Reading the prompt takes a moment, so that each expert is asked once, and the time is not the guest's own.
+    async fn cached_tokens(
+        &mut self,
+        this: Resource<ShownExpert>,
+    ) -> wasmtime::Result<Option<u32>> {
+        let id = self.expert(&this)?.id.clone();
+        let Some(call) = self.shown.clone() else { return Ok(None) };
+        let Some(delegate) = call.on_behalf.delegate() else { return Ok(None) };
+        if let Some(known) = self.cached_tokens.get(&id) {
+            return Ok(*known);
+        }
+        let asking = self.turn.own_time.clone();
+        let cached = asking.with_host(delegate.cached_tokens(&call, &id)).await;
+        self.cached_tokens.insert(id, cached);
+        Ok(cached)
+    }
+
     fn drop(&mut self, this: Resource<ShownExpert>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
         Ok(())

@@ -21,9 +21,10 @@ impl From<&crate::Message> for types::Message {
 }
 
 impl State {
-    /// A handle for `call`, whose notes are those that the instance makes from now on.
+    /// A handle for `call`, which the instance works on from now on.
     pub(crate) fn show(&mut self, call: Arc<Call>) -> wasmtime::Result<Resource<ShownRequest>> {
         self.notes = call.notes.clone();
+        self.shown = Some(call.clone());
         Ok(self.table.push(ShownRequest(call))?)
     }
 

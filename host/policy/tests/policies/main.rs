@@ -7,6 +7,7 @@ mod asking;
 mod breaker;
 mod examples;
 mod failing;
+mod fetching;
 mod hooks;
 mod isolation;
 mod keeping;

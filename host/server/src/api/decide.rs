@@ -89,7 +89,8 @@ async fn answer<T: Serialize>(
     let decided = app.pipeline().decide(call, &labels, deadline).await?;
     let Decided { model, route, reason, decision, answers, usage } = decided;
     let headers = account(&model, &route, &reason, &decision);
-    let weights = answers.into_iter().map(|logprobs| logprobs.map(Weights::of));
+    let weights =
+        answers.into_iter().map(|logprobs| logprobs.map(|logprobs| Weights::of(&logprobs)));
     let answers = questions.into_iter().zip(weights).collect();
     let written = written(Answered { id, model, answers, usage });
     Ok((headers, warning, Json(written)).into_response())

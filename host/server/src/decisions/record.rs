@@ -13,6 +13,7 @@ use signalbox_confine::clean;
 use signalbox_engine::Usage;
 use signalbox_policy::{ConsensusMode, ExpertState, ExpertView, Note, Plan, Run};
 
+use super::input_view::InputView;
 use crate::{
     openai::finish_reason,
     pipeline::{call::Call, choice::Choice, end::End},
@@ -87,17 +88,6 @@ enum PlanView {
     Consensus { members: Vec<Text>, judge: Option<Text>, mode: Text },
 }
 
-/// What policies were shown of a call. Its texts stand nowhere unless `decision_log.text` says so.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub(super) struct InputView {
-    messages: usize,
-    text_bytes: usize,
-    /// Of each message's role and text, each with a zero byte behind it, unless `decision_log.text` is `off`.
-    sha256: Option<Text>,
-    /// Whether the texts are in `GET /decisions/{decision}`.
-    text: bool,
-}
-
 /// An expert that might have answered.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct CandidateView {
@@ -122,6 +112,12 @@ struct RunView {
     total_us: u64,
     /// Of it, the guest's own time.
     guest_us: u64,
+    /// What it asked of experts.
+    #[serde(default)]
+    asks: u32,
+    /// Tokens that they spent on it.
+    #[serde(default)]
+    asked_tokens: u64,
     /// `refused`, or how it failed; `null` when it did its work.
     ended: Option<Text>,
 }
@@ -253,6 +249,8 @@ impl Record {
             calls: 0,
             total_us: 0,
             guest_us: 0,
+            asks: 0,
+            asked_tokens: 0,
             ended: None,
         });
     }
@@ -407,6 +405,8 @@ fn run(run: &Run) -> RunView {
         calls: run.calls,
         total_us: run.total_us,
         guest_us: run.guest_us,
+        asks: run.asks,
+        asked_tokens: run.asked_tokens,
         ended: run.ended.map(Into::into),
     }
 }
@@ -435,13 +435,6 @@ fn name(text: &str) -> Text {
 
 fn cut(text: &str, bytes_max: usize) -> Text {
     clean(text, bytes_max).into_boxed_str()
-}
-
-impl InputView {
-    fn of(call: &signalbox_policy::Call) -> Self {
-        let text_bytes = call.messages.iter().map(|message| message.content.len()).sum();
-        Self { messages: call.messages.len(), text_bytes, ..Self::default() }
-    }
 }
 
 fn unix_millis() -> u64 {

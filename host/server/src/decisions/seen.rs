@@ -2,7 +2,7 @@
 //! can be tried on the same call later.
 
 use serde::{Deserialize, Serialize};
-use signalbox_policy::{Call, ExpertView};
+use signalbox_policy::{Call, ExpertView, OnBehalf};
 
 /// One call in the eyes of policies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,12 +20,12 @@ pub(crate) struct Seen {
 impl Seen {
     /// Of a call as it comes in.
     pub(super) fn of(call: &Call) -> Self {
-        Self { call: call.clone(), routed: None, menu: Vec::new() }
+        Self { call: alone(call), routed: None, menu: Vec::new() }
     }
 
     /// The call comes to the router.
     pub(super) fn routing(&mut self, call: &Call, menu: &[ExpertView]) {
-        self.routed = call.is_edited_from(&self.call).then(|| call.clone());
+        self.routed = call.is_edited_from(&self.call).then(|| alone(call));
         self.menu = menu.to_vec();
     }
 
@@ -34,4 +34,9 @@ impl Seen {
         let calls = std::iter::once(&self.call).chain(&self.routed);
         calls.map(Call::written_bytes).sum::<usize>() + 512 * self.menu.len()
     }
+}
+
+/// The call without whom policies may ask for it: that would keep what belongs to the call as long as the log keeps this.
+fn alone(call: &Call) -> Call {
+    Call { on_behalf: OnBehalf::default(), ..call.clone() }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Bounds {
     pub(crate) tokens_max: u32,
     /// Tokens of one member's answer.
     pub(crate) member_tokens_max: u32,
+    /// What experts said to policies and is kept.
+    pub(crate) ask_cache_bytes_max: usize,
 }
 
 /// What the prompt is.
@@ -99,6 +101,21 @@ impl Call {
     /// Bytes of its messages.
     pub(crate) fn text_bytes(&self) -> usize {
         self.view.messages.iter().map(|message| message.content.len()).sum()
+    }
+
+    /// The same without what policies see of it.
+    pub(super) fn unseen(&self) -> Self {
+        Self {
+            view: signalbox_policy::Call::default(),
+            caller: self.caller.clone(),
+            pictures: self.pictures.clone(),
+            wishes: self.wishes.clone(),
+            form: self.form,
+            sampling: self.sampling.clone(),
+            stop: self.stop.clone(),
+            ends: self.ends.clone(),
+            progress: self.progress.clone(),
+        }
     }
 
     /// Its messages as the engine takes them: with images in place of marks, and calls in place of their

@@ -66,7 +66,7 @@ pub(super) fn request(call: &Call, bounds: &Bounds) -> Request {
 }
 
 /// A text prompt is one message; those that policies put around it become lines of their own.
-fn prompt(call: &Call) -> Prompt {
+pub(super) fn prompt(call: &Call) -> Prompt {
     let messages = &call.view.messages;
     match call.form {
         Form::Chat => Prompt::Chat(Conversation {
@@ -110,6 +110,7 @@ mod tests {
         tokens_default: 64,
         tokens_max: 128,
         member_tokens_max: 16,
+        ask_cache_bytes_max: 0,
     };
 
     fn call(form: Form, texts: &[&str], max_tokens: Option<u32>) -> Call {

@@ -17,6 +17,7 @@ use super::{
     end::{End, Ending, Performance},
     experts::{Experts, Opened, cut_off, open},
     meter::Meter,
+    questions::Labels,
     refusal::{Refusal, Refused},
     source::add,
     unexamined,
@@ -25,9 +26,6 @@ use crate::decisions::Trace;
 
 /// Questions that one call has answered at once.
 const ABREAST: usize = 8;
-
-/// What a question may be answered with, each in all ways to write it.
-pub(crate) type Labels = Vec<Vec<String>>;
 
 /// Questions that are answered.
 pub(crate) struct Decided {
@@ -148,14 +146,7 @@ impl Asking<'_> {
             progress: self.call.progress.clone(),
             ..Request::new(self.prompt(at))
         };
-        let Opened { first, mut tokens, .. } = open(self.experts, expert, request).await?;
-        match (first, tokens.next().await) {
-            (Event::Weighed(logprobs), Some(Event::Finished { usage, .. })) => {
-                Ok((logprobs, usage))
-            }
-            (_, Some(Event::Failed(error))) => Err(error),
-            _ => Err(cut_off(expert)),
-        }
+        weighed(self.experts, expert, request).await
     }
 
     /// The first expert that answers the first question, and its answer. When none does, the first one's error is the
@@ -176,5 +167,19 @@ impl Asking<'_> {
             }
         }
         Err(first.map_or(Refusal::NoExpert { failed: vec![] }, EngineError::into))
+    }
+}
+
+/// What the labels of a request weigh, and what that cost.
+pub(super) async fn weighed(
+    experts: &dyn Experts,
+    expert: &str,
+    request: Request,
+) -> Result<Answer, EngineError> {
+    let Opened { first, mut tokens, .. } = open(experts, expert, request).await?;
+    match (first, tokens.next().await) {
+        (Event::Weighed(logprobs), Some(Event::Finished { usage, .. })) => Ok((logprobs, usage)),
+        (_, Some(Event::Failed(error))) => Err(error),
+        _ => Err(cut_off(expert)),
     }
 }

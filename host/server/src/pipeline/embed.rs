@@ -81,6 +81,7 @@ impl Pipeline {
         self.name_expert(&mut call)?;
         self.describe(&mut call);
         trace.shown(&call.view);
+        self.lend(&mut call);
         let view = match policies.pre(call.view).await? {
             PreVerdict::Proceed(view) => view,
             PreVerdict::Answer { policy, .. } => {
@@ -100,6 +101,7 @@ impl Pipeline {
         let request = EmbedRequest {
             texts: as_left(view.messages, texts.tokens)?,
             truncate: texts.truncate,
+            tokens_max: None,
             priority: call.caller.priority(),
             keep_alive: call.wishes.keep_alive,
             progress: call.progress.clone(),

@@ -1,13 +1,14 @@
-//! Those who answer, as the pipeline knows them: a menu, a stream of events for a request, vectors for texts. The
-//! fleet is one; tests script another.
+//! Those who answer, as the pipeline knows them: a menu, a stream of events for a request, vectors for texts, and
+//! what is known of a prompt beforehand. The fleet is one; tests script another.
 
 use async_trait::async_trait;
 use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use signalbox_engine::{EmbedRequest, Embedded, EngineError, Event, Fleet, Request};
+use signalbox_engine::{EmbedRequest, Embedded, EngineError, Event, Fleet, Prompt, Request};
 use signalbox_policy::ExpertView;
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::convert::expert_view;
 
@@ -31,6 +32,21 @@ pub(crate) trait Experts: Send + Sync {
     /// # Errors
     /// Everything that keeps any of the texts from becoming a vector.
     async fn embed(&self, expert: &str, request: EmbedRequest) -> Result<Embedded, EngineError>;
+
+    /// Tokens of a text as `expert` counts them.
+    ///
+    /// # Errors
+    /// An unknown expert, or a tokenizer that can't be read.
+    async fn count(&self, expert: &str, text: String) -> Result<u32, EngineError>;
+
+    /// Tokens of a prompt that `expert` has computed for earlier calls of this scope.
+    ///
+    /// # Errors
+    /// An unknown expert, or a prompt that it would refuse.
+    async fn cached(&self, expert: &str, scope: u64, prompt: Prompt) -> Result<u32, EngineError>;
+
+    /// What stays the same while `expert` says the same of the same; `None` when there is none of this id.
+    fn edition(&self, expert: &str) -> Option<(u64, u64)>;
 }
 
 #[async_trait]
@@ -46,6 +62,25 @@ impl Experts for Fleet {
 
     async fn embed(&self, expert: &str, request: EmbedRequest) -> Result<Embedded, EngineError> {
         Fleet::embed(self, expert, request).await
+    }
+
+    /// Counting may read a tokenizer from disk, so it leaves the async threads.
+    async fn count(&self, expert: &str, text: String) -> Result<u32, EngineError> {
+        let (fleet, id) = (self.clone(), expert.to_owned());
+        let counting = spawn_blocking(move || fleet.count_tokens(Some(&id), &text));
+        let crashed = |error: JoinError| EngineError::Crashed {
+            expert: expert.to_owned(),
+            problem: error.to_string(),
+        };
+        counting.await.map_err(crashed)?
+    }
+
+    async fn cached(&self, expert: &str, scope: u64, prompt: Prompt) -> Result<u32, EngineError> {
+        self.cached_tokens(expert, scope, prompt).await
+    }
+
+    fn edition(&self, expert: &str) -> Option<(u64, u64)> {
+        Fleet::edition(self, expert)
     }
 }
 

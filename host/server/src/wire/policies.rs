@@ -142,6 +142,12 @@ pub struct HookCounters {
     /// Requests over `wasi:http`, by what came of them: `answered`, `denied`, `late`, ...
     #[serde(default)]
     pub http_requests: BTreeMap<Word, u64>,
+    /// What they asked of experts.
+    #[serde(default)]
+    pub asks: u64,
+    /// Tokens that experts spent on that.
+    #[serde(default)]
+    pub asked_tokens: u64,
     /// Fresh instances made.
     pub instances: u64,
     /// Wall clock of making them all, in microseconds.
@@ -353,6 +359,8 @@ impl From<registry::HookCounters> for HookCounters {
             guest_us: of.guest_us,
             host_us: of.host_us,
             http_requests: of.http_requests.into_iter().map(|(how, n)| (how.into(), n)).collect(),
+            asks: of.asks,
+            asked_tokens: of.asked_tokens,
             instances: of.instances,
             instance_total_us: of.instance_total_us,
             instance_max_us: of.instance_max_us,

@@ -5,7 +5,7 @@ use super::Sequence;
 use crate::{
     Priority,
     cache::KvCache,
-    expert::prefixes::{Key, Prefix},
+    expert::prefixes::{Key, Prefix, keys},
     model::Model,
     vision::chunk_end,
 };
@@ -13,12 +13,7 @@ use crate::{
 impl Sequence {
     /// What stands at every position: a token, or a part of a picture.
     pub(in crate::expert) fn keys(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = self.tokens.iter().map(|token| Key::from(*token)).collect();
-        for (span, fingerprint) in &self.fingerprints {
-            // Above all tokens.
-            keys[span.clone()].fill(fingerprint | 1 << 63);
-        }
-        keys
+        keys(&self.tokens, self.fingerprints.iter().map(|(span, print)| (span, *print)))
     }
 
     /// The most of it that may be somebody else's beginning: all but the last token, whose logits are

@@ -6,6 +6,7 @@
 
 mod asking;
 mod bindings;
+mod fetching;
 mod keeping;
 mod misbehave;
 
@@ -94,12 +95,14 @@ fn reason(request: &Request, message: &str) -> String {
     if store::get("count").is_ok_and(|set| set.is_some()) {
         return keeping::reason("count");
     }
-    if let Some(reason) = asking::reason(message) {
+    if let Some(reason) = fetching::reason(message) {
         return reason;
     }
     match message {
         "huge" => "x".repeat(4 << 20),
         "count" | "count twice" | "fill" | "swap" | "peek" => keeping::reason(message),
+        "ask" | "ask briefly" | "ask often" | "decide" | "cached" => asking::reason(message),
+        text if text.starts_with("vectors") => asking::reason(message),
         "config" => format!("{:?}", store::get("greeting").ok().flatten()),
         "tokens" | "forever" => format!("{:?}", tokens::count(message, None).ok()),
         _ => {

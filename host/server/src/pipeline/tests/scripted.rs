@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use signalbox_engine::{
-    EmbedRequest, Embedded, EngineError, Event, Finish, Request, Timings, Usage,
+    EmbedRequest, Embedded, EngineError, Event, Finish, Prompt, Request, Timings, Usage,
 };
 use signalbox_policy::{ExpertState, ExpertView, Policies, TokenError, World};
 use tokio::time::sleep;
@@ -96,6 +96,18 @@ impl Experts for Scripts {
     async fn embed(&self, expert: &str, _: EmbedRequest) -> Result<Embedded, EngineError> {
         Err(EngineError::NoVectors { expert: Some(expert.to_owned()), encoding: vec![] })
     }
+
+    async fn count(&self, _: &str, text: String) -> Result<u32, EngineError> {
+        Ok(text.split_whitespace().count() as u32)
+    }
+
+    async fn cached(&self, _: &str, _: u64, _: Prompt) -> Result<u32, EngineError> {
+        Ok(0)
+    }
+
+    fn edition(&self, _: &str) -> Option<(u64, u64)> {
+        None
+    }
 }
 
 /// A script under way.
@@ -168,9 +180,11 @@ impl Bed {
                 tokens_default: 8,
                 tokens_max: 8,
                 member_tokens_max: 8,
+                ask_cache_bytes_max: 0,
             }),
             aliases: arc_swap::ArcSwap::default(),
             recall: Recall::default(),
+            ask_cache: Arc::default(),
         };
         drop(inside);
         Self { runtime, pipeline, at_work, _registry: registry }
