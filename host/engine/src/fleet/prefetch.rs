@@ -49,7 +49,9 @@ impl<T> Residency<T> {
             places.clone().filter(|&at| self.slots[at].may_come_ahead() && likely(&at) >= LIKELY);
         let who = able.max_by(|a, b| worth(a).total_cmp(&worth(b)))?;
         let mut idle: Vec<usize> = places.filter(|&at| self.slots[at].may_go()).collect();
-        idle.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
+        // Those that are worth least are last, and of these the least recently used.
+        let newer = |a: &usize, b: &usize| self.slots[*b].last_used.cmp(&self.slots[*a].last_used);
+        idle.sort_by(|a, b| worth(b).total_cmp(&worth(a)).then_with(|| newer(a, b)));
         let mut instead = Vec::new();
         while !self.fits(who, |at, _| !instead.contains(&at)) {
             instead.push(idle.pop()?);
