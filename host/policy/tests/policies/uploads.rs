@@ -23,7 +23,8 @@ async fn a_refused_upload_leaves_nothing_and_the_active_revision_alone() {
     let scene = Scene::new(|_| {}).await;
     let components = scene.folder.path().join("components");
     let before = (files(&components), scene.policies.list(), scene.policies.pipeline());
-    let foreign = wat::parse_str(r#"(component (import "wasi:http/incoming-handler@0.2.4" (instance)))"#);
+    let foreign =
+        wat::parse_str(r#"(component (import "wasi:http/incoming-handler@0.2.4" (instance)))"#);
     let uploads: [(&[u8], &str); 5] = [
         (b"", "upload_empty"),
         (b"\0asm\x01\0\0\0", "upload_core_module"),
