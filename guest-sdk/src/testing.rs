@@ -33,7 +33,7 @@ pub fn set_menu(experts: impl IntoIterator<Item = Expert>) {
     WORLD.with_borrow_mut(|world| world.menu = experts.into_iter().map(|e| e.0).collect());
 }
 
-/// Has requests over [`http`](crate::http) answered; without it they are [denied](crate::http::Error::Denied).
+/// Has requests over [`http`] answered; without it they are [denied](crate::http::Error::Denied).
 pub fn answer_http(
     answer: impl FnMut(&http::Request) -> Result<http::Response, http::Error> + 'static,
 ) {
