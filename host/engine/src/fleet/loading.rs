@@ -89,8 +89,19 @@ fn wait_while_loading(shared: &Shared, pool: &[Handle]) {
 impl Handle {
     /// Loads an expert whose state has just been set to loading, on a thread of its own.
     pub(super) fn begin_loading(&self) {
+        self.load_on_a_thread(self.shared.tuning.load().lazy.enabled);
+    }
+
+    /// Loads it before anybody asks for it, on a thread of its own, sending nobody away.
+    pub(super) fn load_ahead(&self) {
+        if self.claim_cold() {
+            self.with_slot(|slot| slot.ahead = true);
+            self.load_on_a_thread(false);
+        }
+    }
+
+    fn load_on_a_thread(&self, evict: bool) {
         let loader = self.clone();
-        let evict = self.shared.tuning.load().lazy.enabled;
         let name = format!("load {}", self.id());
         let spawned = thread::Builder::new().name(name).spawn(move || loader.load(evict));
         if let Err(error) = spawned {
@@ -111,14 +122,6 @@ impl Handle {
     pub(super) fn loaded_percent(&self) -> Option<u8> {
         let reading = self.member().being_read.lock().unwrap_or_else(PoisonError::into_inner);
         reading.upgrade().map(|opened| opened.checkpoint.percent_read())
-    }
-
-    /// Loads it on this thread before anybody asks for it, sending nobody away.
-    pub(super) fn load_ahead(&self) {
-        if self.claim_cold() {
-            self.with_slot(|slot| slot.ahead = true);
-            self.load(false);
-        }
     }
 
     fn claim_cold(&self) -> bool {
