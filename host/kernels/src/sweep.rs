@@ -37,6 +37,8 @@ pub(crate) mod brains;
 pub(crate) mod dotprod;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod i8mm;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod maddubs;
 pub(crate) mod numbers;
 pub(crate) mod outliers;
 #[cfg(target_arch = "aarch64")]

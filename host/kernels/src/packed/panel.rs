@@ -24,6 +24,8 @@ pub(crate) struct Panel {
     pub(crate) scales: usize,
     /// Whether the minima count, and not the zero.
     pub(crate) has_minima: bool,
+    /// Bits of a quant.
+    pub(crate) bits: usize,
     /// Whether quants may be above 127.
     pub(crate) wide: bool,
     /// What every quant is above its value.
@@ -40,6 +42,7 @@ impl Panel {
             blocks: 0,
             scales: DEPTH / layout.shared,
             has_minima: layout.has_minima(),
+            bits: layout.bits,
             wide: layout.bits == 8,
             zero: layout.zero,
         })

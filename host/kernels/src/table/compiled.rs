@@ -25,7 +25,10 @@ use crate::{
 #[cfg(target_arch = "x86_64")]
 use crate::{
     simd::{avx2::Avx2, avx512::Avx512},
-    sweep::amx::{self, Hardware},
+    sweep::{
+        amx::{self, Hardware},
+        maddubs,
+    },
 };
 
 /// A function compiled for some features, to be called like any other.
@@ -182,8 +185,16 @@ macro_rules! row {
     };
 }
 
+/// A sweep in the shape of 16 narrow registers.
 #[cfg(target_arch = "x86_64")]
-pub(super) static AVX2: Ops = row!(Avx2, "avx2,fma,f16c", Avx2);
+pub(super) static AVX2: Ops = Ops {
+    sweep: door!(
+        "avx2,fma,f16c",
+        (panel: &Panel, blocks: &[Block], stride: usize, out: &mut [[f32; ROWS]]),
+        maddubs::sweep(panel, blocks, stride, out)
+    ),
+    ..row!(Avx2, "avx2,fma,f16c", Avx2)
+};
 #[cfg(target_arch = "x86_64")]
 pub(super) static AVX512_VNNI: Ops =
     row!(Avx512Vnni, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c", Avx512);
