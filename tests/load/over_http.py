@@ -72,8 +72,8 @@ def get(port: int, path: str) -> int:
     return connection.getresponse().status
 
 
-def chat(port: int, messages: list, tokens: int) -> Reply:
-    body = {"messages": messages, "max_tokens": tokens, "temperature": 0, "stream": True}
+def chat(port: int, messages: list, tokens: int, **more) -> Reply:
+    body = {"messages": messages, "max_tokens": tokens, "temperature": 0, "stream": True} | more
     body["stream_options"] = {"include_usage": True}
     connection = http.client.HTTPConnection(HOST, port, timeout=600)
     connection.connect()
