@@ -9,6 +9,7 @@ mod canary;
 mod compiler;
 mod deploy;
 mod disk;
+mod feedback;
 mod ledger;
 mod names;
 pub(crate) mod probe;
@@ -34,7 +35,8 @@ use signalbox_confine::Bounded;
 use crate::{
     Activation, BreakerSettings, CanarySettings, Limits, Pipeline, PolicyError, PolicyRef,
     PolicySettings, Provenance, Sample, Snapshot, Uploaded, World, buckets::Buckets,
-    compile::Haste, program::Program, runtime::Runtime, seat::now_ms, snapshot::Set,
+    compile::Haste, lessons::Lessons, program::Program, runtime::Runtime, seat::now_ms,
+    snapshot::Set,
 };
 pub use replay::{RecordedCall, Replayed};
 
@@ -84,6 +86,7 @@ struct Registry {
     current: ArcSwap<Set>,
     upkeep: Upkeep,
     buckets: Buckets,
+    lessons: Arc<Lessons>,
 }
 
 /// What an operator has set. Replaced as a whole under the lock of the book; see `renew.rs`.
@@ -144,8 +147,10 @@ impl Policies {
             programs: HashMap::new(),
             meters: HashMap::new(),
             tallies: HashMap::new(),
+            lessons: HashMap::new(),
         };
-        let current = ArcSwap::from_pointee(Set::empty(&runtime, limits));
+        let lessons = Arc::new(Lessons::new(limits.feedback_bytes as usize));
+        let current = ArcSwap::from_pointee(Set::empty(&runtime, &lessons, limits));
         let registry = Arc::new(Registry {
             rules: ArcSwap::from_pointee(rules),
             world,
@@ -156,7 +161,9 @@ impl Policies {
             current,
             upkeep: Upkeep::default(),
             buckets,
+            lessons,
         });
+        registry.teach()?;
         registry.start(progress)?;
         Ok(Policies(registry))
     }

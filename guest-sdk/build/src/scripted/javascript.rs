@@ -107,7 +107,7 @@ mod tests {
         let text = explained(&lines.map(str::to_owned));
         assert!(text.starts_with("ReferenceError"), "{text}");
         assert!(text.ends_with("add \"config\" to \"uses\" in policy.json"), "{text}");
-        let other = "ReferenceError: Error loading module \"signalbox:policy/tokens@0.2.2\" (x)";
+        let other = "ReferenceError: Error loading module \"signalbox:policy/tokens@0.2.3\" (x)";
         assert!(explained(&[other.to_owned()]).contains("add \"tokens\""));
     }
 }

@@ -81,7 +81,7 @@ mod tests {
         let text = fs::read_to_string(build.join("wit/built.wit")).unwrap();
         assert_eq!(
             text,
-            "package signalbox:policy@0.2.2;\n\nworld built {\n    import types;\n    \
+            "package signalbox:policy@0.2.3;\n\nworld built {\n    import types;\n    \
              import wasi:config/store@0.2.0-rc.1;\n    export pre;\n    export post;\n}\n"
         );
         assert!(build.join("wit/deps/config/package.wit").is_file());

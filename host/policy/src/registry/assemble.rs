@@ -50,6 +50,7 @@ impl Registry {
             canaries,
             generation: ledger.generation,
             runtime: self.runtime.clone(),
+            lessons: self.lessons.clone(),
             limits: self.limits(),
             sealed: book.unreadable.clone(),
             pipeline: ledger.pipeline.filter_map(|name| active.get(name).cloned()),
@@ -70,7 +71,8 @@ impl Registry {
             Some(program) => {
                 let meters = book.meters(id);
                 let lent = self.lend(id, self.buckets.of(&id.name));
-                Ok(Arc::new(self.policy(lent, program, meters)))
+                let learner = self.learner(book, id, &program);
+                Ok(Arc::new(Policy { learner, ..self.policy(lent, program, meters) }))
             }
             None => Err(book.unusable.get(id).cloned().unwrap_or_else(Unusable::unknown)),
         };
@@ -84,7 +86,7 @@ impl Registry {
 
     pub(super) fn policy(&self, lent: Lent, program: Arc<Program>, meters: Arc<Meters>) -> Policy {
         let (runtime, lent) = (self.runtime.clone(), Arc::new(lent));
-        Policy { runtime, program, lent, meters, paces: PerHook::default() }
+        Policy { runtime, program, lent, meters, paces: PerHook::default(), learner: None }
     }
 
     pub(super) fn lend(&self, id: &PolicyRef, bucket: Arc<Bucket>) -> Lent {
@@ -99,6 +101,7 @@ impl Registry {
             bucket,
             sampling: self.runtime.sampling.clone(),
             aside: false,
+            compared: false,
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Book {
     pub(super) meters: HashMap<PolicyRef, Arc<Meters>>,
     /// By the names of policies.
     pub(super) tallies: HashMap<String, Arc<Tally>>,
+    /// Of those that learn, what they did then, likewise.
+    pub(super) lessons: HashMap<String, Arc<Tally>>,
 }
 
 impl Book {
@@ -65,6 +67,7 @@ impl Book {
             policies.get(&id.name).is_some_and(|slot| slot.find(&id.revision).is_some())
         });
         self.tallies.retain(|name, _| policies.contains_key(name));
+        self.lessons.retain(|name, _| policies.contains_key(name));
         Ok(())
     }
 }

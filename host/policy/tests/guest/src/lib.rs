@@ -8,6 +8,7 @@ mod asking;
 mod bindings;
 mod fetching;
 mod keeping;
+mod learning;
 mod misbehave;
 
 use bindings::{
@@ -101,6 +102,7 @@ fn reason(request: &Request, message: &str) -> String {
     match message {
         "huge" => "x".repeat(4 << 20),
         "count" | "count twice" | "fill" | "swap" | "peek" => keeping::reason(message),
+        "learned" => learning::learned(),
         "ask" | "ask briefly" | "ask often" | "decide" | "cached" => asking::reason(message),
         text if text.starts_with("vectors") => asking::reason(message),
         "config" => format!("{:?}", store::get("greeting").ok().flatten()),
