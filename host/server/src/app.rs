@@ -278,6 +278,7 @@ fn decisions(policies: &Policies, settings: &ServerSettings) -> Decisions {
         disk_bytes_max: log.limits.bytes_max,
         text: log.text,
         text_bytes_max: log.limits.text_bytes_max,
+        ratable_bytes_max: limits.ratable_bytes_max,
         tracer: Tracer::new(settings.traces.clone()),
     })
 }

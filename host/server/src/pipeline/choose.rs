@@ -35,7 +35,10 @@ pub(super) async fn choose(
         return Err(Refusal::NoExpert { failed: menu.iter().map(ailment).collect() });
     }
     match policies.route(&call.view, &menu).await? {
-        Some(decision) => Ok(routed(decision)),
+        Some(decision) => {
+            let told = policies.told(&call.view, &decision);
+            Ok(Choice { told, ..routed(decision) })
+        }
         None => native(&menu, call.has_images(), policies.router()),
     }
 }
@@ -93,7 +96,8 @@ pub(crate) fn find_begun<'m>(
 
 fn routed(decision: Decision) -> Choice {
     let Decision { policy, plan, reason, confidence, tags } = decision;
-    Choice { route: Route::Policy(policy), plan, reason, confidence: Some(confidence), tags }
+    let (route, confidence) = (Route::Policy(policy), Some(confidence));
+    Choice { route, plan, reason, confidence, tags, told: None }
 }
 
 /// Whom a call reaches if no policy has a say.
@@ -143,7 +147,8 @@ fn ailment(expert: &ExpertView) -> String {
 }
 
 fn plain(route: Route, expert: &str, reason: String) -> Choice {
-    Choice { route, plan: Plan::Expert(expert.to_owned()), reason, confidence: None, tags: vec![] }
+    let plan = Plan::Expert(expert.to_owned());
+    Choice { route, plan, reason, confidence: None, tags: vec![], told: None }
 }
 
 #[cfg(test)]
