@@ -19,6 +19,7 @@ use runner::{Cost, Tried};
 
 mod case;
 mod difference;
+mod given_outcome;
 mod outcome;
 pub(super) mod profile;
 mod runner;
