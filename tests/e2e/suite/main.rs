@@ -15,6 +15,7 @@ mod decisions;
 mod embeddings;
 mod errors;
 mod examples;
+mod feedback;
 mod forgeries;
 mod front_door;
 mod guards;
