@@ -31,7 +31,7 @@ fn rate(host: &Host, decision: &str, key: &str, body: &Value) -> Answer {
     post_with(&url, &[("x-api-key", key)], body)
 }
 
-/// Asks until the answer comes from another than `expert`, or so often.
+/// Who answers, and what the call's record is called.
 fn chosen(host: &Host, text: &str) -> (String, String) {
     let answer = host.chat("auto", text);
     assert_eq!(answer.status, 200, "{}", answer.text);

@@ -275,7 +275,8 @@ impl Ring {
                 );
                 return true;
             };
-            let record = record.rated(ratings.remove(record.name()));
+            let rating = ratings.remove(record.name());
+            let record = record.rated(rating);
             let bytes = self.bytes + record.bytes();
             if self.records.len() >= keep.records || bytes > keep.bytes_max {
                 return false;
