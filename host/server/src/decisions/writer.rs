@@ -149,12 +149,10 @@ impl Pen {
             Some(segments) => segments,
             None => self.segments.insert(Segments::open(&self.folder, self.bytes_max)?),
         };
-        match line {
-            line if segments.append(&serde_json::to_vec(&line)?)? => Ok(true),
-            Line::Decision(entry) => {
-                segments.append(&serde_json::to_vec(&Entry { seen: None, ..entry })?)
-            }
-            Line::Rating(_) => Ok(false),
+        if segments.append(&serde_json::to_vec(&line)?)? {
+            return Ok(true);
         }
+        let Line::Decision(entry) = line else { return Ok(false) };
+        segments.append(&serde_json::to_vec(&Entry { seen: None, ..entry })?)
     }
 }
