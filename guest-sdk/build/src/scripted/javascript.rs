@@ -68,14 +68,14 @@ fn explained(lines: &[String]) -> String {
     ];
     let own = |line: &&String| OWN.iter().any(|own| line.starts_with(own));
     let mut text = lines.iter().filter(|line| !own(line)).cloned().collect::<Vec<_>>().join("\n");
-    let missing = USES.iter().find(|(name, interface)| {
-        let module = if interface.contains(':') {
-            (*interface).to_owned()
-        } else {
-            format!("signalbox:policy/{name}@")
+    let is_missing = |interface: &&str| {
+        let module = match interface.contains(':') {
+            true => (*interface).to_owned(),
+            false => format!("signalbox:policy/{interface}@"),
         };
         text.contains(&format!("Error loading module \"{module}"))
-    });
+    };
+    let missing = USES.iter().find(|(_, interfaces)| interfaces.iter().any(&is_missing));
     if let Some((name, _)) = missing {
         text.push_str(&format!("\nadd \"{name}\" to \"uses\" in policy.json"));
     }
@@ -107,7 +107,11 @@ mod tests {
         let text = explained(&lines.map(str::to_owned));
         assert!(text.starts_with("ReferenceError"), "{text}");
         assert!(text.ends_with("add \"config\" to \"uses\" in policy.json"), "{text}");
-        let other = "ReferenceError: Error loading module \"signalbox:policy/tokens@0.2.2\" (x)";
-        assert!(explained(&[other.to_owned()]).contains("add \"tokens\""));
+        for (module, uses) in
+            [("signalbox:policy/tokens@0.2.2", "tokens"), ("wasi:http/types@0.2.10", "http")]
+        {
+            let line = format!("ReferenceError: Error loading module \"{module}\" (x)");
+            assert!(explained(&[line]).contains(&format!("add \"{uses}\"")), "{module}");
+        }
     }
 }

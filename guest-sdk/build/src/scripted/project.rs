@@ -13,14 +13,21 @@ pub const MANIFEST: &str = "policy.json";
 const KEYS: [&str; 4] = ["name", "language", "hooks", "uses"];
 /// What a policy may export.
 const HOOKS: [&str; 3] = ["pre", "route", "post"];
-/// What a policy may use of the host, and the interface that it is.
-pub(super) const USES: [(&str, &str); 5] = [
-    ("experts", "experts"),
-    ("tokens", "tokens"),
-    ("annotations", "annotations"),
-    ("logging", "wasi:logging/logging@0.1.0-draft"),
-    ("config", "wasi:config/store@0.2.0-rc.1"),
+/// What a policy may use of the host, and the interfaces that it is.
+pub(super) const USES: [(&str, &[&str]); 10] = [
+    ("experts", &["experts"]),
+    ("tokens", &["tokens"]),
+    ("annotations", &["annotations"]),
+    ("logging", &["wasi:logging/logging@0.1.0-draft"]),
+    ("config", &["wasi:config/store@0.2.0-rc.1"]),
+    ("keyvalue", &["wasi:keyvalue/store@0.2.0-draft2", "wasi:keyvalue/atomics@0.2.0-draft2"]),
+    ("embeddings", &["embeddings"]),
+    ("inference", &["inference"]),
+    ("decide", &["decide"]),
+    (HTTP, &["wasi:http/types@0.2.10", "wasi:http/outgoing-handler@0.2.10"]),
 ];
+/// The one whose interfaces are none of the contract's files.
+pub(super) const HTTP: &str = "http";
 
 /// What a policy is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +96,11 @@ impl Project {
         })
     }
 
+    /// Whether it uses this of the host.
+    pub(super) fn uses(&self, what: &str) -> bool {
+        self.uses.iter().any(|used| used == what)
+    }
+
     /// What is wrong with the policy as a whole.
     pub(super) fn mistake(&self, problem: String) -> BuildError {
         BuildError::Manifest { manifest: self.folder.join(MANIFEST), problem }
@@ -154,8 +166,8 @@ mod tests {
         check(r#"{"language": "js", "hooks": ["pre", "pre"]}"#, "'hooks' names pre twice");
         check(r#"{"language": "js", "hooks": ["pre"], "name": "../x"}"#, "'../x' is no 'name'");
         check(
-            r#"{"language": "js", "hooks": ["pre"], "name": "x", "uses": ["http"]}"#,
-            r#"'uses' has "http"; it can have experts, tokens"#,
+            r#"{"language": "js", "hooks": ["pre"], "name": "x", "uses": ["files"]}"#,
+            r#"'uses' has "files"; it can have experts, tokens"#,
         );
     }
 }
