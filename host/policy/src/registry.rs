@@ -3,6 +3,7 @@
 
 mod assemble;
 mod book;
+mod bucket;
 mod build;
 mod cache;
 mod canary;

@@ -43,7 +43,7 @@ pub(crate) use call::{Attached, Bounds, Call, Form, TokenPrompt, Wishes};
 use choice::Choice;
 pub(crate) use choice::Route;
 pub(crate) use choose::find_begun;
-pub(crate) use convert::expert_view;
+pub use convert::expert_view;
 pub(crate) use deadline::Deadline;
 pub(crate) use decide::Decided;
 pub(crate) use embed::{Texts, Vectors};
