@@ -11,6 +11,8 @@ use crate::{
     journey::{command, signalbox},
 };
 
+mod lent;
+
 /// Where the author writes, and what a mistake looks like there.
 struct Language {
     name: &'static str,
@@ -62,7 +64,9 @@ fn journey(language: &Language) {
     run(&["policy", "build", "mine"]);
     assert!(run(&["policy", "test", "mine"]).contains("ok       pre.json: an empty question"));
     run(&["policy", "push", "mine", "--activate"]);
-    assert!(run(&["policy", "inspect", "mine"]).contains(&format!("sdk      {} ", language.name)));
+    let shown = run(&["policy", "inspect", "mine"]);
+    assert!(shown.contains(&format!("sdk      {} ", language.name)), "{shown}");
+    assert!(!shown.contains("wasi:http") && !shown.contains("keyvalue"), "{shown}");
     assert_eq!(content(&host.chat("phi4_fast", "  ").ok()), "Please ask something.");
 
     let source = dir.path().join("mine").join(language.source);
