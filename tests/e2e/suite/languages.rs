@@ -1,4 +1,4 @@
-//! A policy author's first hour in JavaScript and in Python: five commands from nothing to an answer that the policy
+//! A policy author's first hour in JavaScript, in TypeScript and in Python: five commands from nothing to an answer that the policy
 //! had a say in, and what the mistakes on the way say. Needs Node.js, Python and their registries, so only
 //! `--include-ignored` runs it.
 
@@ -21,6 +21,8 @@ struct Language {
     traps: &'static str,
     /// Uses the operator's settings without saying so.
     undeclared: &'static str,
+    /// What the language's own tool finds without running it, and where.
+    mistaken: Option<(&'static str, &'static str)>,
 }
 
 const JAVASCRIPT: Language = Language {
@@ -29,6 +31,22 @@ const JAVASCRIPT: Language = Language {
     traps: "export function handle(request) {\n  console.log('I saw it');\n  \
             if (request.lastUserText() === 'trap') throw new Error('it fell over');\n}\n",
     undeclared: "import { setting } from './sdk/settings.js';\nexport const handle = () => setting('x');\n",
+    mistaken: None,
+};
+
+const TYPESCRIPT: Language = Language {
+    name: "ts",
+    source: "policy.ts",
+    traps: "import type { Request } from './sdk/signalbox.js';\n\n\
+            export function handle(request: Request): void {\n  console.log('I saw it');\n  \
+            if (request.lastUserText() === 'trap') throw new Error('it fell over');\n}\n",
+    undeclared: "import { setting } from './sdk/settings.js';\n\
+                 export const handle = (): void => { setting('x'); };\n",
+    mistaken: Some((
+        "import { to, type Request } from './sdk/signalbox.js';\n\
+         export const handle = (request: Request) => to(request.messageCount());\n",
+        "policy.ts(2,48): error TS2345: Argument of type 'number' is not assignable",
+    )),
 };
 
 const PYTHON: Language = Language {
@@ -37,12 +55,19 @@ const PYTHON: Language = Language {
     traps: "def handle(request, edits):\n    print('I saw it')\n    \
             if request.last_user_text() == 'trap':\n        raise ValueError('it fell over')\n",
     undeclared: "from signalbox.settings import setting\n\ndef handle(request, edits):\n    setting('x')\n",
+    mistaken: None,
 };
 
 #[test]
 #[ignore = "needs Node.js and npm's registry"]
 fn five_commands_from_nothing_to_a_policy_in_javascript() {
     journey(&JAVASCRIPT);
+}
+
+#[test]
+#[ignore = "needs Node.js and npm's registry"]
+fn five_commands_from_nothing_to_a_policy_in_typescript() {
+    journey(&TYPESCRIPT);
 }
 
 #[test]
@@ -73,6 +98,12 @@ fn journey(language: &Language) {
     fs::write(&source, language.undeclared).unwrap();
     let said = refused(&host, dir.path(), &["policy", "build", "mine"]);
     assert!(said.contains("add \"config\" to \"uses\" in policy.json"), "{said}");
+
+    if let Some((text, words)) = language.mistaken {
+        fs::write(&source, text).unwrap();
+        let said = refused(&host, dir.path(), &["policy", "build", "mine"]);
+        assert!(said.contains(words), "{said}");
+    }
 
     fs::write(&source, language.traps).unwrap();
     run(&["policy", "push", "mine", "--activate"]);

@@ -33,6 +33,7 @@ pub(super) const HTTP: &str = "http";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
     JavaScript,
+    TypeScript,
     Python,
 }
 
@@ -41,6 +42,7 @@ impl Language {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::JavaScript => "js",
+            Self::TypeScript => "ts",
             Self::Python => "python",
         }
     }
@@ -79,8 +81,9 @@ impl Project {
         let word = |key: &str| said.get(key).and_then(Value::as_str).unwrap_or_default();
         let language = match word("language") {
             "js" => Language::JavaScript,
+            "ts" => Language::TypeScript,
             "python" => Language::Python,
-            other => return Err(format!("'{other}' is no 'language' here; use js or python")),
+            other => return Err(format!("'{other}' is no 'language' here; use js, ts or python")),
         };
         let hooks = words(&said, "hooks", &HOOKS)?;
         if hooks.is_empty() {
@@ -156,7 +159,7 @@ mod tests {
         };
         check("{", "EOF");
         check(r#"{"lang": "js"}"#, "'lang' means nothing here; it has name, language");
-        check(r#"{"language": "ruby"}"#, "use js or python");
+        check(r#"{"language": "ruby"}"#, "use js, ts or python");
         check(r#"{"language": "js"}"#, "name in 'hooks' what it exports: any of pre, route, post");
         check(r#"{"language": "js", "hooks": "pre"}"#, "'hooks' is a list");
         check(

@@ -264,6 +264,8 @@ pub(crate) enum Language {
     Rust,
     /// JavaScript, by componentize-js; needs Node.js.
     Js,
+    /// TypeScript, checked and made JavaScript of; needs Node.js.
+    Ts,
     /// Python, by componentize-py; needs Python.
     Python,
 }
