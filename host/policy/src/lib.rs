@@ -87,7 +87,9 @@ pub use origin::Origin;
 pub use parameters::{Parameters, ResponseFormat, Tool, ToolChoice};
 pub use pipeline::Pipeline;
 pub use policy_ref::PolicyRef;
-pub use registry::{NewImports, Policies, RecordedCall, Replayed};
+pub use registry::{
+    Component, Configured, NewImports, Policies, RecordedCall, Replayed, Said, Staged, Unstaged,
+};
 pub use runs::{Run, Runs};
 pub use sampling::Sample;
 pub use settings::PolicySettings;

@@ -335,7 +335,7 @@ fn watch_table() -> Vec<Route> {
         .answers::<decisions::One>(),
         post(
             "/reload",
-            "Reads the configuration anew: experts, keys, aliases, limits, settings of policies.",
+            "Reads the configuration anew: experts, keys, aliases, limits, policies.",
             reload::run,
         )
         .answers::<Reload>(),

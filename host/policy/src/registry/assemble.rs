@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Registry, book::Book, ledger::Ledger};
+use super::{Registry, Rules, book::Book, ledger::Ledger};
 use crate::{
     PerHook, PolicyRef,
     buckets::Bucket,
@@ -69,7 +69,7 @@ impl Registry {
         let policy = match program {
             Some(program) => {
                 let meters = book.meters(id);
-                let lent = self.lend(id, self.buckets.of(&id.name));
+                let lent = self.lend(&self.rules.load(), id, self.buckets.of(&id.name));
                 Ok(Arc::new(self.policy(lent, program, meters)))
             }
             None => Err(book.unusable.get(id).cloned().unwrap_or_else(Unusable::unknown)),
@@ -87,8 +87,7 @@ impl Registry {
         Policy { runtime, program, lent, meters, paces: PerHook::default() }
     }
 
-    pub(super) fn lend(&self, id: &PolicyRef, bucket: Arc<Bucket>) -> Lent {
-        let rules = self.rules.load();
+    pub(super) fn lend(&self, rules: &Rules, id: &PolicyRef, bucket: Arc<Bucket>) -> Lent {
         Lent {
             policy: id.clone(),
             world: self.world.clone(),

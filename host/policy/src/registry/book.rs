@@ -43,6 +43,15 @@ impl Book {
         wanted.find(|id| !self.programs.contains_key(&id.revision) && !given_up(id))
     }
 
+    /// Before a change is written that says all of what is to be in force: a state that could not be read is kept aside.
+    pub(super) fn unseal(&mut self) -> Result<(), PolicyError> {
+        if self.unreadable.is_some() {
+            self.disk.set_state_aside()?;
+            self.unreadable = None;
+        }
+        Ok(())
+    }
+
     /// Saves `ledger`, then forgets what it does not name any more. Over a state that could not be
     /// read nothing is written, and nothing that it may name is forgotten.
     pub(super) fn keep(&mut self, ledger: Ledger) -> Result<(), PolicyError> {
