@@ -15,7 +15,7 @@ use super::{
     seen::Seen,
 };
 use crate::{
-    otel::{Measured, Parent},
+    otel::{Asks, Measured, Parent},
     pipeline::{
         call::{Call, Form},
         choice::Choice,
@@ -57,6 +57,8 @@ struct Traced {
     operation: &'static str,
     /// The client's fault, or nobody's.
     blameless: bool,
+    /// What policies ask of experts.
+    asks: Asks,
     /// When the expert that answers was asked.
     asked: Option<Instant>,
     engine: Option<Timings>,
@@ -72,7 +74,7 @@ impl Decisions {
         let (id, progress) = (call.view.id.clone(), call.progress.clone());
         let (notes, runs) = (call.view.notes.clone(), call.view.runs.clone());
         let (detour, seen, log) = (String::new(), None, self.clone());
-        let traced = Traced::of(call);
+        let traced = Traced::of(call, self.keep().tracer.is_on());
         Trace {
             id,
             decision,
@@ -117,9 +119,14 @@ impl Trace {
         self.span.clone()
     }
 
-    /// Its texts become vectors.
-    pub(crate) fn embeds(&mut self) {
-        self.traced.operation = "embeddings";
+    /// Its texts become vectors, for this.
+    pub(crate) fn embeds(&mut self, operation: &'static str) {
+        self.traced.operation = operation;
+    }
+
+    /// Where it is written down what policies ask of experts.
+    pub(crate) fn asks(&self) -> Asks {
+        self.traced.asks.clone()
     }
 
     /// An expert is asked; if others were before, they did not begin to answer.
@@ -263,13 +270,14 @@ impl Trace {
 }
 
 impl Traced {
-    fn of(call: &Call) -> Self {
+    fn of(call: &Call, is_traced: bool) -> Self {
         let operation = match call.form {
             Form::Chat => "chat",
             Form::Text => "text_completion",
         };
         let (parent, at) = (call.caller.parent(), SystemTime::now());
-        Self { parent, at, operation, blameless: true, asked: None, engine: None }
+        let (asks, asked, engine) = (Asks::of(is_traced), None, None);
+        Self { parent, at, operation, blameless: true, asks, asked, engine }
     }
 
     fn measured<'r>(&self, record: &'r Record, received: Instant, runs: Vec<Run>) -> Measured<'r> {
@@ -286,6 +294,7 @@ impl Traced {
             finish_reason: record.finish_reason.as_deref(),
             tokens: (record.prompt_tokens, record.completion_tokens),
             runs,
+            asks: self.asks.all(),
             work: self.asked.map(Instant::into_std).zip(self.engine),
         }
     }
