@@ -56,7 +56,7 @@ struct Granted {
 async fn answer(
     app: &App,
     asked: Asked,
-    endpoint: &str,
+    endpoint: &'static str,
     granted: Granted,
 ) -> Result<(HeaderMap, Vectors), ApiError> {
     let Granted { id, caller, permit, mut held, deadline } = granted;
@@ -68,7 +68,9 @@ async fn answer(
     call.wishes.keep_alive = keep_alive;
     held.shrink(call.text_bytes());
     let _permit = permit.holding(held);
-    let vectors = app.pipeline().embed(call, Texts { tokens, truncate }, deadline).await?;
+    let texts =
+        Texts { tokens, truncate, operation: endpoint, ranks: endpoint == rerank::ENDPOINT };
+    let vectors = app.pipeline().embed(call, texts, deadline).await?;
     let Vectors { model, route, reason, decision, .. } = &vectors;
     Ok((account(model, route, reason, decision), vectors))
 }
