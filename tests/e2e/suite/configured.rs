@@ -161,7 +161,7 @@ fn a_fault_in_one_leaves_all_as_it_was_and_is_named() {
     let mut check = |change: &dyn Fn(&mut Scene), words: &[&str]| {
         scene.config = good.clone();
         scene.config["policies"]["settings"] = json!({"guard": {"reply-tokens-max": "2"}});
-        scene.config["limits"] = json!({"max_tokens_max": 77});
+        scene.config["limits"] = json!({"max_tokens_max": 3000});
         scene.write("guard", example("prompt-guard"));
         change(&mut scene);
         let refused = scene.reload();

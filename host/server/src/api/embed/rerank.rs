@@ -16,7 +16,7 @@ use super::{
         reply::warning,
         sampling,
     },
-    Asked, Granted, Sent, answer,
+    Asked, Granted, RERANK, Sent, answer,
 };
 use crate::{
     App,
@@ -32,8 +32,6 @@ const NAMES: Names = &[
     &["model", "query", "documents", "top_n", "return_documents", "truncate"],
     parameters::HARMLESS,
 ];
-/// What it is called where policies and operators read of it.
-pub(super) const ENDPOINT: &str = "rerank";
 const DOCUMENT_NAMES: Names = &[&["text"]];
 
 /// How much of the ranking is wanted.
@@ -54,7 +52,7 @@ pub(in crate::api) async fn rerank(
     let ((asked, wanted), held) = body.read(&app, NAMES, read).await?;
     let (warning, name) = (warning(&asked.warnings), id.as_str().to_owned());
     let granted = Granted { id, caller, permit, held, deadline };
-    let (headers, made) = answer(&app, asked, ENDPOINT, granted).await?;
+    let (headers, made) = answer(&app, asked, RERANK, granted).await?;
     Ok((headers, warning, Json(ranked(name, made, wanted))).into_response())
 }
 
