@@ -248,7 +248,7 @@ async fn guesses_that_are_right_are_kept_and_others_change_nothing() {
 #[tokio::test]
 async fn calls_of_strict_tools_are_held_whatever_else_the_expert_does() {
     for temperature in [0.0, 0.9] {
-        let (scene, model) = (Scene::calling(180, temperature), model());
+        let (scene, model) = (Scene::calling(240, temperature), model());
         let (expert, _) = start(ROOMY);
         let streams = [0, 1, 2, 3].map(|which| {
             let (job, stream) = scene.job(which);

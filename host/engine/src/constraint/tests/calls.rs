@@ -147,8 +147,10 @@ fn a_reply_without_a_call_is_as_free_as_without_tools() {
         let begins = chance.tokens("from functools import reduce; {x} and {\"key\": 1}\n");
         let held = chance.reply(&strict, &begins, seed);
         let free = chance.reply(&Arc::default(), &begins, seed);
-        assert_eq!(held.text, free.text);
-        assert_eq!(held.masked, 0, "{:?}", held.text);
+        // It may begin a call by chance, and is another one from there on.
+        let before = |text: &str| text.split("<tool_call>").next().map(str::to_owned);
+        assert_eq!(before(&held.text), before(&free.text));
+        assert!(held.masked == 0 || held.text.contains("<tool_call>"), "{:?}", held.text);
     }
 }
 
