@@ -11,7 +11,7 @@ use crate::tools::{
 /// Blanks and names as models write them around arguments, in Lark's notation. A model that may indent without end
 /// sometimes does.
 const TERMINALS: &str = r#"
-BLANK: / |\r?\n[ \t]{0,8}/
+BLANK: /( |\r?\n[ \t]{0,8})/
 ID: /"(tool_call_id|id)": ?"[0-9A-Za-z_-]{1,64}",/
 NAME: "\"name\"" | "\"tool_name\""
 ARGUMENTS: "\"arguments\"" | "\"parameters\"" | "\"args\"" | "\"input\"" | "\"tool_input\"" | "\"params\""
