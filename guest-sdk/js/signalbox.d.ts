@@ -148,6 +148,14 @@ export const hold: Action;
 export function replace(text: string, kept?: string): Action;
 export function stop(text?: string): Action;
 
+/** One reply, as the class `Session` of a policy on replies is asked about it; made with the request and the expert's id. */
+export interface Reply {
+  /** New text arrived. `window` is what was held, with the new text behind it. */
+  push(window: string): Action;
+  /** The reply is complete; nothing may stay held. */
+  finish?(window: string, ended: Ending): Action;
+}
+
 export function hint(request: Request, key: string): string | undefined;
 export function imageCount(request: Request): number;
 export function isFailed(expert: Expert): boolean;

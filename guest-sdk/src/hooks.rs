@@ -3,6 +3,7 @@
 
 #[cfg(target_arch = "wasm32")]
 mod exported;
+pub mod feedback;
 pub mod post;
 pub mod pre;
 mod refusal;
@@ -10,12 +11,13 @@ pub mod route;
 
 #[cfg(target_arch = "wasm32")]
 pub use exported::Exported;
+pub use feedback::{Decided, Feedback};
 pub use post::{Action, Post};
 pub use pre::{Outcome, Pre};
 pub use refusal::{Refusal, RefusalKind};
 pub use route::{Decision, Mode, Plan, Route};
 
-/// Exports a policy's hooks from the component: `export!(MyPolicy: pre, post);`
+/// Exports a policy's hooks from the component: `export!(MyPolicy: pre, post);`, and `feedback` beside `route`.
 ///
 /// Write it once in a crate, after the type and its `impl`s. A hook that is named must be
 /// implemented, and one that is not named is not exported. Natively it only checks that.
@@ -44,6 +46,9 @@ macro_rules! __export_hook {
     (post $policy:ty) => {
         $crate::__export_hook!($policy, Post, post);
     };
+    (feedback $policy:ty) => {
+        $crate::__export_hook!($policy, Feedback, feedback);
+    };
     ($policy:ty, $hook:ident, $module:ident) => {
         const fn implements<P: $crate::$hook>() {}
         implements::<$policy>();
@@ -55,6 +60,6 @@ macro_rules! __export_hook {
         );
     };
     ($other:ident $policy:ty) => {
-        compile_error!("a hook is one of pre, route and post");
+        compile_error!("a hook is one of pre, route and post; feedback stands beside route");
     };
 }

@@ -1,7 +1,7 @@
 //! Write Signalbox policies: a trait per hook, one export macro, native unit tests.
 //!
 //! A policy is a type that implements one or more of [`Pre`], [`Route`] and [`Post`], and one line
-//! of [`export!`] that names the hooks it has. This one is complete:
+//! of [`export!`] that names the hooks it has; a router that learns implements [`Feedback`], too. This one is complete:
 //!
 //! ```
 //! use signalbox_sdk::{Decision, Expert, Refusal, Request, Route, config, export};
@@ -65,6 +65,7 @@ pub mod log;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 mod notes;
+mod outcome;
 #[cfg(target_arch = "wasm32")]
 mod outgoing;
 mod parameters;
@@ -81,6 +82,10 @@ use native as host;
 pub use call::{Edits, IMAGE_MARK, Message, Request};
 pub use ending::{Ending, FinishReason};
 pub use expert::{Expert, State};
-pub use hooks::{Action, Decision, Mode, Outcome, Plan, Post, Pre, Refusal, RefusalKind, Route};
+pub use hooks::{
+    Action, Decided, Decision, Feedback, Mode, Outcome, Plan, Post, Pre, Refusal, RefusalKind,
+    Route,
+};
 pub use notes::annotate;
+pub use outcome::{Blame, CallEnd, CallOutcome};
 pub use parameters::{ResponseFormat, Tool, ToolChoice};

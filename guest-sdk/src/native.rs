@@ -9,10 +9,12 @@ use std::rc::Rc;
 mod asking;
 mod http;
 mod keyvalue;
+mod outcome;
 
 pub(crate) use asking::{ask, decide, embed};
 pub(crate) use http::send;
 pub(crate) use keyvalue::{Bucket, increment, open, update};
+pub(crate) use outcome::Outcome;
 
 use crate::bindings::signalbox::policy::{decide as questions, inference, tokens, types};
 use crate::bindings::wasi::{config::store, logging::logging};

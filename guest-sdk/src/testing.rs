@@ -12,11 +12,13 @@
 
 mod asking;
 mod call;
+mod learning;
 
 use std::time::Duration;
 
 pub use asking::{set_answers, set_vectors, set_weights};
 pub use call::{RequestBuilder, conversation, request};
+pub use learning::{OutcomeBuilder, decided, outcome};
 
 use crate::bindings::signalbox::policy::types::{self, ExpertState};
 use crate::log::Level;

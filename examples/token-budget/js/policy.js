@@ -6,7 +6,7 @@
 import { log } from './sdk/log.js';
 import { number } from './sdk/settings.js';
 import { proceed, tooLarge } from './sdk/signalbox.js';
-import { countTokens } from './sdk/tokens.js';
+import { TokensError, countTokens } from './sdk/tokens.js';
 
 // Counted at once, in characters.
 const PIECE = 16 << 10;
@@ -46,7 +46,10 @@ function counted(text, model) {
   try {
     return countTokens(text, model);
   } catch (error) {
-    log.warn(`${JSON.stringify(error.payload ?? String(error))}; estimating one token per four characters`);
+    if (!(error instanceof TokensError)) {
+      throw error;
+    }
+    log.warn(`${error.message}; estimating one token per four characters`);
     return Math.ceil(text.length / 4);
   }
 }

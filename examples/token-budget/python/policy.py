@@ -3,10 +3,10 @@
 Tokens are counted by the tokenizer of the expert that the client named, or else by that of the highest-priority
 expert; chat templates add a few more, which are not counted here."""
 
-from signalbox import Refusal, log, too_large
+from signalbox import log, too_large
 from signalbox.pre import proceed
 from signalbox.settings import number
-from signalbox.tokens import count_tokens
+from signalbox.tokens import Error, count_tokens
 
 # Counted at once, in characters.
 PIECE = 16 << 10
@@ -39,6 +39,6 @@ def beyond(request, most):
 def counted(text, model):
     try:
         return count_tokens(text, model)
-    except Refusal as error:
-        log.warn(f"{error.value}; estimating one token per four characters")
+    except Error as error:
+        log.warn(f"{error}; estimating one token per four characters")
         return len(text) // 4 + 1

@@ -1,5 +1,5 @@
-//! Turns the sources of policies into WebAssembly components: crates with nothing but cargo and rustup, JavaScript
-//! and Python with their own tools ([`scripted`]).
+//! Turns the sources of policies into WebAssembly components: crates with nothing but cargo and rustup, JavaScript,
+//! TypeScript and Python with their own tools ([`scripted`]).
 //!
 //! For crates two callers, one road: `signalbox policy build` compiles an author's crate ([`Build::crate_at`])
 //! and build scripts compile the policies that a binary or a test embeds ([`script::components`]).

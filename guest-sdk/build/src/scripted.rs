@@ -1,11 +1,13 @@
-//! Policies in JavaScript and Python: a folder with a `policy.json`, the policy's source, the SDK and the contract
+//! Policies in JavaScript, TypeScript and Python: a folder with a `policy.json`, the policy's source, the SDK and the contract
 //! beside it. The language's own tool makes the component; it is installed, pinned, into a folder of its own.
 
 mod javascript;
+mod node;
 mod project;
 mod python;
 mod stage;
 mod tool;
+mod typescript;
 mod world;
 
 use std::fs;
@@ -16,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use project::MANIFEST;
 use project::{Language, Project};
-use stage::Source;
+use stage::{STAGE, Source};
 
 use crate::{BuildError, Component, mark};
 
@@ -52,6 +54,10 @@ pub fn build(
     world::write(&project, &build)?;
     match project.language {
         Language::JavaScript => javascript::build(&project, tools, &component.path, say)?,
+        Language::TypeScript => {
+            typescript::strip(&build.join(STAGE), tools, say)?;
+            javascript::build(&project, tools, &component.path, say)?;
+        }
         Language::Python => python::build(&project, tools, &component.path, say)?,
     }
     if let Some(version) = &project.sdk {
@@ -64,7 +70,7 @@ pub fn build(
 /// What everything that goes into the component comes to.
 fn digest(project: &Project, sources: &[Source]) -> String {
     let mut sum = Sha256::new();
-    sum.update(tool_of(project.language));
+    tools_of(project.language).iter().for_each(|tool| sum.update(tool));
     for (name, text) in sources {
         for part in [name.to_string_lossy().as_bytes(), text] {
             sum.update((part.len() as u64).to_le_bytes());
@@ -81,11 +87,12 @@ fn forget(file: &Path) -> Result<(), BuildError> {
     }
 }
 
-/// What makes components in a language, and in which version.
-fn tool_of(language: Language) -> &'static str {
+/// What makes components in a language, and in which versions.
+fn tools_of(language: Language) -> &'static [&'static str] {
     match language {
-        Language::JavaScript => javascript::TOOL,
-        Language::Python => python::TOOL,
+        Language::JavaScript => &[javascript::TOOL],
+        Language::TypeScript => &[typescript::TOOL, javascript::TOOL],
+        Language::Python => &[python::TOOL],
     }
 }
 

@@ -3,8 +3,13 @@
 from typing import Optional
 
 from componentize_py_types import Err
-from wit_world.imports import types
 
+from ._contract import interface
+
+types = interface(None, "Refusal", "signalbox_policy_types", "types")
+
+#: One turn of a conversation: `role` and `content`.
+Message = types.Message
 Refusal = Err
 
 

@@ -1,5 +1,8 @@
 """The menu, for hooks that are not given it. Needs "experts" under "uses" in policy.json."""
 
-from wit_world.imports.experts import menu
+from ._contract import interface
 
 __all__ = ["menu"]
+
+#: Every expert, as it is now.
+menu = interface("experts", "menu", "experts").menu

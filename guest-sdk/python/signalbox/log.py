@@ -2,24 +2,26 @@
 
 Needs "logging" under "uses" in policy.json."""
 
-from wit_world.imports import logging
+from ._contract import interface
+
+_logging = interface("logging", "Level", "logging")
 
 
 def trace(message, context: str = "") -> None:
-    logging.log(logging.Level.TRACE, context, str(message))
+    _logging.log(_logging.Level.TRACE, context, str(message))
 
 
 def debug(message, context: str = "") -> None:
-    logging.log(logging.Level.DEBUG, context, str(message))
+    _logging.log(_logging.Level.DEBUG, context, str(message))
 
 
 def info(message, context: str = "") -> None:
-    logging.log(logging.Level.INFO, context, str(message))
+    _logging.log(_logging.Level.INFO, context, str(message))
 
 
 def warn(message, context: str = "") -> None:
-    logging.log(logging.Level.WARN, context, str(message))
+    _logging.log(_logging.Level.WARN, context, str(message))
 
 
 def error(message, context: str = "") -> None:
-    logging.log(logging.Level.ERROR, context, str(message))
+    _logging.log(_logging.Level.ERROR, context, str(message))

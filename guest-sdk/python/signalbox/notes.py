@@ -1,8 +1,10 @@
 """Labels on the call in the decision log. Needs "annotations" under "uses" in policy.json."""
 
-from wit_world.imports import annotations
+from ._contract import interface
+
+_annotations = interface("annotations", "annotate", "annotations")
 
 
 def note(key: str, value) -> None:
     """Puts a label on the call, whatever becomes of it. No client reads it."""
-    annotations.annotate(key, str(value))
+    _annotations.annotate(key, str(value))

@@ -1,8 +1,8 @@
 """What a policy before routing answers with: `handle(request, edits)` in policy.py."""
 
 from wit_world.exports import pre
-from wit_world.imports.types import Message
 
+from . import Message
 from ._told import answered, needed, told
 
 __all__ = ["Message", "answer", "proceed"]

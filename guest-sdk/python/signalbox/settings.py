@@ -2,18 +2,20 @@
 
 from typing import Optional
 
-from wit_world.imports import store
+from ._contract import interface
+
+_store = interface("config", "get_all", "wasi_config_store", "store")
 
 
 def setting(name: str, otherwise: Optional[str] = None) -> Optional[str]:
     """The setting of this name; `otherwise` when the operator set none."""
-    value = store.get(name)
+    value = _store.get(name)
     return otherwise if value is None else value
 
 
 def number(name: str, otherwise: Optional[float] = None) -> Optional[float]:
     """The setting of this name as a number; what is none is a mistake."""
-    text = store.get(name)
+    text = _store.get(name)
     if text is None:
         return otherwise
     try:
@@ -24,4 +26,4 @@ def number(name: str, otherwise: Optional[float] = None) -> Optional[float]:
 
 def settings() -> dict:
     """All settings."""
-    return dict(store.get_all())
+    return dict(_store.get_all())

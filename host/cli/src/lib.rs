@@ -14,6 +14,7 @@ mod client;
 mod config;
 mod confined;
 mod demo;
+mod deploy;
 mod eval;
 mod experts;
 mod generated;

@@ -56,9 +56,14 @@ fn write(command: AuthorCommand, json: bool, hint: &str) -> Result<()> {
             }
             Ok(())
         }
-        AuthorCommand::Test { policy, cases, repeat } => {
+        AuthorCommand::Test { policy, cases, config, repeat } => {
             let cases = cases.unwrap_or_else(|| fixtures::folder_of(&policy));
-            fixtures::run(Upload::find(&policy)?, &cases, repeat, json)
+            let upload = Upload::find(&policy)?;
+            let operator = match config {
+                Some(file) => fixtures::Operator::read(&file, &upload.name)?,
+                None => fixtures::Operator::default(),
+            };
+            fixtures::run(upload, &cases, &operator, repeat, json)
         }
         AuthorCommand::Profile { policy, cases, case, seconds, output } => {
             let cases = cases.unwrap_or_else(|| fixtures::folder_of(&policy));

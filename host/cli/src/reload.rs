@@ -12,7 +12,10 @@ use signalbox_engine::Templates;
 use signalbox_policy::Limits;
 use signalbox_server::{App, Reloadable, ServerLimits, Source, Waiting};
 
-use crate::settings::{Settings, exposed};
+use crate::{
+    deploy::configured,
+    settings::{Settings, exposed},
+};
 pub(crate) use command::run;
 
 const OF_LIMITS: &str = "memory, listeners and rings are made by it at the start";
@@ -45,6 +48,7 @@ impl Origin {
             Ok(Reloadable {
                 server: settings.server,
                 fleet: settings.fleet,
+                configured: configured(&settings.policies).map_err(|error| format!("{error:#}"))?,
                 policies: settings.policies.registry,
                 needs_restart,
             })
@@ -83,16 +87,12 @@ impl Origin {
     fn sections(&self, now: &Settings) -> Vec<(&'static str, &'static str)> {
         let first = &self.first;
         let (before, after) = (&first.server, &now.server);
-        let (deployed, wanted) = (&first.policies, &now.policies);
-        let at_start = "policies are deployed at the start; `signalbox policy push` and `PUT /pipeline` do it now";
         let sections = [
             (
                 "policies.data_dir",
-                deployed.registry.data_dir != wanted.registry.data_dir,
+                first.policies.registry.data_dir != now.policies.registry.data_dir,
                 "the registry is open",
             ),
-            ("policies.components", deployed.components != wanted.components, at_start),
-            ("policies.pipeline", deployed.pipeline != wanted.pipeline, at_start),
             (
                 "pack_files",
                 first.fleet.pack_files != now.fleet.pack_files,

@@ -46,7 +46,7 @@ async fn serve(settings: Settings, origin: Origin) -> Result<ExitCode> {
     let ports = Ports::bind(settings).await?;
     say_addresses(&ports);
     let host = ports.start().await?;
-    host.app.reload_from(origin.source(host.data.ip()));
+    host.app.reload_from(origin.source(host.data.ip()), host.said.clone());
     reload::on_hangup(host.app.clone());
     say_report(&host.app.fleet().menu(), ignored);
     for policy in &host.deployed {

@@ -4,64 +4,59 @@
 //! A [`Constraint`] is asked for a mask before a token is drawn and told the token after it. It is a state of
 //! its own, so drawing stays a function of logits and state, one position after the other.
 
-use llguidance::{Matcher, api::StopReason, toktrie::SimpleVob};
+use llguidance::Matcher;
 
+mod calls;
 mod compiler;
+mod forms;
 mod grammar;
+mod mask;
 mod vocabulary;
 
 pub(crate) use compiler::{Compiler, Problem};
 pub(crate) use grammar::Grammar;
+pub(crate) use mask::Mask;
 
-/// Where a reply stands in its grammar.
-pub(crate) struct Constraint(Matcher);
+use calls::Calls;
+use mask::cant_follow;
 
-/// Tokens that may come next.
-pub(crate) struct Mask(SimpleVob);
-
-impl Mask {
-    /// Bars every other token from logits `(vocab)`.
-    pub(crate) fn apply(&self, logits: &mut [f32]) {
-        let known = logits.len().min(self.0.len());
-        for (&word, logits) in self.0.as_slice().iter().zip(logits[..known].chunks_mut(32)) {
-            if word == u32::MAX {
-                continue;
-            }
-            for (bit, logit) in logits.iter_mut().enumerate() {
-                if word >> bit & 1 == 0 {
-                    *logit = f32::NEG_INFINITY;
-                }
-            }
-        }
-        logits[known..].fill(f32::NEG_INFINITY);
-    }
+/// Where a reply stands in what it has to follow.
+pub(crate) enum Constraint {
+    /// A grammar, from the first token to the last.
+    Whole(Box<Matcher>),
+    /// The grammar of calls, where one is written.
+    Calls(Box<Calls>),
 }
 
 impl Constraint {
-    /// Tokens that may come next; an end token among them exactly where the grammar accepts. The error says
-    /// what the grammar takes too much of.
-    pub(crate) fn mask(&mut self) -> Result<Mask, String> {
-        self.0.compute_mask_or_eos().map(Mask).map_err(|error| self.problem(&error))
+    /// Tokens that may come next, an end token among them exactly where the grammar accepts; `None` where all may. The
+    /// error says what the grammar takes too much of.
+    pub(crate) fn mask(&mut self) -> Result<Option<Mask>, String> {
+        match self {
+            Self::Whole(reply) => {
+                let mask = reply.compute_mask_or_eos();
+                mask.map(|mask| Some(Mask(mask))).map_err(|error| cant_follow(reply, &error))
+            }
+            Self::Calls(calls) => calls.mask(),
+        }
     }
 
     /// A token of the mask came.
     pub(crate) fn accept(&mut self, token: u32) -> Result<(), String> {
-        self.0.consume_token(token).map_err(|error| self.problem(&error))
+        match self {
+            Self::Whole(reply) => {
+                reply.consume_token(token).map_err(|error| cant_follow(reply, &error))
+            }
+            Self::Calls(calls) => calls.accept(token),
+        }
     }
 
     /// Whether nothing can come any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.0.is_stopped()
-    }
-
-    /// The library's words tell of states that nobody else knows.
-    fn problem(&self, error: &dyn std::fmt::Display) -> String {
-        let what = match self.0.stop_reason() {
-            StopReason::LexerTooComplex | StopReason::ParserTooComplex => "takes too much time",
-            _ => "can't be followed",
-        };
-        tracing::debug!(%error, what, "a grammar fails while it is followed");
-        format!("the form that the reply is to have {what}; ask for a simpler one")
+        match self {
+            Self::Whole(reply) => reply.is_stopped(),
+            Self::Calls(_) => false,
+        }
     }
 }
 

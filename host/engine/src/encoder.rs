@@ -17,7 +17,23 @@ use crate::{
     spec::EncoderSpec,
 };
 pub(crate) use pooling::{Pooling, Sentences};
-pub(crate) use weights::{EncoderLayer, EncoderWeights, Loaded, Norm};
+pub(crate) use weights::{EncoderLayer, EncoderWeights, Loaded, Norm, ScoringHead};
+
+/// A text as an encoder takes it, or two that it compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tokens {
+    /// At least one.
+    pub(crate) ids: Vec<u32>,
+    /// Where tokens of the second kind begin, which are those of a second text.
+    pub(crate) second: usize,
+}
+
+impl From<Vec<u32>> for Tokens {
+    /// All of one kind.
+    fn from(ids: Vec<u32>) -> Self {
+        Self { second: ids.len(), ids }
+    }
+}
 
 /// A loaded encoder.
 pub(crate) struct Encoder {
@@ -64,22 +80,30 @@ impl Encoder {
 
     /// Looks the tokens of some texts up. Each has one at least and no more than the encoder holds, all of them below
     /// the vocabulary size.
-    pub(crate) fn begin(&self, texts: &[&[u32]]) -> Passing {
+    pub(crate) fn begin(&self, texts: &[&Tokens]) -> Passing {
         let hidden = self.spec.hidden;
-        let rows: usize = texts.iter().map(|text| text.len()).sum();
+        let rows: usize = texts.iter().map(|text| text.ids.len()).sum();
         let mut x = vec![0.0; rows * hidden];
-        let (mut room, mut kind) = (vec![0.0; hidden], vec![0.0; hidden]);
-        self.weights.kinds.decode(0, &mut kind);
-        let tokens = texts.iter().flat_map(|text| text.iter().zip(self.positions(text)));
-        for ((token, position), row) in tokens.zip(x.chunks_exact_mut(hidden)) {
+        let mut room = vec![0.0; hidden];
+        let kinds = [0, 1.min(self.spec.kinds - 1)].map(|kind| {
+            let mut vector = vec![0.0; hidden];
+            self.weights.kinds.decode(kind, &mut vector);
+            vector
+        });
+        let tokens = texts.iter().flat_map(|text| {
+            let second = text.second;
+            let kinds = (0..text.ids.len()).map(move |at| usize::from(at >= second));
+            text.ids.iter().zip(self.positions(&text.ids)).zip(kinds)
+        });
+        for (((token, position), kind), row) in tokens.zip(x.chunks_exact_mut(hidden)) {
             self.weights.words.decode(*token as usize, row);
-            plus(row, &kind);
+            plus(row, &kinds[kind]);
             self.weights.positions.decode(position, &mut room);
             plus(row, &room);
         }
         let mut end = 0;
         let texts = texts.iter().map(|text| {
-            let rows = end..end + text.len();
+            let rows = end..end + text.ids.len();
             end = rows.end;
             Passenger { rows, cache: KvCache::new(&self.blocks, [None].into_iter(), false) }
         });
@@ -134,9 +158,15 @@ impl Encoder {
         self.linear(&mixed, &layer.output)
     }
 
-    /// The vectors of texts behind the last layer, of the length one.
+    /// The vectors of texts behind the last layer, of the length one; of pairs of texts a vector of one number, their score
+    /// between 0 and 1.
     pub(crate) fn finish(&self, passing: Passing) -> Vec<Vec<f32>> {
         let hidden = self.spec.hidden;
+        if let Some(head) = &self.weights.head {
+            let first = |text: &Passenger| &passing.x[text.rows.start * hidden..][..hidden];
+            let scores = passing.texts.iter().map(|text| self.score(head, first(text)));
+            return scores.map(|score| vec![score]).collect();
+        }
         let texts = passing.texts.iter();
         texts
             .map(|Passenger { rows, .. }| {
@@ -152,6 +182,14 @@ impl Encoder {
                 vector
             })
             .collect()
+    }
+
+    /// Of the vector of a pair's first token; the sigmoid makes a number between 0 and 1 of it.
+    fn score(&self, head: &ScoringHead<Matrix, Vec<f32>>, first: &[f32]) -> f32 {
+        let pooled = self.linear(first, &head.dense);
+        let weighed = pooled.iter().zip(&head.weight).map(|(x, weight)| x.tanh() * weight);
+        let score = weighed.map(f64::from).sum::<f64>() + f64::from(head.bias[0]);
+        (1.0 / (1.0 + (-score).exp())) as f32
     }
 
     fn norm(&self, x: &[f32], norm: &Norm<Vec<f32>>) -> Vec<f32> {

@@ -285,9 +285,11 @@ pub enum Embeddable {
     Text(String),
     /// As tokens of the expert's own, fed as they are: nothing is put before or behind them.
     Tokens(Vec<u32>),
+    /// What is asked and a text that may answer it, for an expert that scores the one for the other.
+    Pair(Arc<str>, String),
 }
 
-/// Texts that are to become vectors.
+/// Texts that are to become vectors, or pairs of them that are to be scored.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EmbedRequest {
     /// In the order in which their vectors are wanted.
@@ -307,7 +309,7 @@ pub struct EmbedRequest {
 /// Vectors of texts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedded {
-    /// One for each text, in their order, of the length one.
+    /// One for each text, in their order, of the length one; for each pair one of a single number, its score from 0 to 1.
     pub vectors: Vec<Vec<f32>>,
     /// Tokens of each text, those that begin and end it included.
     pub tokens: Vec<u32>,

@@ -64,8 +64,14 @@ async fn rehearse(fleet: &Fleet, id: &str) -> Result<SelfTest, EngineError> {
     fleet.load(id).await?;
     let status = fleet.status(id);
     let status = status.ok_or_else(|| EngineError::UnknownExpert { expert: id.to_owned() })?;
-    if status.capabilities.iter().any(|known| known == "embeddings") {
-        return embed(fleet, id, status.last_load.unwrap_or_default()).await;
+    let can = |what: &str| status.capabilities.iter().any(|known| known == what);
+    let load = status.last_load.unwrap_or_default();
+    if can("embeddings") {
+        return embed(fleet, id, load, Embeddable::Text(QUESTION.to_owned())).await;
+    }
+    if can("rerank") {
+        let pair = Embeddable::Pair(QUESTION.into(), QUESTION.to_owned());
+        return embed(fleet, id, load, pair).await;
     }
     let chat = status.capabilities.iter().any(|known| known == "chat");
     let prompt = match chat {
@@ -88,9 +94,14 @@ async fn rehearse(fleet: &Fleet, id: &str) -> Result<SelfTest, EngineError> {
     })
 }
 
-/// An expert that makes vectors makes one of the question.
-async fn embed(fleet: &Fleet, id: &str, load: Duration) -> Result<SelfTest, EngineError> {
-    let texts = vec![Embeddable::Text(QUESTION.to_owned())];
+/// An expert that makes vectors makes one of the question, and one that scores pairs scores it for itself.
+async fn embed(
+    fleet: &Fleet,
+    id: &str,
+    load: Duration,
+    text: Embeddable,
+) -> Result<SelfTest, EngineError> {
+    let texts = vec![text];
     let embedded = fleet.embed(id, EmbedRequest { texts, ..EmbedRequest::default() }).await?;
     let vector = embedded.vectors.into_iter().next().unwrap_or_default();
     if !vector.iter().all(|x| x.is_finite()) || vector.iter().all(|x| *x == 0.0) {

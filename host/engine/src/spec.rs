@@ -19,7 +19,7 @@ mod tests;
 mod vision;
 
 pub(crate) use activation::Activation;
-pub(crate) use encoder::{EncoderSpec, is_encoder, read_encoder};
+pub(crate) use encoder::{EncoderSpec, Head, is_encoder, read_encoder};
 pub(crate) use model::{Biases, LayerSpec, ModelSpec, Norm, NormKind, QkNorm, Residual};
 pub(crate) use rope::Rope;
 pub(crate) use vision::VisionSpec;

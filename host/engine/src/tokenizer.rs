@@ -28,6 +28,7 @@ mod detokenizer;
 mod gguf;
 mod lexicon;
 mod marks;
+mod pairs;
 mod pieces;
 mod stops;
 mod token_bytes;

@@ -7,10 +7,14 @@ use serde_json::{Map, Value, json};
 mod arguments;
 mod coming;
 mod extent;
+mod opening;
 mod reader;
 mod spelling;
 mod written;
 
+pub(crate) use opening::{
+    Form, Openings, certain_marks, closing_mark, may_be_listed, names_come_first,
+};
 pub use reader::{CallReader, Said};
 pub use written::{read_calls, write_calls};
 
@@ -77,6 +81,12 @@ impl Tools {
             ToolChoice::None => &[],
             _ => &self.offered,
         }
+    }
+
+    /// Whether calls in a reply that is free otherwise are held to their schemas: some tool is strict.
+    #[must_use]
+    pub fn holds_calls(&self) -> bool {
+        self.choice == ToolChoice::Auto && self.offered.iter().any(|tool| tool.strict)
     }
 
     /// Whether a reply has to be a call.

@@ -6,6 +6,8 @@
 mod case;
 #[path = "goldens/encoders.rs"]
 mod encoders;
+#[path = "goldens/rankers.rs"]
+mod rankers;
 #[path = "goldens/vectors.rs"]
 mod vectors;
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{Hook, PolicyRef};
+
 /// On what terms something is asked.
 pub struct Terms {
     /// Tokens that it may take, of prompts and replies together.
@@ -12,6 +14,8 @@ pub struct Terms {
     pub aside: bool,
     /// Where what it takes is written down.
     pub bill: Bill,
+    /// Who asks, and in which hook.
+    pub asker: (Hook, PolicyRef),
 }
 
 /// What experts spend on one thing that a policy asked of them. It goes into the policy's counters and into the record of

@@ -5,7 +5,7 @@
 
 wasmtime::component::bindgen!({
     path: "../../wit",
-    world: "policy",
+    world: "learning-policy",
     imports: {
         "signalbox:policy/tokens": async | trappable,
         "signalbox:policy/embeddings": async | trappable,
@@ -20,6 +20,7 @@ wasmtime::component::bindgen!({
         "signalbox:policy/types.edits": crate::edits::Edits,
         "signalbox:policy/types.expert": crate::import::shown::ShownExpert,
         "signalbox:policy/types.ending": crate::hook::post::Ending,
+        "signalbox:policy/outcomes.outcome": crate::CallOutcome,
         "wasi:keyvalue/store.bucket": crate::import::shown::OpenBucket,
         "wasi:keyvalue/atomics.cas": crate::import::shown::Swap,
     },

@@ -12,6 +12,7 @@ pub(crate) mod http;
 mod inference;
 mod keyvalue;
 mod log;
+mod outcomes;
 mod parameters;
 mod request;
 pub(crate) mod shown;
@@ -20,14 +21,15 @@ mod tokens;
 use semver::Version;
 
 /// Everything a component may import, by interface. Any compatible version will do.
-pub(crate) const OFFERED: [&str; 19] = [
-    "signalbox:policy/types@0.2.2",
-    "signalbox:policy/experts@0.2.2",
-    "signalbox:policy/tokens@0.2.2",
-    "signalbox:policy/annotations@0.2.2",
-    "signalbox:policy/embeddings@0.2.2",
-    "signalbox:policy/inference@0.2.2",
-    "signalbox:policy/decide@0.2.2",
+pub(crate) const OFFERED: [&str; 20] = [
+    "signalbox:policy/types@0.2.3",
+    "signalbox:policy/experts@0.2.3",
+    "signalbox:policy/tokens@0.2.3",
+    "signalbox:policy/annotations@0.2.3",
+    "signalbox:policy/embeddings@0.2.3",
+    "signalbox:policy/inference@0.2.3",
+    "signalbox:policy/decide@0.2.3",
+    "signalbox:policy/outcomes@0.2.3",
     "wasi:logging/logging@0.1.0-draft",
     "wasi:config/store@0.2.0-rc.1",
     "wasi:keyvalue/store@0.2.0-draft2",
@@ -48,7 +50,7 @@ const PLAIN_WASI: [&str; 6] =
 /// What a policy keeps from one call to the next.
 const KEYVALUE: &str = "wasi:keyvalue/store@";
 /// Shapes of values.
-const TYPES: &str = "signalbox:policy/types@";
+const SHAPES: [&str; 2] = ["signalbox:policy/types@", "signalbox:policy/outcomes@"];
 
 /// Whether `import` is of WASI and nothing is behind it: every component in its language has it.
 pub fn is_plain_wasi(import: &str) -> bool {
@@ -65,7 +67,9 @@ pub(crate) fn keeps(imports: &[String]) -> bool {
 pub(crate) fn gained(now: &[String], before: &[String]) -> Vec<String> {
     let interface = |import: &str| import.split('@').next().unwrap_or_default().to_owned();
     let known = |import: &str| before.iter().any(|had| interface(had) == interface(import));
-    let plain = |import: &str| is_plain_wasi(import) || import.starts_with(TYPES);
+    let plain = |import: &str| {
+        is_plain_wasi(import) || SHAPES.iter().any(|shapes| import.starts_with(shapes))
+    };
     now.iter().filter(|import| !plain(import) && !known(import)).cloned().collect()
 }
 
@@ -109,8 +113,8 @@ mod tests {
         check("signalbox:policy/types@0.2.0", true);
         check("signalbox:policy/types@0.2.7", true);
         check("signalbox:policy/types@0.1.0", false);
-        check("signalbox:policy/inference@0.2.2", true);
-        check("signalbox:policy/images@0.2.2", false);
+        check("signalbox:policy/inference@0.2.3", true);
+        check("signalbox:policy/images@0.2.3", false);
         check("wasi:keyvalue/store@0.2.0-draft2", true);
         check("wasi:keyvalue/store@0.2.0-draft", false);
         check("wasi:keyvalue/batch@0.2.0-draft2", false);
@@ -135,13 +139,14 @@ mod tests {
         check(&[tokens], &[], &[tokens]);
         check(&[tokens, experts], &[tokens], &[experts]);
         check(&[tokens], &[tokens, experts], &[]);
-        check(&["signalbox:policy/tokens@0.2.2"], &[tokens], &[]);
+        check(&["signalbox:policy/tokens@0.2.3"], &[tokens], &[]);
         let keyvalue = "wasi:keyvalue/store@0.2.0-draft2";
         check(&[keyvalue, tokens], &[tokens], &[keyvalue]);
         let http = "wasi:http/outgoing-handler@0.2.4";
         check(&[http], &["wasi:http/types@0.2.4"], &[http]);
-        let inference = "signalbox:policy/inference@0.2.2";
+        let inference = "signalbox:policy/inference@0.2.3";
         check(&[inference, tokens], &[tokens], &[inference]);
-        check(&["signalbox:policy/types@0.2.0", "wasi:cli/stdout@0.2.6"], &[], &[]);
+        let outcomes = "signalbox:policy/outcomes@0.2.3";
+        check(&["signalbox:policy/types@0.2.0", outcomes, "wasi:cli/stdout@0.2.6"], &[], &[]);
     }
 }

@@ -27,8 +27,10 @@ pub(crate) struct Lent {
     pub(crate) bucket: Arc<Bucket>,
     /// Where its guests are, for a profile.
     pub(crate) sampling: Arc<Sampling>,
-    /// Whether it is only compared: nobody waits for it, and no import may change anything that others see.
+    /// Whether nobody waits for it: it has room, memory and turns beside those of calls.
     pub(crate) aside: bool,
+    /// Whether it is only compared: no import may change anything that others see.
+    pub(crate) compared: bool,
 }
 
 impl Lent {

@@ -31,12 +31,15 @@ mod http_problem;
 mod import;
 mod instance_log;
 mod instances;
+mod learn;
 mod lent;
+mod lessons;
 mod limits;
 mod meter;
 mod needless;
 mod notes;
 mod origin;
+mod outcome;
 mod pace;
 mod parameters;
 mod pipeline;
@@ -58,6 +61,7 @@ mod status;
 mod store;
 mod surface;
 mod token_counts;
+mod told;
 mod verdict;
 mod whole;
 mod witness;
@@ -84,18 +88,23 @@ pub use import::is_plain_wasi;
 pub use limits::Limits;
 pub use notes::{Note, Notes};
 pub use origin::Origin;
+pub use outcome::{CallEnd, CallOutcome, Fault, Rating};
 pub use parameters::{Parameters, ResponseFormat, Tool, ToolChoice};
 pub use pipeline::Pipeline;
 pub use policy_ref::PolicyRef;
-pub use registry::{NewImports, Policies, RecordedCall, Replayed};
+pub use registry::{
+    Component, Configured, NewImports, Policies, RecordedCall, Replayed, Said, Staged, Unstaged,
+};
 pub use runs::{Run, Runs};
 pub use sampling::Sample;
 pub use settings::PolicySettings;
 pub use signature::{Provenance, SigningKeys};
 pub use snapshot::Snapshot;
 pub use status::{
-    Activation, BucketStatus, CanarySide, CanaryStatus, Cause, Change, HookCounters, OutOfService,
-    PipelineStatus, PolicyStatus, RevisionStatus, ShadowStatus, Uploaded,
+    Activation, BucketStatus, CanarySide, CanaryStatus, Cause, Change, FeedbackStatus,
+    HookCounters, OutOfService, PipelineStatus, PolicyStatus, RevisionStatus, ShadowStatus,
+    Uploaded,
 };
 pub use surface::{Contract, Surface, contract};
+pub use told::Told;
 pub use verdict::{ConsensusMode, Decision, Plan, PreVerdict, Release};

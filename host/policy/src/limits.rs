@@ -16,7 +16,7 @@ const BODY_BYTES: u64 = 16 * MIB;
 const IN_FLIGHT: u64 = 256;
 
 /// Limits beside those of uploads that something was made by when the registry opened.
-const FIXED_AT_START: [&str; 10] = [
+const FIXED_AT_START: [&str; 12] = [
     "workers",
     "memory_bytes",
     "memory_total_bytes",
@@ -27,6 +27,8 @@ const FIXED_AT_START: [&str; 10] = [
     "code_cache_bytes",
     "bucket_bytes",
     "bucket_entries",
+    "feedback_queue",
+    "feedback_bytes",
 ];
 
 limits! {
@@ -56,6 +58,8 @@ limits! {
         route_deadline_ms: u64 = 500, 1..=60_000, "milliseconds";
         /// The guest's own time in one `post` call.
         post_deadline_ms: u64 = 500, 1..=60_000, "milliseconds";
+        /// The guest's own time in one call of `feedback`, which tells a router what came of a decision.
+        feedback_deadline_ms: u64 = 500, 1..=60_000, "milliseconds";
         /// What every MiB of text that a hook is shown adds to its deadline.
         deadline_per_mib_ms: u64 = 500, 0..=60_000, "milliseconds";
         /// Wall clock of one call of a hook with all that the host adds to it: waiting for a turn,
@@ -79,6 +83,10 @@ limits! {
         bucket_bytes: u64 = 4 * MIB, 0..=256 * MIB, "bytes";
         /// Keys that a policy may keep.
         bucket_entries: u64 = 10_000, 0..=1_000_000, "entries";
+        /// Outcomes of calls that wait to be told to the routers that decided them; more are dropped and counted.
+        feedback_queue: u64 = 1024, 1..=65_536, "outcomes";
+        /// Texts of these calls.
+        feedback_bytes: u64 = 16 * MIB, MIB..=GIB, "bytes";
         /// Requests over `wasi:http` that a policy may send in one call of a hook.
         http_requests: u64 = 8, 0..=1000, "requests";
         /// Body of one of these requests.

@@ -25,6 +25,8 @@ pub(crate) struct Policy {
     pub(crate) lent: Arc<Lent>,
     pub(crate) meters: Arc<Meters>,
     pub(crate) paces: PerHook<Pace>,
+    /// The same revision as it learns, where it does: aside, with counters of its own.
+    pub(crate) learner: Option<Arc<Policy>>,
 }
 
 impl Policy {

@@ -4,7 +4,7 @@ use wasmtime::component::InstancePre;
 
 use crate::{
     Hook, UploadProblem,
-    bindings::exports::signalbox::policy::{post, pre, route},
+    bindings::exports::signalbox::policy::{feedback, post, pre, route},
     code::Code,
     runtime::Runtime,
     store::State,
@@ -18,6 +18,7 @@ pub(crate) struct Program {
     pub(crate) pre: Option<pre::GuestIndices>,
     pub(crate) route: Option<route::GuestIndices>,
     pub(crate) post: Option<post::GuestIndices>,
+    pub(crate) feedback: Option<feedback::GuestIndices>,
 }
 
 impl Program {
@@ -38,6 +39,10 @@ impl Program {
             pre: has(Hook::Pre).then(|| pre::GuestIndices::new(&instance)).transpose()?,
             route: has(Hook::Route).then(|| route::GuestIndices::new(&instance)).transpose()?,
             post: has(Hook::Post).then(|| post::GuestIndices::new(&instance)).transpose()?,
+            feedback: surface
+                .feedback
+                .then(|| feedback::GuestIndices::new(&instance))
+                .transpose()?,
             surface,
             instance,
         })

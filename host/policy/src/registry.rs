@@ -3,12 +3,15 @@
 
 mod assemble;
 mod book;
+mod bucket;
 mod build;
 mod cache;
 mod canary;
 mod compiler;
+mod configured;
 mod deploy;
 mod disk;
+mod feedback;
 mod ledger;
 mod names;
 pub(crate) mod probe;
@@ -29,13 +32,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use signalbox_confine::Bounded;
 
 use crate::{
     Activation, BreakerSettings, CanarySettings, Limits, Pipeline, PolicyError, PolicyRef,
     PolicySettings, Provenance, Sample, Snapshot, Uploaded, World, buckets::Buckets,
-    compile::Haste, program::Program, runtime::Runtime, seat::now_ms, snapshot::Set,
+    compile::Haste, lessons::Lessons, program::Program, runtime::Runtime, seat::now_ms,
+    snapshot::Set,
 };
+pub use configured::{Component, Configured, Said, Staged, Unstaged};
 pub use replay::{RecordedCall, Replayed};
 
 use book::Book;
@@ -84,6 +88,7 @@ struct Registry {
     current: ArcSwap<Set>,
     upkeep: Upkeep,
     buckets: Buckets,
+    lessons: Arc<Lessons>,
 }
 
 /// What an operator has set. Replaced as a whole under the lock of the book; see `renew.rs`.
@@ -122,9 +127,7 @@ impl Policies {
         world: Arc<dyn World>,
         progress: &dyn Fn(String),
     ) -> Result<Policies, PolicyError> {
-        settings.limits.check()?;
-        settings.breaker.check()?;
-        settings.canary.check()?;
+        settings.check()?;
         let Opened { disk, state: ledger, unreadable } = Disk::open(&settings.data_dir)?;
         let rules = Rules::new(settings);
         let (settings, limits) = (&rules.settings, &rules.limits);
@@ -144,8 +147,10 @@ impl Policies {
             programs: HashMap::new(),
             meters: HashMap::new(),
             tallies: HashMap::new(),
+            lessons: HashMap::new(),
         };
-        let current = ArcSwap::from_pointee(Set::empty(&runtime, limits));
+        let lessons = Arc::new(Lessons::new(limits.feedback_bytes as usize));
+        let current = ArcSwap::from_pointee(Set::empty(&runtime, &lessons, limits));
         let registry = Arc::new(Registry {
             rules: ArcSwap::from_pointee(rules),
             world,
@@ -156,7 +161,9 @@ impl Policies {
             current,
             upkeep: Upkeep::default(),
             buckets,
+            lessons,
         });
+        registry.teach()?;
         registry.start(progress)?;
         Ok(Policies(registry))
     }
@@ -210,10 +217,10 @@ impl Policies {
         bytes: Bytes,
         source: Provenance<'_>,
     ) -> Result<Uploaded, PolicyError> {
-        self.take(name, bytes, source, Haste::Upload).await
+        self.take(name, bytes, source, Haste::Upload, self.0.rules.load_full()).await
     }
 
-    /// As [`Policies::upload`], for a component that the start of the host waits for: it is
+    /// As [`Policies::upload`], for a component that an operator waits for: it is
     /// compiled before uploads and at normal priority.
     ///
     /// # Errors
@@ -224,7 +231,7 @@ impl Policies {
         bytes: Bytes,
         source: Provenance<'_>,
     ) -> Result<Uploaded, PolicyError> {
-        self.take(name, bytes, source, Haste::Awaited).await
+        self.take(name, bytes, source, Haste::Awaited, self.0.rules.load_full()).await
     }
 
     async fn take(
@@ -233,10 +240,11 @@ impl Policies {
         bytes: Bytes,
         source: Provenance<'_>,
         haste: Haste,
+        rules: Arc<Rules>,
     ) -> Result<Uploaded, PolicyError> {
         names::check_new(name, &*self.0.world)?;
-        self.0.rules.load().settings.signing_keys.check(name, &bytes, source)?;
-        self.0.clone().deploy(name, bytes, haste).await
+        rules.settings.signing_keys.check(name, &bytes, source)?;
+        self.0.clone().deploy(name, bytes, haste, rules).await
     }
 
     /// Puts a revision, given whole or by a unique beginning, in force. A router replaces the
@@ -356,6 +364,16 @@ impl Registry {
         edit: impl Fn(&mut Ledger) -> Result<T, PolicyError>,
         then: impl FnOnce(&mut Book) -> Result<(), PolicyError>,
     ) -> Result<T, PolicyError> {
+        self.edit_keeping(edit, &|_| true, then)
+    }
+
+    /// As [`Registry::edit_then`]; who was in force before keeps its seat where `keeps` says so of its name.
+    fn edit_keeping<T>(
+        self: &Arc<Self>,
+        edit: impl Fn(&mut Ledger) -> Result<T, PolicyError>,
+        keeps: &dyn Fn(&str) -> bool,
+        then: impl FnOnce(&mut Book) -> Result<(), PolicyError>,
+    ) -> Result<T, PolicyError> {
         let mut fetched = HashMap::new();
         loop {
             let mut book = self.book();
@@ -365,7 +383,7 @@ impl Registry {
             book.programs.extend(fetched.clone());
             let Some(missing) = book.missing(&ledger) else {
                 then(&mut book)?;
-                self.commit(&mut book, ledger)?;
+                self.commit(&mut book, ledger, keeps)?;
                 return Ok(edited);
             };
             drop(book);
@@ -393,9 +411,14 @@ impl Registry {
     }
 
     /// Disk first; calls see the change only when it can't be lost any more.
-    fn commit(self: &Arc<Self>, book: &mut Book, mut ledger: Ledger) -> Result<(), PolicyError> {
+    fn commit(
+        self: &Arc<Self>,
+        book: &mut Book,
+        mut ledger: Ledger,
+        keeps: &dyn Fn(&str) -> bool,
+    ) -> Result<(), PolicyError> {
         ledger.trim(self.limits().history as usize);
-        let set = self.assemble(book, &ledger, &|_| true);
+        let set = self.assemble(book, &ledger, keeps);
         if book.ledger != ledger {
             book.keep(ledger)?;
         }

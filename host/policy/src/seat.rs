@@ -91,6 +91,11 @@ impl Seat {
         &self.on_failure[hook]
     }
 
+    /// Whether it is told what came of its decisions.
+    pub(crate) fn learns(&self) -> bool {
+        self.policy.as_ref().is_ok_and(|policy| policy.learner.is_some())
+    }
+
     pub(crate) fn failed(&self, hook: Hook, failure: Failure) -> PolicyError {
         PolicyError::Failed { policy: self.id.clone(), hook, failure }
     }

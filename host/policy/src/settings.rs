@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use signalbox_confine::Bounded;
+
 use crate::{
     BreakerSettings, CallBounds, CanarySettings, Compile, Hook, HttpHost, Limits, OnFailure,
-    PerHook, SigningKeys, hook::table::spec,
+    PerHook, PolicyError, SigningKeys, hook::table::spec,
 };
 
 /// All settings of the policy runtime.
@@ -50,6 +52,14 @@ impl PolicySettings {
             breaker: BreakerSettings::default(),
             canary: CanarySettings::default(),
         }
+    }
+
+    /// Refuses limits that are out of bounds.
+    pub(crate) fn check(&self) -> Result<(), PolicyError> {
+        self.limits.check()?;
+        self.breaker.check()?;
+        self.canary.check()?;
+        Ok(())
     }
 
     /// What happens when `policy` fails in `hook`.

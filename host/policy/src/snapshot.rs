@@ -8,6 +8,7 @@ use crate::{
     canary::Canary,
     fallback::{Asked, Next},
     hook::{Answer, Spec},
+    lessons::Lessons,
     policy::Policy,
     runtime::Runtime,
     seat::{Absence, Seat},
@@ -22,6 +23,8 @@ const REFUSED: &str = "refused";
 pub(crate) struct Set {
     pub(crate) generation: u64,
     pub(crate) runtime: Arc<Runtime>,
+    /// Who tells routers what came of their decisions.
+    pub(crate) lessons: Arc<Lessons>,
     pub(crate) limits: Arc<Limits>,
     /// Why nobody knows what is in force; then no call is let through.
     pub(crate) sealed: Option<String>,
@@ -35,10 +38,15 @@ pub(crate) struct Set {
 
 impl Set {
     /// Nothing in force, before a start has read what is.
-    pub(crate) fn empty(runtime: &Arc<Runtime>, limits: &Arc<Limits>) -> Self {
+    pub(crate) fn empty(
+        runtime: &Arc<Runtime>,
+        lessons: &Arc<Lessons>,
+        limits: &Arc<Limits>,
+    ) -> Self {
         Self {
             generation: 0,
             runtime: runtime.clone(),
+            lessons: lessons.clone(),
             limits: limits.clone(),
             sealed: None,
             pipeline: Pipeline::default(),

@@ -150,6 +150,21 @@ pub struct HookCounters {
     pub memory_max_bytes: u64,
 }
 
+/// What a policy was told of its decisions since the process started, over all its revisions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FeedbackStatus {
+    /// Outcomes that it was told.
+    pub told: u64,
+    /// Of these, the ones that it failed to learn from, by [`Failure::code`](crate::Failure::code).
+    pub failures: BTreeMap<&'static str, u64>,
+    /// Outcomes that it was not told: `queue` (too many waited), `size` (too much text), `gone` (no revision of it is in force).
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Wall clock of all that it was told, in microseconds.
+    pub total_us: u64,
+    /// Of it, the guests' own time.
+    pub guest_us: u64,
+}
+
 /// One stored revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevisionStatus {
@@ -253,6 +268,8 @@ pub struct PolicyStatus {
     pub last_good: Option<String>,
     /// Hooks of the revision in force.
     pub hooks: Vec<Hook>,
+    /// Whether the revision in force is told what came of its decisions.
+    pub learns: bool,
     /// Imports of the revision in force.
     pub imports: Vec<String>,
     /// Hooks in which the pipeline calls it.

@@ -147,8 +147,8 @@ impl State {
 
     /// What the policy keeps. Of what one changes that is only compared, no other instance sees anything.
     pub(crate) fn bucket(&mut self) -> Arc<Bucket> {
-        let Lent { bucket, aside, .. } = &*self.lent;
-        let opened = || if *aside { Arc::new(bucket.fork()) } else { bucket.clone() };
+        let Lent { bucket, compared, .. } = &*self.lent;
+        let opened = || if *compared { Arc::new(bucket.fork()) } else { bucket.clone() };
         self.bucket.get_or_insert_with(opened).clone()
     }
 

@@ -19,6 +19,8 @@ use problem::{malformed, problem};
 pub struct Surface {
     /// Hooks, in the order a call meets them.
     pub hooks: Vec<Hook>,
+    /// Whether it wants to know what came of its decisions.
+    pub feedback: bool,
     /// Interfaces, sorted.
     pub imports: Vec<String>,
 }
@@ -34,7 +36,12 @@ impl Surface {
         shape::check(bytes, limits)?;
         let names = Names::parse(bytes).map_err(malformed)?;
         check_imports(&names.imports)?;
-        Ok(Surface { hooks: hooks(&names.exports)?, imports: names.imports })
+        let Names { imports, exports } = names;
+        let feedback = exports.iter().any(|name| import::fits(&feedback(), name));
+        if feedback && !exports.iter().any(|name| import::fits(&interface(Hook::Route), name)) {
+            return Err(feedback_alone());
+        }
+        Ok(Surface { hooks: hooks(&exports)?, feedback, imports })
     }
 }
 
@@ -144,27 +151,32 @@ fn check_imports(imports: &[String]) -> Result<(), UploadProblem> {
 }
 
 /// The version of the contract spoken here.
-const CONTRACT: &str = "0.2.2";
+const CONTRACT: &str = "0.2.3";
 
 /// What a policy may be built against here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contract {
     /// The version of `signalbox:policy`. Components built against a compatible one run, too.
     pub version: &'static str,
-    /// The interfaces that a policy may export, at least one of them.
-    pub hooks: Vec<String>,
+    /// The interfaces that a policy may export: at least one hook, and `feedback` beside `route`.
+    pub exports: Vec<String>,
     /// The interfaces that it may import; `*` stands for every one of a package.
     pub imports: &'static [&'static str],
 }
 
 /// The contract of this host.
 pub fn contract() -> Contract {
-    let hooks = Hook::ALL.map(interface).to_vec();
-    Contract { version: CONTRACT, hooks, imports: &import::OFFERED }
+    let exports = Hook::ALL.map(interface).into_iter().chain([feedback()]).collect();
+    Contract { version: CONTRACT, exports, imports: &import::OFFERED }
 }
 
 fn interface(hook: Hook) -> String {
     format!("signalbox:policy/{hook}@{CONTRACT}")
+}
+
+/// What a router exports that wants to know what came of its decisions.
+fn feedback() -> String {
+    format!("signalbox:policy/feedback@{CONTRACT}")
 }
 
 fn hooks(exports: &[String]) -> Result<Vec<Hook>, UploadProblem> {
@@ -188,6 +200,15 @@ fn other_version(export: &str) -> Option<Version> {
     let (path, version) = export.split_once('@')?;
     let hook = path.strip_prefix("signalbox:policy/")?;
     Hook::ALL.iter().any(|known| known.name() == hook).then(|| Version::parse(version).ok())?
+}
+
+fn feedback_alone() -> UploadProblem {
+    let (feedback, route) = (feedback(), interface(Hook::Route));
+    problem(
+        "upload_feedback_without_route",
+        format!("it exports {feedback} and decides nothing, so there is nothing to tell it"),
+        format!("export {route} as well, or leave feedback out"),
+    )
 }
 
 fn no_hook() -> UploadProblem {
@@ -252,7 +273,7 @@ mod tests {
             "it imports acme:secrets/vault@1.0.0, wasi:http/incoming-handler@0.2.4, which this host \
              does not offer"
         );
-        assert!(message.mend.contains("signalbox:policy/tokens@0.2.2"), "{}", message.mend);
+        assert!(message.mend.contains("signalbox:policy/tokens@0.2.3"), "{}", message.mend);
         assert!(message.mend.contains("`-d http fetch-event`"), "{}", message.mend);
     }
 
@@ -260,7 +281,7 @@ mod tests {
     fn a_component_without_hooks_gets_their_names() {
         let message = refused(&component("(component)"));
         assert_eq!(message.code, "upload_no_hook");
-        assert!(message.mend.contains("signalbox:policy/route@0.2.2"), "{}", message.mend);
+        assert!(message.mend.contains("signalbox:policy/route@0.2.3"), "{}", message.mend);
     }
 
     #[test]
@@ -269,10 +290,34 @@ mod tests {
             (instance $i) (export "signalbox:policy/route@0.2.0" (instance $i))))"#;
         assert_eq!(refused(&component(inner)).code, "upload_no_hook");
         let outer = r#"(component
-            (instance $i) (export "signalbox:policy/post@0.2.3" (instance $i))
+            (instance $i) (export "signalbox:policy/post@0.2.7" (instance $i))
             (instance $j) (export "signalbox:policy/pre@0.2.0" (instance $j)))"#;
         let surface = Surface::read(&component(outer), &Limits::default()).unwrap();
         assert_eq!(surface.hooks, [Hook::Pre, Hook::Post]);
+    }
+
+    #[test]
+    fn feedback_is_taken_beside_route_only() {
+        let with = |other: &str| {
+            component(&format!(
+                r#"(component
+                (instance $i) (export "signalbox:policy/feedback@0.2.3" (instance $i)){other})"#
+            ))
+        };
+        let post = r#"(instance $j) (export "signalbox:policy/post@0.2.3" (instance $j))"#;
+        for alone in ["", post] {
+            let message = refused(&with(alone));
+            assert_eq!(message.code, "upload_feedback_without_route");
+            assert!(
+                message.mend.contains("export signalbox:policy/route@0.2.3"),
+                "{}",
+                message.mend
+            );
+        }
+        let surface = |bytes: &[u8]| Surface::read(bytes, &Limits::default()).unwrap();
+        assert!(surface(&with(&post.replace("post", "route"))).feedback);
+        let plain = format!("(component {post})");
+        assert!(!surface(&component(&plain)).feedback);
     }
 
     #[test]

@@ -80,7 +80,7 @@ use crate::{
             Activation, ActivationList, Pipeline, PipelineStatus, Policy, PolicyList, Uploaded,
         },
         reload::Reload,
-        requests::{Activate, Cast, ChatRequest, TextRequest},
+        requests::{Activate, Cast, ChatRequest, RatingRequest, TextRequest},
         responses::{ResponseAnswer, ResponseDeleted, ResponseItems, ResponsesRequest},
         stats::Stats,
         tokens::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest},
@@ -120,6 +120,13 @@ fn about_table() -> Vec<Route> {
             .answers_text(scrape::CONTENT_TYPE),
         get("/openapi.json", "This plane as an OpenAPI document.", openapi::show)
             .answers::<Value>(),
+        post(
+            "/decisions/{decision}/feedback",
+            "What a caller thinks of the reply to its call, by `x-signalbox-decision`; once.",
+            decisions::rate,
+        )
+        .takes::<RatingRequest>()
+        .answers_nothing(),
         get("/v1/models", "What a call may name.", models::list).answers::<ModelList>(),
         get("/v1/models/{id}", "One model.", models::show).answers::<Model>(),
     ]
@@ -335,7 +342,7 @@ fn watch_table() -> Vec<Route> {
         .answers::<decisions::One>(),
         post(
             "/reload",
-            "Reads the configuration anew: experts, keys, aliases, limits, settings of policies.",
+            "Reads the configuration anew: experts, keys, aliases, limits, policies.",
             reload::run,
         )
         .answers::<Reload>(),

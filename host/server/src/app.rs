@@ -10,8 +10,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use signalbox_confine::{Bounded, Limit};
-use signalbox_engine::{ExpertStatus, Fleet, MESSAGES_MAX};
-use signalbox_policy::{CallBounds, Policies, PolicyError, PolicySettings};
+use signalbox_engine::{ExpertStatus, Fleet, FleetChange, FleetSettings, MESSAGES_MAX};
+use signalbox_policy::{CallBounds, Policies, PolicyError, PolicySettings, Said, Staged};
+use tokio::runtime::Handle;
 
 use crate::{
     ReloadError, Reloaded, ServerSettings, Source, Starting,
@@ -24,7 +25,7 @@ use crate::{
     limits::FIXED,
     otel::Tracer,
     pipeline::{Bounds, Pipeline, Recall},
-    reload::renewed,
+    reload::{deployed, renewed},
     responses::Responses,
     telemetry::Telemetry,
     world::FleetWorld,
@@ -47,8 +48,8 @@ struct Shared {
     settings: ArcSwap<ServerSettings>,
     keyring: ArcSwap<Keyring>,
     source: OnceLock<Source>,
-    /// Held while settings are read anew.
-    reloading: Mutex<()>,
+    /// What the configuration said of policies when it was read last. Held while it is read anew.
+    reloading: Mutex<Said>,
     warm: AtomicBool,
     draining: AtomicBool,
     started: Instant,
@@ -99,31 +100,52 @@ impl App {
         })))
     }
 
-    /// Where settings are read anew; the first call counts.
-    pub fn reload_from(&self, source: Source) {
-        let _ = self.0.source.set(source);
+    /// Where settings are read anew; the first call counts. Of policies they have `said` this.
+    pub fn reload_from(&self, source: Source, said: Said) {
+        if self.0.source.set(source).is_ok() {
+            *self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        }
     }
 
-    /// Reads settings anew and puts those in force that may change while the host serves. Blocks.
+    /// Reads settings anew and puts those in force that may change while the host serves. Blocks, and needs the runtime.
     ///
     /// # Errors
-    /// Mistakes in them, experts that can't be served with them, or none to read; nothing is changed then.
+    /// Mistakes in them, experts or policies that can't be served with them, or none to read; nothing is changed then.
     pub fn reload(&self) -> Result<Reloaded, ReloadError> {
-        let _one_at_a_time = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let source = self.0.source.get().ok_or(ReloadError::NoSource)?;
         let fresh = source().map_err(ReloadError::Mistakes)?;
         let (settings, mut changed) = renewed(&self.settings(), &fresh.server);
         settings.check().map_err(|mistake| ReloadError::of([mistake]))?;
-        let experts = self.fleet().plan(fresh.fleet).map_err(ReloadError::of)?;
         let policies = PolicySettings { bounds: call_bounds(&settings), ..fresh.policies };
-        let policies = self.policies().renew(policies);
-        changed.extend(policies.map_err(|mistake| ReloadError::of([mistake]))?);
-        let experts = experts.apply();
-        changed.extend(experts.shared.iter().map(|key| (*key).to_owned()));
+        let (configured, says) = (&fresh.configured, |words: String| tracing::info!("{words}"));
+        let staging = self.policies().stage(configured, &said, Some(&policies), &says);
+        let staged = Handle::current().block_on(staging);
+        let staged = staged.map_err(|mistake| ReloadError::of([mistake]))?;
+        let put = self.put_in_force(fresh.fleet, policies, &staged);
+        let (experts, renewed) = put.inspect_err(|_| self.policies().unstage(&staged))?;
+        *said = configured.said();
+        let (deployed, left) = deployed(&staged);
+        let shared = experts.shared.iter().map(|key| (*key).to_owned());
+        changed.extend(renewed.into_iter().chain(deployed).chain(shared));
         self.serve_by(settings);
         let needs_restart = fresh.needs_restart;
-        tracing::info!(?changed, ?experts, ?needs_restart, "settings were read anew");
-        Ok(Reloaded { changed, experts, needs_restart })
+        tracing::info!(?changed, ?experts, ?left, ?needs_restart, "settings were read anew");
+        Ok(Reloaded { changed, experts, left, needs_restart })
+    }
+
+    /// Other experts, and other policies with other settings. Answers what became of the experts, and which keys of the
+    /// policies' settings changed.
+    fn put_in_force(
+        &self,
+        fleet: FleetSettings,
+        policies: PolicySettings,
+        staged: &Staged,
+    ) -> Result<(FleetChange, Vec<String>), ReloadError> {
+        let experts = self.fleet().plan(fleet).map_err(ReloadError::of)?;
+        let renewed = self.policies().renew(policies, staged);
+        let renewed = renewed.map_err(|mistake| ReloadError::of([mistake]))?;
+        Ok((experts.apply(), renewed))
     }
 
     /// From now on calls are let in by these.
@@ -278,6 +300,7 @@ fn decisions(policies: &Policies, settings: &ServerSettings) -> Decisions {
         disk_bytes_max: log.limits.bytes_max,
         text: log.text,
         text_bytes_max: log.limits.text_bytes_max,
+        ratable_bytes_max: limits.ratable_bytes_max,
         tracer: Tracer::new(settings.traces.clone()),
     })
 }

@@ -5,14 +5,18 @@
 mod disk;
 mod input_view;
 mod log;
+mod outcome;
+mod rating;
 mod record;
 mod seen;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod words;
 mod writer;
 
 pub(crate) use log::{Decisions, Found, Keep};
+pub(crate) use rating::Unrated;
 pub(crate) use record::Record;
 pub(crate) use seen::Seen;
 pub(crate) use trace::Trace;

@@ -38,6 +38,7 @@ pub use access::{Access, AccessError, Allowance, Key, KeyError};
 pub use app::App;
 pub use limits::{DecisionLogLimits, ImagesLimits, ServerLimits};
 pub use otel::{GenAi, TraceSettings};
+pub use pipeline::expert_view;
 pub use reload::{ReloadError, Reloadable, Reloaded, Source, Waiting};
 pub use serve::run;
 pub use settings::{DecisionLog, LoggedText, ServerSettings, SettingsError};

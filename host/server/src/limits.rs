@@ -48,6 +48,9 @@ limits! {
         decisions_kept: usize = 1000, 1..=100_000, "decisions";
         /// Memory of these; the oldest give way.
         decisions_bytes_max: usize = 16 * MIB, 64 * KIB..=GIB, "bytes";
+        /// Decisions of routers that learn, with what their calls said, kept after the calls have ended, so that a rating
+        /// that comes later reaches the router; the oldest give way.
+        ratable_bytes_max: usize = 16 * MIB, 0..=GIB, "bytes";
         /// Responses of `/v1/responses` that are kept for those that follow them.
         responses_kept: usize = 1000, 1..=100_000, "responses";
         /// Memory of these, each with its conversation; the oldest give way.
@@ -56,7 +59,7 @@ limits! {
 }
 
 /// Limits that something was made by at the start.
-const FIXED_AT_START: [&str; 9] = [
+const FIXED_AT_START: [&str; 10] = [
     "body_memory_bytes_max",
     "upload_memory_bytes_max",
     "connections_max",
@@ -64,6 +67,7 @@ const FIXED_AT_START: [&str; 9] = [
     "write_stall_s",
     "decisions_kept",
     "decisions_bytes_max",
+    "ratable_bytes_max",
     "responses_kept",
     "responses_bytes_max",
 ];
@@ -168,12 +172,14 @@ fixed! {
         /// Images decoded at once; more wait. A decoder takes several times what the picture takes
         /// in the end.
         pub(crate) const DECODERS_MAX: usize = 2, "image_decoders_max", "images";
-        /// A body of the admin plane that is no component.
+        /// A body of the admin plane that is no component, and a client's rating.
         pub(crate) const DOCUMENT_BYTES_MAX: usize = 64 << 10, "admin_document_bytes_max", "bytes";
         /// Decisions that wait to be written down; more are dropped and counted.
         pub(crate) const DECISION_QUEUE_MAX: usize = 1024, "decision_log_queue_max", "decisions";
         /// The same in bytes.
         pub(crate) const DECISION_QUEUE_BYTES_MAX: usize = 16 << 20, "decision_log_queue_bytes_max", "bytes";
+        /// What a caller may say beside its rating of a reply.
+        pub(crate) const RATING_NOTE_BYTES_MAX: usize = 1000, "rating_note_bytes_max", "bytes";
         /// Recorded calls of one replay; the newest.
         pub(crate) const REPLAY_CALLS_MAX: usize = 10_000, "replay_calls_max", "calls";
         /// Their texts.

@@ -43,7 +43,7 @@ pub(crate) use call::{Attached, Bounds, Call, Form, TokenPrompt, Wishes};
 use choice::Choice;
 pub(crate) use choice::Route;
 pub(crate) use choose::find_begun;
-pub(crate) use convert::expert_view;
+pub use convert::expert_view;
 pub(crate) use deadline::Deadline;
 pub(crate) use decide::Decided;
 pub(crate) use embed::{Texts, Vectors};
@@ -60,6 +60,7 @@ use crate::{
     admission::{Admission, Permit},
     caller::Caller,
     decisions::{Decisions, Trace},
+    otel::Asks,
     telemetry::Telemetry,
 };
 use delegate::ForCaller;
@@ -186,7 +187,7 @@ impl Pipeline {
         let (experts, bounds) = (self.experts.as_ref(), self.bounds.load_full());
         let source = generate::generate(experts, &bounds, &choice.plan, &call, trace).await?;
         self.recall.answered(place, &source.model);
-        call.view.on_behalf = self.delegate(&call.caller, None).lent();
+        call.view.on_behalf = self.delegate(&call.caller, None, trace.asks()).lent();
         let post = seats.post(&call.view, &source.model);
         let source = source.through(post); // a stream, so the first token is not kept waiting
         Ok(Answering { route: choice.route, source, tools: call.wishes.tools })
@@ -203,7 +204,7 @@ impl Pipeline {
         let place = self.describe(&mut call);
         trace.shown(&call.view);
         let shown = call.view.parameters.clone();
-        self.lend(&mut call);
+        self.lend(&mut call, trace.asks());
         let mut call = match policies.pre(std::mem::take(&mut call.view)).await? {
             PreVerdict::Proceed(view) => {
                 parameters::applied(Call { view, ..call }, &shown).with_images_described()
@@ -214,7 +215,7 @@ impl Pipeline {
             }
         };
         trace.examined();
-        self.lend(&mut call);
+        self.lend(&mut call, trace.asks());
         let menu = self.menu(&call.caller);
         trace.routing(&call.view, &menu);
         let choice = choose::choose(menu, policies, &call).await?;
@@ -232,23 +233,24 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// Lets policies ask experts about a call that nobody answers yet.
-    fn lend(&self, call: &mut Call) {
+    /// Lets policies ask experts about a call that nobody answers yet; what they ask goes into its trace.
+    fn lend(&self, call: &mut Call, asks: Asks) {
         let about = signalbox_policy::Call {
             parameters: call.view.parameters.clone(),
             ..signalbox_policy::Call::default()
         };
         let unanswered = Call { view: about, ..call.unseen() };
-        call.view.on_behalf = self.delegate(&call.caller, Some(unanswered)).lent();
+        call.view.on_behalf = self.delegate(&call.caller, Some(unanswered), asks).lent();
     }
 
-    fn delegate(&self, caller: &Caller, unanswered: Option<Call>) -> ForCaller {
+    fn delegate(&self, caller: &Caller, unanswered: Option<Call>, asks: Asks) -> ForCaller {
         ForCaller {
             experts: self.experts.clone(),
             cache: self.ask_cache.clone(),
             bounds: self.bounds.load_full(),
             caller: caller.clone(),
             unanswered,
+            asks,
             runtime: Handle::current(),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use signalbox_confine::Bounded;
 use signalbox_engine::{FleetChange, FleetSettings};
-use signalbox_policy::PolicySettings;
+use signalbox_policy::{Configured, PolicySettings, Staged};
 
 use crate::{ServerLimits, ServerSettings, access::Access};
 
@@ -18,16 +18,18 @@ pub struct Reloadable {
     pub fleet: FleetSettings,
     /// What policies may use, and how they are configured.
     pub policies: PolicySettings,
+    /// The policies that are to be in force.
+    pub configured: Configured,
     /// What differs from the start and is heeded at the next one.
     pub needs_restart: Vec<Waiting>,
 }
 
-/// A key of the configuration that waits for a restart.
+/// A key of the configuration that says what is not in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// The key.
     pub key: String,
-    /// Why it waits.
+    /// Why it is not.
     pub reason: &'static str,
 }
 
@@ -41,6 +43,8 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// What became of the experts.
     pub experts: FleetChange,
+    /// Components of the configuration that stay as operators left them.
+    pub left: Vec<Waiting>,
     /// What waits for a restart.
     pub needs_restart: Vec<Waiting>,
 }
@@ -77,6 +81,14 @@ pub(crate) fn renewed(
     let keys = keys.into_iter().chain(limited).map(str::to_owned).collect();
     let (access, aliases) = (wanted.access.clone(), wanted.aliases.clone());
     (ServerSettings { access, aliases, limits, ..in_force.clone() }, keys)
+}
+
+const LEFT: &str = "its revision is known here, so it stays as operators left it; `signalbox policy activate` puts it in force";
+
+/// The keys of what was put in force of the configuration's policies, and what stays as operators left it.
+pub(crate) fn deployed(staged: &Staged) -> (Vec<String>, Vec<Waiting>) {
+    let left = staged.left().iter().map(|key| Waiting { key: key.clone(), reason: LEFT });
+    (staged.keys().to_vec(), left.collect())
 }
 
 type Doors<'a> = (&'a Access, &'a BTreeMap<String, String>);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use metrics::{counter, gauge};
 use signalbox_engine::{ExpertState, ExpertStatus};
-use signalbox_policy::{Hook, HookCounters, PolicyStatus, ShadowStatus};
+use signalbox_policy::{FeedbackStatus, Hook, HookCounters, PolicyStatus, ShadowStatus};
 
 use crate::{App, telemetry::LOG_LINES_DROPPED};
 
@@ -20,6 +20,7 @@ pub(crate) fn render(app: &App) -> String {
         for (policy, hooks) in app.policies().totals() {
             hooks.iter().for_each(|(hook, done)| self::policy(&policy, *hook, done));
         }
+        app.policies().feedback().iter().for_each(feedback);
         app.policies().shadows().iter().for_each(shadow);
         for (policy, why, count) in app.policies().canaries_ended() {
             let labels = [("policy", policy), ("why", why.to_owned())];
@@ -164,6 +165,22 @@ fn policy(name: &str, hook: Hook, done: &HookCounters) {
         let result = [("result", (*result).to_owned())];
         let labels: Vec<_> = labels().into_iter().chain(result).collect();
         counter!("signalbox_policy_http_requests_total", &labels).absolute(*requests);
+    }
+}
+
+/// What a policy was told of its decisions, and what it was not.
+fn feedback((policy, of): (&String, &FeedbackStatus)) {
+    let label = || [("policy", policy.clone())];
+    counter!("signalbox_policy_feedback_total", &label()).absolute(of.told);
+    gauge!("signalbox_policy_feedback_seconds", &label()).set(bytes(of.total_us) / 1e6);
+    gauge!("signalbox_policy_feedback_guest_seconds", &label()).set(bytes(of.guest_us) / 1e6);
+    for (code, failures) in &of.failures {
+        let labels = [("policy", policy.clone()), ("kind", (*code).to_owned())];
+        counter!("signalbox_policy_feedback_failures_total", &labels).absolute(*failures);
+    }
+    for (why, dropped) in &of.dropped {
+        let labels = [("policy", policy.clone()), ("why", (*why).to_owned())];
+        counter!("signalbox_policy_feedback_dropped_total", &labels).absolute(*dropped);
     }
 }
 

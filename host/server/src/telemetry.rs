@@ -166,6 +166,11 @@ fn describe_policies() {
         "signalbox_policy_http_requests_total",
         "Requests it sent over wasi:http, by what came of them"
     );
+    describe_counter!("signalbox_policy_feedback_total", "Outcomes that it was told to learn from");
+    describe_counter!("signalbox_policy_feedback_failures_total", "Those it failed in, by how");
+    describe_counter!("signalbox_policy_feedback_dropped_total", "Those it was not told, by why");
+    describe_gauge!("signalbox_policy_feedback_seconds", "Time it took to learn");
+    describe_gauge!("signalbox_policy_feedback_guest_seconds", "Of it, the guests' own time");
     describe_gauge!("signalbox_policies_unreadable", "1 while nobody knows what is in force");
     describe_gauge!("signalbox_policy_out_of_service", "1 while a hook is out of service");
     describe_counter!("signalbox_policy_openings_total", "Times a hook was taken out of service");

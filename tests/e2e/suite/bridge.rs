@@ -2,7 +2,7 @@
 //! a redirect leads nowhere, and a host that is silent costs the call its context and no more.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufReader, Write},
     net::{TcpListener, TcpStream},
     sync::{
         Arc,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     host::{Host, config, content},
-    http::{Answer, Events, chat_body},
+    http::{Answer, Events, Received, chat_body},
 };
 
 const QUESTION: &str = "What is the gauge of this line?";
@@ -49,21 +49,7 @@ fn bridge(how: Bridge) -> (String, Arc<AtomicUsize>) {
 /// One exchange, as the predecessor's bridge has it.
 fn serve(stream: TcpStream, how: Bridge, at: &str, asked: &AtomicUsize) {
     let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line).unwrap();
-    let (path, mut length) = (line.split(' ').nth(1).unwrap_or_default().to_owned(), 0);
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).unwrap();
-        if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if header.trim().is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
+    let Received { path, body, .. } = Received::read(&mut reader);
     asked.fetch_add(1, Ordering::SeqCst);
     let body: Value = serde_json::from_slice(&body).unwrap();
     let (status, head, said) = match how {

@@ -107,6 +107,53 @@ fn a_stream_carries_calls_as_deltas() {
     assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
 }
 
+/// The token with which this expert begins calls is put on its tongue; what comes behind it is the mask's doing.
+#[test]
+fn calls_of_strict_tools_follow_their_schema_where_text_may_come_as_well() {
+    let host = Host::start();
+    let mut body = asked("qwen_coder", &tools(&json!("auto")));
+    body["logit_bias"] = json!({ "1360": 100 });
+    for tool in body["tools"].as_array_mut().unwrap() {
+        tool["function"]["strict"] = json!(true);
+    }
+    body["parallel_tool_calls"] = json!(true);
+    for seed in 0..8 {
+        body["seed"] = json!(seed);
+        let reply = host.post("/v1/chat/completions", &body).ok();
+        let calls = reply["choices"][0]["message"]["tool_calls"].as_array().unwrap().clone();
+        assert!(!calls.is_empty());
+        calls.iter().for_each(|call| check_call(call, &["weather", "forecast"]));
+    }
+    body["stream"] = json!(true);
+    body["stop"] = json!("Oslo");
+    for seed in 0..8 {
+        body["seed"] = json!(seed);
+        let (_, events) = Events::open(&host.url, body.clone()).finish();
+        let deltas = events.iter().map(|event| &event["choices"][0]["delta"]["tool_calls"][0]);
+        let mut calls = std::collections::BTreeMap::<u64, String>::new();
+        for delta in deltas.filter(|delta| !delta.is_null()) {
+            let call = calls.entry(delta["index"].as_u64().unwrap()).or_default();
+            call.push_str(delta["function"]["arguments"].as_str().unwrap_or_default());
+        }
+        // A reply that ends within a call has torn the last one.
+        let ended = &events.last().unwrap()["choices"][0]["finish_reason"];
+        let whole = calls.len().saturating_sub(usize::from(ended != "tool_calls"));
+        for arguments in calls.values().take(whole) {
+            let arguments: Value = serde_json::from_str(arguments).unwrap();
+            assert_eq!(arguments["city"], "Rome", "{arguments}");
+        }
+    }
+    let unholdable = json!({ "not": { "type": "object" }, "unevaluatedItems": false });
+    body["tools"][0]["function"]["parameters"] = unholdable;
+    let refused = host.post("/v1/chat/completions", &body);
+    assert_eq!(
+        (refused.status, refused.error_code().as_str()),
+        (400, "invalid_value"),
+        "{}",
+        refused.text
+    );
+}
+
 #[test]
 fn calls_and_results_go_back_to_every_expert() {
     let host = Host::start();

@@ -42,6 +42,42 @@ impl Answer {
     }
 }
 
+/// A request that a test's own server got.
+pub(crate) struct Received {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Received {
+    /// Reads one, with a body as long as it says.
+    pub(crate) fn read(from: &mut impl BufRead) -> Self {
+        let mut line = String::new();
+        from.read_line(&mut line).unwrap();
+        let mut words = line.split(' ').map(str::to_owned);
+        let mut word = || words.next().unwrap_or_default();
+        let (method, path) = (word(), word());
+        let mut received = Self { method, path, headers: Vec::new(), body: Vec::new() };
+        loop {
+            line.clear();
+            from.read_line(&mut line).unwrap();
+            let Some((name, value)) = line.split_once(':') else { break };
+            received.headers.push((name.to_lowercase(), value.trim().to_owned()));
+        }
+        let length = received.header("content-length").map_or(0, |value| value.parse().unwrap());
+        received.body = vec![0; length];
+        from.read_exact(&mut received.body).unwrap();
+        received
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).build().into()
 }

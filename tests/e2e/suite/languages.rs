@@ -1,4 +1,4 @@
-//! A policy author's first hour in JavaScript and in Python: five commands from nothing to an answer that the policy
+//! A policy author's first hour in JavaScript, in TypeScript and in Python: five commands from nothing to an answer that the policy
 //! had a say in, and what the mistakes on the way say. Needs Node.js, Python and their registries, so only
 //! `--include-ignored` runs it.
 
@@ -11,6 +11,8 @@ use crate::{
     journey::{command, signalbox},
 };
 
+mod lent;
+
 /// Where the author writes, and what a mistake looks like there.
 struct Language {
     name: &'static str,
@@ -19,6 +21,8 @@ struct Language {
     traps: &'static str,
     /// Uses the operator's settings without saying so.
     undeclared: &'static str,
+    /// What the language's own tool finds without running it, and where.
+    mistaken: Option<(&'static str, &'static str)>,
 }
 
 const JAVASCRIPT: Language = Language {
@@ -27,6 +31,22 @@ const JAVASCRIPT: Language = Language {
     traps: "export function handle(request) {\n  console.log('I saw it');\n  \
             if (request.lastUserText() === 'trap') throw new Error('it fell over');\n}\n",
     undeclared: "import { setting } from './sdk/settings.js';\nexport const handle = () => setting('x');\n",
+    mistaken: None,
+};
+
+const TYPESCRIPT: Language = Language {
+    name: "ts",
+    source: "policy.ts",
+    traps: "import type { Request } from './sdk/signalbox.js';\n\n\
+            export function handle(request: Request): void {\n  console.log('I saw it');\n  \
+            if (request.lastUserText() === 'trap') throw new Error('it fell over');\n}\n",
+    undeclared: "import { setting } from './sdk/settings.js';\n\
+                 export const handle = (): void => { setting('x'); };\n",
+    mistaken: Some((
+        "import { to, type Request } from './sdk/signalbox.js';\n\
+         export const handle = (request: Request) => to(request.messageCount());\n",
+        "policy.ts(2,48): error TS2345: Argument of type 'number' is not assignable",
+    )),
 };
 
 const PYTHON: Language = Language {
@@ -35,12 +55,19 @@ const PYTHON: Language = Language {
     traps: "def handle(request, edits):\n    print('I saw it')\n    \
             if request.last_user_text() == 'trap':\n        raise ValueError('it fell over')\n",
     undeclared: "from signalbox.settings import setting\n\ndef handle(request, edits):\n    setting('x')\n",
+    mistaken: None,
 };
 
 #[test]
 #[ignore = "needs Node.js and npm's registry"]
 fn five_commands_from_nothing_to_a_policy_in_javascript() {
     journey(&JAVASCRIPT);
+}
+
+#[test]
+#[ignore = "needs Node.js and npm's registry"]
+fn five_commands_from_nothing_to_a_policy_in_typescript() {
+    journey(&TYPESCRIPT);
 }
 
 #[test]
@@ -62,13 +89,21 @@ fn journey(language: &Language) {
     run(&["policy", "build", "mine"]);
     assert!(run(&["policy", "test", "mine"]).contains("ok       pre.json: an empty question"));
     run(&["policy", "push", "mine", "--activate"]);
-    assert!(run(&["policy", "inspect", "mine"]).contains(&format!("sdk      {} ", language.name)));
+    let shown = run(&["policy", "inspect", "mine"]);
+    assert!(shown.contains(&format!("sdk      {} ", language.name)), "{shown}");
+    assert!(!shown.contains("wasi:http") && !shown.contains("keyvalue"), "{shown}");
     assert_eq!(content(&host.chat("phi4_fast", "  ").ok()), "Please ask something.");
 
     let source = dir.path().join("mine").join(language.source);
     fs::write(&source, language.undeclared).unwrap();
     let said = refused(&host, dir.path(), &["policy", "build", "mine"]);
     assert!(said.contains("add \"config\" to \"uses\" in policy.json"), "{said}");
+
+    if let Some((text, words)) = language.mistaken {
+        fs::write(&source, text).unwrap();
+        let said = refused(&host, dir.path(), &["policy", "build", "mine"]);
+        assert!(said.contains(words), "{said}");
+    }
 
     fs::write(&source, language.traps).unwrap();
     run(&["policy", "push", "mine", "--activate"]);

@@ -10,8 +10,11 @@ use std::{
 
 use serde_json::{Value, json};
 
+use ::guests::{ASKED, ASKS, request_for};
+
 use crate::{
-    host::{Host, config, eventually},
+    embeddings::with_encoder,
+    host::{Host, config, eventually, misbehaving_component},
     http::{self, chat_body},
 };
 
@@ -25,19 +28,26 @@ type Requests = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// Takes traces, and says that it did.
 fn collector() -> (String, Requests) {
+    answering(&[])
+}
+
+/// Takes traces, and answers the first ones like this: with nothing at all, or with a status and a header.
+fn answering(first: &[&'static str]) -> (String, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let requests = Requests::default();
     let received = requests.clone();
+    let answers: Vec<&str> = first.to_vec();
     thread::spawn(move || {
-        for stream in listener.incoming() {
-            received.lock().unwrap().push(request(stream.unwrap()));
+        let answers = answers.into_iter().chain(std::iter::repeat("200 OK"));
+        for (stream, answer) in listener.incoming().zip(answers) {
+            received.lock().unwrap().push(request(stream.unwrap(), answer));
         }
     });
     (url, requests)
 }
 
-fn request(mut stream: TcpStream) -> (String, Value) {
+fn request(mut stream: TcpStream, answer: &str) -> (String, Value) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -53,7 +63,10 @@ fn request(mut stream: TcpStream) -> (String, Value) {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+    if !answer.is_empty() {
+        let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 2\r\n\r\n{{}}");
+        stream.write_all(answer.as_bytes()).unwrap();
+    }
     (head, serde_json::from_slice(&body).unwrap())
 }
 
@@ -152,15 +165,88 @@ fn a_collector_that_is_gone_costs_one_line_and_a_counter() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let host = Host::start_logging(traced(&format!("http://{gone}")));
     (0..5).for_each(|_| drop(host.chat("phi4_fast", "Hello!").ok()));
-    let lost = || {
-        let metrics = host.get("/metrics").text;
-        let found = metrics
-            .lines()
-            .find(|line| line.starts_with("signalbox_traces_dropped_total{why=\"send\"}"));
-        found.is_some_and(|line| line.ends_with(" 5"))
-    };
-    eventually("all five are counted", PATIENCE, lost);
+    eventually("all five are counted", 3 * PATIENCE, || dropped(&host) == 5);
     assert_eq!(host.log().matches("traces can't be sent").count(), 1, "{}", host.log());
+}
+
+/// Calls whose traces could not be sent.
+fn dropped(host: &Host) -> u64 {
+    let metrics = host.get("/metrics").text;
+    let send = "signalbox_traces_dropped_total{why=\"send\"} ";
+    let count = metrics.lines().find_map(|line| line.strip_prefix(send));
+    count.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
+}
+
+#[test]
+fn what_passes_is_sent_again_and_what_does_not_is_dropped() {
+    let passing = ["503 Busy\r\nretry-after: 1", "", "429 Slower", "200 OK", "400 Wrong", "200 OK"];
+    let (url, requests) = answering(&passing);
+    let host = Host::start_with(traced(&url));
+    let began = Instant::now();
+    host.chat("phi4_fast", "Hello!").ok();
+    let sent = || requests.lock().unwrap().len();
+    eventually("it is taken at the fourth time", PATIENCE, || sent() == 4);
+    assert!(began.elapsed() > Duration::from_secs(1), "the receiver said when");
+    let bodies: Vec<Value> =
+        requests.lock().unwrap().iter().map(|(_, body)| body.clone()).collect();
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "the same trace each time");
+    assert_eq!(dropped(&host), 0);
+    host.chat("phi4_fast", "Hello!").ok();
+    eventually("what is wrong is counted", PATIENCE, || dropped(&host) == 1);
+    host.chat("phi4_fast", "Hello!").ok();
+    eventually("the next one is taken", PATIENCE, || sent() == 6);
+    assert_eq!(dropped(&host), 1);
+}
+
+#[test]
+fn what_policies_ask_of_experts_stands_below_their_hooks() {
+    let (url, requests) = collector();
+    let mut config = traced(&url);
+    config["policies"]["on_failure"] = json!({"asking": "refuse"});
+    let host = Host::start_with(config);
+    host.deploy("asking", &misbehaving_component());
+    host.chat("phi4_fast", &request_for(ASKS.0, ASKS.1)).ok();
+    eventually("the trace arrives", PATIENCE, || !spans(&requests).is_empty());
+    let all = spans(&requests);
+    let asked = all.iter().find(|span| attribute(span, "signalbox.import") != Value::Null);
+    let asked = asked.unwrap_or_else(|| panic!("no ask in {all:#?}"));
+    let hook = named(&all, "pre asking");
+    assert_eq!(asked["parentSpanId"], hook["spanId"]);
+    let text = |key: &str| attribute(asked, key)["stringValue"].clone();
+    assert_eq!(asked["name"], format!("chat {ASKED}"));
+    assert_eq!(text("signalbox.import"), "inference");
+    assert_eq!(text("gen_ai.operation.name"), "chat");
+    assert_eq!(text("gen_ai.response.model"), ASKED);
+    assert_eq!(text("gen_ai.provider.name"), "signalbox");
+    let tokens = attribute(asked, "gen_ai.usage.output_tokens")["intValue"].clone();
+    assert!(tokens.as_str().unwrap().parse::<u32>().unwrap() > 0, "{asked}");
+    assert!(nanos(asked, "startTimeUnixNano") >= nanos(hook, "startTimeUnixNano"));
+    assert!(nanos(asked, "endTimeUnixNano") <= nanos(hook, "endTimeUnixNano"));
+}
+
+#[test]
+fn vectors_and_rankings_are_traced_as_such() {
+    let (url, requests) = collector();
+    let mut config = with_encoder();
+    config["traces"] = traced(&url)["traces"].clone();
+    let host = Host::start_with(config);
+    let texts = json!({"model": "minilm", "input": ["a harbour", "a secret lantern"]});
+    let vectors = host.post("/v1/embeddings", &texts).ok();
+    let documents =
+        json!({"model": "minilm", "query": "boats", "documents": ["a harbour", "a hat"]});
+    host.post("/v1/rerank", &documents).ok();
+    eventually("both traces arrive", PATIENCE, || spans(&requests).len() > 1);
+    let all = spans(&requests);
+    for (name, operation) in [("embeddings minilm", "embeddings"), ("rerank minilm", "rerank")] {
+        let span = named(&all, name);
+        let text = |key: &str| attribute(span, key)["stringValue"].clone();
+        assert_eq!((&span["kind"], text("gen_ai.operation.name")), (&json!(2), json!(operation)));
+        assert_eq!(text("gen_ai.response.model"), "minilm");
+        assert!(attribute(span, "gen_ai.usage.input_tokens")["intValue"].is_string(), "{span}");
+    }
+    let tokens = attribute(named(&all, "embeddings"), "gen_ai.usage.input_tokens");
+    assert_eq!(tokens["intValue"], vectors["usage"]["prompt_tokens"].to_string());
+    assert!(!json!(all).to_string().contains("lantern"));
 }
 
 #[test]

@@ -7,8 +7,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use signalbox_sdk::{
-    Action, Decision, Edits, Ending, Expert, Message, Mode, Outcome, Plan, Post, Pre, Refusal,
-    Request, ResponseFormat, Route, ToolChoice, annotate, config, experts, export,
+    Action, CallOutcome, Decided, Decision, Edits, Ending, Expert, Feedback, Message, Mode,
+    Outcome, Plan, Post, Pre, Refusal, Request, ResponseFormat, Route, ToolChoice, annotate,
+    config, experts, export,
     inference::{self, Question},
     keyvalue, log,
 };
@@ -68,6 +69,9 @@ pub const TROUBLES: &[(&str, &str)] = &[
     ("post", "keep more than there is"),
     ("post", "hold at the end"),
 ];
+
+/// What it does wrong when it is told what came of its decisions, where no call waits for it.
+pub const TROUBLES_IN_LEARNING: &[&str] = &["loop", "trap", "exhaust memory", "sleep"];
 
 /// What it can say to be taken for somebody else: the hook, and how. The text is [`FORGED`].
 pub const FORGERIES: &[(&str, &str)] = &[
@@ -293,7 +297,13 @@ impl Post for Guest {
     }
 }
 
-export!(Guest: pre, route, post);
+impl Feedback for Guest {
+    fn learn(request: &Request, _decision: &Decided, _outcome: &CallOutcome) {
+        crash(&asked(request, "feedback"));
+    }
+}
+
+export!(Guest: pre, route, post, feedback);
 
 /// The README's policy, so that it compiles for as long as it stands there.
 #[cfg(doctest)]

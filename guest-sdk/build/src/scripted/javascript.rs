@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use super::project::{Project, USES};
 use super::stage::STAGE;
-use super::{tool, world};
+use super::{node, world};
 use crate::BuildError;
 
 /// What makes the component, and in which version.
@@ -14,11 +13,11 @@ pub(super) const TOOL: &str = "componentize-js-0.23.0";
 const FILES: [(&str, &str); 3] = [
     ("package.json", include_str!("../../js/package.json")),
     ("package-lock.json", include_str!("../../js/package-lock.json")),
-    ("build.mjs", include_str!("../../js/build.mjs")),
+    (SCRIPT, include_str!("../../js/build.mjs")),
 ];
 /// The module that the component is made from.
 const ENTRY: &str = "signalbox-entry.js";
-const MEND: &str = "install Node.js 20 or newer, which brings npm, from https://nodejs.org";
+const SCRIPT: &str = "build.mjs";
 
 /// Makes the component at `out`.
 pub(super) fn build(
@@ -27,20 +26,15 @@ pub(super) fn build(
     out: &Path,
     say: &mut dyn FnMut(&str),
 ) -> Result<(), BuildError> {
-    let tool = tool::ready(tools, TOOL, &FILES, |folder| {
-        say(&format!("installing {TOOL} into {} (200 MB, once)", folder.display()));
-        let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-        tool::step(Command::new("npm").args(install).current_dir(folder), MEND, say)
-    })?;
+    let tool = node::ready(tools, TOOL, &FILES, "200 MB", say)?;
     let build = project.folder.join("build");
     let stage = build.join(STAGE);
     let entry = stage.join(ENTRY);
     fs::write(&entry, self::entry(&project.hooks)).map_err(BuildError::file(&entry))?;
     say(&format!("{TOOL} makes {}", out.display()));
-    let mut node = Command::new("node");
-    node.arg(tool.join("build.mjs")).arg(&entry).arg(build.join(world::FOLDER));
-    node.arg(world::WORLD).arg(out).current_dir(&stage);
-    let ended = tool::run(&mut node, MEND, &mut |_| {})?;
+    let wit = build.join(world::FOLDER);
+    let arguments = [entry.as_path(), &wit, Path::new(world::WORLD), out];
+    let ended = node::run(&tool.join(SCRIPT), &arguments, &stage)?;
     match ended.status.success() {
         true => Ok(()),
         false => Err(BuildError::Script { tool: TOOL, output: explained(&ended.lines) }),
@@ -68,14 +62,14 @@ fn explained(lines: &[String]) -> String {
     ];
     let own = |line: &&String| OWN.iter().any(|own| line.starts_with(own));
     let mut text = lines.iter().filter(|line| !own(line)).cloned().collect::<Vec<_>>().join("\n");
-    let missing = USES.iter().find(|(name, interface)| {
-        let module = if interface.contains(':') {
-            (*interface).to_owned()
-        } else {
-            format!("signalbox:policy/{name}@")
+    let is_missing = |interface: &&str| {
+        let module = match interface.contains(':') {
+            true => (*interface).to_owned(),
+            false => format!("signalbox:policy/{interface}@"),
         };
         text.contains(&format!("Error loading module \"{module}"))
-    });
+    };
+    let missing = USES.iter().find(|(_, interfaces)| interfaces.iter().any(is_missing));
     if let Some((name, _)) = missing {
         text.push_str(&format!("\nadd \"{name}\" to \"uses\" in policy.json"));
     }
@@ -107,7 +101,11 @@ mod tests {
         let text = explained(&lines.map(str::to_owned));
         assert!(text.starts_with("ReferenceError"), "{text}");
         assert!(text.ends_with("add \"config\" to \"uses\" in policy.json"), "{text}");
-        let other = "ReferenceError: Error loading module \"signalbox:policy/tokens@0.2.2\" (x)";
-        assert!(explained(&[other.to_owned()]).contains("add \"tokens\""));
+        for (module, uses) in
+            [("signalbox:policy/tokens@0.2.3", "tokens"), ("wasi:http/types@0.2.10", "http")]
+        {
+            let line = format!("ReferenceError: Error loading module \"{module}\" (x)");
+            assert!(explained(&[line]).contains(&format!("add \"{uses}\"")), "{module}");
+        }
     }
 }

@@ -13,19 +13,27 @@ pub const MANIFEST: &str = "policy.json";
 const KEYS: [&str; 4] = ["name", "language", "hooks", "uses"];
 /// What a policy may export.
 const HOOKS: [&str; 3] = ["pre", "route", "post"];
-/// What a policy may use of the host, and the interface that it is.
-pub(super) const USES: [(&str, &str); 5] = [
-    ("experts", "experts"),
-    ("tokens", "tokens"),
-    ("annotations", "annotations"),
-    ("logging", "wasi:logging/logging@0.1.0-draft"),
-    ("config", "wasi:config/store@0.2.0-rc.1"),
+/// What a policy may use of the host, and the interfaces that it is.
+pub(super) const USES: [(&str, &[&str]); 10] = [
+    ("experts", &["experts"]),
+    ("tokens", &["tokens"]),
+    ("annotations", &["annotations"]),
+    ("logging", &["wasi:logging/logging@0.1.0-draft"]),
+    ("config", &["wasi:config/store@0.2.0-rc.1"]),
+    ("keyvalue", &["wasi:keyvalue/store@0.2.0-draft2", "wasi:keyvalue/atomics@0.2.0-draft2"]),
+    ("embeddings", &["embeddings"]),
+    ("inference", &["inference"]),
+    ("decide", &["decide"]),
+    (HTTP, &["wasi:http/types@0.2.10", "wasi:http/outgoing-handler@0.2.10"]),
 ];
+/// The one whose interfaces are none of the contract's files.
+pub(super) const HTTP: &str = "http";
 
 /// What a policy is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
     JavaScript,
+    TypeScript,
     Python,
 }
 
@@ -34,6 +42,7 @@ impl Language {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::JavaScript => "js",
+            Self::TypeScript => "ts",
             Self::Python => "python",
         }
     }
@@ -72,8 +81,9 @@ impl Project {
         let word = |key: &str| said.get(key).and_then(Value::as_str).unwrap_or_default();
         let language = match word("language") {
             "js" => Language::JavaScript,
+            "ts" => Language::TypeScript,
             "python" => Language::Python,
-            other => return Err(format!("'{other}' is no 'language' here; use js or python")),
+            other => return Err(format!("'{other}' is no 'language' here; use js, ts or python")),
         };
         let hooks = words(&said, "hooks", &HOOKS)?;
         if hooks.is_empty() {
@@ -87,6 +97,11 @@ impl Project {
             uses: words(&said, "uses", &USES.map(|(name, _)| name))?,
             sdk: None,
         })
+    }
+
+    /// Whether it uses this of the host.
+    pub(super) fn uses(&self, what: &str) -> bool {
+        self.uses.iter().any(|used| used == what)
     }
 
     /// What is wrong with the policy as a whole.
@@ -144,7 +159,7 @@ mod tests {
         };
         check("{", "EOF");
         check(r#"{"lang": "js"}"#, "'lang' means nothing here; it has name, language");
-        check(r#"{"language": "ruby"}"#, "use js or python");
+        check(r#"{"language": "ruby"}"#, "use js, ts or python");
         check(r#"{"language": "js"}"#, "name in 'hooks' what it exports: any of pre, route, post");
         check(r#"{"language": "js", "hooks": "pre"}"#, "'hooks' is a list");
         check(
@@ -154,8 +169,8 @@ mod tests {
         check(r#"{"language": "js", "hooks": ["pre", "pre"]}"#, "'hooks' names pre twice");
         check(r#"{"language": "js", "hooks": ["pre"], "name": "../x"}"#, "'../x' is no 'name'");
         check(
-            r#"{"language": "js", "hooks": ["pre"], "name": "x", "uses": ["http"]}"#,
-            r#"'uses' has "http"; it can have experts, tokens"#,
+            r#"{"language": "js", "hooks": ["pre"], "name": "x", "uses": ["files"]}"#,
+            r#"'uses' has "files"; it can have experts, tokens"#,
         );
     }
 }

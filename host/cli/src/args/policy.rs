@@ -64,9 +64,10 @@ pub(crate) enum AuthorCommand {
     },
     /// Run a policy's cases under the limits of a host, without one, and compare what comes of them.
     ///
-    /// A case is a call in a .json file, with what surrounds it and what is to become of it. The component is
-    /// compiled, probed and called as a host does it. Prints for each case whether it is as expected, and what it
-    /// took of the hooks' time and memory; exit code 1 when one is not.
+    /// A case is a call in a .json file, with what surrounds it and what is to become of it: also what experts answer when the
+    /// policy asks them ("inference", "decide", "embeddings"), what other hosts do ("http"), and what it kept before
+    /// ("keyvalue"). The component is compiled, probed and called as a host does it. Prints for each case whether it is as
+    /// expected, and what it took of the hooks' time and memory; exit code 1 when one is not.
     Test {
         /// A policy's folder, a .wasm file, or the name of a built-in example.
         #[arg(default_value = ".")]
@@ -74,6 +75,10 @@ pub(crate) enum AuthorCommand {
         /// The folder of the cases, instead of tests in the policy's.
         #[arg(long, value_name = "DIR")]
         cases: Option<PathBuf>,
+        /// Take the policy's settings, the limits, the hosts it may ask and the experts from this configuration file. A
+        /// case's own settings and experts count more.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Run every case so many times, and show what the run in the middle took.
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         repeat: u32,
@@ -259,6 +264,8 @@ pub(crate) enum Language {
     Rust,
     /// JavaScript, by componentize-js; needs Node.js.
     Js,
+    /// TypeScript, checked and made JavaScript of; needs Node.js.
+    Ts,
     /// Python, by componentize-py; needs Python.
     Python,
 }

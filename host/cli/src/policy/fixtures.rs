@@ -17,11 +17,19 @@ use case::Case;
 use difference::{Difference, between};
 use runner::{Cost, Tried};
 
+mod bucket;
 mod case;
+mod delegate;
 mod difference;
+mod given_outcome;
+mod operator;
 mod outcome;
 pub(super) mod profile;
 mod runner;
+mod script;
+mod stage;
+
+pub(super) use operator::Operator;
 
 /// What came of one case over all its runs.
 struct Verdict<'a> {
@@ -31,16 +39,24 @@ struct Verdict<'a> {
     differences: Vec<Difference>,
     /// The one in the middle of all runs, by its wall clock.
     costs: Vec<Cost>,
+    /// What the policy asked that the case does not answer.
+    unanswered: Vec<String>,
 }
 
 /// Runs the cases in `folder` against the component and says what came of them.
 ///
 /// # Errors
 /// Cases that make no sense, a component that a host would refuse, and outcomes that are not as expected.
-pub(super) fn run(upload: Upload, folder: &Path, repeat: u32, json: bool) -> Result<()> {
+pub(super) fn run(
+    upload: Upload,
+    folder: &Path,
+    operator: &Operator,
+    repeat: u32,
+    json: bool,
+) -> Result<()> {
     let cases = case::read_all(folder)?;
     let waiting = Spinner::start(format!("{} is being compiled and probed", upload.name));
-    let (uploaded, tried) = runner::run(upload, &cases, repeat)?;
+    let (uploaded, tried) = runner::run(upload, &cases, operator, repeat)?;
     drop(waiting);
     let verdicts: Vec<_> =
         cases.iter().zip(tried).map(|(case, runs)| Verdict::of(case, runs)).collect();
@@ -77,9 +93,10 @@ impl<'a> Verdict<'a> {
         let differs = |run: &Tried| !between("", &expected, &run.outcome).is_empty();
         let judged = runs.iter().position(differs).unwrap_or(0);
         let outcome = runs[judged].outcome.take();
+        let unanswered = std::mem::take(&mut runs[judged].unanswered);
         runs.sort_by_key(|run| run.costs.iter().map(|cost| cost.wall_us).sum::<u64>());
         let costs = runs.swap_remove(runs.len() / 2).costs;
-        Self { case, differences: between("", &expected, &outcome), outcome, costs }
+        Self { case, differences: between("", &expected, &outcome), outcome, costs, unanswered }
     }
 
     fn say(&self) {
@@ -98,6 +115,7 @@ impl<'a> Verdict<'a> {
                     say!("           {part}: {message}");
                 }
             }
+            self.unanswered.iter().for_each(|what| say!("           asked: {what}"));
         }
         self.costs.iter().for_each(say_cost);
     }
@@ -111,6 +129,7 @@ impl<'a> Verdict<'a> {
             "ok": self.differences.is_empty(),
             "differences": differences,
             "outcome": self.outcome,
+            "unanswered": self.unanswered,
             "hooks": costs.collect::<Value>(),
         })
     }

@@ -23,6 +23,7 @@ pub(super) fn run(name: &str, bytes: &[u8], revision: &str, json: bool) -> Resul
             "bytes": bytes.len(),
             "sha256": revision,
             "hooks": hooks,
+            "feedback": surface.feedback,
             "imports": surface.imports,
             "sdk": sdk,
             "languages": languages,
@@ -31,7 +32,8 @@ pub(super) fn run(name: &str, bytes: &[u8], revision: &str, json: bool) -> Resul
         return Ok(());
     }
     say!("{name}");
-    say!("  hooks    {}", hooks.join(", "));
+    let learns = if surface.feedback { "; learns from feedback" } else { "" };
+    say!("  hooks    {}{learns}", hooks.join(", "));
     say!("  size     {} bytes", bytes.len());
     say!("  sha256   {}", revision);
     say!("  sdk      {}", sdk.unwrap_or_else(|| "none, or one that is not ours".to_owned()));

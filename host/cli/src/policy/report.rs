@@ -186,7 +186,8 @@ pub(super) fn policy(answer: &Policy) {
         say!("  {} is out of service{trial}: {}", out.hook, out.reason);
     }
     let (hooks, in_pipeline) = (words(&answer.hooks), words(&answer.in_pipeline));
-    say!("  hooks      {hooks} (in the pipeline: {in_pipeline})");
+    let learns = if answer.learns { "; learns from feedback" } else { "" };
+    say!("  hooks      {hooks} (in the pipeline: {in_pipeline}){learns}");
     say!("  imports    {}", imports(&answer.imports));
     for (hook, counted) in &answer.counters {
         say!("  {hook:9}  {} calls, {} refusals", counted.calls, counted.refusals);

@@ -38,6 +38,7 @@ impl Language {
         match self {
             Self::Rust => "rust",
             Self::Js => "js",
+            Self::Ts => "ts",
             Self::Python => "python",
         }
     }
@@ -60,6 +61,13 @@ impl Language {
             (Self::Js, HookKind::Pre) => ("policy.js", include_str!("../../scaffold/js/pre.js.in")),
             (Self::Js, HookKind::Post) => {
                 ("policy.js", include_str!("../../scaffold/js/post.js.in"))
+            }
+            (Self::Ts, HookKind::Route) => {
+                ("policy.ts", include_str!("../../scaffold/ts/route.ts.in"))
+            }
+            (Self::Ts, HookKind::Pre) => ("policy.ts", include_str!("../../scaffold/ts/pre.ts.in")),
+            (Self::Ts, HookKind::Post) => {
+                ("policy.ts", include_str!("../../scaffold/ts/post.ts.in"))
             }
             (Self::Python, HookKind::Route) => {
                 ("policy.py", include_str!("../../scaffold/python/route.py.in"))
@@ -89,6 +97,14 @@ impl Language {
                 (".gitignore", include_str!("../../scaffold/js/gitignore.in")),
                 ("sdk/VERSION", "@version@\n"),
             ],
+            Self::Ts => &[
+                ("policy.json", include_str!("../../scaffold/policy.json.in")),
+                // For editors; `policy build` takes from it how strict it is.
+                ("tsconfig.json", include_str!("../../scaffold/ts/tsconfig.json.in")),
+                ("README.md", include_str!("../../scaffold/ts/README.md.in")),
+                (".gitignore", include_str!("../../scaffold/ts/gitignore.in")),
+                ("sdk/VERSION", "@version@\n"),
+            ],
             Self::Python => &[
                 ("policy.json", include_str!("../../scaffold/policy.json.in")),
                 ("README.md", include_str!("../../scaffold/python/README.md.in")),
@@ -102,7 +118,7 @@ impl Language {
     fn sdk(self) -> impl Iterator<Item = &'static File> {
         let own = match self {
             Self::Rust => &[][..],
-            Self::Js => builtin::JS_SDK,
+            Self::Js | Self::Ts => builtin::JS_SDK,
             Self::Python => builtin::PYTHON_SDK,
         };
         let crate_or_contract =
@@ -203,9 +219,11 @@ mod tests {
     #[test]
     fn every_language_comes_with_its_sdk_the_contract_and_cases() {
         let parent = tempfile::tempdir().unwrap();
-        for (language, name, sdk) in
-            [(Language::Js, "js", "hooks.js"), (Language::Python, "python", "signalbox/route.py")]
-        {
+        for (language, name, sdk) in [
+            (Language::Js, "js", "hooks.js"),
+            (Language::Ts, "ts", "globals.d.ts"),
+            (Language::Python, "python", "signalbox/route.py"),
+        ] {
             create(parent.path(), name, language, HookKind::Route).unwrap();
             let folder = parent.path().join(name);
             let manifest = fs::read_to_string(folder.join("policy.json")).unwrap();

@@ -21,7 +21,7 @@ pub(crate) fn run(Args { plane, json }: Args) -> Result<()> {
     Ok(())
 }
 
-fn report(Reload { changed, experts, needs_restart }: &Reload) {
+fn report(Reload { changed, experts, left, needs_restart }: &Reload) {
     let ReloadedExperts { added, replaced, described, removed, unchanged } = experts;
     let lists = [
         ("changed", changed),
@@ -36,6 +36,9 @@ fn report(Reload { changed, experts, needs_restart }: &Reload) {
     }
     if lists[..5].iter().all(|(_, list)| list.is_empty()) {
         say!("nothing has changed");
+    }
+    for left in left {
+        say!("left as it is: {} ({})", left.key, left.reason);
     }
     for waiting in needs_restart {
         say!("needs a restart: {} ({})", waiting.key, waiting.reason);

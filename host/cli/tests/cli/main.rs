@@ -13,6 +13,7 @@ mod hostile;
 mod named;
 mod policies;
 mod prepack;
+mod scripted;
 #[cfg(unix)]
 mod serve;
 #[cfg(unix)]

@@ -95,6 +95,23 @@ fn a_router_and_a_reply_are_tried_as_a_host_does_it() {
 }
 
 #[test]
+fn a_router_that_learns_is_told_what_came_of_a_case_before_the_next_one() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/learning-router/tests");
+    let output = run("learning-router", &cases, &["--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{told}");
+    let outcome = r#"{
+        "call": {"messages": [{"role": "user", "content": "hi"}]},
+        "experts": [{"id": "a"}],
+        "outcome": {"end": {"failed": "expert"}},
+        "expect": {"failed": {"hook": "feedback", "code": "policy_invalid_answer"}}
+    }"#;
+    let output = test("round-robin", outcome, &[]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "it exports no feedback: {shown}");
+}
+
+#[test]
 fn mistakes_in_cases_and_components_are_named() {
     let check = |policy: &str, text: &str, expect: &str| {
         let output = test(policy, text, &[]);
@@ -105,6 +122,9 @@ fn mistakes_in_cases_and_components_are_named() {
     check("round-robin", "[]", "has no cases; write one");
     check("round-robin", r#"{"call": {}}"#, "cases.json: missing field `messages`");
     let call = r#"{"call": {"messages": []}, "expect": {"answer": "x"}}"#;
+    let rated =
+        r#"{"call": {"messages": []}, "outcome": {"rating": 5}, "expect": {"answer": "x"}}"#;
+    check("round-robin", rated, "a rating is -1 to 1, not 5");
     check("round-robi", call, "is no file, no folder and no built-in example");
     let folder = tempfile::tempdir().unwrap();
     let module = folder.path().join("old.wasm");

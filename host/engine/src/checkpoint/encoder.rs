@@ -12,12 +12,12 @@ use super::{
     tensors::Tensors,
 };
 use crate::{
-    encoder::{Encoder, EncoderLayer, EncoderWeights, Norm, Sentences},
+    encoder::{Encoder, EncoderLayer, EncoderWeights, Norm, ScoringHead, Sentences},
     files::{Catalogue, CheckpointError, Config, Source, WeightFile, malformed, safetensors},
     model::Linear,
     pack_progress::Counting,
     settings::Bits,
-    spec::{self, EncoderSpec},
+    spec::{self, EncoderSpec, Head},
 };
 
 /// What may stand before the names of all tensors.
@@ -83,9 +83,12 @@ impl EncoderCheckpoint {
             let linears: usize = [query, key, value, output, up, down].map(linear).iter().sum();
             linears + norm(&layer.attention_norm) + norm(&layer.feed_forward_norm)
         };
-        let Plan { words, positions, kinds, norm: first, layers } = &self.plan;
+        let Plan { words, positions, kinds, norm: first, layers, head } = &self.plan;
         let tables: usize = [words, positions, kinds].map(plan::Matrix::bytes).iter().sum();
-        (tables + norm(first) + layers.iter().map(layer).sum::<usize>()) as u64
+        let head = head.as_ref().map_or(0, |head| {
+            linear(&head.dense) + vector_bytes(&head.weight) + vector_bytes(&head.bias)
+        });
+        (tables + norm(first) + layers.iter().map(layer).sum::<usize>() + head) as u64
     }
 
     /// Copies the weights into memory in the form that `compute` multiplies.
@@ -121,6 +124,7 @@ fn plan(spec: &EncoderSpec, catalogue: &Catalogue) -> Result<Plan> {
         kinds: planner.matrix("embeddings.token_type_embeddings", [spec.kinds, hidden])?,
         norm: planner.norm("embeddings.LayerNorm")?,
         layers: (0..spec.layers).map(|index| planner.layer(index)).collect::<Result<_>>()?,
+        head: spec.head.map(|head| planner.head(head)).transpose()?,
     })
 }
 
@@ -131,6 +135,21 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// A classifier's names have nothing before them.
+    fn head(&self, head: Head) -> Result<ScoringHead<plan::Matrix, Vector>> {
+        let Self { spec, tensors, .. } = *self;
+        let (hidden, bare) = (spec.hidden, Planner { spec, tensors, prefix: "" });
+        let (planner, dense, out) = match head {
+            Head::Pooler => (self, "pooler.dense", "classifier"),
+            Head::Classifier => (&bare, "classifier.dense", "classifier.out_proj"),
+        };
+        Ok(ScoringHead {
+            dense: planner.linear(dense, [hidden, hidden])?,
+            weight: bare.numbers(&format!("{out}.weight"), &[1, hidden])?,
+            bias: bare.numbers(&format!("{out}.bias"), &[1])?,
+        })
+    }
+
     fn layer(&self, index: usize) -> Result<EncoderLayer<plan::Matrix, Vector>> {
         let (hidden, wide) = (self.spec.hidden, self.spec.intermediate);
         let name = |name: &str| format!("encoder.layer.{index}.{name}");
@@ -171,9 +190,15 @@ impl Planner<'_> {
     }
 
     fn vector(&self, name: &str, len: usize) -> Result<Vector> {
+        self.numbers(name, &[len])
+    }
+
+    /// A tensor of this shape, as so many numbers in a row.
+    fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vector> {
         let name = format!("{}{name}", self.prefix);
-        let entry = self.tensors.find(&name, &[len])?;
+        let entry = self.tensors.find(&name, shape)?;
         let format = self.tensors.plain(&name, entry)?;
-        Ok(Vector { name, entry: entry.clone(), format, elements: 0..len, plus_one: false })
+        let elements = 0..shape.iter().product();
+        Ok(Vector { name, entry: entry.clone(), format, elements, plus_one: false })
     }
 }

@@ -21,8 +21,16 @@ use llguidance::{
 };
 use signalbox_confine::{LINE_BYTES, clean};
 
-use super::{Constraint, Grammar, vocabulary::environment};
-use crate::{limits::GRAMMARS_WAITING_MAX, tokenizer::Tokenizer};
+use super::{
+    Calls, Constraint, Grammar,
+    forms::{self, Written},
+    vocabulary::environment,
+};
+use crate::{
+    limits::GRAMMARS_WAITING_MAX,
+    tokenizer::{Detokenizer, Tokenizer},
+    tools::{Openings, Tools},
+};
 
 /// Grammars that are kept, the oldest goes first.
 const KEPT: usize = 16;
@@ -73,8 +81,44 @@ impl Compiler {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
+    }
+
     /// A reply's way through a grammar, from its beginning. Blocks while the grammar is compiled.
     pub(crate) fn constraint(self: &Arc<Self>, grammar: &Grammar) -> Result<Constraint, Problem> {
+        self.matcher(grammar).map(Box::new).map(Constraint::Whole)
+    }
+
+    /// What holds the calls of strict tools to their schemas, in a reply that is free otherwise; `None` where no tool is
+    /// strict. Blocks as well.
+    pub(crate) fn calls(
+        self: &Arc<Self>,
+        tools: &Arc<Tools>,
+    ) -> Result<Option<Constraint>, Problem> {
+        if !tools.holds_calls() {
+            return Ok(None);
+        }
+        let written = |mark: &str| self.written(mark);
+        let lark = Grammar::Lark(forms::grammar(tools, written));
+        let matcher = self.matcher(&lark.within_bounds().map_err(Problem::Wrong)?)?;
+        let (words, token) =
+            (Detokenizer::new(self.tokenizer.clone()), |mark: &str| self.tokenizer.id(mark));
+        let calls = Calls::new(matcher, words, Openings::new(tools.clone()), token, written);
+        calls.map(|calls| Some(Constraint::Calls(Box::new(calls)))).map_err(Problem::Wrong)
+    }
+
+    /// How a mark is written within a reply.
+    fn written(&self, mark: &str) -> Written {
+        match self.tokenizer.id(mark) {
+            Some(id) if self.ends.contains(&id) => Written::Not,
+            Some(id) if self.tokenizer.is_silent(id) => Written::Token(id),
+            _ => Written::Text,
+        }
+    }
+
+    fn matcher(self: &Arc<Self>, grammar: &Grammar) -> Result<Matcher, Problem> {
         let parser = match self.find(grammar) {
             Some(parser) => parser,
             None => self.compiled(grammar)?,
@@ -82,7 +126,7 @@ impl Compiler {
         let matcher = Matcher::new(Ok(parser));
         match matcher.get_error() {
             Some(problem) => Err(Problem::Wrong(clean(&problem, LINE_BYTES))),
-            None => Ok(Constraint(matcher)),
+            None => Ok(matcher),
         }
     }
 

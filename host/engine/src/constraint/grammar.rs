@@ -38,11 +38,16 @@ impl Grammar {
             }
             (Format::Grammar(lark), _) => Self::Lark(lark.clone()),
         };
-        match grammar.text().len() {
+        grammar.within_bounds().map(Some)
+    }
+
+    /// The same. The error says what is too large.
+    pub(super) fn within_bounds(self) -> Result<Self, String> {
+        match self.text().len() {
             bytes if bytes > GRAMMAR_BYTES_MAX => {
                 Err(format!("it has {bytes} bytes, and at most {GRAMMAR_BYTES_MAX} are compiled"))
             }
-            _ => Ok(Some(grammar)),
+            _ => Ok(self),
         }
     }
 
@@ -72,7 +77,7 @@ fn compact(schema: Value) -> String {
     with_options(schema).to_string()
 }
 
-fn with_options(mut schema: Value) -> Value {
+pub(super) fn with_options(mut schema: Value) -> Value {
     let options = json!({
         "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": ",
     });
@@ -111,7 +116,7 @@ fn call(tool: &Tool) -> String {
 
 /// Parameters that name some and do not say whether there may be others: there are no others. Frameworks leave that out,
 /// models invent arguments where they may, and the function that is called takes none of them.
-fn closed(mut parameters: Value) -> Value {
+pub(super) fn closed(mut parameters: Value) -> Value {
     const SAY_MORE: [&str; 9] = [
         "additionalProperties",
         "patternProperties",

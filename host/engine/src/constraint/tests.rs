@@ -1,5 +1,6 @@
 //! Whatever a model draws, what comes out follows its schema: random logits over a real vocabulary.
 
+mod calls;
 mod corpus;
 
 use std::{sync::Arc, time::Instant};
@@ -29,8 +30,12 @@ struct Chance {
 
 impl Chance {
     fn new() -> Self {
-        let tokenizer = Arc::new(toy_tokenizer(TOY));
-        let end = tokenizer.id("<|im_end|>").unwrap();
+        Self::of(TOY, "<|im_end|>")
+    }
+
+    fn of(toy: &str, end: &str) -> Self {
+        let tokenizer = Arc::new(toy_tokenizer(toy));
+        let end = tokenizer.id(end).unwrap();
         let tokens = tokenizer.tokens();
         let words = (0..tokens).map(|token| tokenizer.token_bytes(token)).collect();
         Self { compiler: Compiler::new(tokenizer, tokens, vec![end]), words, end }
@@ -50,7 +55,7 @@ impl Chance {
             let mask = constraint.mask().unwrap();
             let mut logits: Vec<f32> =
                 self.words.iter().map(|word| likely(word, &mut noise)).collect();
-            let token = sampler.sample(&mut logits, Some(&mask), &Default::default()).unwrap();
+            let token = sampler.sample(&mut logits, mask.as_ref(), &Default::default()).unwrap();
             constraint.accept(token).unwrap();
             if token == self.end {
                 return String::from_utf8(bytes).unwrap();

@@ -19,6 +19,19 @@ pub(crate) struct EncoderWeights<M, V> {
     pub(crate) norm: Norm<V>,
     /// First to last.
     pub(crate) layers: Vec<EncoderLayer<M, V>>,
+    /// Of an encoder that scores pairs of texts.
+    pub(crate) head: Option<ScoringHead<M, V>>,
+}
+
+/// What makes a score of the first token's vector behind the last layer.
+#[derive(Debug)]
+pub(crate) struct ScoringHead<M, V> {
+    /// (hidden, hidden), tanh behind it.
+    pub(crate) dense: Linear<M, V>,
+    /// (hidden)
+    pub(crate) weight: V,
+    /// (1)
+    pub(crate) bias: V,
 }
 
 /// A normalisation with a bias.
@@ -63,6 +76,20 @@ impl<M, V> EncoderWeights<M, V> {
             kinds: fill.matrix(&self.kinds)?,
             norm: self.norm.fill(fill)?,
             layers: self.layers.iter().map(|layer| layer.fill(fill)).collect::<Result<_, _>>()?,
+            head: self.head.as_ref().map(|head| head.fill(fill)).transpose()?,
+        })
+    }
+}
+
+impl<M, V> ScoringHead<M, V> {
+    fn fill<F: Fill<M, V>>(
+        &self,
+        fill: &mut F,
+    ) -> Result<ScoringHead<F::Matrix, F::Vector>, F::Error> {
+        Ok(ScoringHead {
+            dense: self.dense.fill(fill)?,
+            weight: fill.vector(&self.weight)?,
+            bias: fill.vector(&self.bias)?,
         })
     }
 }

@@ -14,7 +14,11 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{Counters, job::Command, plan::order, work::Work};
-use crate::{EngineError, Priority, Progress, encoder::Encoder, executor::Seat};
+use crate::{
+    EngineError, Priority, Progress,
+    encoder::{Encoder, Tokens},
+    executor::Seat,
+};
 
 /// Tokens that go through the layers together; a longer text goes alone.
 pub(crate) const STEP_TOKENS: usize = 256;
@@ -27,7 +31,7 @@ pub(crate) type Vectors = Vec<Vec<f32>>;
 /// One call, prepared: the tokens of its texts.
 pub(crate) struct Encoding {
     /// Each has at least one, no more than the encoder holds, all below the vocabulary size.
-    pub(crate) texts: Vec<Vec<u32>>,
+    pub(crate) texts: Vec<Tokens>,
     /// Whether it goes before others.
     pub(crate) priority: Priority,
     /// Told what it has cost.
@@ -105,8 +109,8 @@ impl Encodings {
         if chosen.is_empty() {
             return;
         }
-        let texts: Vec<&[u32]> =
-            chosen.iter().map(|(call, text)| &*self.running[*call].job.texts[*text]).collect();
+        let texts: Vec<&Tokens> =
+            chosen.iter().map(|(call, text)| &self.running[*call].job.texts[*text]).collect();
         let mut passing = self.encoder.begin(&texts);
         loop {
             // Others have their turn between any two layers: a text may be as long as many steps of a reply.
@@ -117,7 +121,7 @@ impl Encodings {
         }
         for ((call, text), vector) in chosen.iter().zip(self.encoder.finish(passing)) {
             let running = &mut self.running[*call];
-            running.job.progress.spend_prompt(running.job.texts[*text].len() as u32);
+            running.job.progress.spend_prompt(running.job.texts[*text].ids.len() as u32);
             running.vectors.push(vector);
         }
         self.steps = self.steps.wrapping_add(1);
@@ -134,12 +138,12 @@ impl Encodings {
                 let running = &mut self.running[*call];
                 let at = running.vectors.len() + round;
                 let Some(text) = running.job.texts.get(at) else { continue };
-                let full = chosen.len() == STEP_TEXTS || tokens + text.len() > STEP_TOKENS;
+                let full = chosen.len() == STEP_TEXTS || tokens + text.ids.len() > STEP_TOKENS;
                 if full && !chosen.is_empty() {
                     return chosen;
                 }
                 running.began.get_or_insert(now);
-                tokens += text.len();
+                tokens += text.ids.len();
                 chosen.push((*call, at));
             }
             if chosen.len() == before {

@@ -253,7 +253,7 @@ impl Sequence {
         let weights = job.logprobs.map(|top| (top, logits.to_vec()));
         let mask = job.constraint.as_mut().map(Constraint::mask).transpose().map_err(invalid)?;
         let barred = if self.generated < job.min_tokens { &job.ends } else { &BTreeSet::new() };
-        let drawn = job.sampler.sample(logits, mask.as_ref(), barred);
+        let drawn = job.sampler.sample(logits, mask.flatten().as_ref(), barred);
         let token = drawn.ok_or_else(|| damaged(expert))?;
         let accepted = job.constraint.as_mut().map(|constraint| constraint.accept(token));
         accepted.transpose().map_err(invalid)?;

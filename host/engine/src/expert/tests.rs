@@ -7,17 +7,20 @@ use std::{
     time::Instant,
 };
 
+use serde_json::json;
 use signalbox_kernels::Compute;
 
 use super::*;
 use crate::{
     Event, Priority, Progress, TokenStream, Usage,
     checkpoint::Checkpoint,
+    constraint::Constraint,
     executor::Executor,
     model::Chunk,
     prompt_format::{PromptFormat, tests::toy_format},
     sampler::{Rules, Sampler},
     tokenizer::{Detokenizer, Stops, tests::toy},
+    tools::{CallReader, Said, Tool, Tools},
 };
 
 const TOY: &str = "qwen_coder";
@@ -36,12 +39,33 @@ struct Scene {
     format: Arc<PromptFormat>,
     tokens: u32,
     rules: Rules,
+    tools: Arc<Tools>,
+    bias: Vec<(u32, f32)>,
 }
 
 impl Scene {
     fn new(tokens: u32, temperature: f32) -> Self {
         let rules = Rules { temperature, seed: Some(7), ..Rules::default() };
-        Self { format: Arc::new(toy_format(TOY)), tokens, rules }
+        let (tools, bias) = (Arc::default(), Vec::new());
+        Self { format: Arc::new(toy_format(TOY)), tokens, rules, tools, bias }
+    }
+
+    /// The same, in which the expert calls a strict tool whenever it may.
+    fn calling(tokens: u32, temperature: f32) -> Self {
+        let parameters = json!({
+            "type": "object", "required": ["city"], "additionalProperties": false,
+            "properties": { "city": { "enum": ["Bilbao", "Vigo", "Berlin"] } },
+        });
+        let (name, description, strict) = ("weather".to_owned(), None, true);
+        let offered = vec![Tool { name, description, parameters, strict }];
+        let scene = Self::new(tokens, temperature);
+        let mark = scene.format.tokenizer.id("<tool_call>").unwrap();
+        let tools = Arc::new(Tools { offered, ..Tools::default() });
+        Self { tools, bias: vec![(mark, 100.0)], ..scene }
+    }
+
+    fn constraint(&self) -> Option<Constraint> {
+        self.format.compiler.calls(&self.tools).unwrap()
     }
 
     /// The same hundred tokens and then others.
@@ -52,7 +76,8 @@ impl Scene {
     /// Token by token, from the first on.
     fn plainly(&self, model: &Model, which: u32) -> String {
         let (mut cache, mut tokens) = (model.new_cache(300), Self::prompt(which));
-        let mut sampler = Sampler::new(self.rules, &tokens);
+        let mut sampler = Sampler::new(self.rules, &tokens).biased(self.bias.clone());
+        let mut constraint = self.constraint();
         let mut words = Detokenizer::new(self.format.tokenizer.clone());
         let (mut fed, mut text) = (0, String::new());
         for _ in 0..self.tokens {
@@ -62,7 +87,9 @@ impl Scene {
                 logits = model.forward(&mut [chunk]).remove(0);
             }
             fed = tokens.len();
-            let token = sampler.sample(&mut logits, None, &BTreeSet::new()).unwrap();
+            let mask = constraint.as_mut().and_then(|constraint| constraint.mask().unwrap());
+            let token = sampler.sample(&mut logits, mask.as_ref(), &BTreeSet::new()).unwrap();
+            constraint.iter_mut().for_each(|constraint| constraint.accept(token).unwrap());
             text += &words.push(token);
             tokens.push(token);
         }
@@ -110,7 +137,7 @@ impl Scene {
         let prompt = Self::prompt(which);
         let (events, stream) = TokenStream::open(TOY, prompt.len() as u32);
         let job = Job {
-            sampler: Sampler::new(self.rules, &prompt),
+            sampler: Sampler::new(self.rules, &prompt).biased(self.bias.clone()),
             prompt,
             images: Vec::new(),
             prediction: Vec::new(),
@@ -119,7 +146,7 @@ impl Scene {
             max_tokens: self.tokens,
             min_tokens: 0,
             stops: Stops::new(&[]).unwrap(),
-            constraint: None,
+            constraint: self.constraint(),
             weighing: None,
             logprobs: None,
             ends: BTreeSet::new(),
@@ -214,6 +241,36 @@ async fn guesses_that_are_right_are_kept_and_others_change_nothing() {
     let [guessed, right] =
         [&counters.guessed, &counters.guessed_right].map(|counter| counter.load(Relaxed));
     assert!(right > 0 && right <= guessed, "{right} of {guessed}");
+}
+
+/// Calls of a strict tool, one after the other in each of four replies that run together, with guesses: each is one of
+/// its schema, and the replies are what they are token by token.
+#[tokio::test]
+async fn calls_of_strict_tools_are_held_whatever_else_the_expert_does() {
+    for temperature in [0.0, 0.9] {
+        let (scene, model) = (Scene::calling(240, temperature), model());
+        let (expert, _) = start(ROOMY);
+        let streams = [0, 1, 2, 3].map(|which| {
+            let (job, stream) = scene.job(which);
+            hand_over(&expert, job);
+            (which, stream)
+        });
+        for (which, stream) in streams {
+            let (text, _) = read(stream).await;
+            assert_eq!(text, scene.plainly(&model, which), "{which}");
+            let mut reader = CallReader::new(scene.tools.clone());
+            let said = reader.push(&text);
+            assert!(!said.is_empty(), "{text}");
+            for said in said {
+                let Said::Call(call) = said else { panic!("{said:?} in {text:?}") };
+                let city = call.value()["city"].clone();
+                assert!(
+                    ["Bilbao", "Vigo", "Berlin"].map(|city| json!(city)).contains(&city),
+                    "{text}"
+                );
+            }
+        }
+    }
 }
 
 async fn weighed(mut stream: TokenStream) -> Vec<f64> {

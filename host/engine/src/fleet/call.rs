@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{Fleet, handle::Handle, residency::SlotState};
 use crate::{
-    EngineError, Finding, KeepAlive, Priority, Progress, Prompt, Request, TokenStream, Tools,
+    EngineError, Finding, KeepAlive, Priority, Progress, Prompt, Request, TokenStream,
     constraint::{Constraint, Grammar, Problem},
     expert::{Commands, Job, Weighing, panic_words},
     limits::GRAMMARS_WAITING_MAX,
@@ -269,19 +269,20 @@ impl Handle {
         prompt_format: &PromptFormat,
         request: &Request,
     ) -> Result<Option<Constraint>, EngineError> {
-        let none = Tools::default();
+        let none = Arc::default();
         let tools = match &request.prompt {
-            Prompt::Chat(conversation) => &*conversation.tools,
+            Prompt::Chat(conversation) => &conversation.tools,
             Prompt::Text(_) | Prompt::Tokens(_) | Prompt::Infill { .. } => &none,
         };
         let wrong = |words: String| EngineError::InvalidRequest {
             message: format!("the form that the reply is to have can't be followed: {words}"),
         };
-        let Some(grammar) = Grammar::of(&request.format, tools).map_err(wrong)? else {
-            return Ok(None);
+        let compiler = &prompt_format.compiler;
+        let constraint = match Grammar::of(&request.format, tools).map_err(wrong)? {
+            Some(grammar) => compiler.constraint(&grammar).map(Some),
+            None => compiler.calls(tools),
         };
-        let constraint = prompt_format.compiler.constraint(&grammar);
-        constraint.map(Some).map_err(|problem| match problem {
+        constraint.map_err(|problem| match problem {
             Problem::Wrong(words) => wrong(words),
             Problem::Busy => EngineError::QueueFull {
                 expert: self.id().to_owned(),

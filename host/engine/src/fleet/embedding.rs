@@ -8,6 +8,7 @@ use super::{call::Ticket, handle::Handle};
 use crate::{
     EngineError,
     checkpoint::EncoderCheckpoint,
+    encoder::Tokens,
     expert::{Commands, Encoding},
     limits::EMBEDDED_TOKENS_MAX,
     request::{EmbedRequest, Embeddable, Embedded},
@@ -63,16 +64,13 @@ impl Handle {
         let EmbedRequest { texts, truncate, tokens_max, priority, progress, .. } = request;
         let came = ticket.came();
         self.inspect_aside().await?;
-        if !self.encodes() {
-            let encoding = self.shared.able(|seen| seen.vector_width.is_some());
-            return Err(EngineError::NoVectors { expert: Some(self.id().to_owned()), encoding });
-        }
+        self.check_kind(texts.iter().any(|text| matches!(text, Embeddable::Pair(..))))?;
         let texts = self.aside(false, move |expert: &Handle| {
             let context = tokens_max.unwrap_or(u32::MAX).min(expert.context());
             expert.encoded(&texts, context, truncate)
         });
         let texts = texts.await?;
-        let tokens: Vec<u32> = texts.iter().map(|text| text.len() as u32).collect();
+        let tokens: Vec<u32> = texts.iter().map(|text| text.ids.len() as u32).collect();
         check_tokens(&tokens)?;
         let (reply, vectors) = oneshot::channel();
         let mut job = Box::new(Encoding {
@@ -99,12 +97,27 @@ impl Handle {
         Ok(Embedded { vectors, tokens })
     }
 
+    /// Refuses an expert that does not do this: score pairs of texts, or make vectors.
+    fn check_kind(&self, pairs: bool) -> Result<(), EngineError> {
+        let (encodes, ranks) = (self.encodes(), self.inspection().ranks);
+        if encodes && ranks == pairs {
+            return Ok(());
+        }
+        if pairs {
+            let expert = self.id();
+            let message = format!("'{expert}' scores no pairs of texts; name a cross-encoder");
+            return Err(EngineError::InvalidRequest { message });
+        }
+        let encoding = self.shared.able(|seen| seen.vector_width.is_some() && !seen.ranks);
+        Err(EngineError::NoVectors { expert: Some(self.id().to_owned()), encoding })
+    }
+
     fn encoded(
         &self,
         texts: &[Embeddable],
         context: u32,
         truncate: bool,
-    ) -> Result<Vec<Vec<u32>>, EngineError> {
+    ) -> Result<Vec<Tokens>, EngineError> {
         let wording = self.wording()?;
         texts.iter().map(|text| wording.encode(self.id(), text, context, truncate)).collect()
     }

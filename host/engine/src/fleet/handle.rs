@@ -209,7 +209,8 @@ impl Handle {
 
 fn capabilities(seen: &Inspection) -> Vec<String> {
     if seen.vector_width.is_some() {
-        return vec!["embeddings".to_owned()];
+        let what = if seen.ranks { "rerank" } else { "embeddings" };
+        return vec![what.to_owned()];
     }
     let (chat, images) = (seen.chat.then_some("chat"), seen.images.then_some("images"));
     chat.into_iter().chain(["completion"]).chain(images).map(str::to_owned).collect()

@@ -30,7 +30,8 @@ pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
     };
     let (spec, sentences) = (checkpoint.spec(), checkpoint.sentences());
     inspection.architecture = Some(spec.architecture.to_owned());
-    inspection.vector_width = Some(spec.hidden as u32);
+    inspection.ranks = spec.head.is_some();
+    inspection.vector_width = Some(if inspection.ranks { 1 } else { spec.hidden as u32 });
     inspection.quantization = Some(checkpoint.stored().to_string());
     inspection.weight_bytes = Some(checkpoint.weight_bytes());
     inspection.kv_bytes_per_token = Some(0);
@@ -38,7 +39,7 @@ pub(super) fn survey(settings: &ExpertSettings, inspection: &mut Inspection) {
     context(settings, (usual, spec.context_length), inspection);
     memory(settings, &checkpoint, inspection);
     quantization(settings, &checkpoint.stored(), inspection);
-    if !sentences.declared {
+    if !sentences.declared && !inspection.ranks {
         let message = "nothing says how its tokens are pooled; their mean is taken";
         let mend = "add modules.json and 1_Pooling/config.json if it is to be another";
         inspection.add(Note, "pooling-assumed", message, mend);

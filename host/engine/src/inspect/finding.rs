@@ -129,8 +129,10 @@ pub struct Inspection {
     pub chat: bool,
     /// There is a vision tower, so that prompts may have images.
     pub images: bool,
-    /// Elements of the vectors that it makes of texts; `None` where it replies.
+    /// Elements of the vectors that it makes of texts, one where it scores them; `None` where it replies.
     pub vector_width: Option<u32>,
+    /// It scores pairs of texts instead of making vectors.
+    pub ranks: bool,
     /// Everything noticed, the worst first.
     pub findings: Vec<Finding>,
 }

@@ -1,6 +1,7 @@
 //! What differs between encoders, as plain data: BERT and its near relatives, which read a text in both directions
-//! and make vectors of it instead of words.
+//! and make vectors of it instead of words, or score one text for another.
 
+use serde_json::{Map, Value};
 use signalbox_kernels::Heads;
 
 use super::bounds::{
@@ -8,10 +9,26 @@ use super::bounds::{
 };
 use crate::files::{CheckpointError, Config};
 
-/// Every encoder that this engine runs, by its name in `config.json`, and whether its positions begin behind the
-/// padding token's id, as RoBERTa's do.
-const ENCODERS: &[(&str, bool)] =
-    &[("BertModel", false), ("RobertaModel", true), ("XLMRobertaModel", true)];
+/// Every encoder that this engine runs, by its name in `config.json`; whether its positions begin behind the
+/// padding token's id, as RoBERTa's do; and what it scores pairs of texts by, if it makes no vectors.
+const ENCODERS: &[(&str, bool, Option<Head>)] = &[
+    ("BertModel", false, None),
+    ("RobertaModel", true, None),
+    ("XLMRobertaModel", true, None),
+    ("BertForSequenceClassification", false, Some(Head::Pooler)),
+    ("RobertaForSequenceClassification", true, Some(Head::Classifier)),
+    ("XLMRobertaForSequenceClassification", true, Some(Head::Classifier)),
+];
+
+/// What makes the score of a pair of texts of its first token's vector: a linear, tanh, and a linear of one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// BERT's pooler, and a classifier behind it.
+    Pooler,
+    /// RoBERTa's classifier, which has both.
+    Classifier,
+}
+
 /// Kinds of tokens that a model may distinguish.
 const KINDS_MAX: usize = 1 << 10;
 
@@ -45,28 +62,33 @@ pub(crate) struct EncoderSpec {
     pub(crate) eps: f32,
     /// How many layers there are.
     pub(crate) layers: usize,
+    /// What it scores pairs of texts by; `None` where it makes vectors.
+    pub(crate) head: Option<Head>,
 }
 
-/// Whether an architecture makes vectors of texts.
+/// Whether an architecture makes vectors of texts, or scores them.
 pub(crate) fn is_encoder(architecture: &str) -> bool {
-    ENCODERS.iter().any(|(known, _)| *known == architecture)
+    ENCODERS.iter().any(|(known, ..)| *known == architecture)
 }
 
 /// The architectures of encoders.
 fn encoders() -> impl Iterator<Item = &'static str> {
-    ENCODERS.iter().map(|(name, _)| *name)
+    ENCODERS.iter().map(|(name, ..)| *name)
 }
 
 /// Reads the configuration of an encoder.
 pub(crate) fn read_encoder(config: &Config) -> Result<EncoderSpec, CheckpointError> {
     let architectures = config.texts_opt("architectures")?.unwrap_or_default();
-    let known = |name: &&str| ENCODERS.iter().find(|(known, _)| known == name);
-    let Some((architecture, behind_padding)) = architectures.iter().find_map(known) else {
+    let known = |name: &&str| ENCODERS.iter().find(|(known, ..)| known == name);
+    let Some((architecture, behind_padding, head)) = architectures.iter().find_map(known) else {
         let mend =
             format!("use a checkpoint of one of {}", encoders().collect::<Vec<_>>().join(", "));
         return Err(config.unsupported("names no encoder", mend));
     };
     refuse(config)?;
+    if head.is_some() {
+        one_label(config)?;
+    }
     let hidden = config.count("hidden_size", 1..=HIDDEN_MAX)?;
     let heads = config.count("num_attention_heads", 1..=HEADS_MAX)?;
     if !hidden.is_multiple_of(heads) || hidden / heads > HEAD_DIM_MAX {
@@ -96,7 +118,22 @@ pub(crate) fn read_encoder(config: &Config) -> Result<EncoderSpec, CheckpointErr
         heads: Heads { heads, kv_heads: heads, head_dim: hidden / heads },
         eps: config.float_or("layer_norm_eps", 0.0..=1.0, 1e-12)? as f32,
         layers: config.count("num_hidden_layers", 1..=LAYERS_MAX)?,
+        head: *head,
     })
+}
+
+/// Of several labels none is the score. Where nothing is said there are two.
+fn one_label(config: &Config) -> Result<(), CheckpointError> {
+    let named = config.value("id2label").and_then(Value::as_object).map(Map::len);
+    let labels = match named {
+        Some(labels) => labels,
+        None => config.count_opt("num_labels", 0..=VOCAB_MAX)?.unwrap_or(2),
+    };
+    if labels == 1 {
+        return Ok(());
+    }
+    let problem = format!("it sorts texts by {labels} labels, which is not supported");
+    Err(config.unsupported(problem, "use a cross-encoder, which has one label"))
 }
 
 fn refuse(config: &Config) -> Result<(), CheckpointError> {
@@ -150,6 +187,23 @@ mod tests {
         assert_eq!((spec.context_length, spec.padding, spec.kinds), (64, Some(1), 2));
         let spec = read(json!({"architectures": ["BertModel"], "pad_token_id": 7})).unwrap();
         assert_eq!((spec.context_length, spec.padding, spec.eps), (66, None, 1e-12));
+    }
+
+    #[test]
+    fn a_cross_encoder_has_one_label() {
+        let architectures = json!(["BertForSequenceClassification"]);
+        let read = |labels: Value| {
+            let mut changes = json!({"architectures": architectures});
+            changes.as_object_mut().unwrap().extend(labels.as_object().cloned().unwrap());
+            read(changes).map(|spec| spec.head)
+        };
+        assert_eq!(read(json!({"id2label": {"0": "LABEL_0"}})), Ok(Some(Head::Pooler)));
+        assert_eq!(read(json!({"num_labels": 1})), Ok(Some(Head::Pooler)));
+        for labels in
+            [json!({}), json!({"num_labels": 3}), json!({"id2label": {"0": "a", "1": "b"}})]
+        {
+            assert!(read(labels).unwrap_err().contains("a cross-encoder, which has one label"));
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::{
     arguments::{self, Sureness},
     coming::{self, Coming},
     extent::{Extent, extent},
-    spelling::{ARGS, BARE, FIRST_KEYS, SPELLINGS, Spelling, is_of_name},
+    opening::is_seen,
+    spelling::{ARGS, BARE, FIRST_KEYS, SPELLINGS, Spelling, blanks, is_of_name},
 };
 use crate::limits::CALL_BYTES_MAX;
 
@@ -84,6 +85,12 @@ impl CallReader {
         self.calls
     }
 
+    /// Whether the last call that was told has only a part of its arguments.
+    #[must_use]
+    pub fn is_torn(&self) -> bool {
+        self.coming.is_some()
+    }
+
     /// Takes more of the reply; returns what is certain now.
     pub fn push(&mut self, text: &str) -> Vec<Said> {
         self.held.push_str(text);
@@ -93,7 +100,7 @@ impl CallReader {
     }
 
     /// What was held back at the end of the reply. A call that lacks nothing but its last brackets is one,
-    /// unless the reply was `cut`.
+    /// unless the reply was `cut`, or calls are held to their schemas.
     pub fn finish(&mut self, cut: bool) -> Vec<Said> {
         let mut said = Vec::new();
         while !cut && self.step(&mut said, true) {}
@@ -155,7 +162,12 @@ impl CallReader {
 
     /// Tells the beginning of a call that is not complete; false where it is not certain yet.
     fn begins(&mut self, said: &mut Vec<Said>) -> bool {
-        let mut marks = SPELLINGS.iter().filter(|spelling| spelling.sureness == Sureness::Marked);
+        let holds = self.tools.holds_calls();
+        let tells = |spelling: &&Spelling| match holds {
+            true => spelling.is_certain(),
+            false => spelling.sureness == Sureness::Marked,
+        };
+        let mut marks = SPELLINGS.iter().filter(tells);
         let spelling = marks.find(|spelling| self.held.starts_with(spelling.open));
         let Some(mark) = spelling.filter(|_| self.early && self.may_call()) else { return false };
         let mark = mark.open.len();
@@ -171,7 +183,7 @@ impl CallReader {
     /// Tells more of the arguments of a call that has begun; whether still more of them come.
     fn arguments_come(&mut self, said: &mut Vec<Said>, ended: bool) -> bool {
         let Some(coming) = &mut self.coming else { return false };
-        let (new, over) = coming.read(&self.held, ended);
+        let (new, over) = coming.read(&self.held, ended && !self.tools.holds_calls());
         said.extend((!new.is_empty()).then_some(Said::Arguments(new)));
         if over {
             self.coming = None;
@@ -238,18 +250,25 @@ impl CallReader {
     /// A value at the beginning of `text`, if it is a call.
     fn value(&self, spelling: &Spelling, text: &str, ended: bool) -> Found {
         let marked = spelling.sureness == Sureness::Marked;
+        let holds = self.tools.holds_calls();
         let (json, bytes) = match extent(text) {
-            Extent::None if marked => return self.named(text, ended),
+            Extent::None if marked && (!holds || spelling.is_certain()) => {
+                return self.named(text, ended);
+            }
             Extent::None => return Found::Nothing,
             Extent::Whole(bytes) => (text[..bytes].to_owned(), bytes),
             Extent::Broken { bytes, missing } if marked => {
                 (format!("{}{missing}", &text[..bytes]), bytes)
             }
             Extent::Broken { .. } => return Found::Nothing,
-            Extent::Open { missing } if ended => (format!("{text}{missing}"), text.len()),
+            Extent::Open { missing } if ended && !holds => (format!("{text}{missing}"), text.len()),
             Extent::Open { .. } if marked || may_be_call(text) => return Found::Open,
             Extent::Open { .. } => return Found::Nothing,
         };
+        // Nothing held the arguments of a call that was not seen to begin.
+        if holds && !spelling.is_certain() && !is_seen(&json, &self.tools) {
+            return Found::Nothing;
+        }
         match arguments::calls(&json, &self.tools, spelling.sureness) {
             Some(calls) => Found::Calls(calls, bytes),
             // Its beginning was a call's, and that was told.
@@ -298,12 +317,6 @@ impl CallReader {
             }
         }
     }
-}
-
-/// Bytes of blanks, and of what parts one value from the next.
-fn blanks(text: &str, parted: bool) -> usize {
-    let skipped = |c: char| c.is_whitespace() || (parted && matches!(c, ',' | ';'));
-    text.len() - text.trim_start_matches(skipped).len()
 }
 
 /// Whether an object or a list begins like a call, as far as it is there.

@@ -11,6 +11,15 @@ pub(super) struct Spelling {
     pub(super) sureness: Sureness,
 }
 
+impl Spelling {
+    /// Whether nothing but a call stands behind its mark. Others are words as well, or what examples begin with.
+    pub(super) fn is_certain(&self) -> bool {
+        self.sureness == Sureness::Marked
+            && self.open.starts_with(['<', '['])
+            && self.open.ends_with(['>', ']'])
+    }
+}
+
 const fn marked(open: &'static str, close: &'static [&'static str]) -> Spelling {
     Spelling { open, close, sureness: Sureness::Marked }
 }
@@ -41,6 +50,12 @@ pub(super) const ARGS: &str = "[ARGS]";
 /// Whether names of tools that stand outside of JSON have this character.
 pub(super) fn is_of_name(c: char) -> bool {
     c.is_alphanumeric() || "_-.".contains(c)
+}
+
+/// Bytes of blanks, and of what parts one value from the next.
+pub(super) fn blanks(text: &str, parted: bool) -> usize {
+    let skipped = |c: char| c.is_whitespace() || (parted && matches!(c, ',' | ';'));
+    text.len() - text.trim_start_matches(skipped).len()
 }
 
 /// Where JSON may stand without a mark: at the beginning of a line. Llama writes calls like that.

@@ -118,16 +118,8 @@ fn block<const SCALES: usize, const MINIMA: bool, const BITS: usize, const GROUP
                 sums[row] = dots;
                 continue;
             }
-            let (dots, by) = (_mm256_cvtepi32_ps(dots), _mm256_set1_ps(x.scales[step]));
-            if SCALES == 1 {
-                total[row] = _mm256_fmadd_ps(dots, by, total[row]);
-            } else {
-                total[row] = _mm256_fmadd_ps(_mm256_mul_ps(dots, by), factor, total[row]);
-                if MINIMA {
-                    let worth = _mm256_set1_ps(x.worths[step]);
-                    total[row] = _mm256_fnmadd_ps(worth, minimum, total[row]);
-                }
-            }
+            let by = (x.scales[step], x.worths[step]);
+            total[row] = add_worth::<SCALES, MINIMA>(total[row], dots, by, (factor, minimum));
         }
     }
     for (row, (out, total)) in out.iter_mut().zip(total).enumerate() {
@@ -140,6 +132,24 @@ fn block<const SCALES: usize, const MINIMA: bool, const BITS: usize, const GROUP
         };
         store(_mm256_add_ps(load(out, column), whole), column, out);
     }
+}
+
+/// `total`, and what the integers of one scale are worth by the scale and the worth of a row; or of a step that
+/// shares the factor of its block.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn add_worth<const SCALES: usize, const MINIMA: bool>(
+    total: __m256,
+    dots: __m256i,
+    (scale, worth): (f32, f32),
+    (factor, minimum): (__m256, __m256),
+) -> __m256 {
+    let (dots, scale) = (_mm256_cvtepi32_ps(dots), _mm256_set1_ps(scale));
+    if SCALES == 1 {
+        return _mm256_fmadd_ps(dots, scale, total);
+    }
+    let total = _mm256_fmadd_ps(_mm256_mul_ps(dots, scale), factor, total);
+    if MINIMA { _mm256_fnmadd_ps(_mm256_set1_ps(worth), minimum, total) } else { total }
 }
 
 /// `N` quads of eight weight rows, a byte each. Those of eight bits are two of four.

@@ -88,7 +88,7 @@ impl Http {
 impl Sender {
     /// Whether a request may be sent; it counts then, and its time runs.
     fn admit(&mut self, request: &Request<WasiBody>) -> Result<Sending, HttpProblem> {
-        if self.lent.aside {
+        if self.lent.compared {
             return Err(HttpProblem::NoNetwork);
         }
         if request.method() == Method::CONNECT {

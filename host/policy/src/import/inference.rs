@@ -48,6 +48,7 @@ impl State {
         let runs = self.shown.as_ref().map(|call| call.runs.clone()).unwrap_or_default();
         let (meters, hook) = (self.gauge.meters.clone(), self.gauge.hook);
         let policy = self.lent.policy.clone();
+        let asker = (hook, policy.clone());
         let bill = Bill::new(move |tokens| {
             meters.asked(hook, tokens);
             runs.asked(hook, &policy, tokens);
@@ -55,7 +56,7 @@ impl State {
                 spent.fetch_add(tokens, Relaxed);
             }
         });
-        Terms { tokens, within, aside: self.lent.aside, bill }
+        Terms { tokens, within, aside: self.lent.aside, bill, asker }
     }
 
     /// Awaits an expert. The time is not the guest's own, but there is so much of it.

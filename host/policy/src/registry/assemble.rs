@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Registry, book::Book, ledger::Ledger};
+use super::{Registry, Rules, book::Book, ledger::Ledger};
 use crate::{
     PerHook, PolicyRef,
     buckets::Bucket,
@@ -50,6 +50,7 @@ impl Registry {
             canaries,
             generation: ledger.generation,
             runtime: self.runtime.clone(),
+            lessons: self.lessons.clone(),
             limits: self.limits(),
             sealed: book.unreadable.clone(),
             pipeline: ledger.pipeline.filter_map(|name| active.get(name).cloned()),
@@ -69,8 +70,9 @@ impl Registry {
         let policy = match program {
             Some(program) => {
                 let meters = book.meters(id);
-                let lent = self.lend(id, self.buckets.of(&id.name));
-                Ok(Arc::new(self.policy(lent, program, meters)))
+                let lent = self.lend(&self.rules.load(), id, self.buckets.of(&id.name));
+                let learner = self.learner(book, id, &program);
+                Ok(Arc::new(Policy { learner, ..self.policy(lent, program, meters) }))
             }
             None => Err(book.unusable.get(id).cloned().unwrap_or_else(Unusable::unknown)),
         };
@@ -84,11 +86,10 @@ impl Registry {
 
     pub(super) fn policy(&self, lent: Lent, program: Arc<Program>, meters: Arc<Meters>) -> Policy {
         let (runtime, lent) = (self.runtime.clone(), Arc::new(lent));
-        Policy { runtime, program, lent, meters, paces: PerHook::default() }
+        Policy { runtime, program, lent, meters, paces: PerHook::default(), learner: None }
     }
 
-    pub(super) fn lend(&self, id: &PolicyRef, bucket: Arc<Bucket>) -> Lent {
-        let rules = self.rules.load();
+    pub(super) fn lend(&self, rules: &Rules, id: &PolicyRef, bucket: Arc<Bucket>) -> Lent {
         Lent {
             policy: id.clone(),
             world: self.world.clone(),
@@ -99,6 +100,7 @@ impl Registry {
             bucket,
             sampling: self.runtime.sampling.clone(),
             aside: false,
+            compared: false,
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Book {
     pub(super) meters: HashMap<PolicyRef, Arc<Meters>>,
     /// By the names of policies.
     pub(super) tallies: HashMap<String, Arc<Tally>>,
+    /// Of those that learn, what they did then, likewise.
+    pub(super) lessons: HashMap<String, Arc<Tally>>,
 }
 
 impl Book {
@@ -41,6 +43,15 @@ impl Book {
         };
         let mut wanted = ledger.active().chain(ledger.shadows()).chain(ledger.canaries());
         wanted.find(|id| !self.programs.contains_key(&id.revision) && !given_up(id))
+    }
+
+    /// Before a change is written that says all of what is to be in force: a state that could not be read is kept aside.
+    pub(super) fn unseal(&mut self) -> Result<(), PolicyError> {
+        if self.unreadable.is_some() {
+            self.disk.set_state_aside()?;
+            self.unreadable = None;
+        }
+        Ok(())
     }
 
     /// Saves `ledger`, then forgets what it does not name any more. Over a state that could not be
@@ -65,6 +76,7 @@ impl Book {
             policies.get(&id.name).is_some_and(|slot| slot.find(&id.revision).is_some())
         });
         self.tallies.retain(|name, _| policies.contains_key(name));
+        self.lessons.retain(|name, _| policies.contains_key(name));
         Ok(())
     }
 }

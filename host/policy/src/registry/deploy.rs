@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use super::{Registry, book::Book, build::Built, disk, ledger::Stored, probe};
+use super::{Registry, Rules, book::Book, build::Built, disk, ledger::Stored, probe};
 use crate::{
     Hook, PolicyError, PolicyRef, Uploaded, compile::Haste, lent::Lent, meter::Meters,
     policy::Policy, program::Program, seat::now_ms,
@@ -18,6 +18,7 @@ impl Registry {
         name: &str,
         bytes: Bytes,
         haste: Haste,
+        rules: Arc<Rules>,
     ) -> Result<Uploaded, PolicyError> {
         let rejected =
             |reason| PolicyError::Rejected { name: name.into(), reason: Box::new(reason) };
@@ -25,7 +26,7 @@ impl Registry {
         let compile_ms = built.compile_ms;
         let policy = PolicyRef { name: name.into(), revision };
         let started = Instant::now();
-        probe::run(&self.on_probe(&policy, &built.program)).await.map_err(rejected)?;
+        probe::run(&self.on_probe(&rules, &policy, &built.program)).await.map_err(rejected)?;
         let probe_ms = started.elapsed().as_millis() as u64;
         let store = move || self.store(policy, &built, &bytes);
         let stored = tokio::task::spawn_blocking(store).await;
@@ -52,10 +53,15 @@ impl Registry {
         built.map_err(|error| error.into_error(rejected))
     }
 
-    /// The policy as it is probed: nothing that it does is counted or reaches an expert.
-    pub(super) fn on_probe(&self, id: &PolicyRef, program: &Arc<Program>) -> Arc<Policy> {
+    /// The policy as it is probed by these rules: nothing that it does is counted or reaches an expert.
+    pub(super) fn on_probe(
+        &self,
+        rules: &Rules,
+        id: &PolicyRef,
+        program: &Arc<Program>,
+    ) -> Arc<Policy> {
         let world = Arc::new(probe::ProbeWorld::new(&*self.world));
-        let lent = Lent { world, ..self.lend(id, self.buckets.apart()) };
+        let lent = Lent { world, ..self.lend(rules, id, self.buckets.apart()) };
         Arc::new(self.policy(lent, program.clone(), Arc::new(Meters::new(Arc::default()))))
     }
 

@@ -8,24 +8,25 @@ use std::{
 
 use signalbox_confine::Bounded;
 
-use super::{Policies, Rules};
+use super::{Policies, Rules, Staged};
 use crate::{Hook, Limits, PolicyError, PolicySettings};
 
 impl Policies {
-    /// Puts settings in force, and says which keys of the configuration changed by that. The folder, where components
-    /// are compiled, and limits that [are fixed](Limits::is_fixed) stay as they are. A canary keeps the bounds that it
-    /// began with.
+    /// Puts settings in force, and with them what was staged by them, all of it or nothing. Says which keys of the
+    /// configuration changed by the settings. The folder, where components are compiled, and limits that
+    /// [are fixed](Limits::is_fixed) stay as they are. A canary keeps the bounds that it began with. One at a time.
     ///
     /// # Errors
-    /// Limits out of bounds; nothing is changed then.
-    pub fn renew(&self, wanted: PolicySettings) -> Result<Vec<String>, PolicyError> {
-        wanted.limits.check()?;
-        wanted.breaker.check()?;
-        wanted.canary.check()?;
-        let registry = &self.0;
-        let mut book = registry.book();
-        let before = registry.rules.load_full();
-        let before = &before.settings;
+    /// Limits out of bounds, or as [`Policies::put_in_force`]; nothing is changed then.
+    pub fn renew(
+        &self,
+        wanted: PolicySettings,
+        staged: &Staged,
+    ) -> Result<Vec<String>, PolicyError> {
+        wanted.check()?;
+        let rules = &self.0.rules;
+        let in_force = rules.load_full();
+        let before = &in_force.settings;
         let (limits, changed) =
             before.limits.renewed(&wanted.limits, |limit| !Limits::is_fixed(limit));
         let renewed = PolicySettings {
@@ -37,11 +38,13 @@ impl Policies {
         let mut keys: Vec<String> =
             changed.iter().filter_map(|limit| limit.key.map(str::to_owned)).collect();
         keys.extend(differences(before, &renewed));
-        registry.rules.store(Arc::new(Rules::new(renewed.clone())));
-        let ledger = book.ledger.clone();
-        let set = registry.assemble(&mut book, &ledger, &|name| !concerns(name, before, &renewed));
-        registry.current.store(Arc::new(set));
-        Ok(keys)
+        let keeps = |name: &str| !concerns(name, before, &renewed);
+        let put = || rules.store(Arc::new(Rules::new(renewed.clone())));
+        let done = self.in_force_with(staged, &keeps, put);
+        if done.is_err() {
+            rules.store(in_force.clone());
+        }
+        done.map(|()| keys)
     }
 }
 

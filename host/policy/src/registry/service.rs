@@ -130,7 +130,9 @@ async fn probed(registry: &Registry, seat: &Arc<Seat>, hook: Hook) -> Outcome {
     let (Ok(policy), Ok(_turn)) = (&seat.policy, registry.upkeep.probing.acquire().await) else {
         return Outcome::Unknown;
     };
-    match probe::hook(&registry.on_probe(&seat.id, &policy.program), hook).await {
+    match probe::hook(&registry.on_probe(&registry.rules.load(), &seat.id, &policy.program), hook)
+        .await
+    {
         Ok(()) => Outcome::Good,
         Err((what, failure)) if failure.is_the_policys() => {
             tracing::warn!("policy {} failed its probe on {what} in {hook}: {failure}", seat.id);

@@ -86,7 +86,8 @@ impl Registry {
     /// A revision that is only compared: nothing that it does is counted among what policies in force do, and nobody
     /// waits for it.
     pub(super) fn aside(&self, id: &PolicyRef, program: &Arc<Program>) -> Arc<Policy> {
-        let lent = Lent { aside: true, ..self.lend(id, self.buckets.of(&id.name)) };
+        let lent = self.lend(&self.rules.load(), id, self.buckets.of(&id.name));
+        let lent = Lent { aside: true, compared: true, ..lent };
         Arc::new(self.policy(lent, program.clone(), Arc::new(Meters::new(Arc::default()))))
     }
 

@@ -58,7 +58,7 @@ impl Registry {
         for id in ledger.active().filter(|id| names::is_an_experts(&id.name, &*self.world)) {
             tracing::error!("policy {id} stays in force, but {}", names::taken(&id.name));
         }
-        self.commit(&mut self.book(), ledger)
+        self.commit(&mut self.book(), ledger, &|_| true)
     }
 
     /// Sees to it that the code of a stored revision is at hand. What can't be had for want of
@@ -145,13 +145,7 @@ impl Registry {
         self: &Arc<Self>,
         edit: impl Fn(&mut Ledger) -> Result<Activation, PolicyError>,
     ) -> Result<Activation, PolicyError> {
-        self.change_then(edit, |book| {
-            if book.unreadable.is_some() {
-                book.disk.set_state_aside()?;
-                book.unreadable = None;
-            }
-            Ok(())
-        })
+        self.change_then(edit, Book::unseal)
     }
 }
 

@@ -83,6 +83,7 @@ impl Book {
             active: slot.active.clone(),
             last_good: slot.last_good.clone(),
             imports: current.map(|stored| stored.imports.clone()).unwrap_or_default(),
+            learns: set.active.get(name).is_some_and(|seat| seat.learns()),
             in_pipeline: self.ledger.pipeline.places(name),
             on_failure: modes.collect(),
             counters: self.counters(name, slot.active.as_deref(), &hooks),

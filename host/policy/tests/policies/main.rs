@@ -7,6 +7,7 @@ mod asking;
 mod breaker;
 mod examples;
 mod failing;
+mod feedback;
 mod fetching;
 mod hooks;
 mod isolation;

@@ -25,6 +25,9 @@ pub(super) use ollama::{embed, embeddings as old_embeddings};
 pub(super) use openai::embeddings;
 pub(super) use rerank::rerank;
 
+/// What a ranking is called where policies and operators read of it.
+const RERANK: &str = "rerank";
+
 /// A text as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Sent {
@@ -56,7 +59,7 @@ struct Granted {
 async fn answer(
     app: &App,
     asked: Asked,
-    endpoint: &str,
+    endpoint: &'static str,
     granted: Granted,
 ) -> Result<(HeaderMap, Vectors), ApiError> {
     let Granted { id, caller, permit, mut held, deadline } = granted;
@@ -68,7 +71,8 @@ async fn answer(
     call.wishes.keep_alive = keep_alive;
     held.shrink(call.text_bytes());
     let _permit = permit.holding(held);
-    let vectors = app.pipeline().embed(call, Texts { tokens, truncate }, deadline).await?;
+    let texts = Texts { tokens, truncate, operation: endpoint, ranks: endpoint == RERANK };
+    let vectors = app.pipeline().embed(call, texts, deadline).await?;
     let Vectors { model, route, reason, decision, .. } = &vectors;
     Ok((account(model, route, reason, decision), vectors))
 }

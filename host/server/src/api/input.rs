@@ -94,6 +94,18 @@ impl FromRequest<App> for Admitted {
     }
 }
 
+/// A client's word on something that is there already: a small JSON object, for which no expert is asked.
+pub(super) struct Remark(pub(super) Json);
+
+impl FromRequest<App> for Remark {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let terms = app.settings().body_terms();
+        Ok(Self(document(request, app.bodies(), terms).await?))
+    }
+}
+
 /// An operator's document: a JSON object.
 pub(super) struct Document(pub(super) Json);
 
@@ -101,12 +113,15 @@ impl FromRequest<App> for Document {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        json_or_nothing(&parts.headers)?;
-        let terms = app.upload_terms();
-        let terms = Terms { bytes_max: terms.bytes_max.min(DOCUMENT_BYTES_MAX), ..terms };
-        Ok(Self(Json(read(app.uploads(), &parts, body, terms).await?)))
+        Ok(Self(document(request, app.uploads(), app.upload_terms()).await?))
     }
+}
+
+async fn document(request: Request, bodies: &Bodies, terms: Terms) -> Result<Json, ApiError> {
+    let (parts, body) = request.into_parts();
+    json_or_nothing(&parts.headers)?;
+    let terms = Terms { bytes_max: terms.bytes_max.min(DOCUMENT_BYTES_MAX), ..terms };
+    Ok(Json(read(bodies, &parts, body, terms).await?))
 }
 
 /// A component: bytes of any content type.

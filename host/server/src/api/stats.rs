@@ -11,7 +11,7 @@ use crate::{
     App,
     wire::{
         Word,
-        stats::{LimitValue, Loads, Memory, Stats},
+        stats::{Feedback, LimitValue, Loads, Memory, Stats},
     },
 };
 
@@ -46,8 +46,13 @@ pub(super) async fn show(State(app): State<App>) -> Json<Stats> {
         policies: app.policies().pipeline().into(),
         policies_out_of_service: out_of_service(&app),
         policies_unreadable: app.policies().unreadable(),
+        feedback: feedback(&app),
         limits: limits(&app),
     })
+}
+
+fn feedback(app: &App) -> BTreeMap<String, Feedback> {
+    app.policies().feedback().into_iter().map(|(name, of)| (name, of.into())).collect()
 }
 
 fn ids(menu: &[ExpertStatus], which: fn(&ExpertStatus) -> bool) -> Vec<String> {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What policies were shown of a call. Its texts stand nowhere unless `decision_log.text` says so.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub(super) struct InputView {
     pub(super) messages: usize,
     pub(super) text_bytes: usize,

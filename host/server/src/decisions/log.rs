@@ -1,7 +1,7 @@
 //! The decisions at hand: a ring in memory, which begins with what the files have, and the writer of these.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
     sync::{
@@ -12,15 +12,17 @@ use std::{
 };
 
 use serde::Deserialize;
+use signalbox_policy::{CallOutcome, Rating, Told};
 use tokio::time::{Instant, sleep};
 
 use super::{
     disk,
-    record::{self, Record},
+    rating::{Ratable, Rated, RatingView, Unrated},
+    record::{self, Record, unix_millis},
     seen::Seen,
-    writer::{Counts, Entry, Writer},
+    writer::{Counts, Entry, Line, Writer},
 };
-use crate::{otel::Tracer, settings::LoggedText};
+use crate::{caller::Caller, otel::Tracer, settings::LoggedText};
 
 /// Between two looks at whether all is written.
 const LOOK: Duration = Duration::from_millis(5);
@@ -42,6 +44,8 @@ pub(crate) struct Keep {
     pub(crate) text: LoggedText,
     /// Bytes of text of one call.
     pub(crate) text_bytes_max: usize,
+    /// Bytes of what is kept for ratings that come after calls have ended.
+    pub(crate) ratable_bytes_max: usize,
     /// Where traces of calls go, which say of them what the log does.
     pub(crate) tracer: Tracer,
 }
@@ -53,6 +57,8 @@ pub(crate) struct Decisions(Arc<Log>);
 struct Log {
     keep: Keep,
     ring: Mutex<Ring>,
+    /// Decisions of routers that learn, and what came of them.
+    ratable: Mutex<Ratable<(Told, CallOutcome)>>,
     begun: AtomicU64,
     /// Distinguishes the calls of this process from those of another.
     process: u32,
@@ -90,8 +96,9 @@ impl Decisions {
                 .inspect_err(|error| tracing::warn!("decisions are not written down: {error}"))
                 .ok()
         });
-        let (ring, begun) = (Mutex::new(ring), AtomicU64::new(0));
-        Self(Arc::new(Log { keep, ring, begun, process, writer }))
+        let (ring, ratable) = (Mutex::new(ring), Mutex::default());
+        let begun = AtomicU64::new(0);
+        Self(Arc::new(Log { keep, ring, ratable, begun, process, writer }))
     }
 
     /// The number and the name of the next call.
@@ -100,12 +107,12 @@ impl Decisions {
         (number, format!("{:08x}-{number}", self.0.process))
     }
 
-    /// What is kept.
     /// Where traces go.
     pub(crate) fn tracer(&self) -> Tracer {
         self.keep().tracer.clone()
     }
 
+    /// What is kept.
     pub(super) fn keep(&self) -> &Keep {
         &self.0.keep
     }
@@ -117,17 +124,27 @@ impl Decisions {
         if at_hand.as_ref().is_some_and(|record| !record.has_text()) {
             return at_hand.map(|record| Found { record, seen: None });
         }
-        let mut found = None;
+        let found = self.find_on_disk(decision);
+        let seen = found.as_ref().and_then(|found| found.seen.clone());
+        at_hand.map(|record| Found { record, seen }).or(found)
+    }
+
+    /// The same from the files, in which a rating comes after the call that it is about.
+    fn find_on_disk(&self, decision: &str) -> Option<Found> {
+        let (mut found, mut rating) = (None, None);
         let mark = format!("\"decision\":\"{decision}\"");
+        let rated_mark = format!("\"rated\":\"{decision}\"");
         self.newest_first(|line| {
-            if !contains(line, mark.as_bytes()) {
-                return true;
+            if contains(line, rated_mark.as_bytes()) {
+                rating = rating.take().or_else(|| rated(line, decision));
             }
-            found = serde_json::from_slice::<Found>(line).ok();
-            found.as_ref().is_none_or(|found| !found.record.is_called(decision))
+            if contains(line, mark.as_bytes()) {
+                let read = serde_json::from_slice::<Found>(line).ok();
+                found = read.filter(|found| found.record.is_called(decision));
+            }
+            found.is_none()
         });
-        let found = found.filter(|found| found.record.is_called(decision));
-        found.or(at_hand.map(|record| Found { record, seen: None }))
+        found.map(|Found { record, seen }| Found { record: record.rated(rating), seen })
     }
 
     /// The newest `limit` records, newest first.
@@ -167,11 +184,39 @@ impl Decisions {
         }
     }
 
+    /// A router is told what came of a call, and kept in mind for what its caller may say of it later.
+    pub(super) fn tell(&self, record: &Record, told: Told, outcome: CallOutcome) {
+        told.tell(outcome.clone());
+        let bytes_max = self.keep().ratable_bytes_max;
+        self.ratable().keep(record.name(), told.bytes(), (told, outcome), bytes_max);
+    }
+
+    /// What a caller thinks of the reply to a call of its own.
+    ///
+    /// # Errors
+    /// Why that can't be taken.
+    pub(crate) fn rate(
+        &self,
+        decision: &str,
+        caller: &Caller,
+        rating: Rating,
+    ) -> Result<(), Unrated> {
+        let view = RatingView::of(&rating, unix_millis());
+        self.ring().rate(decision, caller, &view)?;
+        if let Some(writer) = &self.0.writer {
+            writer.put(Line::Rating(Rated { rated: decision.into(), rating: view }));
+        }
+        if let Some((told, outcome)) = self.ratable().take(decision) {
+            told.tell(CallOutcome { rating: Some(rating), ..outcome });
+        }
+        Ok(())
+    }
+
     /// Logs a call.
     pub(super) fn push(&self, record: Record, seen: Option<Box<Seen>>) {
         let record = Arc::new(record);
         if let Some(writer) = &self.0.writer {
-            writer.put(Entry { record: record.clone(), seen });
+            writer.put(Line::Decision(Entry { record: record.clone(), seen }));
         }
         self.ring().push(record, &self.0.keep);
     }
@@ -187,11 +232,15 @@ impl Decisions {
         self.0.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn ratable(&self) -> MutexGuard<'_, Ratable<(Told, CallOutcome)>> {
+        self.0.ratable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A log without files.
     #[cfg(test)]
     pub(crate) fn in_memory(records: usize, bytes_max: usize) -> Self {
         let (text, folder) = (LoggedText::Off, None);
-        let (disk_bytes_max, text_bytes_max) = (0, 0);
+        let (disk_bytes_max, text_bytes_max, ratable_bytes_max) = (0, 0, 0);
         let tracer = Tracer::new(None);
         Self::open(Keep {
             records,
@@ -200,6 +249,7 @@ impl Decisions {
             disk_bytes_max,
             text,
             text_bytes_max,
+            ratable_bytes_max,
             tracer,
         })
     }
@@ -216,8 +266,17 @@ impl Decisions {
 impl Ring {
     /// The newest of the files that fit. Lines that are none of ours are passed over.
     fn read(&mut self, folder: &Path, keep: &Keep) {
+        let mut ratings = HashMap::new();
         disk::newest_first(folder, keep.disk_bytes_max, |line| {
-            let Ok(Found { record, .. }) = serde_json::from_slice(line) else { return true };
+            let Ok(Found { record, .. }) = serde_json::from_slice(line) else {
+                // One per decision, so there are no more than lines that are read.
+                ratings.extend(
+                    serde_json::from_slice(line).ok().map(|of: Rated| (of.rated, of.rating)),
+                );
+                return true;
+            };
+            let rating = ratings.remove(record.name());
+            let record = record.rated(rating);
             let bytes = self.bytes + record.bytes();
             if self.records.len() >= keep.records || bytes > keep.bytes_max {
                 return false;
@@ -228,6 +287,24 @@ impl Ring {
         });
     }
 
+    /// Notes a rating in the record of this name, if it is of a call of that caller.
+    fn rate(
+        &mut self,
+        decision: &str,
+        caller: &Caller,
+        rating: &RatingView,
+    ) -> Result<(), Unrated> {
+        let own = |record: &&mut Arc<Record>| record.is_called(decision) && record.is_of(caller);
+        let record = self.records.iter_mut().rev().find(own).ok_or(Unrated::Unknown)?;
+        if record.rating.is_some() {
+            return Err(Unrated::Already);
+        }
+        let before = record.bytes();
+        *record = record.clone().rated(Some(rating.clone()));
+        self.bytes = self.bytes + record.bytes() - before;
+        Ok(())
+    }
+
     fn push(&mut self, record: Arc<Record>, keep: &Keep) {
         self.bytes += record.bytes();
         self.records.push_back(record);
@@ -236,6 +313,12 @@ impl Ring {
             self.bytes -= oldest.bytes();
         }
     }
+}
+
+/// The rating in a line, if it is of this decision.
+fn rated(line: &[u8], decision: &str) -> Option<RatingView> {
+    let read = serde_json::from_slice::<Rated>(line).ok();
+    read.filter(|of| *of.rated == *decision).map(|of| of.rating)
 }
 
 fn contains(line: &[u8], mark: &[u8]) -> bool {

@@ -9,12 +9,16 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use signalbox_confine::clean;
 use signalbox_engine::Usage;
 use signalbox_policy::{ConsensusMode, ExpertState, ExpertView, Note, Plan, Run};
 
-use super::input_view::InputView;
+use super::{
+    input_view::InputView,
+    rating::RatingView,
+    words::{Text, cut, list_bytes, name, text_bytes},
+};
 use crate::{
+    caller::Caller,
     openai::finish_reason,
     pipeline::{call::Call, choice::Choice, end::End},
 };
@@ -22,8 +26,6 @@ use crate::{
 /// Most memory of one record.
 #[cfg(test)]
 pub(crate) const RECORD_BYTES_MAX: usize = 30 << 10;
-/// Bytes of the name of a call, an expert or a policy.
-const NAME_BYTES_MAX: usize = 128;
 /// Bytes of a reason.
 const REASON_BYTES_MAX: usize = 500;
 /// Bytes of the error that ended the call.
@@ -35,11 +37,8 @@ const TAG_BYTES_MAX: (usize, usize) = (64, 256);
 /// Experts of a plan, tags and tries that are kept of one call; of more, their number.
 const LIST_MAX: usize = 16;
 
-/// Text within its bound.
-type Text = Box<str>;
-
 /// One call.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Record {
     /// Counts the calls since the start. Clients may give several calls the same id.
     number: u64,
@@ -77,10 +76,13 @@ pub(crate) struct Record {
     pub(super) prompt_tokens: Option<u32>,
     pub(super) completion_tokens: Option<u32>,
     pub(super) timings: TimingsView,
+    /// What its caller thinks of it; absent until it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rating: Option<RatingView>,
 }
 
 /// A plan as operators read it.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum PlanView {
     Expert(Text),
@@ -89,7 +91,7 @@ enum PlanView {
 }
 
 /// An expert that might have answered.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct CandidateView {
     expert: Text,
     /// `resident`, `loading`, `cold` or `failed`.
@@ -101,7 +103,7 @@ struct CandidateView {
 }
 
 /// One policy in one hook.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct RunView {
     hook: Text,
     /// `policy@revision`.
@@ -123,7 +125,7 @@ struct RunView {
 }
 
 /// What a policy noted.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct NoteView {
     policy: Text,
     key: Text,
@@ -131,7 +133,7 @@ struct NoteView {
 }
 
 /// An expert that did not begin to answer.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Tried {
     expert: Text,
     error: Text,
@@ -152,7 +154,7 @@ pub(super) enum Outcome {
 }
 
 /// Milliseconds since the call was received; absent when it never came so far.
-#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub(super) struct TimingsView {
     pub(super) routed_ms: Option<f64>,
     pub(super) first_text_ms: Option<f64>,
@@ -204,12 +206,31 @@ impl Record {
             prompt_tokens: None,
             completion_tokens: None,
             timings: TimingsView::default(),
+            rating: None,
         }
     }
 
     /// Whether this is what it is called in `x-signalbox-decision`.
     pub(super) fn is_called(&self, decision: &str) -> bool {
         *self.decision == *decision
+    }
+
+    /// What it is called in `x-signalbox-decision`.
+    pub(super) fn name(&self) -> &str {
+        &self.decision
+    }
+
+    /// The same with what its caller thinks of it, where that is known.
+    pub(super) fn rated(self: Arc<Self>, rating: Option<RatingView>) -> Arc<Self> {
+        match rating {
+            Some(rating) => Arc::new(Self { rating: Some(rating), ..Arc::unwrap_or_clone(self) }),
+            None => self,
+        }
+    }
+
+    /// Whether this is whose call it was.
+    pub(super) fn is_of(&self, caller: &Caller) -> bool {
+        self.caller == name(&caller.to_string())
     }
 
     /// When it was received, milliseconds since 1970.
@@ -336,6 +357,7 @@ impl Record {
             + self.reason.len()
             + texts.into_iter().map(|text| text_bytes(text.as_ref())).sum::<usize>()
             + plan
+            + self.rating.as_ref().map_or(0, RatingView::bytes)
             + self.tags.capacity() * size_of::<(Text, Text)>()
             + tags
             + self.candidates.capacity() * size_of::<CandidateView>()
@@ -357,14 +379,6 @@ pub(super) fn shared<'d, D: Deserializer<'d>>(from: D) -> Result<Arc<Record>, D:
 /// Writes a shared record as it is.
 pub(crate) fn as_it_is<S: Serializer>(record: &Arc<Record>, to: S) -> Result<S::Ok, S::Error> {
     record.serialize(to)
-}
-
-fn text_bytes(text: Option<&Text>) -> usize {
-    text.map_or(0, |text| text.len())
-}
-
-fn list_bytes(list: &Vec<Text>) -> usize {
-    list.capacity() * size_of::<Text>() + list.iter().map(|text| text.len()).sum::<usize>()
 }
 
 fn plan_view(plan: &Plan) -> PlanView {
@@ -429,15 +443,7 @@ fn left_out(more: usize) -> Text {
     format!("… and {more} more").into()
 }
 
-fn name(text: &str) -> Text {
-    cut(text, NAME_BYTES_MAX)
-}
-
-fn cut(text: &str, bytes_max: usize) -> Text {
-    clean(text, bytes_max).into_boxed_str()
-}
-
-fn unix_millis() -> u64 {
+pub(super) fn unix_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

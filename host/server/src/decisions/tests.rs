@@ -10,7 +10,7 @@ use std::{
 };
 
 use signalbox_engine::{Ends, EngineError, Progress, Sampling};
-use signalbox_policy::{ConsensusMode, ExpertState, ExpertView, Message, Plan, PolicyRef};
+use signalbox_policy::{ConsensusMode, ExpertState, ExpertView, Message, Plan, PolicyRef, Rating};
 
 use super::{log::Keep, record::RECORD_BYTES_MAX, *};
 use crate::{
@@ -48,6 +48,7 @@ fn keep(records: usize, bytes_max: usize, folder: Option<&Path>, text: LoggedTex
         disk_bytes_max: 8 << 20,
         text,
         text_bytes_max: 1000,
+        ratable_bytes_max: 0,
         tracer: Tracer::new(None),
     }
 }
@@ -60,7 +61,7 @@ fn hostile() -> String {
 fn choice(plan: Plan) -> Choice {
     let tags = vec![(hostile(), hostile()); 500];
     let route = Route::Policy(PolicyRef { name: hostile(), revision: "0".into() });
-    Choice { route, plan, reason: hostile(), confidence: Some(1.0), tags }
+    Choice { route, plan, reason: hostile(), confidence: Some(1.0), tags, told: None }
 }
 
 /// So many experts of this name.
@@ -259,6 +260,36 @@ async fn recorded_calls_are_replayed_within_bounds() {
     assert_eq!(said(0, 2, 1 << 20), ["three", "two"]);
     assert_eq!(said(0, 9, 2 * 517).len(), 2, "of which each has five bytes at most and one expert");
     assert!(said(u64::MAX, 9, 1 << 20).is_empty(), "before that time");
+}
+
+#[tokio::test]
+async fn a_rating_of_its_caller_stands_in_the_record_and_in_the_files() {
+    let root = tempfile::tempdir().unwrap();
+    let open =
+        |records| Decisions::open(keep(records, 1 << 20, Some(root.path()), LoggedText::Off));
+    let log = open(9);
+    let name = routed(&log, "hello", "hello");
+    let (owner, other) = (Caller::owner(&hostile()), Caller::owner("other"));
+    let rating = || Rating { value: 0.5, note: Some(hostile()) };
+    assert_eq!(log.rate(&name, &other, rating()), Err(Unrated::Unknown));
+    assert_eq!(log.rate("none", &owner, rating()), Err(Unrated::Unknown));
+    assert_eq!(log.rate(&name, &owner, rating()), Ok(()));
+    assert_eq!(log.rate(&name, &owner, rating()), Err(Unrated::Already));
+    let (bytes, sum, _) = log.held();
+    assert_eq!(bytes, sum);
+    let rated = |log: &Decisions| {
+        let record = serde_json::to_value(&*log.find(&name).unwrap().record).unwrap();
+        let note = record["rating"]["note"].as_str().map(str::len);
+        (record["rating"]["value"].as_f64(), note.is_some_and(|bytes| bytes <= 1100))
+    };
+    assert_eq!(rated(&log), (Some(0.5), true));
+    routed(&log, "newer", "newer");
+    written(&log).await;
+    drop(log);
+    assert_eq!(rated(&open(9)), (Some(0.5), true), "in memory again");
+    let log = open(1);
+    assert_eq!((log.recent(9).len(), rated(&log)), (1, (Some(0.5), true)), "from the files");
+    assert_eq!(open(9).rate(&name, &owner, rating()), Err(Unrated::Already));
 }
 
 fn count(of: &AtomicU64) -> u64 {

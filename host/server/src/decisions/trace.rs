@@ -5,17 +5,18 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 use signalbox_confine::{LINE_BYTES, clean};
 use signalbox_engine::{EngineError, Progress, Timings, Usage};
-use signalbox_policy::{ExpertView, Notes, PolicyRef, Run, Runs};
+use signalbox_policy::{CallEnd, CallOutcome, ExpertView, Notes, PolicyRef, Run, Runs, Told};
 use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
     log::Decisions,
+    outcome,
     record::{Outcome, Record},
     seen::Seen,
 };
 use crate::{
-    otel::{Measured, Parent},
+    otel::{Asks, Measured, Parent},
     pipeline::{
         call::{Call, Form},
         choice::Choice,
@@ -48,6 +49,15 @@ pub(crate) struct Trace {
     span: Span,
     /// What is said of it where traces go.
     traced: Traced,
+    /// What is told to the router that decided it, where that wants to know.
+    told: Option<Told>,
+    ended: Ended,
+}
+
+/// How a call ended, as far as routers are told beyond its record.
+struct Ended {
+    how: CallEnd,
+    cached_tokens: Option<u32>,
 }
 
 /// What a trace says of a call beside its record.
@@ -57,6 +67,8 @@ struct Traced {
     operation: &'static str,
     /// The client's fault, or nobody's.
     blameless: bool,
+    /// What policies ask of experts.
+    asks: Asks,
     /// When the expert that answers was asked.
     asked: Option<Instant>,
     engine: Option<Timings>,
@@ -72,7 +84,8 @@ impl Decisions {
         let (id, progress) = (call.view.id.clone(), call.progress.clone());
         let (notes, runs) = (call.view.notes.clone(), call.view.runs.clone());
         let (detour, seen, log) = (String::new(), None, self.clone());
-        let traced = Traced::of(call);
+        let traced = Traced::of(call, self.keep().tracer.is_on());
+        let ended = Ended { how: CallEnd::Left, cached_tokens: None };
         Trace {
             id,
             decision,
@@ -86,6 +99,8 @@ impl Decisions {
             log,
             span,
             traced,
+            told: None,
+            ended,
         }
     }
 }
@@ -117,9 +132,14 @@ impl Trace {
         self.span.clone()
     }
 
-    /// Its texts become vectors.
-    pub(crate) fn embeds(&mut self) {
-        self.traced.operation = "embeddings";
+    /// Its texts become vectors, for this.
+    pub(crate) fn embeds(&mut self, operation: &'static str) {
+        self.traced.operation = operation;
+    }
+
+    /// Where it is written down what policies ask of experts.
+    pub(crate) fn asks(&self) -> Asks {
+        self.traced.asks.clone()
     }
 
     /// An expert is asked; if others were before, they did not begin to answer.
@@ -169,6 +189,7 @@ impl Trace {
             record.chose(choice);
             record.timings.routed_ms = Some(routed_ms);
         });
+        self.told = choice.told.clone();
     }
 
     /// A pre policy answered by itself.
@@ -195,12 +216,20 @@ impl Trace {
         self.write(|record| record.answering(model));
     }
 
+    /// The first text leaves for the client.
+    pub(crate) fn speaking(&mut self) {
+        let ms = millis(self.received.elapsed());
+        self.write(|record| record.timings.first_text_ms = Some(ms));
+    }
+
     /// The reply is complete.
     pub(crate) fn finished(&mut self, end: &End) {
         let ms = millis(self.received.elapsed());
         self.span
             .in_scope(|| tracing::debug!(ending = ?end.ending, usage = ?end.usage, ms, "done"));
         self.write(|record| record.finished(end));
+        let cached_tokens = end.usage.map(|usage| usage.cached_tokens);
+        self.ended = Ended { how: outcome::ended(&end.ending), cached_tokens };
         self.traced.engine = end.performance.engine;
         self.close(Outcome::Completed);
     }
@@ -220,6 +249,7 @@ impl Trace {
     fn fail(&mut self, refusal: Refusal, outcome: Outcome) -> Refused {
         let grounds = refusal.to_string();
         self.traced.blameless = !refusal.is_for_operators();
+        self.ended.how = CallEnd::Failed(outcome::fault(&refusal));
         self.write(|record| record.failed(&grounds));
         if refusal.is_for_operators() {
             let error = clean(&grounds, 4 * LINE_BYTES);
@@ -258,18 +288,38 @@ impl Trace {
         record.noted(&self.notes.all());
         record.ran(&runs);
         self.log.keep().tracer.ended(self.traced.measured(&record, self.received, runs));
+        if let Some(told) = self.told.take() {
+            self.log.tell(&record, told, self.ended.of(&record));
+        }
         self.log.push(*record, self.seen.take());
     }
 }
 
+impl Ended {
+    fn of(&self, record: &Record) -> CallOutcome {
+        let ms = |ms: f64| ms.round() as u32; // saturates
+        CallOutcome {
+            expert: record.expert.as_deref().map(str::to_owned),
+            end: self.how,
+            first_text_ms: record.timings.first_text_ms.map(ms),
+            total_ms: ms(record.timings.total_ms),
+            prompt_tokens: record.prompt_tokens,
+            cached_tokens: self.cached_tokens,
+            completion_tokens: record.completion_tokens,
+            rating: None,
+        }
+    }
+}
+
 impl Traced {
-    fn of(call: &Call) -> Self {
+    fn of(call: &Call, is_traced: bool) -> Self {
         let operation = match call.form {
             Form::Chat => "chat",
             Form::Text => "text_completion",
         };
         let (parent, at) = (call.caller.parent(), SystemTime::now());
-        Self { parent, at, operation, blameless: true, asked: None, engine: None }
+        let (asks, asked, engine) = (Asks::of(is_traced), None, None);
+        Self { parent, at, operation, blameless: true, asks, asked, engine }
     }
 
     fn measured<'r>(&self, record: &'r Record, received: Instant, runs: Vec<Run>) -> Measured<'r> {
@@ -286,6 +336,7 @@ impl Traced {
             finish_reason: record.finish_reason.as_deref(),
             tokens: (record.prompt_tokens, record.completion_tokens),
             runs,
+            asks: self.asks.all(),
             work: self.asked.map(Instant::into_std).zip(self.engine),
         }
     }

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::{
     disk::Segments,
+    rating::Rated,
     record::{self, Record},
     seen::Seen,
 };
@@ -34,6 +35,14 @@ pub(super) struct Entry {
     pub(super) seen: Option<Box<Seen>>,
 }
 
+/// What is written: a decision, or what came to one later.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Line {
+    Decision(Entry),
+    Rating(Rated),
+}
+
 /// What became of decisions, for `/metrics`.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -49,7 +58,7 @@ pub(crate) struct Counts {
 
 /// The queue's beginning.
 pub(super) struct Writer {
-    queue: SyncSender<(Entry, usize)>,
+    queue: SyncSender<(Line, usize)>,
     pub(super) counts: Arc<Counts>,
 }
 
@@ -59,21 +68,19 @@ impl Writer {
     /// # Errors
     /// No thread can be had.
     pub(super) fn start(folder: PathBuf, bytes_max: u64) -> io::Result<Self> {
-        let (queue, entries) = mpsc::sync_channel(DECISION_QUEUE_MAX);
+        let (queue, lines) = mpsc::sync_channel(DECISION_QUEUE_MAX);
         let counts = Arc::new(Counts::default());
         let pen = Pen { folder, bytes_max, segments: None, again: None, counts: counts.clone() };
-        thread::Builder::new()
-            .name("decision-log".into())
-            .spawn(move || pen.write_all(&entries))?;
+        thread::Builder::new().name("decision-log".into()).spawn(move || pen.write_all(&lines))?;
         Ok(Self { queue, counts })
     }
 
-    /// Puts a decision in the queue; never waits.
-    pub(super) fn put(&self, entry: Entry) {
-        let bytes = entry.record.bytes() + entry.seen.as_ref().map_or(0, |seen| seen.bytes());
+    /// Puts something in the queue; never waits.
+    pub(super) fn put(&self, line: Line) {
+        let bytes = line.bytes();
         let waiting = &self.counts.waiting_bytes;
         let fits = waiting.fetch_add(bytes, Relaxed) + bytes <= DECISION_QUEUE_BYTES_MAX;
-        if !fits || self.queue.try_send((entry, bytes)).is_err() {
+        if !fits || self.queue.try_send((line, bytes)).is_err() {
             waiting.fetch_sub(bytes, Relaxed);
             self.counts.dropped_waiting.fetch_add(1, Relaxed);
         }
@@ -82,6 +89,17 @@ impl Writer {
     /// Whether everything that was put in was seen to.
     pub(super) fn is_idle(&self) -> bool {
         self.counts.waiting_bytes.load(Relaxed) == 0
+    }
+}
+
+impl Line {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Decision(Entry { record, seen }) => {
+                record.bytes() + seen.as_ref().map_or(0, |seen| seen.bytes())
+            }
+            Self::Rating(rated) => size_of::<Rated>() + rated.rating.bytes(),
+        }
     }
 }
 
@@ -97,9 +115,9 @@ struct Pen {
 }
 
 impl Pen {
-    fn write_all(mut self, entries: &Receiver<(Entry, usize)>) {
-        for (entry, bytes) in entries {
-            let written = self.write(entry);
+    fn write_all(mut self, lines: &Receiver<(Line, usize)>) {
+        for (line, bytes) in lines {
+            let written = self.write(line);
             let of = if written { &self.counts.written } else { &self.counts.dropped_by_disk };
             of.fetch_add(1, Relaxed);
             let bytes_now = self.segments.as_ref().map_or(0, Segments::bytes);
@@ -109,11 +127,11 @@ impl Pen {
     }
 
     /// Whether it could be written. Where the text is too long for a segment, the rest is kept.
-    fn write(&mut self, entry: Entry) -> bool {
+    fn write(&mut self, line: Line) -> bool {
         if self.again.is_some_and(|again| Instant::now() < again) {
             return false;
         }
-        match self.try_write(entry) {
+        match self.try_write(line) {
             Ok(written) => written,
             Err(error) => {
                 tracing::warn!(
@@ -126,14 +144,15 @@ impl Pen {
         }
     }
 
-    fn try_write(&mut self, entry: Entry) -> io::Result<bool> {
+    fn try_write(&mut self, line: Line) -> io::Result<bool> {
         let segments = match &mut self.segments {
             Some(segments) => segments,
             None => self.segments.insert(Segments::open(&self.folder, self.bytes_max)?),
         };
-        if segments.append(&serde_json::to_vec(&entry)?)? {
+        if segments.append(&serde_json::to_vec(&line)?)? {
             return Ok(true);
         }
+        let Line::Decision(entry) = line else { return Ok(false) };
         segments.append(&serde_json::to_vec(&Entry { seen: None, ..entry })?)
     }
 }

@@ -7,6 +7,7 @@ use signalbox_engine::Timings;
 use signalbox_policy::Run;
 
 use super::{
+    asks::Ask,
     context::{Parent, SpanId, TraceId},
     settings::GenAi,
     span::{Kind, Span, TraceOfCall},
@@ -21,7 +22,7 @@ pub(crate) struct Measured<'a> {
     pub(crate) parent: Option<Parent>,
     /// When it was received, by the steady clock and by the wall's.
     pub(crate) received: (Instant, SystemTime),
-    /// What the conventions call it: `chat`, `text_completion`, `embeddings`.
+    /// What the conventions call it: `chat`, `text_completion`, `embeddings`; or `rerank`, which they have no word for.
     pub(crate) operation: &'static str,
     /// What the client named.
     pub(crate) asked_for: Option<&'a str>,
@@ -38,6 +39,8 @@ pub(crate) struct Measured<'a> {
     pub(crate) tokens: (Option<u32>, Option<u32>),
     /// What policies did.
     pub(crate) runs: Vec<Run>,
+    /// What they asked of experts.
+    pub(crate) asks: Vec<Ask>,
     /// When the expert was asked, and its own account.
     pub(crate) work: Option<(Instant, Timings)>,
 }
@@ -50,7 +53,16 @@ impl Measured<'_> {
         }
         let call = SpanId::fresh();
         let mut spans = vec![self.call(call, gen_ai)];
-        spans.extend(self.runs.iter().map(|run| self.hook(call, run)));
+        let hooks: Vec<Span> = self.runs.iter().map(|run| self.hook(call, run)).collect();
+        let asks = self.asks.iter().map(|ask| {
+            let mut runs = self.runs.iter().zip(&hooks);
+            let asker =
+                runs.find(|(run, _)| (run.hook, &run.policy) == (ask.asker.0, &ask.asker.1));
+            self.ask(asker.map_or(call, |(_, hook)| hook.id), ask, gen_ai)
+        });
+        let asks: Vec<Span> = asks.collect();
+        spans.extend(hooks);
+        spans.extend(asks);
         if let Some((asked, timings)) = &self.work {
             spans.extend(self.work(call, *asked, timings));
         }
@@ -83,22 +95,23 @@ impl Measured<'_> {
     }
 
     fn gen_ai(&self, version: GenAi) -> Vec<(&'static str, Value)> {
-        let provider = match version {
-            GenAi::Off => return Vec::new(),
-            GenAi::V1_36 => "gen_ai.system",
-            GenAi::V1_37 => "gen_ai.provider.name",
-        };
-        let always =
-            [(provider, json!(PROVIDER)), ("gen_ai.operation.name", json!(self.operation))];
-        let known = [
-            ("gen_ai.request.model", self.asked_for.map(|model| json!(model))),
-            ("gen_ai.response.model", self.expert.map(|model| json!(model))),
-            ("gen_ai.response.finish_reasons", self.finish_reason.map(|reason| json!([reason]))),
-            ("gen_ai.usage.input_tokens", self.tokens.0.map(|tokens| json!(tokens))),
-            ("gen_ai.usage.output_tokens", self.tokens.1.map(|tokens| json!(tokens))),
-        ];
-        let known = known.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        always.into_iter().chain(known).collect()
+        let model = (self.asked_for, self.expert);
+        let mut attributes = gen_ai(version, self.operation, model, self.tokens);
+        if version != GenAi::Off {
+            let reason = self.finish_reason.map(|reason| json!([reason]));
+            attributes.extend(reason.map(|reason| ("gen_ai.response.finish_reasons", reason)));
+        }
+        attributes
+    }
+
+    /// What a policy asked of an expert, from its question to the answer.
+    fn ask(&self, hook: SpanId, ask: &Ask, version: GenAi) -> Span {
+        let model = (ask.asked_for.as_deref(), Some(&*ask.expert));
+        let tokens = (Some(ask.tokens.0), Some(ask.tokens.1));
+        let mut attributes = vec![("signalbox.import", json!(ask.import))];
+        attributes.extend(gen_ai(version, ask.operation, model, tokens));
+        let name = format!("{} {}", ask.operation, ask.expert);
+        Span { failed: ask.failed, attributes, ..self.step(hook, name, ask.began, ask.until) }
     }
 
     /// From the first call into the component to the end of the last: a reply in `post` takes several.
@@ -157,4 +170,27 @@ impl Measured<'_> {
         let (steady, wall) = self.received;
         wall + moment.saturating_duration_since(steady)
     }
+}
+
+/// What the conventions have for work of a model: whom it was asked of and who did it, and tokens of prompt and reply.
+fn gen_ai(
+    version: GenAi,
+    operation: &str,
+    (asked_for, expert): (Option<&str>, Option<&str>),
+    tokens: (Option<u32>, Option<u32>),
+) -> Vec<(&'static str, Value)> {
+    let provider = match version {
+        GenAi::Off => return Vec::new(),
+        GenAi::V1_36 => "gen_ai.system",
+        GenAi::V1_37 => "gen_ai.provider.name",
+    };
+    let always = [(provider, json!(PROVIDER)), ("gen_ai.operation.name", json!(operation))];
+    let known = [
+        ("gen_ai.request.model", asked_for.map(|model| json!(model))),
+        ("gen_ai.response.model", expert.map(|model| json!(model))),
+        ("gen_ai.usage.input_tokens", tokens.0.map(|tokens| json!(tokens))),
+        ("gen_ai.usage.output_tokens", tokens.1.map(|tokens| json!(tokens))),
+    ];
+    let known = known.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    always.into_iter().chain(known).collect()
 }

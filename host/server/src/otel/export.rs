@@ -1,5 +1,6 @@
-//! The task that sends traces. It has all the time it needs, for nobody waits for it; what can't be sent is dropped and
-//! counted, so a receiver that is gone costs one line in the log and no memory.
+//! The task that sends traces. It has all the time it needs, for nobody waits for it; what can't be sent is sent again
+//! within bounds, then dropped and counted, so a receiver that is gone costs one line in the log and no more memory than
+//! the queue has.
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -7,9 +8,13 @@ use axum::http::{HeaderValue, Request, Response, header};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 
 use super::{
+    retry::{Pauses, Unsent},
     settings::TraceSettings,
     span::{TraceOfCall, written},
     tracer::Tracer,
@@ -37,8 +42,7 @@ pub(crate) async fn export(tracer: Tracer) {
         };
         // Running out of time is what ends the gathering, as a rule.
         let _ = timeout(GATHER, gather).await;
-        let sent = timeout(SEND, send(&shared.settings, &batch)).await;
-        match sent.unwrap_or_else(|_| Err(format!("it takes longer than {SEND:?}"))) {
+        match delivered(&shared.settings, &batch).await {
             Ok(()) if std::mem::take(&mut failing) => tracing::info!("traces are taken again"),
             Ok(()) => {}
             Err(why) => {
@@ -54,24 +58,37 @@ pub(crate) async fn export(tracer: Tracer) {
     }
 }
 
-async fn send(settings: &TraceSettings, batch: &[TraceOfCall]) -> Result<(), String> {
+/// Sends a batch, and once more where that may help; the error is the last one's.
+async fn delivered(settings: &TraceSettings, batch: &[TraceOfCall]) -> Result<(), String> {
+    let mut pauses = Pauses::default();
+    loop {
+        let sent = timeout(SEND, send(settings, batch)).await;
+        let late = |_| Err(Unsent::unanswered(format!("it takes longer than {SEND:?}")));
+        let Err(unsent) = sent.unwrap_or_else(late) else { return Ok(()) };
+        let Some(pause) = pauses.next(&unsent) else { return Err(unsent.why) };
+        tracing::debug!(why = unsent.why, ?pause, "traces are sent once more");
+        sleep(pause).await;
+    }
+}
+
+async fn send(settings: &TraceSettings, batch: &[TraceOfCall]) -> Result<(), Unsent> {
     let uri = &settings.endpoint;
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-    let request = request(settings, batch)?;
-    let stream = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
-    let status = async |answer: Response<Incoming>| answer.status();
-    let status = match tls {
+    let request = request(settings, batch).map_err(Unsent::unsendable)?;
+    let stream = TcpStream::connect((host, port)).await.map_err(Unsent::unanswered)?;
+    let head = async |answer: Response<Incoming>| answer.into_parts().0;
+    let head = match tls {
         true => {
-            let stream = secured(host, stream).await.map_err(|error| error.to_string())?;
-            exchange(stream, request, status).await
+            let stream = secured(host, stream).await.map_err(Unsent::unanswered)?;
+            exchange(stream, request, head).await
         }
-        false => exchange(stream, request, status).await,
+        false => exchange(stream, request, head).await,
     };
-    match status.map_err(|error| error.to_string())? {
-        status if status.is_success() => Ok(()),
-        status => Err(format!("it answers {}", status.as_u16())),
+    match head.map_err(Unsent::unanswered)? {
+        head if head.status.is_success() => Ok(()),
+        head => Err(Unsent::refused(head.status, &head.headers)),
     }
 }
 

@@ -47,6 +47,11 @@ impl Tracer {
         }))
     }
 
+    /// Whether traces go anywhere.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// A call has ended. Never waits.
     pub(crate) fn ended(&self, call: Measured<'_>) {
         let Some(shared) = &self.0 else { return };

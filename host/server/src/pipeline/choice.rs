@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use signalbox_policy::{Plan, PolicyRef};
+use signalbox_policy::{Plan, PolicyRef, Told};
 
 /// A plan and its grounds.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub(crate) struct Choice {
     pub(crate) confidence: Option<f32>,
     /// The router's labels.
     pub(crate) tags: Vec<(String, String)>,
+    /// For the router, once it is known what came of it.
+    pub(crate) told: Option<Told>,
 }
 
 /// Who chose.

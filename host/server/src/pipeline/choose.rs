@@ -18,8 +18,9 @@ const LATEST: &str = ":latest";
 /// What experts that can see are capable of.
 const IMAGES: &str = "images";
 
-/// What experts are capable of that make vectors of texts, and nothing else.
+/// What experts are capable of that make vectors of texts, and nothing else; or score one text for another.
 const EMBEDDINGS: &str = "embeddings";
+const RERANK: &str = "rerank";
 
 /// Chooses who answers. Who makes vectors does not converse, so no router hears of it.
 pub(super) async fn choose(
@@ -30,12 +31,15 @@ pub(super) async fn choose(
     if let Some(named) = &call.view.model {
         return client_named(named, &menu);
     }
-    menu.retain(|expert| !encodes(expert));
+    menu.retain(converses);
     if menu.iter().all(|expert| matches!(expert.state, ExpertState::Failed(_))) {
         return Err(Refusal::NoExpert { failed: menu.iter().map(ailment).collect() });
     }
     match policies.route(&call.view, &menu).await? {
-        Some(decision) => Ok(routed(decision)),
+        Some(decision) => {
+            let told = policies.told(&call.view, &decision);
+            Ok(Choice { told, ..routed(decision) })
+        }
         None => native(&menu, call.has_images(), policies.router()),
     }
 }
@@ -48,15 +52,40 @@ pub(super) fn encoder(
     if let Some(named) = named {
         return Ok((by_name(named, menu)?.to_owned(), client_named(named, menu)?));
     }
-    let able = menu.iter().filter(|e| encodes(e) && !matches!(e.state, ExpertState::Failed(_)));
     let none = || EngineError::NoVectors { expert: None, encoding: vec![] };
-    let expert = able.min_by_key(|e| Reverse(e.priority)).ok_or_else(none)?;
+    let expert = best(menu, EMBEDDINGS).ok_or_else(none)?;
     let reason = "embedding expert of highest priority".to_owned();
     Ok((expert.id.clone(), plain(Route::Default, &expert.id, reason)))
 }
 
-fn encodes(expert: &ExpertView) -> bool {
-    expert.capabilities.iter().any(|known| known == EMBEDDINGS)
+/// Chooses who ranks, and says whether it scores pairs of texts: a cross-encoder where there is one, or else who makes
+/// vectors.
+pub(super) fn ranker(
+    menu: &[ExpertView],
+    named: Option<&str>,
+) -> Result<(String, Choice, bool), Refusal> {
+    if let (None, Some(expert)) = (named, best(menu, RERANK)) {
+        let reason = "reranking expert of highest priority".to_owned();
+        return Ok((expert.id.clone(), plain(Route::Default, &expert.id, reason), true));
+    }
+    let (id, choice) = encoder(menu, named)?;
+    let scores = menu.iter().any(|expert| expert.id == id && can(expert, RERANK));
+    Ok((id, choice, scores))
+}
+
+fn converses(expert: &ExpertView) -> bool {
+    !can(expert, EMBEDDINGS) && !can(expert, RERANK)
+}
+
+/// The one of highest priority that can do this and can be asked.
+fn best<'m>(menu: &'m [ExpertView], what: &str) -> Option<&'m ExpertView> {
+    let able = menu.iter().filter(|expert| can(expert, what));
+    let able = able.filter(|expert| !matches!(expert.state, ExpertState::Failed(_)));
+    able.min_by_key(|expert| Reverse(expert.priority))
+}
+
+fn can(expert: &ExpertView, what: &str) -> bool {
+    expert.capabilities.iter().any(|known| known == what)
 }
 
 fn client_named(named: &str, menu: &[ExpertView]) -> Result<Choice, Refusal> {
@@ -93,7 +122,8 @@ pub(crate) fn find_begun<'m>(
 
 fn routed(decision: Decision) -> Choice {
     let Decision { policy, plan, reason, confidence, tags } = decision;
-    Choice { route: Route::Policy(policy), plan, reason, confidence: Some(confidence), tags }
+    let (route, confidence) = (Route::Policy(policy), Some(confidence));
+    Choice { route, plan, reason, confidence, tags, told: None }
 }
 
 /// Whom a call reaches if no policy has a say.
@@ -124,7 +154,8 @@ fn native(
 /// The general expert of highest priority that can answer, else any other. A call with images prefers one that
 /// can see; says whether it was chosen for that.
 fn default(menu: &[ExpertView], images: bool) -> Result<(&ExpertView, bool), Refusal> {
-    let able = || menu.iter().filter(|e| !encodes(e) && !matches!(e.state, ExpertState::Failed(_)));
+    let able =
+        || menu.iter().filter(|e| converses(e) && !matches!(e.state, ExpertState::Failed(_)));
     let highest = |e: &&ExpertView| Reverse(e.priority); // min_by_key keeps the operator's order
     let sees = |e: &&ExpertView| e.capabilities.iter().any(|known| known == IMAGES);
     let seeing = able().filter(|e| images && sees(e)).min_by_key(highest);
@@ -143,7 +174,8 @@ fn ailment(expert: &ExpertView) -> String {
 }
 
 fn plain(route: Route, expert: &str, reason: String) -> Choice {
-    Choice { route, plan: Plan::Expert(expert.to_owned()), reason, confidence: None, tags: vec![] }
+    let plan = Plan::Expert(expert.to_owned());
+    Choice { route, plan, reason, confidence: None, tags: vec![], told: None }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use signalbox_policy::{ExpertState as StateView, ExpertView};
 use super::call::{Bounds, Call, Form};
 
 /// What a policy may know about an expert.
-pub(crate) fn expert_view(expert: ExpertStatus) -> ExpertView {
+pub fn expert_view(expert: ExpertStatus) -> ExpertView {
     let description = match expert.use_cases.as_slice() {
         [] => expert.description,
         cases => {

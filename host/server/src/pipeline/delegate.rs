@@ -6,7 +6,10 @@ mod decide;
 mod embed;
 mod infer;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use signalbox_engine::{Blame, EngineError, Message, Priority, Progress, Prompt, Request};
@@ -22,7 +25,11 @@ use super::{
     experts::Experts,
     parameters,
 };
-use crate::{caller::Caller, quota::Charge};
+use crate::{
+    caller::Caller,
+    otel::{Ask, Asks},
+    quota::Charge,
+};
 
 /// Asks for the policies of one call.
 pub(super) struct ForCaller {
@@ -32,6 +39,8 @@ pub(super) struct ForCaller {
     pub(super) caller: Caller,
     /// The call without its messages, for as long as it is not decided who answers it.
     pub(super) unanswered: Option<Call>,
+    /// Where it goes down what was asked.
+    pub(super) asks: Asks,
     pub(super) runtime: Handle,
 }
 
@@ -72,14 +81,30 @@ impl ForCaller {
         }
     }
 
-    fn asking(&self, aside: bool, bill: Bill) -> Asking {
+    fn asking(&self, what: What<'_>, terms: Terms) -> Asking {
+        let Terms { aside, bill, asker, .. } = terms;
+        let What { import, operation, named, expert } = what;
         let progress = Progress::default();
         let charge = if aside { None } else { self.caller.charged(&progress) };
+        let now = Instant::now();
+        let ask = Ask {
+            asker,
+            import,
+            operation,
+            asked_for: named.map(str::to_owned),
+            expert: expert.to_owned(),
+            began: now,
+            until: now,
+            tokens: (0, 0),
+            failed: true,
+        };
+        // What is only compared is no part of the call.
+        let asks = if aside { Asks::default() } else { self.asks.clone() };
         Asking {
             experts: self.experts.clone(),
             scope: self.caller.number(),
             priority: if aside { Priority::Low } else { self.caller.priority() },
-            spending: Spending { progress, bill, _charge: charge },
+            spending: Spending { progress, bill, ask, asks, _charge: charge },
         }
     }
 
@@ -138,6 +163,17 @@ impl<T> Drop for Task<T> {
     }
 }
 
+/// What is asked, and of whom.
+struct What<'a> {
+    /// The import that it came through.
+    import: &'static str,
+    /// As traces have it.
+    operation: &'static str,
+    /// Whom the policy named.
+    named: Option<&'a str>,
+    expert: &'a str,
+}
+
 /// One thing that is asked.
 struct Asking {
     experts: Arc<dyn Experts>,
@@ -172,17 +208,29 @@ impl Asking {
     }
 }
 
-/// What is spent on it, for the caller's account and the policy's counters, however it ends.
+/// What is spent on it, for the caller's account, the policy's counters and the call's trace, however it ends.
 struct Spending {
     progress: Progress,
     bill: Bill,
+    ask: Ask,
+    asks: Asks,
     _charge: Option<Charge>,
+}
+
+impl Spending {
+    /// It came to its end.
+    fn answered<T>(mut self, answer: T) -> T {
+        self.ask.failed = false;
+        answer
+    }
 }
 
 impl Drop for Spending {
     fn drop(&mut self) {
         let (prompt, completion) = self.progress.spent();
         self.bill.add(u64::from(prompt) + u64::from(completion));
+        let (until, tokens) = (Instant::now(), (prompt, completion));
+        self.asks.ended(Ask { until, tokens, ..self.ask.clone() });
     }
 }
 

@@ -1,6 +1,8 @@
 //! Vectors of texts. Policies see a call with a user's message for each text, and may change or refuse it before an expert
 //! sees any of them. No route policy is asked, for routers choose who converses, and there is no reply to examine.
 
+use std::sync::Arc;
+
 use signalbox_engine::{EmbedRequest, Embeddable, Embedded, EngineError, Finish, Usage};
 use signalbox_policy::{Message, PreVerdict};
 use tracing::Instrument;
@@ -23,6 +25,10 @@ pub(crate) struct Texts {
     pub(crate) tokens: Vec<Option<TokenPrompt>>,
     /// A text that is too long loses its end.
     pub(crate) truncate: bool,
+    /// What traces call it.
+    pub(crate) operation: &'static str,
+    /// The first one asks for the others, which an expert may score for it.
+    pub(crate) ranks: bool,
 }
 
 /// Vectors that were made.
@@ -37,6 +43,8 @@ pub(crate) struct Vectors {
     pub(crate) decision: String,
     /// One for each of the client's messages, in their order.
     pub(crate) vectors: Vec<Vec<f32>>,
+    /// They are the scores of all messages but the first, for that one.
+    pub(crate) scores: bool,
     /// What they cost.
     pub(crate) usage: Usage,
 }
@@ -54,10 +62,10 @@ impl Pipeline {
     ) -> Result<Vectors, Refused> {
         let _charge = call.caller.charged(&call.progress);
         let mut trace = self.decisions.begin(&call);
-        trace.embeds();
+        trace.embeds(texts.operation);
         let span = trace.span();
         let embedding = self.embedded(call, texts, &mut trace).instrument(span);
-        let (model, route, embedded) = match deadline.within(embedding).await.flatten() {
+        let (model, route, scores, embedded) = match deadline.within(embedding).await.flatten() {
             Ok(embedded) => embedded,
             Err(refusal) => return Err(trace.refused(refusal)),
         };
@@ -68,7 +76,7 @@ impl Pipeline {
         let usage = Usage { prompt_tokens, ..Usage::default() };
         let (ending, performance) = (Ending::Expert(Finish::Stop), Performance::default());
         meter.finished(End { ending, usage: Some(usage), performance });
-        Ok(Vectors { model, route, reason, decision, vectors, usage })
+        Ok(Vectors { model, route, reason, decision, vectors, scores, usage })
     }
 
     async fn embedded(
@@ -76,12 +84,12 @@ impl Pipeline {
         mut call: Call,
         texts: Texts,
         trace: &mut Trace,
-    ) -> Result<(String, Route, Embedded), Refusal> {
+    ) -> Result<(String, Route, bool, Embedded), Refusal> {
         let policies = self.policies.snapshot_of(&call.caller.stickiness(&call.view.id));
         self.name_expert(&mut call)?;
         self.describe(&mut call);
         trace.shown(&call.view);
-        self.lend(&mut call);
+        self.lend(&mut call, trace.asks());
         let view = match policies.pre(call.view).await? {
             PreVerdict::Proceed(view) => view,
             PreVerdict::Answer { policy, .. } => {
@@ -95,11 +103,18 @@ impl Pipeline {
         trace.examined();
         // A policy may name another expert, but none that the caller may not ask.
         let menu = self.menu(&call.caller);
-        let (expert, choice) = choose::encoder(&menu, view.model.as_deref())?;
+        let named = view.model.as_deref();
+        let (expert, choice, scores) = match texts.ranks {
+            true => choose::ranker(&menu, named)?,
+            false => {
+                choose::encoder(&menu, named).map(|(expert, choice)| (expert, choice, false))?
+            }
+        };
         trace.chose(&choice);
         let Choice { route, .. } = choice;
+        let left = as_left(view.messages, texts.tokens)?;
         let request = EmbedRequest {
-            texts: as_left(view.messages, texts.tokens)?,
+            texts: if scores { paired(left) } else { left },
             truncate: texts.truncate,
             tokens_max: None,
             priority: call.caller.priority(),
@@ -107,8 +122,19 @@ impl Pipeline {
             progress: call.progress.clone(),
         };
         let embedded = self.experts.embed(&expert, request).await?;
-        Ok((expert, route, embedded))
+        Ok((expert, route, scores, embedded))
     }
+}
+
+/// The first text with each of the others.
+fn paired(texts: Vec<Embeddable>) -> Vec<Embeddable> {
+    let mut texts = texts.into_iter().filter_map(|text| match text {
+        Embeddable::Text(text) => Some(text),
+        // No dialect ranks tokens.
+        Embeddable::Tokens(_) | Embeddable::Pair(..) => None,
+    });
+    let first: Arc<str> = texts.next().unwrap_or_default().into();
+    texts.map(|text| Embeddable::Pair(first.clone(), text)).collect()
 }
 
 /// The texts as policies left them, one for each that the client sent. What a policy changed is another text, and its

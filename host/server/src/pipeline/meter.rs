@@ -50,6 +50,7 @@ impl Meter {
             Some(last) => self.telemetry.between_texts(&self.model, now - last),
             None => {
                 self.first_text = Some(now);
+                self.trace.speaking();
                 self.telemetry.first_text(&self.model, now - self.trace.received());
             }
         }

@@ -227,7 +227,7 @@ impl Reply {
             let stopped =
                 matches!(end.ending, Ending::Expert(Finish::Stop | Finish::StopString(_)));
             said.extend(calls.finish(!stopped));
-            if calls.calls() > 0 && stopped {
+            if calls.calls() > 0 && stopped && !calls.is_torn() {
                 end.ending = Ending::Called;
             }
         }

@@ -165,7 +165,7 @@ pub struct RerankAnswer {
 pub struct Ranked {
     /// Of the document as it was sent.
     pub index: usize,
-    /// The cosine of its vector and the query's, -1 to 1.
+    /// What a cross-encoder scores it for the query, 0 to 1; or the cosine of its vector and the query's, -1 to 1.
     pub relevance_score: f64,
     /// The document, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -237,6 +237,9 @@ pub struct Policy {
     pub last_good: Option<String>,
     /// Hooks of the revision in force.
     pub hooks: Vec<Word>,
+    /// Whether the revision in force is told what came of its decisions.
+    #[serde(default)]
+    pub learns: bool,
     /// Imports of the revision in force.
     pub imports: Vec<String>,
     /// Hooks in which the pipeline calls it.
@@ -423,6 +426,7 @@ impl From<registry::PolicyStatus> for Policy {
             active: of.active,
             last_good: of.last_good,
             hooks: hooks(of.hooks),
+            learns: of.learns,
             imports: of.imports,
             in_pipeline: hooks(of.in_pipeline),
             on_failure: per_hook(of.on_failure),

@@ -13,6 +13,8 @@ pub struct Reload {
     pub changed: Vec<Word>,
     /// What became of the experts.
     pub experts: ReloadedExperts,
+    /// Components of the configuration that stay as operators left them, because their revision is known.
+    pub left: Vec<Waiting>,
     /// What says something else than at the start, and is heeded at the next one.
     pub needs_restart: Vec<Waiting>,
 }
@@ -32,12 +34,12 @@ pub struct ReloadedExperts {
     pub unchanged: Vec<Word>,
 }
 
-/// A key of the configuration that waits for a restart.
+/// A key of the configuration that says what is not in force.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {
     /// The key, or the section.
     pub key: Word,
-    /// Why it waits.
+    /// Why it is not.
     pub reason: Word,
 }
 
@@ -45,7 +47,10 @@ impl From<reload::Reloaded> for Reload {
     fn from(reloaded: reload::Reloaded) -> Self {
         let words = |list: Vec<String>| list.into_iter().map(Word::from).collect();
         let experts = reloaded.experts;
-        let waiting = reloaded.needs_restart.into_iter();
+        let waiting = |list: Vec<reload::Waiting>| {
+            let list = list.into_iter();
+            list.map(|of| Waiting { key: of.key.into(), reason: of.reason.into() }).collect()
+        };
         Self {
             changed: words(reloaded.changed),
             experts: ReloadedExperts {
@@ -55,9 +60,8 @@ impl From<reload::Reloaded> for Reload {
                 removed: words(experts.removed),
                 unchanged: words(experts.unchanged),
             },
-            needs_restart: waiting
-                .map(|waiting| Waiting { key: waiting.key.into(), reason: waiting.reason.into() })
-                .collect(),
+            left: waiting(reloaded.left),
+            needs_restart: waiting(reloaded.needs_restart),
         }
     }
 }

@@ -254,3 +254,13 @@ pub struct Cast {
     #[serde(default)]
     pub allow_new_imports: bool,
 }
+
+/// `POST /decisions/{decision}/feedback`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RatingRequest {
+    /// What the caller thinks of the reply: -1 (bad) to 1 (good).
+    pub rating: f32,
+    /// What it says of it: at most 1000 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use signalbox_policy::FeedbackStatus;
 
 use super::{
     Word,
@@ -47,8 +48,31 @@ pub struct Stats {
     pub policies_out_of_service: Vec<OutOfService>,
     /// Why nobody knows which policies are in force; then no call is let through.
     pub policies_unreadable: Option<String>,
+    /// What routers that learn were told of their decisions, by name.
+    #[serde(default)]
+    pub feedback: BTreeMap<String, Feedback>,
     /// Every bound of the server, its policies and its engine, by name.
     pub limits: BTreeMap<Word, LimitValue>,
+}
+
+/// What a policy was told of its decisions since the start, over all its revisions.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Feedback {
+    /// Outcomes that it was told.
+    pub told: u64,
+    /// Of these, the ones that it failed to learn from, by code.
+    pub failures: BTreeMap<Word, u64>,
+    /// Outcomes that it was not told: `queue` (too many waited), `size` (too much text), `gone` (no revision of it is in force).
+    pub dropped: BTreeMap<Word, u64>,
+}
+
+impl From<FeedbackStatus> for Feedback {
+    fn from(of: FeedbackStatus) -> Self {
+        let words = |counts: BTreeMap<&'static str, u64>| {
+            counts.into_iter().map(|(word, count)| (word.into(), count)).collect()
+        };
+        Self { told: of.told, failures: words(of.failures), dropped: words(of.dropped) }
+    }
 }
 
 /// Bytes of weights and KV caches.

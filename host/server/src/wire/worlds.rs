@@ -20,7 +20,7 @@ pub struct World {
     pub package: Word,
     /// Components that were built against a compatible version run, too: below 1.0 one with the same second number.
     pub version: Word,
-    /// The interfaces that a policy may export, at least one of them.
+    /// The interfaces that a policy may export: at least one hook, and `feedback` beside `route`.
     pub exports: Vec<String>,
     /// The interfaces that it may import; `*` stands for every one of a package.
     pub imports: Vec<Word>,
@@ -28,9 +28,9 @@ pub struct World {
 
 impl From<Contract> for Worlds {
     fn from(contract: Contract) -> Self {
-        let Contract { version, hooks, imports } = contract;
+        let Contract { version, exports, imports } = contract;
         let imports = imports.iter().map(|name| Word::from(*name)).collect();
         let (package, version) = ("signalbox:policy".into(), version.into());
-        Self { worlds: vec![World { package, version, exports: hooks, imports }] }
+        Self { worlds: vec![World { package, version, exports, imports }] }
     }
 }

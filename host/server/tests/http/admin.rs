@@ -64,9 +64,9 @@ fn the_contract_is_told() {
     let world = &told["worlds"][0];
     assert_eq!(
         (&world["package"], &world["version"]),
-        (&json!("signalbox:policy"), &json!("0.2.2"))
+        (&json!("signalbox:policy"), &json!("0.2.3"))
     );
-    assert_eq!(world["exports"][0], "signalbox:policy/pre@0.2.2");
+    assert_eq!(world["exports"][0], "signalbox:policy/pre@0.2.3");
     assert!(world["imports"].as_array().unwrap().contains(&json!("wasi:config/store@0.2.0-rc.1")));
 }
 

@@ -197,3 +197,26 @@ fn what_may_be_an_example_is_told_when_it_is_complete() {
     let unknown = ("<tool_call>{\"name\": \"nobody\", \"arguments\": {", &[][..]);
     check_early(&[unknown], true, &[&format!("text {}", unknown.0)]);
 }
+
+/// Replies to a call whose tools are strict: text that the grammar of calls did not hold is none.
+#[test]
+fn what_no_schema_held_is_no_call_of_a_strict_tool() {
+    let strict = |tool| Tool { strict: true, ..tool };
+    let offered = vec![strict(tool("weather", &["city"])), tool("now", &[])];
+    let tools = Arc::new(Tools { offered, ..Tools::default() });
+    let read = |text: &str| read_by(CallReader::new(tools.clone()).early(), [text].into_iter());
+    let held = r#"{"name": "weather", "arguments": {"city": "Rome"}}"#;
+    assert_eq!(read(held), [ROME]);
+    assert_eq!(read(&format!("```json\n[{held}]\n```")), [ROME]);
+    for text in [
+        r#"{"arguments": {"city": "Rome"}, "name": "weather"}"#,
+        r#"{"key": 7, "name": "weather", "arguments": {"city": "Rome"}}"#,
+        r#"{"name": "weather", "arguments": {"city": "Rome""#,
+        r#"functools weather{"city": "Rome"}"#,
+    ] {
+        assert_eq!(read(text), [text]);
+    }
+    let mut reader = CallReader::new(tools.clone()).early();
+    let begun = reader.push(r#"<tool_call>{"name": "weather", "arguments": {"city": "Ro"#);
+    assert_eq!((begun.len(), reader.finish(false), reader.is_torn()), (2, vec![], true));
+}

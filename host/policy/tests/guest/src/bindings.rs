@@ -3,7 +3,7 @@
 
 wit_bindgen::generate!({
     path: "../../../../wit",
-    world: "policy",
+    world: "learning-policy",
     generate_all,
     pub_export_macro: true,
 });

@@ -8,16 +8,20 @@ mod asking;
 mod bindings;
 mod fetching;
 mod keeping;
+mod learning;
 mod misbehave;
 
 use bindings::{
     exports::signalbox::policy::{
+        feedback,
         post::{self, Action, Replacement},
         pre::{self, Outcome},
         route::{self, Decision, Plan},
     },
     signalbox::policy::{
-        annotations, tokens,
+        annotations,
+        outcomes::{Outcome as CallOutcome, ToldDecision},
+        tokens,
         types::{Edits, Ending, Expert, Refusal, RefusalKind, Request, ResponseFormat, ToolChoice},
     },
     wasi::config::store,
@@ -101,6 +105,7 @@ fn reason(request: &Request, message: &str) -> String {
     match message {
         "huge" => "x".repeat(4 << 20),
         "count" | "count twice" | "fill" | "swap" | "peek" => keeping::reason(message),
+        "learned" => learning::learned(),
         "ask" | "ask briefly" | "ask often" | "decide" | "cached" => asking::reason(message),
         text if text.starts_with("vectors") => asking::reason(message),
         "config" => format!("{:?}", store::get("greeting").ok().flatten()),
@@ -110,6 +115,12 @@ fn reason(request: &Request, message: &str) -> String {
             let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
             format!("{bytes} bytes")
         }
+    }
+}
+
+impl feedback::Guest for Guest {
+    fn learn(request: &Request, decision: ToldDecision, outcome: &CallOutcome) {
+        learning::learn(request, &decision, outcome);
     }
 }
 

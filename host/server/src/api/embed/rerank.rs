@@ -1,4 +1,5 @@
-//! `POST /v1/rerank`, as Jina and Cohere have it: documents by the cosine of their vectors and the query's.
+//! `POST /v1/rerank`, as Jina and Cohere have it: documents by what a cross-encoder scores them for the query, or by the
+//! cosine of their vectors and the query's.
 
 use axum::{
     Extension, Json,
@@ -15,7 +16,7 @@ use super::{
         reply::warning,
         sampling,
     },
-    Asked, Granted, Sent, answer,
+    Asked, Granted, RERANK, Sent, answer,
 };
 use crate::{
     App,
@@ -51,7 +52,7 @@ pub(in crate::api) async fn rerank(
     let ((asked, wanted), held) = body.read(&app, NAMES, read).await?;
     let (warning, name) = (warning(&asked.warnings), id.as_str().to_owned());
     let granted = Granted { id, caller, permit, held, deadline };
-    let (headers, made) = answer(&app, asked, "rerank", granted).await?;
+    let (headers, made) = answer(&app, asked, RERANK, granted).await?;
     Ok((headers, warning, Json(ranked(name, made, wanted))).into_response())
 }
 
@@ -91,10 +92,15 @@ fn documents(sent: &RawValue) -> Result<Vec<String>, ApiError> {
 
 /// The most relevant first; the sort is stable, so that equals stay in the client's order.
 fn ranked(id: String, made: Vectors, wanted: Wanted) -> RerankAnswer {
-    let Vectors { model, vectors, usage, .. } = made;
-    let (query, documents) = vectors.split_first().map_or((&[][..], &[][..]), |(q, d)| (q, d));
-    let scores = documents.iter().map(|document| cosine(query, document)).enumerate();
-    let mut scores: Vec<(usize, f64)> = scores.collect();
+    let Vectors { model, vectors, scores, usage, .. } = made;
+    let scores: Vec<f64> = match (scores, vectors.split_first()) {
+        (true, _) => vectors.iter().flatten().map(|score| f64::from(*score)).collect(),
+        (false, Some((query, documents))) => {
+            documents.iter().map(|document| cosine(query, document)).collect()
+        }
+        (false, None) => vec![],
+    };
+    let mut scores: Vec<(usize, f64)> = scores.into_iter().enumerate().collect();
     scores.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     scores.truncate(wanted.top);
     let document = |index: usize| {

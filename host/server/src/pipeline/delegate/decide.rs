@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use signalbox_engine::Request;
 use signalbox_policy::{AskError, Asked, Decide, Terms, Weights};
 
-use super::{Asking, ForCaller, ask_error, over_budget, turns};
+use super::{Asking, ForCaller, What, ask_error, over_budget, turns};
 use crate::{
     limits::{LEVELS_MAX, OPTIONS_MAX, QUESTIONS_MAX},
     pipeline::{
@@ -34,6 +34,7 @@ impl ForCaller {
     ) -> Result<Vec<Weights>, AskError> {
         let Decide { text, questions, expert } = about;
         let put = put(questions)?;
+        let named = expert.clone();
         let expert = self.whom(expert)?;
         let edition = self.experts.edition(&expert).unwrap_or_default();
         let scope = self.caller.number();
@@ -45,10 +46,12 @@ impl ForCaller {
             put.into_iter().enumerate().filter(|(at, _)| known[*at].is_none()).unzip();
         if !missing.is_empty() {
             self.check_quota(terms.aside)?;
-            let asking = self.asking(terms.aside, terms.bill);
-            let weighing = asking.weigh(expert, text, missing, terms.tokens);
-            for (at, logprobs) in places.into_iter().zip(self.within(terms.within, weighing).await?)
-            {
+            let (tokens, within) = (terms.tokens, terms.within);
+            let (import, operation, named) = ("decide", "chat", named.as_deref());
+            let asking = self.asking(What { import, operation, named, expert: &expert }, terms);
+            let weighing = asking.weigh(expert, text, missing, tokens);
+            let weighed = self.within(within, weighing).await?;
+            for (at, logprobs) in places.into_iter().zip(weighed) {
                 let logprobs: Logprobs = logprobs.into();
                 let said = Said::Logprobs(logprobs.clone());
                 self.cache.keep(keys[at], said, self.bounds.ask_cache_bytes_max);
@@ -95,7 +98,7 @@ impl Asking {
         let mut weighed = vec![ask(first).await?];
         let rest: Vec<_> = stream::iter(put.map(ask)).buffered(ABREAST).try_collect().await?;
         weighed.extend(rest);
-        Ok(weighed)
+        Ok(self.spending.answered(weighed))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use signalbox_engine::{EmbedRequest, Embeddable};
 use signalbox_policy::{AskError, Terms, Texts};
 
-use super::{Asking, ForCaller, ask_error};
+use super::{Asking, ForCaller, What, ask_error};
 use crate::pipeline::{
     ask_cache::{Key, Said},
     choose,
@@ -28,10 +28,12 @@ impl ForCaller {
         let missing: Vec<usize> = (0..found.len()).filter(|at| found[*at].1.is_none()).collect();
         if !missing.is_empty() {
             self.check_quota(terms.aside)?;
-            let asking = self.asking(terms.aside, terms.bill);
+            let (named, within) = (texts.expert.as_deref(), terms.within);
+            let (import, operation) = ("embeddings", "embeddings");
+            let asking = self.asking(What { import, operation, named, expert: &expert }, terms);
             let wanted = missing.iter().map(|at| texts.texts[*at].clone()).collect();
             let making = asking.embed(expert, wanted, texts.tokens_max);
-            let made = self.within(terms.within, making).await?;
+            let made = self.within(within, making).await?;
             for (at, vector) in missing.into_iter().zip(made) {
                 let (key, place) = &mut found[at];
                 let vector: Arc<[f32]> = vector.into();
@@ -87,7 +89,7 @@ impl Asking {
             keep_alive: None,
             progress: self.spending.progress.clone(),
         };
-        let embedded = self.experts.embed(&expert, request).await;
-        Ok(embedded.map_err(ask_error)?.vectors)
+        let embedded = self.experts.embed(&expert, request).await.map_err(ask_error)?;
+        Ok(self.spending.answered(embedded.vectors))
     }
 }

@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use signalbox_engine::{Event, Finish, Request, Sampling};
 use signalbox_policy::{Answer, AskError, Question, Terms};
 
-use super::{Asking, ForCaller, ask_error, over_budget, turns};
+use super::{Asking, ForCaller, What, ask_error, over_budget, turns};
 use crate::pipeline::experts::{Opened, cut_off, open};
 
 /// Roles of a conversation.
@@ -19,10 +19,11 @@ impl ForCaller {
         check(&question)?;
         self.check_quota(terms.aside)?;
         let expert = self.whom(question.expert.clone())?;
-        let (tokens, most) = (terms.tokens, self.bounds.tokens_max);
-        let asking = self.asking(terms.aside, terms.bill);
+        let (tokens, within, most) = (terms.tokens, terms.within, self.bounds.tokens_max);
+        let (import, operation, named) = ("inference", "chat", question.expert.as_deref());
+        let asking = self.asking(What { import, operation, named, expert: &expert }, terms);
         let question = Question { max_tokens: question.max_tokens.min(most), ..question };
-        self.within(terms.within, asking.answer(expert, question, tokens)).await
+        self.within(within, asking.answer(expert, question, tokens)).await
     }
 }
 
@@ -59,7 +60,8 @@ impl Asking {
                     let cut = reason == Finish::Length;
                     let (prompt_tokens, completion_tokens) =
                         (usage.prompt_tokens, usage.completion_tokens);
-                    return Ok(Answer { text, expert, cut, prompt_tokens, completion_tokens });
+                    let answer = Answer { text, expert, cut, prompt_tokens, completion_tokens };
+                    return Ok(self.spending.answered(answer));
                 }
             }
             next = tokens.next().await;
