@@ -6,11 +6,11 @@ use std::process::Command;
 
 use crate::{BuildError, lines};
 
-/// Written when an installation is whole.
+/// Written when an installation is whole: the files that it was made from.
 const WHOLE: &str = ".whole";
 
-/// The folder of `tool` below `tools`, where `install` has put it, now or earlier. `files` are written there
-/// first. Two builds at once wait for each other.
+/// The folder of `tool` below `tools`, where `install` has put it, now or earlier with the same `files`, which are
+/// written there first. Two builds at once wait for each other.
 pub(super) fn ready(
     tools: &Path,
     tool: &str,
@@ -23,14 +23,15 @@ pub(super) fn ready(
     let held = File::create(&lock).and_then(|file| file.lock().map(|()| file));
     let _held = held.map_err(BuildError::file(&lock))?;
     let whole = folder.join(WHOLE);
-    if !whole.is_file() {
-        // What is there was left by an installation that was cut off.
+    let made_of: String = files.iter().map(|(name, text)| format!("{name}\n{text}\n")).collect();
+    if fs::read_to_string(&whole).ok().as_ref() != Some(&made_of) {
+        // What is there is another's, or was left by an installation that was cut off.
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(BuildError::file(&folder))?;
         }
         fs::create_dir_all(&folder).map_err(BuildError::file(&folder))?;
         install_into(&folder, files, install)?;
-        fs::write(&whole, "").map_err(BuildError::file(&whole))?;
+        fs::write(&whole, made_of).map_err(BuildError::file(&whole))?;
     }
     Ok(folder)
 }
@@ -93,6 +94,11 @@ mod tests {
         });
         assert_eq!(folder.unwrap(), tools.path().join("t-1"));
         assert!(ready(|_| unreachable!("it is there")).is_ok());
+        let newer = super::ready(tools.path(), "t-1", &[("a", "newer")], |folder| {
+            assert_eq!(fs::read_to_string(folder.join("a")).unwrap(), "newer");
+            Ok(())
+        });
+        assert!(newer.is_ok());
     }
 
     #[test]
