@@ -15,7 +15,7 @@ use crate::{
     blocking::{BLOCKS, DEPTH, ROWS},
     rows::unpack,
 };
-pub(crate) use expand::{expand, expand_by, expand_head, expand_head_by};
+pub(crate) use expand::{expand, expand_by, expand_head};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(crate) use layout::Head;
 pub(crate) use layout::Layout;

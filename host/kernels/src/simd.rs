@@ -12,19 +12,10 @@ pub(crate) mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
 
-use crate::{
-    blocking::ROWS,
-    packed::{Layout, Panel, expand_head_by},
-};
+use crate::packed::{Layout, Panel, expand_head};
 
 /// Numbers of a register.
 pub(crate) const LANES: usize = 16;
-
-/// How many quads of weights of so many bits have sums that fit 16 bits: a sum is of two products for each, and
-/// these are at most 128 times the largest weight.
-pub(crate) const fn quads_of_16_bits(bits: usize) -> usize {
-    [8, 4, 2][bits - 4]
-}
 
 /// What loops need of an instruction set.
 pub(crate) trait Simd: Copy {
@@ -37,15 +28,11 @@ pub(crate) trait Simd: Copy {
     /// Whether integer products take weights as signed: then those of 8 bits are 128 less in
     /// [`Self::bytes`].
     const SIGNED: bool;
-    /// Whether products with weights of at most six bits are summed up in 16 bits first.
-    const NARROW: bool;
 
     /// 16 f32.
     type Floats: Copy;
     /// 16 i32.
     type Ints: Copy;
-    /// Sums of products that become 16 i32: of 16 bits where [`Self::NARROW`].
-    type Shorts: Copy;
     /// 64 bytes.
     type Bytes: Copy;
 
@@ -80,12 +67,6 @@ pub(crate) trait Simd: Copy {
     /// Adds to each sum the products of its four weights with the four signed bytes of `quad`.
     fn dot<const WIDE: bool>(self, sums: Self::Ints, weights: Self::Bytes, quad: i32)
     -> Self::Ints;
-    /// Sums of nothing.
-    fn no_shorts(self) -> Self::Shorts;
-    /// As [`Self::dot`], of weights below 64 and as few quads as 16 bits bear.
-    fn dot_short(self, sums: Self::Shorts, weights: Self::Bytes, quad: i32) -> Self::Shorts;
-    /// `a + b`
-    fn add_shorts(self, a: Self::Ints, b: Self::Shorts) -> Self::Ints;
     /// The low and the high nibbles of 64 bytes.
     fn nibbles(self, bytes: Self::Bytes) -> [Self::Bytes; 2];
     /// `nibbles` with `WIDTH` bits of `bits`, from bit `from`, above them.
@@ -104,12 +85,6 @@ pub(crate) trait Simd: Copy {
     /// Writes the scales and minima of a unit that begins `depth` inputs into the panel.
     #[inline(always)]
     fn open(self, layout: Layout, head: &[u8], depth: usize, panel: &mut Panel) {
-        let halves = |bytes: &[u8], out: &mut [f32; ROWS]| {
-            let bytes = bytes.as_chunks::<{ 2 * LANES }>().0;
-            for (out, bytes) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(bytes) {
-                self.store(self.load_half(bytes), out);
-            }
-        };
-        expand_head_by(halves, layout, head, depth, panel);
+        expand_head(layout, head, depth, panel);
     }
 }

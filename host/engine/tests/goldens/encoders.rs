@@ -16,24 +16,32 @@ use signalbox_engine::{
 use crate::vectors::{self, Expected, of, texts};
 
 fn cases() -> Vec<PathBuf> {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/encoders");
+    cases_of("encoders", 5)
+}
+
+/// The folders of a kind of goldens, of which there are so many at least.
+pub(crate) fn cases_of(kind: &str, least: usize) -> Vec<PathBuf> {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(kind);
     let mut folders: Vec<_> =
         fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
-    assert!(folders.len() >= 5, "only {} encoders are there", folders.len());
+    assert!(folders.len() >= least, "only {} {kind} are there", folders.len());
     folders
 }
 
-fn id(folder: &Path) -> String {
+pub(crate) fn id(folder: &Path) -> String {
     folder.file_name().unwrap().to_string_lossy().into_owned()
 }
 
 /// All of them, and an expert that replies.
 fn fleet() -> Fleet {
     let toy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/phi4_fast");
-    let experts = cases().into_iter().chain([toy]).map(expert);
+    fleet_of(cases().into_iter().chain([toy]))
+}
+
+pub(crate) fn fleet_of(folders: impl Iterator<Item = PathBuf>) -> Fleet {
     Fleet::start(FleetSettings {
-        experts: experts.collect(),
+        experts: folders.map(expert).collect(),
         lazy_loading: LazyLoading {
             enabled: true,
             warmup_pool_size: 0,
@@ -48,7 +56,7 @@ fn fleet() -> Fleet {
     })
 }
 
-fn expert(path: PathBuf) -> ExpertSettings {
+pub(crate) fn expert(path: PathBuf) -> ExpertSettings {
     ExpertSettings { max_num_seqs: 8, ..ExpertSettings::new(id(&path), path) }
 }
 

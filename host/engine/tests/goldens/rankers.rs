@@ -7,9 +7,10 @@ use std::{
 
 use serde::Deserialize;
 use signalbox_engine::{
-    EmbedRequest, Embeddable, EngineError, ExpertSettings, Fleet, FleetLimits, FleetSettings,
-    LazyLoading, PackFiles, Templates, inspect, self_test,
+    EmbedRequest, Embeddable, EngineError, Fleet, Templates, inspect, self_test,
 };
+
+use crate::encoders::{cases_of, expert, fleet_of, id};
 
 /// The largest error of a score between 0 and 1.
 const ERROR_MAX: f32 = 1e-4;
@@ -25,37 +26,11 @@ struct Expected {
 }
 
 fn cases() -> Vec<PathBuf> {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/rankers");
-    let folders = fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path());
-    let mut folders: Vec<_> = folders.collect();
-    folders.sort();
-    assert!(folders.len() >= 3, "only {} cross-encoders are there", folders.len());
-    folders
-}
-
-fn id(folder: &Path) -> String {
-    folder.file_name().unwrap().to_string_lossy().into_owned()
-}
-
-fn expert(path: PathBuf) -> ExpertSettings {
-    ExpertSettings { max_num_seqs: 8, ..ExpertSettings::new(id(&path), path) }
+    cases_of("rankers", 3)
 }
 
 fn fleet() -> Fleet {
-    Fleet::start(FleetSettings {
-        experts: cases().into_iter().map(expert).collect(),
-        lazy_loading: LazyLoading {
-            enabled: true,
-            warmup_pool_size: 0,
-            max_loaded_experts: 3,
-            auto_unload_after: None,
-            prefetch: false,
-        },
-        memory_bytes_max: 4 << 30,
-        limits: FleetLimits { queue_max: 64 },
-        templates: Templates::InProcess,
-        pack_files: PackFiles::Off,
-    })
+    fleet_of(cases().into_iter())
 }
 
 fn expected(folder: &Path) -> Vec<Expected> {

@@ -93,18 +93,6 @@ fn bytes(step: &[u8], quads: &mut [[u8; QUAD]; STEP / 4]) {
 /// Writes the scales and minima of a unit that begins `depth` inputs into the panel.
 #[inline(always)]
 pub(crate) fn expand_head(layout: Layout, head: &[u8], depth: usize, panel: &mut Panel) {
-    expand_head_by(halves, layout, head, depth, panel);
-}
-
-/// The same, with another way to read the f16 of all rows.
-#[inline(always)]
-pub(crate) fn expand_head_by(
-    halves: impl Fn(&[u8], &mut [f32; ROWS]),
-    layout: Layout,
-    head: &[u8],
-    depth: usize,
-    panel: &mut Panel,
-) {
     let (block, first) = (depth / DEPTH, depth % DEPTH / layout.shared);
     let (factors, minima) = (&mut panel.factors[block], &mut panel.minima[block]);
     match layout.head {
@@ -131,8 +119,8 @@ pub(crate) fn expand_head_by(
             halves(&head[2 * ROWS..], &mut minima[first]);
             minima[first].iter_mut().for_each(|minimum| *minimum = -*minimum);
         }
-        Head::Factors => return expand_factors(halves, head, block, panel),
-        Head::ByteFactors => return expand_byte_factors(halves, head, block, panel),
+        Head::Factors => return expand_factors(head, block, panel),
+        Head::ByteFactors => return expand_byte_factors(head, block, panel),
     }
     // A group of 64 has two scales where there is one for every 32.
     if layout.depth / layout.shared == 2 {
@@ -164,12 +152,7 @@ fn zero_minima(zeros: &[u8], factors: &[f32; ROWS], minima: &mut [f32; ROWS]) {
 
 /// The 6-bit factors of two blocks.
 #[inline(always)]
-fn expand_factors(
-    halves: impl Fn(&[u8], &mut [f32; ROWS]),
-    head: &[u8],
-    block: usize,
-    panel: &mut Panel,
-) {
+fn expand_factors(head: &[u8], block: usize, panel: &mut Panel) {
     let (mut scales, mut minima) = ([0.0; ROWS], [0.0; ROWS]);
     halves(&head[..2 * ROWS], &mut scales);
     halves(&head[2 * ROWS..4 * ROWS], &mut minima);
@@ -191,12 +174,7 @@ fn expand_factors(
 
 /// The 8-bit factors of two blocks.
 #[inline(always)]
-fn expand_byte_factors(
-    halves: impl Fn(&[u8], &mut [f32; ROWS]),
-    head: &[u8],
-    block: usize,
-    panel: &mut Panel,
-) {
+fn expand_byte_factors(head: &[u8], block: usize, panel: &mut Panel) {
     let mut scales = [0.0; ROWS];
     halves(&head[..2 * ROWS], &mut scales);
     let bytes: &[[u8; ROWS]] = head[2 * ROWS..].as_chunks().0;

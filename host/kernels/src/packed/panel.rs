@@ -26,8 +26,6 @@ pub(crate) struct Panel {
     pub(crate) has_minima: bool,
     /// Bits of a quant.
     pub(crate) bits: usize,
-    /// Whether quants may be above 127.
-    pub(crate) wide: bool,
     /// What every quant is above its value.
     pub(crate) zero: i32,
 }
@@ -43,9 +41,13 @@ impl Panel {
             scales: DEPTH / layout.shared,
             has_minima: layout.has_minima(),
             bits: layout.bits,
-            wide: layout.bits == 8,
             zero: layout.zero,
         })
+    }
+
+    /// Whether quants may be above 127.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.bits == 8
     }
 
     /// Writes the weights of row `place`, as many as `out` has.

@@ -29,11 +29,9 @@ impl Simd for Avx2 {
     const STREAM: usize = 2;
     const WIDE: bool = false;
     const SIGNED: bool = false;
-    const NARROW: bool = true;
 
     type Floats = [__m256; 2];
     type Ints = [__m256i; 2];
-    type Shorts = [__m256i; 2];
     type Bytes = [__m256i; 2];
 
     #[inline(always)]
@@ -146,30 +144,6 @@ impl Simd for Avx2 {
             }
         }
         sums
-    }
-
-    #[inline(always)]
-    fn no_shorts(self) -> [__m256i; 2] {
-        self.splat_int(0)
-    }
-
-    #[inline(always)]
-    fn dot_short(self, mut sums: [__m256i; 2], weights: [__m256i; 2], quad: i32) -> [__m256i; 2] {
-        unsafe {
-            let x = _mm256_set1_epi32(quad);
-            for (sum, weights) in sums.iter_mut().zip(weights) {
-                *sum = _mm256_add_epi16(*sum, _mm256_maddubs_epi16(weights, x));
-            }
-        }
-        sums
-    }
-
-    #[inline(always)]
-    fn add_shorts(self, mut a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
-        for (a, b) in a.iter_mut().zip(b) {
-            *a = unsafe { _mm256_add_epi32(*a, _mm256_madd_epi16(b, _mm256_set1_epi16(1))) };
-        }
-        a
     }
 
     #[inline(always)]

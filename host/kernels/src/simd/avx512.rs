@@ -29,11 +29,9 @@ impl Simd for Avx512 {
     const STREAM: usize = 4;
     const WIDE: bool = true;
     const SIGNED: bool = false;
-    const NARROW: bool = false;
 
     type Floats = __m512;
     type Ints = __m512i;
-    type Shorts = Self::Ints;
     type Bytes = __m512i;
 
     #[inline(always)]
@@ -107,21 +105,6 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn dot<const WIDE: bool>(self, sums: __m512i, weights: __m512i, quad: i32) -> __m512i {
         unsafe { _mm512_dpbusd_epi32(sums, weights, _mm512_set1_epi32(quad)) }
-    }
-
-    #[inline(always)]
-    fn no_shorts(self) -> Self::Shorts {
-        self.splat_int(0)
-    }
-
-    #[inline(always)]
-    fn dot_short(self, sums: Self::Shorts, weights: Self::Bytes, quad: i32) -> Self::Shorts {
-        self.dot::<false>(sums, weights, quad)
-    }
-
-    #[inline(always)]
-    fn add_shorts(self, a: Self::Ints, b: Self::Shorts) -> Self::Ints {
-        self.add_ints(a, b)
     }
 
     #[inline(always)]

@@ -70,11 +70,9 @@ impl Simd for Dotprod {
     const STREAM: usize = 2;
     const WIDE: bool = false;
     const SIGNED: bool = true;
-    const NARROW: bool = false;
 
     type Floats = [float32x4_t; PARTS];
     type Ints = [int32x4_t; PARTS];
-    type Shorts = Self::Ints;
     type Bytes = [uint8x16_t; PARTS];
 
     #[inline(always)]
@@ -204,21 +202,6 @@ impl Simd for Dotprod {
             }
         }
         sums
-    }
-
-    #[inline(always)]
-    fn no_shorts(self) -> Self::Shorts {
-        self.splat_int(0)
-    }
-
-    #[inline(always)]
-    fn dot_short(self, sums: Self::Shorts, weights: Self::Bytes, quad: i32) -> Self::Shorts {
-        self.dot::<false>(sums, weights, quad)
-    }
-
-    #[inline(always)]
-    fn add_shorts(self, a: Self::Ints, b: Self::Shorts) -> Self::Ints {
-        self.add_ints(a, b)
     }
 
     #[inline(always)]

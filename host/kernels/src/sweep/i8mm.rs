@@ -60,7 +60,7 @@ pub(crate) fn sweep(panel: &Panel, blocks: &[Block], stride: usize, out: &mut [[
     for (index, out) in out.chunks_mut(TILE).enumerate() {
         let rows = Rows { blocks: &blocks[index * TILE * stride..], stride, count: out.len() };
         let mut sums = gather(out);
-        match (panel.scales, panel.has_minima, panel.wide) {
+        match (panel.scales, panel.has_minima, panel.is_wide()) {
             (1, _, false) => tile::<1, true, false>(&weights, panel.blocks, rows, &mut sums),
             (1, _, true) => tile::<1, true, true>(&weights, panel.blocks, rows, &mut sums),
             (4, true, false) => tile::<4, true, false>(&weights, panel.blocks, rows, &mut sums),
@@ -81,7 +81,7 @@ fn arrange(panel: &Panel) -> Weights {
         factors: [[[[0; 2]; ROWS / 2]; SCALES_MAX]; BLOCKS],
         minima: [[[[0; 2]; ROWS / 2]; SCALES_MAX]; BLOCKS],
     };
-    let zero = match (panel.has_minima, panel.wide) {
+    let zero = match (panel.has_minima, panel.is_wide()) {
         (true, wide) => u8::from(wide) << 7,
         (false, _) => panel.zero as u8,
     };

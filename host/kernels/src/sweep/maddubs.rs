@@ -10,7 +10,6 @@ use crate::{
     activations::{Block, STEPS},
     blocking::{DEPTH, ROWS},
     packed::Panel,
-    simd::quads_of_16_bits,
 };
 
 /// Rows of activations that meet weights in registers.
@@ -189,6 +188,12 @@ impl<const N: usize, const BITS: usize> Weights<N, BITS> {
             sum::<N, BITS>(&self.low, x)
         }
     }
+}
+
+/// How many quads of weights of so many bits have sums that fit 16 bits: a sum is of two products for each, and
+/// these are at most 128 times the largest weight.
+const fn quads_of_16_bits(bits: usize) -> usize {
+    [8, 4, 2][bits - 4]
 }
 
 /// The sums of products of weights of so many bits.

@@ -40,7 +40,7 @@ fn by_scales<S: Simd, const R: usize>(
 ) {
     let mut x = [&steps[0]; R];
     x.iter_mut().zip(steps).for_each(|(x, step)| *x = step);
-    match (panel.scales, panel.has_minima, panel.wide) {
+    match (panel.scales, panel.has_minima, panel.is_wide()) {
         (1 | 4, true, false) => tile_step::<S, R, 1, true, false>(simd, panel, x, out),
         (1 | 4, true, true) => tile_step::<S, R, 1, true, true>(simd, panel, x, out),
         (4, false, false) => tile_step::<S, R, 1, false, false>(simd, panel, x, out),

@@ -7,7 +7,7 @@ use crate::{
     activations::{Block, STEPS, Step},
     blocking::{DEPTH, PARTS, ROWS, STEP},
     packed::{Layout, Panel},
-    simd::{LANES, Simd, quads_of_16_bits},
+    simd::{LANES, Simd},
 };
 
 /// Bytes of a quad of a whole strip.
@@ -208,24 +208,6 @@ pub(crate) fn prefetch<S: Simd>(simd: S, bytes: &[u8], ahead: usize) {
 fn multiply<S: Simd, const R: usize, const BITS: usize>(
     simd: S,
     step: &[[u8; QUAD]],
-    eights: (usize, usize),
-    x: [&[i32; STEP / 4]; R],
-    dots: Dots<S, R>,
-) -> Dots<S, R> {
-    if BITS == 8 {
-        multiply_wide::<S, R, BITS, true>(simd, step, eights, x, dots)
-    } else if S::NARROW {
-        multiply_narrow::<S, R, BITS>(simd, step, eights, x, dots)
-    } else {
-        multiply_wide::<S, R, BITS, false>(simd, step, eights, x, dots)
-    }
-}
-
-/// By sums of 32 bits.
-#[inline(always)]
-fn multiply_wide<S: Simd, const R: usize, const BITS: usize, const WIDE: bool>(
-    simd: S,
-    step: &[[u8; QUAD]],
     (from, to): (usize, usize),
     x: [&[i32; STEP / 4]; R],
     mut dots: Dots<S, R>,
@@ -237,49 +219,24 @@ fn multiply_wide<S: Simd, const R: usize, const BITS: usize, const WIDE: bool>(
             let quads = &x[row][2 * eight..][..2];
             for part in 0..PARTS {
                 let dot = &mut dots[row][part];
-                *dot = simd.dot::<WIDE>(*dot, low[part], quads[0]);
+                *dot = if BITS == 8 {
+                    simd.dot::<true>(*dot, low[part], quads[0])
+                } else {
+                    simd.dot::<false>(*dot, low[part], quads[0])
+                };
                 // One chain of sums alone would wait for itself.
                 let dot = if R == 1 { &mut others[row][part] } else { dot };
-                *dot = simd.dot::<WIDE>(*dot, high[part], quads[1]);
+                *dot = if BITS == 8 {
+                    simd.dot::<true>(*dot, high[part], quads[1])
+                } else {
+                    simd.dot::<false>(*dot, high[part], quads[1])
+                };
             }
         }
     }
     if R == 1 {
         for part in 0..PARTS {
             dots[0][part] = simd.add_ints(dots[0][part], others[0][part]);
-        }
-    }
-    dots
-}
-
-/// By sums of 16 bits, as many at a time as these bear.
-#[inline(always)]
-fn multiply_narrow<S: Simd, const R: usize, const BITS: usize>(
-    simd: S,
-    step: &[[u8; QUAD]],
-    (from, to): (usize, usize),
-    x: [&[i32; STEP / 4]; R],
-    mut dots: Dots<S, R>,
-) -> Dots<S, R> {
-    let nothing = [[simd.no_shorts(); PARTS]; R];
-    let mut shorts = nothing;
-    for eight in from..to {
-        let [low, high] = unpack::<S, BITS>(simd, step, eight);
-        for row in 0..R {
-            let quads = &x[row][2 * eight..][..2];
-            for part in 0..PARTS {
-                let sum = &mut shorts[row][part];
-                *sum = simd.dot_short(*sum, low[part], quads[0]);
-                *sum = simd.dot_short(*sum, high[part], quads[1]);
-            }
-        }
-        if 2 * (eight + 1) % quads_of_16_bits(BITS) == 0 || eight + 1 == to {
-            for row in 0..R {
-                for part in 0..PARTS {
-                    dots[row][part] = simd.add_shorts(dots[row][part], shorts[row][part]);
-                }
-            }
-            shorts = nothing;
         }
     }
     dots

@@ -24,7 +24,7 @@ pub(crate) fn sweep<S: Simd>(
     stride: usize,
     out: &mut [[f32; ROWS]],
 ) {
-    match (panel.scales, panel.has_minima, panel.wide) {
+    match (panel.scales, panel.has_minima, panel.is_wide()) {
         (1, _, false) => tiles::<S, 1, true, false>(simd, panel, blocks, stride, out),
         (1, _, true) => tiles::<S, 1, true, true>(simd, panel, blocks, stride, out),
         (4, true, false) => tiles::<S, 4, true, false>(simd, panel, blocks, stride, out),
